@@ -1,0 +1,13 @@
+# Third-party libraries, all from Debian's packages. Each is linked by the layers named in docs/architecture.md only.
+find_package(Threads REQUIRED)
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+find_package(PahoMqttCpp REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(libmodbus REQUIRED IMPORTED_TARGET libmodbus)
+pkg_check_modules(libsystemd REQUIRED IMPORTED_TARGET libsystemd)

@@ -1,0 +1,30 @@
+# twinkeeper_layer(NAME SOURCES … LAYERS … LIBRARIES …)
+# One layer as one static library `twinkeeper::NAME`, linked to the layers and third-party libraries its row in
+# docs/architecture.md allows, and to nothing else.
+function(twinkeeper_layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LAYERS;LIBRARIES" ${ARGN})
+  add_library(twinkeeper_${name} STATIC ${arg_SOURCES})
+  add_library(twinkeeper::${name} ALIAS twinkeeper_${name})
+  target_include_directories(twinkeeper_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  list(TRANSFORM arg_LAYERS PREPEND twinkeeper::)
+  target_link_libraries(twinkeeper_${name} PUBLIC twinkeeper::flags ${arg_LAYERS} ${arg_LIBRARIES})
+endfunction()
+
+# twinkeeper_unit_test(LAYER SOURCES …  [LAYERS extra layers])
+# The unit tests of one layer as one executable `unit_LAYER`, every case registered with CTest under its own name.
+function(twinkeeper_unit_test layer)
+  cmake_parse_arguments(arg "" "" "SOURCES;LAYERS;LIBRARIES" ${ARGN})
+  add_executable(unit_${layer} ${arg_SOURCES})
+  list(TRANSFORM arg_LAYERS PREPEND twinkeeper::)
+  target_include_directories(unit_${layer} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(unit_${layer} PRIVATE TWINKEEPER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(unit_${layer} PRIVATE twinkeeper::${layer} ${arg_LAYERS} ${arg_LIBRARIES} catch_main)
+  twinkeeper_discover_tests(unit_${layer} PREFIX ${layer})
+endfunction()
+
+# Registers every Catch2 case of `target` with CTest.
+function(twinkeeper_discover_tests target)
+  cmake_parse_arguments(arg "" "PREFIX" "" ${ARGN})
+  catch_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}: " EXTRA_ARGS -w NoTests
+                       PROPERTIES TIMEOUT 300)
+endfunction()

@@ -1,0 +1,43 @@
+# Options and the one set of compiler flags of the whole project (mixing flags between libraries that share Eigen types
+# corrupts the heap, and fused multiply-add would make two processors disagree in the last digit).
+option(TWINKEEPER_BUILD_TESTS "Build the tests" ON)
+option(TWINKEEPER_BUILD_BENCH "Build the benchmarks" OFF)
+option(TWINKEEPER_WERROR "Treat warnings as errors" OFF)
+set(TWINKEEPER_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
+option(TWINKEEPER_COVERAGE "Instrument for coverage" OFF)
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(TWINKEEPER_CCACHE ccache)
+if(TWINKEEPER_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${TWINKEEPER_CCACHE})
+endif()
+
+add_library(twinkeeper_flags INTERFACE)
+add_library(twinkeeper::flags ALIAS twinkeeper_flags)
+target_compile_features(twinkeeper_flags INTERFACE cxx_std_20)
+target_compile_definitions(twinkeeper_flags INTERFACE EIGEN_DONT_VECTORIZE JSON_USE_IMPLICIT_CONVERSIONS=0)
+target_compile_options(twinkeeper_flags INTERFACE -ffp-contract=off -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                                  -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual)
+# GCC 12 warns of overlapping copies inside std::string where there are none (GCC bug 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(twinkeeper_flags INTERFACE -Wno-restrict)
+endif()
+if(TWINKEEPER_WERROR)
+  target_compile_options(twinkeeper_flags INTERFACE -Werror)
+endif()
+if(TWINKEEPER_SANITIZE)
+  target_compile_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE} -fno-omit-frame-pointer
+                                                    -fno-sanitize-recover=all)
+  target_link_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE})
+endif()
+if(TWINKEEPER_COVERAGE)
+  target_compile_options(twinkeeper_flags INTERFACE --coverage -O0)
+  target_link_options(twinkeeper_flags INTERFACE --coverage)
+endif()

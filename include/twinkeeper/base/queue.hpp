@@ -1,0 +1,82 @@
+// Bounded hand-over between exactly one producing and one consuming thread. No lock, no allocation after construction.
+//
+// BoundedQueue<T>     moves values; a full queue refuses the newest value, counts it, and never makes the producer wait.
+// RecyclingQueue<T>   lends out records that were built beforehand, so that records with vectors inside (a twin step,
+//                     a device snapshot) cross threads without allocation: the producer asks for a free record, fills
+//                     it and sends it; the consumer receives it and gives it back.
+// Thread rule: one thread calls the producer's functions, one the consumer's. Counters may be read from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <readerwriterqueue/readerwriterqueue.h>
+
+namespace twinkeeper::base {
+
+template <class T>
+class BoundedQueue {
+ public:
+  // The underlying queue rounds its size up; `capacity` is the least that fits.
+  explicit BoundedQueue(std::size_t capacity) : queue_(capacity) {}
+
+  // Producer. False: the queue was full, the value is dropped and counted.
+  bool try_push(T value) {
+    if (queue_.try_enqueue(std::move(value))) return true;
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  // Consumer.
+  bool try_pop(T& value) { return queue_.try_dequeue(value); }
+
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t size_approx() const { return queue_.size_approx(); }
+
+ private:
+  moodycamel::ReaderWriterQueue<T> queue_;
+  std::atomic<std::uint64_t> dropped_{0};
+};
+
+template <class T>
+class RecyclingQueue {
+ public:
+  RecyclingQueue(std::size_t capacity, const std::function<T()>& build) : free_(capacity), filled_(capacity) {
+    records_.reserve(capacity);
+    for (std::size_t i = 0; i < capacity; ++i) {
+      records_.push_back(std::make_unique<T>(build()));
+      free_.try_enqueue(records_.back().get());
+    }
+  }
+
+  // Producer: a record to fill, or nullptr (counted) when the consumer holds them all.
+  T* try_acquire() {
+    T* record = nullptr;
+    if (free_.try_dequeue(record)) return record;
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  // Producer: hands the acquired record over.
+  void send(T* record) { filled_.try_enqueue(record); }
+
+  // Consumer: the oldest record, or nullptr. Give it back with recycle().
+  T* try_receive() {
+    T* record = nullptr;
+    return filled_.try_dequeue(record) ? record : nullptr;
+  }
+  void recycle(T* record) { free_.try_enqueue(record); }
+
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  std::vector<std::unique_ptr<T>> records_;
+  moodycamel::ReaderWriterQueue<T*> free_;
+  moodycamel::ReaderWriterQueue<T*> filled_;
+  std::atomic<std::uint64_t> dropped_{0};
+};
+
+}  // namespace twinkeeper::base

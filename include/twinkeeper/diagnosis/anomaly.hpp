@@ -1,0 +1,68 @@
+// One event of one anomaly, as it goes on the wire (contract: anomaly).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::diagnosis {
+
+enum class AnomalyEventKind : std::uint8_t { raised, changed, acknowledged, shelved, unshelved, suppressed, unsuppressed, cleared };
+enum class AnomalyState : std::uint8_t { active, acknowledged, returned, shelved, suppressed };
+enum class AnomalyKind : std::uint8_t { sensor, process, model, communication, gateway };
+enum class Priority : std::uint8_t { none, low, medium, high, critical };  // wire: 0 … 4
+enum class NamurStatus : std::uint8_t { normal, failure, check_function, off_spec, maintenance_required };
+
+[[nodiscard]] std::string_view to_string(AnomalyEventKind event) noexcept;
+[[nodiscard]] std::string_view to_string(AnomalyState state) noexcept;
+[[nodiscard]] std::string_view to_string(AnomalyKind kind) noexcept;
+[[nodiscard]] std::string_view to_string(Priority priority) noexcept;
+[[nodiscard]] std::string_view to_string(NamurStatus status) noexcept;
+[[nodiscard]] Priority priority_of(int severity) noexcept;  // ≤ 400 low, ≤ 600 medium, ≤ 800 high, else critical
+
+// Where the anomaly is published: P/twins/<owner>/anomaly, P/devices/<owner>/anomaly or P/anomaly.
+enum class OwnerKind : std::uint8_t { twin, device, gateway };
+
+struct Hypothesis {
+  std::string name;          // "process:level_1", "sensor:tank_plc.level_1"
+  double probability = 0.0;
+};
+
+struct TrendPoint {
+  base::Instant time;
+  double measured = 0.0;
+  double expected = 0.0;
+};
+
+struct AnomalyEvent {
+  OwnerKind owner_kind = OwnerKind::twin;
+  std::string owner;                 // twin or device name, empty for the gateway
+  std::string id;                    // stable: "tanks.level_2.stuck"
+  std::uint32_t occurrence = 1;
+  AnomalyEventKind event = AnomalyEventKind::raised;
+  AnomalyState state = AnomalyState::active;
+  AnomalyKind kind = AnomalyKind::sensor;
+  std::string test;                  // which test decided: "stuck", "cusum", "gate", "out_of_range", "connection", …
+  std::string message;               // a sentence a technician understands
+  std::string advice;
+  std::vector<std::string> tags;     // "<device>.<register>"
+  int severity = 500;
+  NamurStatus ne107 = NamurStatus::failure;
+  base::Instant time;                // of this event
+  base::Instant onset;               // estimated start
+  base::Instant raised_at;
+  std::optional<base::Instant> cleared_at;
+  std::optional<double> statistic, threshold, expected, measured, sigma, magnitude;
+  std::string unit;
+  std::vector<Hypothesis> hypotheses;
+  std::vector<std::string> ambiguous_with;
+  std::vector<std::string> caused_by;
+  std::optional<double> nominal_false_alarms_per_day;
+  std::vector<TrendPoint> trend;     // ≤ 60
+};
+
+}  // namespace twinkeeper::diagnosis

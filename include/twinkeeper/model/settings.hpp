@@ -1,0 +1,66 @@
+// A model as a person wrote it (contract: model file), in std types only: what config parses and model::build checks.
+// Shapes, finiteness and spelling are checked by config; what needs linear algebra is checked by model::build.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace twinkeeper::model {
+
+using Rows = std::vector<std::vector<double>>;  // row-major; all rows of one length
+
+enum class TimeBase { discrete, continuous };
+
+struct StateSettings {
+  std::string name;
+  std::string unit;
+  std::optional<double> initial;      // absolute; absent: estimated from the first steps
+  std::optional<double> initial_std;  // absent: root of the steady-state covariance's diagonal
+  std::optional<double> min;
+  std::optional<double> max;
+};
+
+struct InputSettings {
+  std::string name;
+  std::string unit;
+  std::optional<double> nominal;
+  std::optional<double> min;
+  std::optional<double> max;
+};
+
+struct OutputSettings {
+  std::string name;
+  std::string unit;
+  std::optional<double> nominal;
+  std::optional<double> noise_std;
+  std::optional<double> resolution;
+};
+
+struct OperatingPointSettings {
+  std::vector<double> x, u, y;  // empty: zeros (or the nominal values where those are given)
+};
+
+struct NoiseSettings {
+  std::optional<Rows> Q, R, S;  // continuous: Q is a spectral density in unit²/s
+  std::optional<Rows> K, Ry;    // innovations form, discrete only: predictor gain and innovation covariance
+};
+
+struct ModelSettings {
+  std::string name;
+  int version = 1;
+  TimeBase time = TimeBase::discrete;
+  std::optional<double> sample_time;  // s; mandatory for a discrete model
+  std::vector<StateSettings> states;
+  std::vector<InputSettings> inputs;
+  std::vector<OutputSettings> outputs;
+  Rows A, B, C, D;                    // B and D may be empty (no inputs); D absent: zeros
+  NoiseSettings noise;
+  OperatingPointSettings operating_point;
+  std::vector<double> dx;             // continuous: derivative at the operating point; empty: zeros
+  std::string hash;                   // "sha256:…" of the canonical text, filled in by config
+  std::string file;                   // where it was read from, empty for an inline map
+};
+
+}  // namespace twinkeeper::model

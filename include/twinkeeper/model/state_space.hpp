@@ -1,0 +1,67 @@
+// A discrete-time linear model around an operating point, ready for a fixed-step filter.
+//
+//   δx(k+1) = A δx(k) + B δu(k) + d + w(k)        δx = x − x_op,  δu = u − u_op,  δy = y − y_op
+//   δy(k)   = C δx(k) + D δu(k) + v(k)            cov[w; v] = [Q S; Sᵀ R]
+//
+//   symbol  shape      unit                       meaning
+//   A       n_x × n_x  –                          transition over one sample time
+//   B       n_x × n_u  state / input              input held over the step (zoh)
+//   C, D    n_y × …    output / state, / input    observation of the same instant
+//   d       n_x        state                      drift of a point that is no equilibrium (∫₀^Ts e^{As} dx ds), else 0
+//   Q R S   …          squares of the units       covariances of one step and of one sample
+//   K, Ry   …          …                          innovations form as given (predictor gain, innovation covariance);
+//                                                 with them alone Q = K Ry Kᵀ, S = K Ry, R = Ry
+//
+// build() returns either the model or every issue found, each with the path of the key it concerns.
+// Thread rule: plain values. Allocation: at build time only.
+// Source: Van Loan (1978) for the discretised noise, in the doubling form that survives stiff A.
+#pragma once
+
+#include <Eigen/Core>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/model/settings.hpp"
+
+namespace twinkeeper::model {
+
+struct Limits {
+  double min;  // −infinity where open
+  double max;  // +infinity where open
+};
+
+struct Signal {  // one state, input or output
+  std::string name;
+  std::string unit;
+  Limits limits;
+};
+
+struct StateSpace {
+  std::string name;
+  int version = 1;
+  std::string hash;
+  double sample_time = 0.0;  // s
+  std::vector<Signal> states, inputs, outputs;
+  Eigen::MatrixXd A, B, C, D, Q, R, S;
+  Eigen::VectorXd d;
+  Eigen::VectorXd x_op, u_op, y_op;
+  bool innovations_form_only = false;        // K and Ry without Q, R: the states have no physical standard deviation
+  std::optional<Eigen::VectorXd> initial;     // absolute; absent: to be estimated
+  std::optional<Eigen::VectorXd> initial_std; // absent: from the steady state
+  std::vector<double> noise_std, resolution;  // per output, NaN where not given
+
+  [[nodiscard]] Eigen::Index n_x() const { return A.rows(); }
+  [[nodiscard]] Eigen::Index n_u() const { return B.cols(); }
+  [[nodiscard]] Eigen::Index n_y() const { return C.rows(); }
+};
+
+using Built = std::variant<StateSpace, base::Issues>;
+
+// `period_s`: the twin's period. It must equal sample_time of a discrete model; a continuous model is discretised with
+// it. Paths in the issues start at "model".
+[[nodiscard]] Built build(const ModelSettings& settings, double period_s);
+
+}  // namespace twinkeeper::model

@@ -1,0 +1,39 @@
+#include "twinkeeper/base/clock.hpp"
+
+#include <sys/timex.h>
+#include <time.h>
+
+#include <cerrno>
+
+namespace twinkeeper::base {
+namespace {
+
+Duration read_clock(clockid_t id) {
+  timespec ts{};
+  clock_gettime(id, &ts);
+  return std::chrono::seconds{ts.tv_sec} + std::chrono::nanoseconds{ts.tv_nsec};
+}
+
+}  // namespace
+
+Instant SystemClock::now() const { return Instant{read_clock(CLOCK_MONOTONIC)}; }
+
+WallTime SystemClock::wall_now() const { return WallTime{read_clock(CLOCK_REALTIME)}; }
+
+bool SystemClock::synchronised() const {
+  timex state{};
+  return adjtimex(&state) != TIME_ERROR;
+}
+
+void SystemClock::sleep_until(Instant deadline) const {
+  const auto since_epoch = deadline.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  timespec ts{};
+  ts.tv_sec = seconds.count();
+  ts.tv_nsec = (since_epoch - seconds).count();
+  // clock_nanosleep returns the error instead of setting errno.
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, nullptr) == EINTR) {
+  }
+}
+
+}  // namespace twinkeeper::base

@@ -1,0 +1,100 @@
+// The whole configuration as plain structs, after every check that needs no network and no linear algebra.
+//
+// load() never stops at the first fault: it returns either a Config or all diagnostics, each with file, line and
+// column. Faults that only linear algebra can see (a covariance that is not PSD) are found by model::build and turned
+// into the same diagnostics by locate().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "acquisition/settings.hpp"
+#include "drivers/settings.hpp"
+#include "telemetry/settings.hpp"
+#include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/diagnosis/settings.hpp"
+#include "twinkeeper/model/settings.hpp"
+#include "uplink/settings.hpp"
+
+namespace twinkeeper::config {
+
+struct Diagnostic {
+  std::string file;      // as the user named it (or relative to the including file)
+  int line = 0;          // 1-based; 0: the file as a whole
+  int column = 0;        // 1-based
+  std::string path;      // devices[0].registers[2].address
+  std::string what;
+  std::string accepted;
+  bool permission = false;  // the fault is only a key file's mode (exit 77 instead of 78)
+
+  // "file:line:column: path: what; accepted"
+  [[nodiscard]] std::string text() const;
+};
+
+struct RegisterOptions {  // beside drivers::RegisterSettings, by TagIndex
+  acquisition::ValidationSettings validation;
+  bool publish = true;
+};
+
+struct DeviceConfig {
+  drivers::DeviceSettings driver;
+  std::vector<RegisterOptions> registers;  // same order as driver.registers
+  telemetry::SamplePublishing publish;
+};
+
+struct TwinConfig {
+  std::string name;
+  base::Duration period{};
+  model::ModelSettings model;
+  std::vector<acquisition::InputSource> inputs;                // model's order
+  std::vector<std::optional<signals::TagIndex>> outputs;       // model's order; absent: virtual output
+  telemetry::StatePublishing publish;
+  diagnosis::DiagnosisSettings diagnosis;                      // defaults, then the model's, then the config's
+  bool diagnosis_is_default = false;                           // neither model nor config has a diagnosis section
+};
+
+struct GatewayConfig {
+  std::string id;
+  std::string state_directory;
+};
+
+class SourceMap;  // path → file, line, column
+
+struct Config {
+  GatewayConfig gateway;
+  std::vector<DeviceConfig> devices;
+  std::vector<TwinConfig> twins;
+  std::optional<uplink::UplinkSettings> uplink;  // absent: nothing is published, `run` refuses, `simulate` works
+  uplink::SpoolSettings spool;
+  std::string hash;                              // "sha256:…" over the expanded text of all files, without secrets
+  std::string expanded;                          // every effective value as YAML, without secrets: what `check` prints
+  std::vector<Diagnostic> warnings;
+  std::shared_ptr<const SourceMap> sources;
+
+  // A fault found later (by model::build for twins[i].model…), placed as well as the path allows: the longest known
+  // prefix of issue.path decides.
+  [[nodiscard]] Diagnostic locate(const base::Issue& issue) const;
+};
+
+using Environment = std::map<std::string, std::string>;  // for ${NAME}; the process's own plus HOSTNAME by default
+[[nodiscard]] Environment process_environment();
+
+using Loaded = std::variant<Config, std::vector<Diagnostic>>;
+// `check_files`: whether the files of `uplink` (certificate, key, CA) must exist with proper modes. `simulate` leaves
+// them alone.
+struct LoadOptions {
+  bool check_files = true;
+  Environment environment = process_environment();
+};
+[[nodiscard]] Loaded load(const std::string& file, const LoadOptions& options = {});
+
+// JSON Schema (draft-07) of the configuration and of a model file, generated from the table that load() reads by.
+[[nodiscard]] std::string configuration_schema();
+[[nodiscard]] std::string model_schema();
+
+}  // namespace twinkeeper::config

@@ -1,0 +1,52 @@
+// Broker connection and spool, in std types only. Paths are absolute (config resolves them).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::uplink {
+
+enum class Profile { aws_iot_core, mqtt };
+enum class MqttVersion { v3_1_1, v5 };
+enum class BacklogFormat { packed, plain };
+enum class DiscardPolicy { oldest, newest };
+
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 8883;
+};
+
+struct UplinkSettings {
+  Endpoint endpoint;
+  Profile profile = Profile::aws_iot_core;
+  std::string client_id;      // thing_name, by default the gateway id
+  std::string cert;
+  std::string key;
+  std::string root_ca;
+  std::string topic_prefix;
+  MqttVersion mqtt_version = MqttVersion::v5;
+  base::Duration keep_alive = std::chrono::seconds{30};
+  std::optional<double> max_messages_per_second;        // absent: unlimited; 80 under aws-iot-core unless given
+  std::optional<std::uint64_t> max_bytes_per_second;    // absent: unlimited; 400 KiB under aws-iot-core unless given
+  bool retain = true;
+  base::Duration status_interval = std::chrono::minutes{15};
+  int digits = 7;
+  BacklogFormat backlog = BacklogFormat::packed;
+  base::Duration backlog_after = std::chrono::seconds{10};
+  base::Duration connect_timeout = std::chrono::seconds{10};
+  base::Duration acknowledge_timeout = std::chrono::seconds{20};
+};
+
+struct SpoolSettings {
+  std::string directory;      // the state directory; the spool is <directory>/spool.db
+  std::uint64_t max_bytes = 256ull << 20;
+  base::Duration max_age = std::chrono::hours{7 * 24};
+  DiscardPolicy discard_policy = DiscardPolicy::oldest;
+  base::Duration commit_interval = std::chrono::milliseconds{200};
+};
+
+}  // namespace twinkeeper::uplink
