@@ -33,6 +33,9 @@ class BoundedQueue {
   }
   // Consumer.
   bool try_pop(T& value) { return queue_.try_dequeue(value); }
+  // Consumer: the oldest value, still in the queue, or nullptr; pop() takes it off.
+  [[nodiscard]] T* peek() { return queue_.peek(); }
+  void pop() { queue_.pop(); }
 
   [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::size_t size_approx() const { return queue_.size_approx(); }

@@ -1,0 +1,99 @@
+#include "app/event_log.hpp"
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+
+namespace twinkeeper::app {
+namespace {
+
+constexpr unsigned kLinesPerWindow = 10;
+constexpr base::Duration kWindow = std::chrono::minutes{1};
+
+// sd-daemon(3): the priority in angle brackets that the journal takes off again.
+class JournalPriority final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    const std::string_view prefix = message.level >= spdlog::level::err    ? "<3>"
+                                    : message.level == spdlog::level::warn ? "<4>"
+                                                                           : "<6>";
+    out.append(prefix.data(), prefix.data() + prefix.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JournalPriority>();
+  }
+};
+
+void open_log() {
+  if (spdlog::get("twinkeeper")) return;
+  auto logger = spdlog::stderr_logger_mt("twinkeeper");
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<JournalPriority>('*');
+  formatter->set_pattern(std::getenv("JOURNAL_STREAM") ? "%*%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  logger->set_formatter(std::move(formatter));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+spdlog::level::level_enum level_of(signals::EventLevel level) {
+  switch (level) {
+    case signals::EventLevel::info: return spdlog::level::info;
+    case signals::EventLevel::warning: return spdlog::level::warn;
+    case signals::EventLevel::error: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
+std::string escape_control_bytes(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      out += "\\x";
+      out += kHex[byte >> 4u];
+      out += kHex[byte & 15u];
+    }
+  }
+  return out;
+}
+
+EventLog::EventLog(const base::Clock& clock) : clock_(clock) { open_log(); }
+
+void EventLog::raise(signals::Event event) {
+  unsigned suppressed = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    Window& window = windows_[event.subject + '\n' + event.code];
+    const base::Instant now = clock_.now();
+    if (now - window.start > kWindow) {
+      suppressed = window.suppressed;
+      window = {now, 0, 0};
+    }
+    if (++window.lines > kLinesPerWindow) {
+      ++window.suppressed;
+      return;
+    }
+  }
+  std::string line = escape_control_bytes(event.subject + ": " + event.message);
+  if (suppressed > 0) line += " (" + std::to_string(suppressed) + " like it were not written)";
+  // The text is an argument, never the format: it may hold braces.
+  spdlog::log(level_of(event.level), "{}", line);
+}
+
+void EventLog::info(std::string_view subject, std::string message) {
+  raise({signals::EventLevel::info, std::string(subject), "info", std::move(message)});
+}
+
+void EventLog::warning(std::string_view subject, std::string message) {
+  raise({signals::EventLevel::warning, std::string(subject), "warning", std::move(message)});
+}
+
+}  // namespace twinkeeper::app

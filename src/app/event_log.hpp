@@ -1,0 +1,42 @@
+// Where every layer's events end: one log line each on stderr, and the last error per subject for `status`.
+//
+// Under systemd each line starts with the journal's priority prefix; elsewhere with the time. Control bytes of outside
+// text (host names, broker reasons) are escaped, so that nobody can forge a line. A subject and code that repeat more
+// often than ten times a minute are counted instead of written; the count is told with the next line.
+// Thread rule: raise() may be called from any thread but never by the twin's step.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/signals/event.hpp"
+
+namespace twinkeeper::app {
+
+[[nodiscard]] std::string escape_control_bytes(std::string_view text);
+
+class EventLog final : public signals::EventSink {
+ public:
+  explicit EventLog(const base::Clock& clock);
+
+  void raise(signals::Event event) override;
+  void info(std::string_view subject, std::string message);
+  void warning(std::string_view subject, std::string message);
+
+ private:
+  struct Window {
+    base::Instant start;
+    unsigned lines = 0;
+    unsigned suppressed = 0;
+  };
+
+  const base::Clock& clock_;
+  std::mutex mutex_;
+  std::map<std::string, Window> windows_;  // by subject and code; both come from a closed set of words
+};
+
+}  // namespace twinkeeper::app
