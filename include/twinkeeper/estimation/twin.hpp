@@ -1,0 +1,125 @@
+// Twin: one fixed step of a digital twin, from a frame to state, innovation and mode.
+//
+//   ŷ = C x(k|k−1) + D u(k)    ν = y − ŷ    Σ = C P Cᵀ + R    test ratio = ν_i² / (g² Σ_ii)
+//   (state, covariance and gain as in kalman_filter.hpp; everything outside is absolute, x_op, u_op, y_op added)
+//
+//   symbol      shape  unit     meaning
+//   g           –      –        gate in standard deviations; without one no row is rejected and ratios are told for 5
+//   W           rows   –        fresh, not bad, and not fed through D by a bad input: the rows of nis
+//   V           rows   –        W without the rejected ones: the rows that are fused
+//
+// Inputs: limited to min…max first (`uncertain`, `saturated`); one that is not finite keeps its last value (at first:
+// the operating point) and is bad. A bad input still drives the state with its held value, but the rows it feeds
+// through D are not fused: their innovation is told, their test ratio is NaN.
+// Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false. Once a row
+// has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason `spike`, ratio
+// as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies, which diagnosis has
+// told long before.
+// State limits project x(k|k), never P; the prediction goes on from the projected state.
+//
+// Modes, the first that holds:
+//   lost          a step gave a number that is not finite (rolled back to the state before it, x NaN-free; the next
+//                 step starts `initializing` anew), or a standard deviation is beyond its limit: half the range of a
+//                 state with min and max, else 1000 × the steady-state value; never below twice the initial one. Left
+//                 when it is back within.
+//   initializing  no `initial`, or after a roll-back: weighted least squares for the state over max(2 n_x, 10) steps
+//                 from the first, longer until n_x values were usable; states, ŷ, ν, std, nis are NaN there
+//   predict_only  no output fused for longer than its patience
+//   degraded      a mapped output not fused for longer than its patience, others are
+//   converging    until trace P(k|k) ≤ 2 × its steady-state value (with the mapped outputs), or, for sensors slower
+//                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost, predict_only.
+//   tracking      else
+// The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
+// states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
+//
+// Errors: create() returns every issue that keeps the model from being followed. step() has none.
+// Thread rule: one thread at a time. Allocation: step() allocates, locks and logs nothing.
+// Source: Kalman (1960); gate and its time-out after PX4's test ratio.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/estimation/kalman_filter.hpp"
+#include "twinkeeper/estimation/start_estimator.hpp"
+#include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/model/state_space.hpp"
+#include "twinkeeper/signals/frame.hpp"
+
+namespace twinkeeper::estimation {
+
+struct TwinSettings {
+  std::optional<double> gate = 5.0;  // g; absent: off
+  base::Duration gate_timeout = std::chrono::seconds{30};
+  base::Duration period{};                                // of the twin; must be the model's sample time
+  base::Duration unfused_limit = std::chrono::seconds{5};  // of an output's patience
+  std::vector<bool> mapped;               // per output, false: virtual; empty: all are measured
+  std::vector<base::Duration> intervals;  // per output: expected time between samples; empty: the period
+};
+
+struct TwinCounters {
+  std::uint64_t steps = 0;
+  std::uint64_t gated_rows = 0;
+  std::uint64_t rolled_back_steps = 0;
+};
+
+class Twin {
+ public:
+  [[nodiscard]] static std::variant<Twin, base::Issues> create(model::StateSpace model, TwinSettings settings);
+
+  // `out` must have the twin's sizes (make_record). Each call is one step of the period; frame.step is only passed on.
+  void step(const signals::Frame& frame, TwinStep& out);
+
+  [[nodiscard]] TwinStep make_record() const;
+  [[nodiscard]] const model::StateSpace& model() const { return model_; }
+  [[nodiscard]] const TwinSettings& settings() const { return settings_; }
+  [[nodiscard]] const TwinCounters& counters() const { return counters_; }
+  [[nodiscard]] const KalmanFilter& filter() const { return filter_; }
+
+ private:
+  struct Row {  // what one output remembers from step to step
+    double measured = 0.0;            // deviation
+    std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
+    std::int64_t last_fused = 0;
+    std::int64_t patience = 0;  // steps
+    bool mapped = true;
+  };
+  Twin(model::StateSpace model, TwinSettings settings, Eigen::VectorXd steady_std, Eigen::VectorXd initial_std,
+       double steady_spread);
+
+  void take_inputs(const signals::Frame& frame, TwinStep& out);
+  void take_outputs(const signals::Frame& frame, TwinStep& out);
+  void start_from(const Eigen::VectorXd& deviation);
+  void initialize(TwinStep& out);
+  void decide_gate(TwinStep& out);
+  void publish(TwinStep& out);
+  [[nodiscard]] Mode decide_mode(const TwinStep& out);
+
+  model::StateSpace model_;
+  TwinSettings settings_;
+  TwinCounters counters_;
+  KalmanFilter filter_;
+  StartEstimator start_;
+  std::vector<Row> rows_;
+  std::vector<std::vector<std::size_t>> fed_through_;  // per input: the outputs with D ≠ 0
+  Eigen::VectorXd u_;                                  // deviation
+  std::vector<double> last_u_;                         // absolute
+  std::vector<std::uint8_t> good_, used_;              // W and V
+  Eigen::VectorXd initial_std_, steady_std_, std_limit_;
+  Eigen::VectorXd steady_output_std_, output_std_limit_;
+  double steady_spread_;  // trace P(k|k) in the steady state, NaN without one
+  double least_spread_ = 0.0;
+  std::int64_t least_spread_step_ = 0;
+  std::int64_t now_ = 0;
+  std::int64_t gate_timeout_steps_ = 0;
+  bool initializing_ = false;
+  bool converged_ = false;
+  bool restart_ = false;
+};
+
+}  // namespace twinkeeper::estimation
