@@ -1,0 +1,75 @@
+#include "app/plan.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "app/exit_codes.hpp"
+
+namespace twinkeeper::app {
+
+std::size_t Plan::tag_count() const {
+  std::size_t count = 0;
+  for (const auto& device : config.devices) count += device.driver.registers.size();
+  return count;
+}
+
+std::vector<TagOrigin> tag_origins(const config::Config& config) {
+  std::vector<TagOrigin> origins;
+  for (std::size_t d = 0; d < config.devices.size(); ++d) {
+    for (std::size_t r = 0; r < config.devices[d].driver.registers.size(); ++r) origins.push_back({d, r});
+  }
+  return origins;
+}
+
+std::vector<std::string> tag_names(const config::Config& config) {
+  std::vector<std::string> names;
+  for (const auto& device : config.devices) {
+    for (const auto& reg : device.driver.registers) names.push_back(device.driver.name + "." + reg.name);
+  }
+  return names;
+}
+
+std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options) {
+  auto loaded = config::load(file, options);
+  if (auto* faults = std::get_if<std::vector<config::Diagnostic>>(&loaded)) return std::move(*faults);
+  Plan plan{std::move(std::get<config::Config>(loaded)), {}};
+  Faults faults;
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    const auto& twin = plan.config.twins[i];
+    auto built = model::build(twin.model, std::chrono::duration<double>(twin.period).count());
+    if (auto* model = std::get_if<model::StateSpace>(&built)) {
+      plan.models.push_back(std::move(*model));
+      continue;
+    }
+    for (auto& issue : std::get<base::Issues>(built)) {
+      issue.path = "twins[" + std::to_string(i) + "]." + issue.path;
+      faults.push_back(plan.config.locate(issue));
+    }
+  }
+  if (!faults.empty()) return faults;
+  return plan;
+}
+
+int report(const Faults& faults, std::ostream& out) {
+  for (const auto& fault : faults) out << fault.text() << '\n';
+  const bool only_permissions = std::all_of(faults.begin(), faults.end(), [](const auto& f) { return f.permission; });
+  return only_permissions ? kExitPermission : kExitConfig;
+}
+
+std::variant<Plan, int> load_or_report(const std::string& file, bool check_files) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(file, error)) {
+    std::cerr << file << ": no such file; give --config a YAML file\n";
+    return kExitNoInput;
+  }
+  config::LoadOptions options;
+  options.check_files = check_files;
+  auto made = make_plan(file, options);
+  if (auto* faults = std::get_if<Faults>(&made)) return report(*faults, std::cerr);
+  auto& plan = std::get<Plan>(made);
+  for (const auto& warning : plan.config.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  return std::move(plan);
+}
+
+}  // namespace twinkeeper::app

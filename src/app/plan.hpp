@@ -1,0 +1,41 @@
+// A configuration with its models built: everything the service needs, checked whole before anything starts.
+#pragma once
+
+#include <optional>
+#include <ostream>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::app {
+
+struct Plan {
+  config::Config config;
+  std::vector<model::StateSpace> models;  // one per twin, discretised with the twin's period
+
+  [[nodiscard]] std::size_t tag_count() const;
+};
+
+struct TagOrigin {
+  std::size_t device;
+  std::size_t reg;  // position in the device
+};
+// By TagIndex: where the tag comes from. Tags count through the devices in order.
+[[nodiscard]] std::vector<TagOrigin> tag_origins(const config::Config& config);
+// "<device>.<register>" by TagIndex.
+[[nodiscard]] std::vector<std::string> tag_names(const config::Config& config);
+
+using Faults = std::vector<config::Diagnostic>;
+// Reads, checks and builds; every fault at once, those of the models included.
+[[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options);
+
+// One line per fault; returns the exit code they stand for (78, or 77 if key modes are the sole fault).
+int report(const Faults& faults, std::ostream& out);
+
+// For commands: loads `file` or reports on stderr and gives the exit code (66 if the file itself is not there).
+[[nodiscard]] std::variant<Plan, int> load_or_report(const std::string& file, bool check_files);
+
+}  // namespace twinkeeper::app
