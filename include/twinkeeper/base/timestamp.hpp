@@ -1,0 +1,20 @@
+// Wall time as text and as a number, the way every message carries it: RFC 3339 in UTC with milliseconds, and the same
+// instant in whole milliseconds since 1970. Both round down, so the two never disagree and neither lies in the future.
+// Thread rule: free functions. Allocation: append_rfc3339 none beyond what `out` needs to grow.
+// Source: RFC 3339 section 5.6; every WallTime (the years 1677 to 2262) has a text of exactly 24 characters.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::base {
+
+// "2026-03-01T08:15:30.042Z"
+[[nodiscard]] std::string format_rfc3339(WallTime time);
+void append_rfc3339(std::string& out, WallTime time);
+
+[[nodiscard]] std::int64_t unix_milliseconds(WallTime time);
+
+}  // namespace twinkeeper::base
