@@ -1,0 +1,36 @@
+// Says in one sentence what is wrong with the certificate files or the server, where the MQTT library says only that
+// connecting failed.
+//
+// Codes: ca_missing ca_invalid certificate_missing certificate_invalid certificate_expired certificate_not_yet_valid
+// certificate_chain key_missing key_invalid key_mismatch key_permissions clock_not_set; from the server
+// name_not_resolved unreachable refused timeout not_tls unknown_issuer wrong_host server_certificate_expired
+// server_certificate_not_yet_valid server_certificate_invalid client_certificate_refused tls_failed tls_works.
+// Thread rule: free of state; probe_server blocks for `timeout` at most, plus the resolver's own limit.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "uplink/settings.hpp"
+
+namespace twinkeeper::uplink {
+
+struct LinkFault {
+  std::string code;
+  std::string message;
+  bool fatal = true;  // false: connecting may still work (an expired certificate while the clock may be wrong)
+};
+
+// Every fault of the files named in `settings`, the most basic first; empty: all is well.
+[[nodiscard]] std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now);
+
+// notAfter of the first certificate in a PEM file.
+[[nodiscard]] base::Result<base::WallTime> certificate_expiry(const std::string& path);
+
+// Connects, shakes hands with the client certificate, and says why that fails; code `tls_works` if it does not fail.
+[[nodiscard]] LinkFault probe_server(const UplinkSettings& settings, base::WallTime now, base::Duration timeout);
+
+}  // namespace twinkeeper::uplink

@@ -1,0 +1,100 @@
+// Spool: the only queue between the gateway and the broker, a SQLite file that survives a power cut.
+//
+// A message gets its identity here: the epoch of this start and the next sequence number of its stream. Rows wait until
+// they are acknowledged. open() starts an epoch larger than any before it (also when the state directory was lost:
+// max(previous + 1, seconds since 1970)), durable before it returns. Rows are committed in groups: append() makes
+// a row part of the open transaction, commit() makes it durable, together with the last sequence number of each stream.
+//
+// Bounds: more than max_bytes, or rows older than max_age, are evicted: samples and state first, then metrics, info,
+// anomalies; gap messages never. Every eviction, damaged row and refused message is told by a gap message
+// (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason).
+// Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new epoch,
+// an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk evicts, then
+// keeps the newest rows in memory until there is room.
+//
+// Errors: open() fails only if the directory is missing or can't be written to.
+// Thread rule: one thread. Allocates.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "twinkeeper/signals/event.hpp"
+#include "twinkeeper/signals/message.hpp"
+#include "uplink/settings.hpp"
+
+namespace twinkeeper::uplink {
+
+// The epoch before this one and the last sequence number of each stream in it.
+struct PreviousEpoch {
+  std::uint64_t epoch = 0;
+  std::map<std::string, std::uint64_t> last;
+};
+
+struct StoredMessage {
+  std::int64_t row = 0;  // grows with every append, never reused
+  std::uint64_t epoch = 0;
+  std::uint64_t seq = 0;
+  signals::Message message;  // `time` is meaningful only if `this_boot`
+  std::string boot_id;
+  bool this_boot = true;
+  std::optional<base::WallTime> wall;  // absent: the clock has not been synchronised since it was made
+  bool clock_synced = false;
+};
+
+struct SpoolFigures {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t dropped_total = 0;
+  std::uint64_t appended_total = 0;
+  std::uint64_t commits_total = 0;
+  base::Duration commit_last{0};
+  base::Duration commit_max{0};
+};
+
+class Spool {
+ public:
+  [[nodiscard]] static base::Result<Spool> open(const SpoolSettings& settings, const std::string& gateway_id,
+                                                const base::Clock& clock, const std::string& boot_id,
+                                                signals::EventSink& events);
+  Spool(Spool&&) noexcept;
+  Spool& operator=(Spool&&) noexcept;
+  ~Spool();  // commits, checkpoints and marks the stop as clean
+
+  [[nodiscard]] std::uint64_t epoch() const noexcept;
+  [[nodiscard]] const PreviousEpoch* previous() const noexcept;  // nullptr: there was none
+
+  StoredMessage append(signals::Message message);
+
+  // Commits if commit_interval has passed since the oldest uncommitted change, or 100 changes wait.
+  void commit_if_due();
+  void commit();
+  // When the next commit falls due; absent if nothing waits.
+  [[nodiscard]] std::optional<base::Instant> commit_due() const;
+
+  // Rows after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row is dropped and told.
+  [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit,
+                                                        std::size_t max_bytes = 1u << 20);
+  void acknowledge(const std::vector<std::int64_t>& rows);
+  // Puts a message that can never be delivered into the table `dead` and tells the gap `refused`.
+  void refuse(const StoredMessage& message, const std::string& reason);
+  // Evicts by age and fills in wall times after the clock's first synchronisation. Call about once a second.
+  void maintain();
+  // Gap messages (and others of the spool's own) appended since the last call, for the caller to send as live.
+  [[nodiscard]] std::vector<StoredMessage> take_own_messages();
+
+  [[nodiscard]] const SpoolFigures& figures() const noexcept;
+
+ private:
+  class Implementation;
+  explicit Spool(std::unique_ptr<Implementation> implementation);
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace twinkeeper::uplink
