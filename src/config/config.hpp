@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -24,15 +23,16 @@
 namespace twinkeeper::config {
 
 struct Diagnostic {
-  std::string file;      // as the user named it (or relative to the including file)
-  int line = 0;          // 1-based; 0: the file as a whole
-  int column = 0;        // 1-based
-  std::string path;      // devices[0].registers[2].address
+  std::string file;  // as the user named it (or relative to the including file)
+  int line = 0;      // 1-based; 0: the file as a whole
+  int column = 0;    // 1-based
+  std::string path;  // devices[0].registers[2].address
   std::string what;
   std::string accepted;
   bool permission = false;  // the fault is only a key file's mode (exit 77 instead of 78)
+  bool no_input = false;    // the file given to load() is not there (exit 66 instead of 78)
 
-  // "file:line:column: path: what; accepted"
+  // "file:line:column: path: what; accepted: …", without the parts that are unknown
   [[nodiscard]] std::string text() const;
 };
 
@@ -51,11 +51,11 @@ struct TwinConfig {
   std::string name;
   base::Duration period{};
   model::ModelSettings model;
-  std::vector<acquisition::InputSource> inputs;                // model's order
-  std::vector<std::optional<signals::TagIndex>> outputs;       // model's order; absent: virtual output
+  std::vector<acquisition::InputSource> inputs;           // model's order
+  std::vector<std::optional<signals::TagIndex>> outputs;  // model's order; absent: virtual output
   telemetry::StatePublishing publish;
-  diagnosis::DiagnosisSettings diagnosis;                      // defaults, then the model's, then the config's
-  bool diagnosis_is_default = false;                           // neither model nor config has a diagnosis section
+  diagnosis::DiagnosisSettings diagnosis;  // defaults, then the model's, then the config's
+  bool diagnosis_is_default = false;       // neither model nor config has a diagnosis section
 };
 
 struct GatewayConfig {
@@ -63,7 +63,16 @@ struct GatewayConfig {
   std::string state_directory;
 };
 
-class SourceMap;  // path → file, line, column
+// Where the value of a path stands, and what it is called there: a model of its own file is "model…" in that file and
+// "twins[0].model…" here.
+struct Position {
+  std::string file;
+  int line = 0;
+  int column = 0;
+  std::string path;
+  std::string note;  // for a value that stands in another place than where it is used: where that is
+};
+using SourceMap = std::map<std::string, Position>;
 
 struct Config {
   GatewayConfig gateway;
@@ -71,10 +80,10 @@ struct Config {
   std::vector<TwinConfig> twins;
   std::optional<uplink::UplinkSettings> uplink;  // absent: nothing is published, `run` refuses, `simulate` works
   uplink::SpoolSettings spool;
-  std::string hash;                              // "sha256:…" over the expanded text of all files, without secrets
-  std::string expanded;                          // every effective value as YAML, without secrets: what `check` prints
+  std::string hash;      // "sha256:…" over the expanded text of all files, without secrets
+  std::string expanded;  // every effective value as YAML, without secrets: what `check` prints
   std::vector<Diagnostic> warnings;
-  std::shared_ptr<const SourceMap> sources;
+  SourceMap sources;
 
   // A fault found later (by model::build for twins[i].model…), placed as well as the path allows: the longest known
   // prefix of issue.path decides.

@@ -1,0 +1,33 @@
+// What follows the reading of single values: references between them, files they name, values that exclude each other.
+// Each function reports to the reader and fills in what a person may leave out.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "config/tables.hpp"
+
+namespace twinkeeper::config {
+
+// Register sets and files are put in place, every register is checked, defaults come from its device.
+void resolve_devices(Reader& reader, ConfigText& text);
+// Type, table, address, bit, length, scale, limits of one register.
+void check_register(Reader& reader, RegisterText& entry);
+
+struct TagReference {
+  signals::TagIndex index = 0;
+  const RegisterText* entry = nullptr;
+};
+using Tags = std::map<std::string, TagReference>;  // "<device>.<register>"
+[[nodiscard]] Tags number_tags(ConfigText& text);
+
+// Models are read, inputs and outputs mapped to tags.
+void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags);
+// Whether a value of the model file or inline map could be read and is of the right shape.
+[[nodiscard]] ModelText read_model(Reader& reader, const Cursor& at);
+// Names, shapes, limits, and values given twice. `path` is that of the model, such as twins[0].model.
+[[nodiscard]] bool check_model(Reader& reader, const std::string& path, const model::ModelSettings& settings);
+
+void resolve_uplink(Reader& reader, ConfigText& text, bool check_files);
+
+}  // namespace twinkeeper::config

@@ -1,0 +1,153 @@
+#include <charconv>
+
+#include "config/tables.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* kEndpointForm = "HOST or HOST:PORT, the port being 8883 unless given";
+
+Type<uplink::Endpoint> endpoint() {
+  return {kEndpointForm, substitutable({{"type", "string"}, {"pattern", "^[A-Za-z0-9._-]+(:[0-9]{1,5})?$"}}),
+          [](Reader& reader, const Cursor& at, uplink::Endpoint& value) {
+            std::string written;
+            if (!read_text(reader, at, kEndpointForm, written)) return false;
+            const std::size_t colon = written.find(':');
+            value.host = written.substr(0, colon);
+            value.port = 8883;
+            bool good = !value.host.empty() && value.host.size() <= 253;
+            for (const char c : value.host) {
+              good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                              c == '-' || c == '_');
+            }
+            if (colon != std::string::npos) {
+              const char* const last = written.data() + written.size();
+              const auto [end, error] = std::from_chars(written.data() + colon + 1, last, value.port);
+              good = good && error == std::errc{} && end == last && value.port != 0;
+            }
+            if (!good) reader.error(at, quote(written) + " is no endpoint", kEndpointForm);
+            return good;
+          },
+          [](const uplink::Endpoint& value) { return Json(value.host + ":" + std::to_string(value.port)); }};
+}
+
+const Table<GatewayConfig>& gateway_table() {
+  using T = GatewayConfig;
+  static const Table<T> table(
+      "a mapping with id and state_directory",
+      {
+          key<T>("id", gateway_id(), &T::id, "Name of the gateway, part of every message", Need::required),
+          key<T>("state_directory", path(), &T::state_directory, "Where the spool and checkpoints are kept"),
+      });
+  return table;
+}
+
+std::optional<Json> not_written(const ConfigText&) { return std::nullopt; }
+
+}  // namespace
+
+const Table<UplinkText>& uplink_table() {
+  using T = UplinkText;
+  using uplink::BacklogFormat;
+  using uplink::MqttVersion;
+  using uplink::Profile;
+  static const Table<T> table(
+      "a mapping with endpoint, cert, key and root_ca",
+      {
+          key<T>(
+              "endpoint", endpoint(), [](auto& t) -> auto& { return t.settings.endpoint; }, "The broker",
+              Need::required),
+          key<T>(
+              "profile", choice<Profile>({{"aws-iot-core", Profile::aws_iot_core}, {"mqtt", Profile::mqtt}}),
+              [](auto& t) -> auto& { return t.settings.profile; }, "Whose limits are kept"),
+          key<T>("thing_name", gateway_id(), &T::thing_name, "MQTT client id; the gateway id unless given"),
+          key<T>(
+              "cert", path(), [](auto& t) -> auto& { return t.settings.cert; }, "Client certificate (PEM)",
+              Need::required),
+          key<T>(
+              "key", path(), [](auto& t) -> auto& { return t.settings.key; },
+              "Private key (PEM), readable by its owner and at most its group", Need::required),
+          key<T>(
+              "root_ca", path(), [](auto& t) -> auto& { return t.settings.root_ca; },
+              "Certificates the broker's is checked against (PEM)", Need::required),
+          key<T>("topic_prefix", text(256, "a topic"), &T::topic_prefix,
+                 "Start of every topic; twinkeeper/<gateway id> unless given"),
+          key<T>(
+              "mqtt_version", choice<MqttVersion>({{"5", MqttVersion::v5}, {"3.1.1", MqttVersion::v3_1_1}}),
+              [](auto& t) -> auto& { return t.settings.mqtt_version; }, "Protocol version"),
+          key<T>(
+              "keep_alive", duration(5s, 18h), [](auto& t) -> auto& { return t.settings.keep_alive; },
+              "Keep-alive interval, whole seconds; 30s to 20min under aws-iot-core"),
+          key<T>(
+              "max_messages_per_second", number({0.0, 1e6, true}),
+              [](auto& t) -> auto& { return t.settings.max_messages_per_second; },
+              "80 under aws-iot-core, unlimited under mqtt unless given"),
+          key<T>(
+              "max_bytes_per_second", size(1024, 1ull << 40),
+              [](auto& t) -> auto& { return t.settings.max_bytes_per_second; },
+              "400KiB under aws-iot-core, unlimited under mqtt unless given"),
+          key<T>(
+              "retain", boolean(), [](auto& t) -> auto& { return t.settings.retain; },
+              "Whether status, info and health are retained by the broker"),
+          key<T>(
+              "status_interval", duration(5s, 24h), [](auto& t) -> auto& { return t.settings.status_interval; },
+              "How often the status is published without a change"),
+          key<T>(
+              "digits", integer<int>(1, 17), [](auto& t) -> auto& { return t.settings.digits; },
+              "Significant digits of numbers other than samples"),
+          key<T>(
+              "backlog", choice<BacklogFormat>({{"packed", BacklogFormat::packed}, {"plain", BacklogFormat::plain}}),
+              [](auto& t) -> auto& { return t.settings.backlog; },
+              "Old samples and states in packs, or each on its own topic"),
+          key<T>(
+              "backlog_after", duration(1s, 24h), [](auto& t) -> auto& { return t.settings.backlog_after; },
+              "Age from which samples and states are backlog"),
+          key<T>(
+              "connect_timeout", duration(1s, 5min), [](auto& t) -> auto& { return t.settings.connect_timeout; },
+              "How long a connection attempt may take"),
+          key<T>(
+              "acknowledge_timeout", duration(1s, 10min),
+              [](auto& t) -> auto& { return t.settings.acknowledge_timeout; },
+              "Unacknowledged for longer, the connection is renewed"),
+      });
+  return table;
+}
+
+const Table<uplink::SpoolSettings>& spool_table() {
+  using T = uplink::SpoolSettings;
+  using uplink::DiscardPolicy;
+  static const Table<T> table(
+      "a mapping with max_bytes, max_age, discard_policy and commit_interval",
+      {
+          key<T>("max_bytes", size(1ull << 20, 1ull << 40), &T::max_bytes, "Largest size of the spool"),
+          key<T>("max_age", duration(1min, 3650 * 24h), &T::max_age, "Older messages are discarded"),
+          key<T>("discard_policy",
+                 choice<DiscardPolicy>({{"oldest", DiscardPolicy::oldest}, {"newest", DiscardPolicy::newest}}),
+                 &T::discard_policy, "What a full spool discards"),
+          key<T>("commit_interval", duration(10ms, 10s), &T::commit_interval, "What a power cut can take at most"),
+      });
+  return table;
+}
+
+const Table<ConfigText>& configuration_table() {
+  using T = ConfigText;
+  static const Json sets_schema = {
+      {"type", "object"},
+      {"additionalProperties", {{"type", "array"}, {"minItems", 1}, {"items", register_table().schema()}}}};
+  static const Table<T> table(
+      "a mapping with gateway, devices, twins, uplink and spool",
+      {
+          key<T>("gateway", mapping(gateway_table()), &T::gateway, "The gateway itself", Need::required),
+          deferred<T>("register_sets", "a mapping from names to lists of registers", sets_schema, &T::register_sets_at,
+                      not_written, "Named lists of registers for devices of one kind"),
+          key<T>("devices", list(tracked(device_table())), &T::devices, "The devices that are read"),
+          key<T>("twins", list(tracked(twin_table())), &T::twins, "The twins; none makes a plain gateway"),
+          key<T>("uplink", mapping(uplink_table()), &T::uplink, "The broker; without it nothing is published"),
+          key<T>("spool", mapping(spool_table()), &T::spool, "The durable queue in front of the broker"),
+      });
+  return table;
+}
+
+}  // namespace twinkeeper::config

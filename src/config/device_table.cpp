@@ -1,0 +1,324 @@
+#include <charconv>
+
+#include "config/tables.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+using namespace std::chrono_literals;
+using drivers::ByteOrder;
+using drivers::RegisterKind;
+using drivers::ValueType;
+
+constexpr const char* kControllerForm = "tcp://HOST[:PORT], the port being 502 unless given";
+constexpr base::Duration kDay = 24h;
+
+Type<ByteOrder> byte_order() {
+  return choice<ByteOrder>(
+      {{"ABCD", ByteOrder::ABCD}, {"DCBA", ByteOrder::DCBA}, {"BADC", ByteOrder::BADC}, {"CDAB", ByteOrder::CDAB}});
+}
+
+Type<ValueType> value_type() {
+  return choice<ValueType>({{"BIT", ValueType::BIT},
+                            {"INT16", ValueType::INT16},
+                            {"UINT16", ValueType::UINT16},
+                            {"INT32", ValueType::INT32},
+                            {"UINT32", ValueType::UINT32},
+                            {"INT64", ValueType::INT64},
+                            {"UINT64", ValueType::UINT64},
+                            {"FLOAT16", ValueType::FLOAT16},
+                            {"FLOAT32", ValueType::FLOAT32},
+                            {"FLOAT64", ValueType::FLOAT64},
+                            {"STRING", ValueType::STRING}});
+}
+
+// HOST, HOST:PORT, [IPv6] or [IPv6]:PORT
+bool parse_host_and_port(std::string_view text, drivers::TcpAddress& address) {
+  std::string_view port;
+  bool has_port = false;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t end = text.find(']');
+    if (end == std::string_view::npos) return false;
+    address.host = std::string(text.substr(1, end - 1));
+    text.remove_prefix(end + 1);
+    has_port = !text.empty();
+    if (has_port && text.front() != ':') return false;
+    if (has_port) port = text.substr(1);
+  } else {
+    const std::size_t colon = text.find(':');
+    address.host = std::string(text.substr(0, colon));
+    has_port = colon != std::string_view::npos;
+    if (has_port) port = text.substr(colon + 1);
+  }
+  if (address.host.empty() || address.host.size() > 253) return false;
+  for (const char c : address.host) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!plain && c != '.' && c != '-' && c != '_' && c != ':' && c != '%') return false;
+  }
+  if (!has_port) return true;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  return error == std::errc{} && end == port.data() + port.size() && address.port != 0 && port.front() != '0';
+}
+
+Key<DeviceText> controller() {
+  Key<DeviceText> out;
+  out.name = "controller";
+  out.description = "Where the device is reached; devices with the same controller share one connection";
+  out.need = Need::required;
+  out.accepted = kControllerForm;
+  out.schema = substitutable({{"type", "string"}, {"pattern", "^tcp://[^/]+$"}});
+  out.read = [](Reader& reader, const Cursor& at, DeviceText& device) {
+    std::string written;
+    if (!read_text(reader, at, kControllerForm, written)) return false;
+    static constexpr std::string_view kScheme = "tcp://";
+    drivers::TcpAddress address;
+    if (written.substr(0, kScheme.size()) != kScheme ||
+        !parse_host_and_port(std::string_view(written).substr(kScheme.size()), address)) {
+      reader.error(at, quote(written) + " is no TCP controller", kControllerForm);
+      return false;
+    }
+    device.config.driver.controller = written;
+    device.config.driver.address = address;
+    return true;
+  };
+  out.write = [](const DeviceText& device) -> std::optional<Json> { return Json(device.config.driver.controller); };
+  return out;
+}
+
+// 1-based numbers of the old notation: 40001 and 400001 for holding register 0, and so on.
+std::optional<std::int64_t> meant_address(RegisterKind kind, std::int64_t written) {
+  std::int64_t leading = 0;
+  switch (kind) {
+    case RegisterKind::coil: return std::nullopt;
+    case RegisterKind::discrete: leading = 1; break;
+    case RegisterKind::input: leading = 3; break;
+    case RegisterKind::holding: leading = 4; break;
+  }
+  for (const auto& [base, count] : {std::pair<std::int64_t, std::int64_t>{10'000, 9'999}, {100'000, 65'536}}) {
+    const std::int64_t address = written - leading * base - 1;
+    if (address >= 0 && address < count) return address;
+  }
+  return std::nullopt;
+}
+
+Key<RegisterText> address() {
+  static constexpr const char* kAccepted = "the zero-based protocol address, an integer from 0 to 65535";
+  Key<RegisterText> out;
+  out.name = "address";
+  out.description =
+      "Zero-based protocol address; in hexadecimal it is taken as it is, in decimal 40001-style is refused";
+  out.need = Need::required;
+  out.accepted = kAccepted;
+  out.schema = substitutable({{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}});
+  const Type<std::int64_t> wide = integer_in(0, 999'999, kAccepted);
+  out.read = [wide](Reader& reader, const Cursor& at, RegisterText& target) {
+    std::int64_t value = 0;
+    if (!wide.read(reader, at, value)) return false;
+    const bool hexadecimal = at.node->text.find('x') != std::string::npos;
+    const auto meant = meant_address(target.settings.kind, value);
+    if (!hexadecimal && meant) {
+      reader.error(
+          at, at.node->text + " looks like a 1-based register number of the 40001 style",
+          "the zero-based protocol address, here " + std::to_string(*meant) +
+              (value <= 65535 ? " (or in hexadecimal, if " + at.node->text + " is the protocol address)" : ""));
+      return false;
+    }
+    if (value > 65535) {
+      reader.error(at, at.node->text + " is out of range", kAccepted);
+      return false;
+    }
+    target.settings.address = static_cast<std::uint16_t>(value);
+    return true;
+  };
+  out.write = [](const RegisterText& source) -> std::optional<Json> { return Json(source.settings.address); };
+  return out;
+}
+
+Type<acquisition::ValidationSettings> stuck_after() {
+  const Type<base::Duration> time = duration(1ms, 30 * kDay);
+  const std::string accepted = "a duration such as 10min | auto | off";
+  return {accepted,
+          {{"anyOf", Json::array({{{"enum", {"auto", "off"}}}, time.schema})}},
+          [time, accepted](Reader& reader, const Cursor& at, acquisition::ValidationSettings& value) {
+            using acquisition::StuckRule;
+            const Node& node = *at.node;
+            if (node.kind == NodeKind::scalar && (node.text == "auto" || node.text == "off")) {
+              value.stuck_rule = node.text == "auto" ? StuckRule::automatic : StuckRule::off;
+              return true;
+            }
+            value.stuck_rule = StuckRule::fixed;
+            return time.read(reader, at, value.stuck_after);
+          },
+          [time](const acquisition::ValidationSettings& value) {
+            using acquisition::StuckRule;
+            if (value.stuck_rule == StuckRule::fixed) return time.write(value.stuck_after);
+            return Json(value.stuck_rule == StuckRule::automatic ? "auto" : "off");
+          }};
+}
+
+Type<std::vector<double>> one_or_more_numbers() {
+  const Type<double> one = number();
+  const Type<std::vector<double>> many = list(one, 1);
+  return {"a number or a list of numbers",
+          {{"anyOf", Json::array({one.schema, many.schema})}},
+          [one, many](Reader& reader, const Cursor& at, std::vector<double>& values) {
+            if (at.node->kind == NodeKind::sequence) return many.read(reader, at, values);
+            values.assign(1, 0.0);
+            return one.read(reader, at, values.front());
+          },
+          many.write};
+}
+
+const Table<drivers::Workarounds>& workarounds_table() {
+  using drivers::Workarounds;
+  static const Table<Workarounds> table(
+      "a mapping of workarounds",
+      {
+          key<Workarounds>("pause_after_connect", duration(0ms, 1min), &Workarounds::pause_after_connect,
+                           "Silence after a connection was opened"),
+          key<Workarounds>("pause_between_requests", duration(0ms, 1min), &Workarounds::pause_between_requests,
+                           "Silence between two requests"),
+          key<Workarounds>("one_request_per_field", boolean(), &Workarounds::one_request_per_field,
+                           "Read each register by a request of its own"),
+          key<Workarounds>("max_word_registers_per_request", integer<int>(1, 125),
+                           &Workarounds::max_word_registers_per_request,
+                           "Largest request for holding or input registers"),
+          key<Workarounds>("max_bit_registers_per_request", integer<int>(1, 2000),
+                           &Workarounds::max_bit_registers_per_request, "Largest request for coils or discrete inputs"),
+          key<Workarounds>("close_connection_after_gather", boolean(), &Workarounds::close_connection_after_gather,
+                           "Close the connection after each round of requests"),
+      });
+  return table;
+}
+
+const Table<telemetry::SamplePublishing>& sample_publishing_table() {
+  using telemetry::SamplePublishing;
+  static const Table<SamplePublishing> table(
+      "a mapping with interval",
+      {
+          key<SamplePublishing>("interval", duration(10ms, kDay), &SamplePublishing::interval,
+                                "How often the samples of the device are published"),
+      });
+  return table;
+}
+
+std::optional<Json> write_registers(const DeviceText& device) {
+  Json out = Json::array();
+  for (const RegisterText& entry : device.registers) out.push_back(register_table().write(entry));
+  return out;
+}
+
+}  // namespace
+
+const Table<RegisterText>& register_table() {
+  using T = RegisterText;
+  static const Table<T> table(
+      "a mapping with name, register, address and type",
+      {
+          key<T>(
+              "name", identifier(), [](auto& t) -> auto& { return t.settings.name; },
+              "Name of the register, unique in its device", Need::required),
+          key<T>(
+              "register",
+              choice<RegisterKind>({{"coil", RegisterKind::coil},
+                                    {"discrete", RegisterKind::discrete},
+                                    {"input", RegisterKind::input},
+                                    {"holding", RegisterKind::holding}}),
+              [](auto& t) -> auto& { return t.settings.kind; }, "Which of the four Modbus tables"),
+          address(),
+          key<T>("type", value_type(), &T::type, "Type of the raw value; coils and discrete inputs are BIT"),
+          key<T>("byte_order", byte_order(), &T::byte_order, "Order of the bytes; the device's unless given"),
+          key<T>(
+              "bit", integer<int>(0, 15), [](auto& t) -> auto& { return t.settings.bit; },
+              "Which bit of a word is the BIT, 0 being the least significant"),
+          key<T>(
+              "length", integer<int>(1, 250), [](auto& t) -> auto& { return t.settings.length; }, "Bytes of a STRING"),
+          key<T>(
+              "unit", text(32, "a unit"), [](auto& t) -> auto& { return t.settings.unit; }, "Unit of the scaled value"),
+          key<T>("scale", number(), &T::scale, "value = raw × scale + offset"),
+          key<T>("offset", number(), &T::offset, "value = raw × scale + offset"),
+          key<T>(
+              "min_value", number(), [](auto& t) -> auto& { return t.options.validation.min_value; },
+              "Scaled values below are bad (out_of_range)"),
+          key<T>(
+              "max_value", number(), [](auto& t) -> auto& { return t.options.validation.max_value; },
+              "Scaled values above are bad (out_of_range)"),
+          key<T>(
+              "max_rate", number({0.0, 1e300, true}), [](auto& t) -> auto& { return t.options.validation.max_rate; },
+              "Faster changes, per second, are bad (rate_of_change)"),
+          key<T>(
+              "error_value", one_or_more_numbers(), [](auto& t) -> auto& { return t.options.validation.error_values; },
+              "Raw values by which the device says that it has no value"),
+          key<T>("poll_interval", duration(10ms, kDay), &T::poll_interval, "The device's unless given"),
+          key<T>("max_age", duration(10ms, 30 * kDay), &T::max_age,
+                 "Older values are stale; 3 times the poll interval unless given"),
+          key<T>(
+              "stuck_after", stuck_after(), [](auto& t) -> auto& { return t.options.validation; },
+              "After how long without any change a value is bad (stuck); auto: for outputs with noise only"),
+          key<T>(
+              "publish", boolean(), [](auto& t) -> auto& { return t.options.publish; },
+              "Whether the register is part of the published samples"),
+      });
+  return table;
+}
+
+const Table<DeviceText>& device_table() {
+  using T = DeviceText;
+  static const Json registers_schema = {
+      {"anyOf",
+       Json::array({{{"type", "string"}},
+                    {{"type", "array"},
+                     {"minItems", 1},
+                     {"items", {{"anyOf", Json::array({register_table().schema(), {{"type", "string"}}})}}}}})}};
+  static const Table<T> table(
+      "a mapping with name, controller, poll_interval and registers",
+      {
+          key<T>(
+              "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
+              "Name of the device, unique among devices and twins", Need::required),
+          controller(),
+          key<T>("transmission_mode", choice<TransmissionMode>({{"TCP", TransmissionMode::tcp}}), &T::transmission_mode,
+                 "How frames are carried"),
+          key<T>(
+              "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
+              "Unit identifier: 1 to 247, over TCP also 0 and 255"),
+          key<T>(
+              "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
+              "How often the registers are read", Need::required),
+          key<T>(
+              "timeout", duration(10ms, 1min), [](auto& t) -> auto& { return t.config.driver.timeout; },
+              "How long a reply may take, from the request to its last byte"),
+          key<T>(
+              "collection_offset", duration(0ms, kDay),
+              [](auto& t) -> auto& { return t.config.driver.collection_offset; },
+              "Shifts the polls of this device within the poll interval"),
+          key<T>(
+              "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
+              "Order of the bytes of values of more than one register"),
+          key<T>(
+              "optimization",
+              choice<drivers::Optimization>(
+                  {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
+              [](auto& t) -> auto& { return t.config.driver.optimization; },
+              "Whether requests may span registers nobody asked for"),
+          key<T>(
+              "optimization_max_register_fill", integer<int>(0, 125),
+              [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
+              "Longest gap that max_insert reads over"),
+          key<T>(
+              "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
+              "Repetitions after a device answered that it is busy"),
+          key<T>(
+              "workarounds", mapping(workarounds_table()), [](auto& t) -> auto& { return t.config.driver.workarounds; },
+              "For devices that need care"),
+          key<T>(
+              "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
+              "Publishing of raw samples, off unless given"),
+          deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
+                      write_registers, "Registers, names of register sets or files with a list of registers",
+                      Need::required),
+      });
+  return table;
+}
+
+}  // namespace twinkeeper::config

@@ -1,0 +1,142 @@
+#include "config/document.hpp"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <exception>
+#include <sstream>
+#include <utility>
+
+namespace twinkeeper::config {
+namespace {
+
+struct Refusal {
+  DocumentFault fault;
+};
+
+class Builder final : public YAML::EventHandler {
+ public:
+  explicit Builder(int file) : file_(file) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (++documents_ > 1) throw Refusal{{place(mark), "a second document starts here", "one document per file"}};
+  }
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { add(make(NodeKind::null, mark, "", anchor)); }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t /*anchor*/) override {
+    add(make(NodeKind::alias, mark, "", YAML::NullAnchor));
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    Node node = make(NodeKind::scalar, mark, tag, anchor);
+    node.text = value;
+    node.quoted = tag == "!";
+    add(std::move(node));
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value /*style*/) override {
+    open(make(NodeKind::sequence, mark, tag, anchor), mark);
+  }
+  void OnSequenceEnd() override { close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value /*style*/) override {
+    open(make(NodeKind::mapping, mark, tag, anchor), mark);
+  }
+  void OnMapEnd() override { close(); }
+
+  [[nodiscard]] Node take() { return std::move(root_); }
+
+ private:
+  struct Open {
+    Node node;
+    bool has_key = false;  // the next value belongs to the last entry
+  };
+
+  [[nodiscard]] Mark place(const YAML::Mark& mark) const { return {file_, mark.line + 1, mark.column + 1}; }
+
+  [[nodiscard]] Node make(NodeKind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) const {
+    Node node;
+    node.kind = kind;
+    node.mark = place(mark);
+    node.anchored = anchor != YAML::NullAnchor;
+    if (tag != "?" && tag != "!") node.tag = tag;
+    return node;
+  }
+
+  void open(Node node, const YAML::Mark& mark) {
+    if (stack_.size() >= kMaxDepth) {
+      throw Refusal{
+          {place(mark), "nested too deeply", "at most " + std::to_string(kMaxDepth) + " levels of lists and mappings"}};
+    }
+    stack_.push_back({std::move(node), false});
+  }
+
+  void close() {
+    Node node = std::move(stack_.back().node);
+    stack_.pop_back();
+    add(std::move(node));
+  }
+
+  void add(Node node) {
+    if (stack_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Open& parent = stack_.back();
+    if (parent.node.kind == NodeKind::sequence) {
+      parent.node.items.push_back(std::move(node));
+    } else if (parent.has_key) {
+      parent.node.entries.back().value = std::move(node);
+      parent.has_key = false;
+    } else {
+      Entry entry;
+      entry.key = node.text;
+      entry.mark = node.mark;
+      entry.scalar_key = node.kind == NodeKind::scalar && !node.anchored && node.tag.empty();
+      parent.node.entries.push_back(std::move(entry));
+      parent.has_key = true;
+    }
+  }
+
+  int file_;
+  int documents_ = 0;
+  Node root_;
+  std::vector<Open> stack_;
+};
+
+}  // namespace
+
+std::variant<Node, DocumentFault> parse_document(std::string_view text, int file) {
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    Builder builder(file);
+    if (!parser.HandleNextDocument(builder)) return DocumentFault{{file, 0, 0}, "the file is empty", "a mapping"};
+    Node root = builder.take();
+    while (parser.HandleNextDocument(builder)) {
+    }
+    return root;
+  } catch (const Refusal& refusal) {
+    return refusal.fault;
+  } catch (const YAML::Exception& error) {
+    const Mark mark = error.mark.is_null() ? Mark{file, 0, 0} : Mark{file, error.mark.line + 1, error.mark.column + 1};
+    return DocumentFault{mark, "no YAML: " + error.msg, "YAML 1.2"};
+  } catch (const std::exception& error) {
+    return DocumentFault{{file, 0, 0}, std::string("no YAML: ") + error.what(), "YAML 1.2"};
+  }
+}
+
+const Entry* find(const Node& mapping, std::string_view key) {
+  for (const Entry& entry : mapping.entries) {
+    if (entry.scalar_key && entry.key == key) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace twinkeeper::config

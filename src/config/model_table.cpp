@@ -1,0 +1,201 @@
+#include "config/tables.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+using namespace std::chrono_literals;
+using model::InputSettings;
+using model::ModelSettings;
+using model::NoiseSettings;
+using model::OperatingPointSettings;
+using model::OutputSettings;
+using model::StateSettings;
+
+constexpr double kLargest = 1e300;
+
+Type<std::string> unit() { return text(32, "a unit"); }
+Type<double> not_negative() { return number({0.0, kLargest, false}); }
+
+const Table<StateSettings>& state_table() {
+  using T = StateSettings;
+  static const Table<T> table(
+      "a mapping with the name of the state",
+      {
+          key<T>("name", identifier(), &T::name, "Name of the state", Need::required),
+          key<T>("unit", unit(), &T::unit, "Unit"),
+          key<T>("initial", number(), &T::initial, "Absolute value at the first step; estimated unless given"),
+          key<T>("initial_std", not_negative(), &T::initial_std,
+                 "Standard deviation of it; the steady-state one unless given"),
+          key<T>("min", number(), &T::min, "The state is projected to at least this"),
+          key<T>("max", number(), &T::max, "The state is projected to at most this"),
+      });
+  return table;
+}
+
+const Table<InputSettings>& model_input_table() {
+  using T = InputSettings;
+  static const Table<T> table("a mapping with the name of the input",
+                              {
+                                  key<T>("name", identifier(), &T::name, "Name of the input", Need::required),
+                                  key<T>("unit", unit(), &T::unit, "Unit"),
+                                  key<T>("nominal", number(), &T::nominal, "Value at the operating point"),
+                                  key<T>("min", number(), &T::min, "Smaller values are saturated"),
+                                  key<T>("max", number(), &T::max, "Larger values are saturated"),
+                              });
+  return table;
+}
+
+const Table<OutputSettings>& model_output_table() {
+  using T = OutputSettings;
+  static const Table<T> table(
+      "a mapping with the name of the output",
+      {
+          key<T>("name", identifier(), &T::name, "Name of the output", Need::required),
+          key<T>("unit", unit(), &T::unit, "Unit"),
+          key<T>("nominal", number(), &T::nominal, "Value at the operating point"),
+          key<T>("noise_std", not_negative(), &T::noise_std, "Standard deviation of one sample"),
+          key<T>("resolution", not_negative(), &T::resolution,
+                 "Step of the sensor; adds resolution²/12 to the variance"),
+      });
+  return table;
+}
+
+const Table<NoiseSettings>& noise_table() {
+  using T = NoiseSettings;
+  static const Table<T> table(
+      "a mapping with Q and R, or K and Ry",
+      {
+          key<T>("Q", matrix(), &T::Q, "Covariance of the process noise (continuous: spectral density in unit²/s)"),
+          key<T>("R", matrix(), &T::R, "Covariance of one sample of the outputs"),
+          key<T>("S", matrix(), &T::S, "Covariance between process and measurement noise, discrete models only"),
+          key<T>("K", matrix(), &T::K, "Predictor gain of the innovations form, discrete models only"),
+          key<T>("Ry", matrix(), &T::Ry, "Covariance of the innovations"),
+      });
+  return table;
+}
+
+const Table<OperatingPointSettings>& operating_point_table() {
+  using T = OperatingPointSettings;
+  static const Table<T> table("a mapping with x, u and y", {
+                                                               key<T>("x", vector(), &T::x, "States"),
+                                                               key<T>("u", vector(), &T::u, "Inputs"),
+                                                               key<T>("y", vector(), &T::y, "Outputs"),
+                                                           });
+  return table;
+}
+
+Type<std::optional<double>> gate() {
+  const Type<double> width = number({0.0, 1000.0, true});
+  const std::string accepted = width.accepted + " | off";
+  return {accepted,
+          {{"anyOf", Json::array({width.schema, {{"const", "off"}}})}},
+          [width, accepted](Reader& reader, const Cursor& at, std::optional<double>& value) {
+            if (at.node->kind == NodeKind::scalar && at.node->text == "off") {
+              value.reset();
+              return true;
+            }
+            double read = 0.0;
+            if (at.node->kind == NodeKind::scalar && resolve(*at.node) == ScalarType::text) {
+              reader.error(at, describe(*at.node) + " is not accepted", accepted);
+              return false;
+            }
+            if (!width.read(reader, at, read)) return false;
+            value = read;
+            return true;
+          },
+          [](const std::optional<double>& value) { return value ? Json(*value) : Json("off"); }};
+}
+
+const Table<diagnosis::CusumSettings>& cusum_table() {
+  using T = diagnosis::CusumSettings;
+  static const Table<T> table(
+      "a mapping with enabled, drift and limit",
+      {
+          key<T>("enabled", boolean(), &T::enabled, "Whether the test runs"),
+          key<T>("drift", number({0.0, 100.0, false}), &T::drift, "Allowance per step, in standard deviations"),
+          key<T>("limit", number({0.0, 1e6, true}), &T::limit, "Alarm above it, in standard deviations"),
+      });
+  return table;
+}
+
+// The kind of model; the only one is the state space itself.
+enum class ModelType { state_space };
+
+Key<ModelSettings> model_type() {
+  const Type<ModelType> type = choice<ModelType>({{"state_space", ModelType::state_space}});
+  Key<ModelSettings> out;
+  out.name = "type";
+  out.description = "Kind of model";
+  out.accepted = type.accepted;
+  out.schema = type.schema;
+  out.read = [type](Reader& reader, const Cursor& at, ModelSettings&) {
+    ModelType ignored = ModelType::state_space;
+    return type.read(reader, at, ignored);
+  };
+  out.write = [](const ModelSettings&) -> std::optional<Json> { return Json("state_space"); };
+  return out;
+}
+
+}  // namespace
+
+const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
+  using T = diagnosis::DiagnosisSettings;
+  static const Table<T> table(
+      "a mapping with gate, gate_timeout, cusum, on_delay, off_delay",
+      {
+          key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
+          key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
+                 "Consecutive rejection after which an output is fused again"),
+          key<T>("cusum", mapping(cusum_table()), &T::cusum, "Two-sided cumulative sum test per output"),
+          key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
+          key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),
+      });
+  return table;
+}
+
+const Table<ModelSettings>& model_table() {
+  using T = ModelSettings;
+  static const Table<T> table(
+      "a mapping with name, states, outputs, A, C and noise",
+      {
+          key<T>("name", text(64, "a name"), &T::name, "Name of the model", Need::required),
+          key<T>("version", integer<int>(0, 1'000'000'000), &T::version, "Version of the model"),
+          model_type(),
+          key<T>("time",
+                 choice<model::TimeBase>(
+                     {{"discrete", model::TimeBase::discrete}, {"continuous", model::TimeBase::continuous}}),
+                 &T::time, "Difference or differential equations"),
+          key<T>("sample_time", number({0.0, 86400.0, true}), &T::sample_time, "Seconds; a discrete model needs it"),
+          key<T>("states", list(mapping(state_table()), 1), &T::states, "The states, in the order of A",
+                 Need::required),
+          key<T>("inputs", list(mapping(model_input_table())), &T::inputs, "The inputs, in the order of B's columns"),
+          key<T>("outputs", list(mapping(model_output_table()), 1), &T::outputs,
+                 "The outputs, in the order of C's rows", Need::required),
+          key<T>("A", matrix(), &T::A, "n_x × n_x", Need::required),
+          key<T>("B", matrix(), &T::B, "n_x × n_u"),
+          key<T>("C", matrix(), &T::C, "n_y × n_x", Need::required),
+          key<T>("D", matrix(), &T::D, "n_y × n_u; zeros unless given"),
+          key<T>("noise", mapping(noise_table()), &T::noise, "Covariances", Need::required),
+          key<T>("operating_point", mapping(operating_point_table()), &T::operating_point,
+                 "Where the deviations are zero; zeros unless given"),
+          key<T>("dx", vector(), &T::dx, "Derivative of the states at the operating point, continuous models only"),
+      });
+  return table;
+}
+
+const Table<ModelFileText>& model_file_table() {
+  using T = ModelFileText;
+  const auto not_written = [](const T&) -> std::optional<Json> { return std::nullopt; };
+  static const Table<T> table("a mapping with model, diagnosis and provenance",
+                              {
+                                  deferred<T>("model", "a mapping with the model", model_table().schema(), &T::model_at,
+                                              not_written, "The model", Need::required),
+                                  deferred<T>("diagnosis", "a mapping with the diagnosis", diagnosis_table().schema(),
+                                              &T::diagnosis_at, not_written, "Limits and delays found for the model"),
+                                  deferred<T>("provenance", "a mapping", {{"type", "object"}}, &T::provenance_at,
+                                              not_written, "Where the model comes from; read by people"),
+                              });
+  return table;
+}
+
+}  // namespace twinkeeper::config

@@ -1,0 +1,94 @@
+// The state of one load: files read so far, all faults found, the position of every value.
+//
+// Nothing here stops at a fault; readers report it and leave their target as it was. A value is named by two paths:
+// `path` from the configuration's root (twins[0].model.A), and `shown`, the path within the file it stands in
+// (model.A).
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/document.hpp"
+
+namespace twinkeeper::config {
+
+struct Cursor {
+  const Node* node = nullptr;
+  std::string path;
+  std::string shown;
+  std::string note;
+
+  [[nodiscard]] Cursor key(const Entry& entry) const;
+  [[nodiscard]] Cursor item(std::size_t index) const;
+  // The same value under another path from the root.
+  [[nodiscard]] Cursor as(std::string other_path) const;
+};
+
+[[nodiscard]] std::string child_path(const std::string& parent, std::string_view key);
+[[nodiscard]] std::string child_path(const std::string& parent, std::size_t index);
+
+struct Placed {
+  Diagnostic diagnostic;
+  std::string note;
+};
+// By the longest known prefix of the issue's path; the rest of the path is kept behind it.
+[[nodiscard]] Placed place(const SourceMap& sources, const base::Issue& issue);
+
+class Reader {
+ public:
+  explicit Reader(const Environment& environment) : environment_(environment) {}
+
+  // Reads, parses and inspects a file. `named_at`: the value that named it, absent for the configuration itself.
+  // The returned cursor has the path of `named_at` and is shown as the root of its own file; null after a fault.
+  [[nodiscard]] std::optional<Cursor> open(const std::filesystem::path& file, const Cursor* named_at);
+
+  void error(const Cursor& at, const std::string& what, const std::string& accepted);
+  // At the position of the longest known prefix of `path`.
+  void error(const std::string& path, const std::string& what, const std::string& accepted);
+  void error_at(const Mark& mark, const Cursor& at, const std::string& what, const std::string& accepted);
+  void permission_error(const std::string& path, const std::string& what, const std::string& accepted);
+  void warn(const std::string& path, const std::string& what);
+
+  // Remembers where the value of at.path stands.
+  void record(const Cursor& at);
+
+  // The path written at a node, relative to the file it stands in.
+  [[nodiscard]] std::filesystem::path resolve_path(const Mark& mark, const std::string& written) const;
+  // "file:line:column"
+  [[nodiscard]] std::string place_of(const Mark& mark) const;
+
+  [[nodiscard]] std::size_t errors() const { return errors_.size(); }
+  [[nodiscard]] const SourceMap& sources() const { return sources_; }
+  // In the order of files and positions; they leave the reader.
+  [[nodiscard]] std::vector<Diagnostic> take_errors() { return by_position(std::move(errors_)); }
+  [[nodiscard]] std::vector<Diagnostic> take_warnings() { return by_position(std::move(warnings_)); }
+
+ private:
+  struct Found {
+    int file;
+    Diagnostic diagnostic;
+  };
+  [[nodiscard]] static std::vector<Diagnostic> by_position(std::vector<Found> found);
+  void add(std::vector<Found>& to, Diagnostic diagnostic, const std::string& note);
+  void inspect(Node& node, const Cursor& at);
+  void inspect_keys(Node& node, const Cursor& at);
+  void substitute(Node& node, const Cursor& at);
+  [[nodiscard]] int file_index(const std::string& shown) const;
+
+  const Environment& environment_;
+  std::vector<std::string> shown_files_;
+  std::deque<Node> roots_;
+  std::vector<Found> errors_;
+  std::vector<Found> warnings_;
+  std::set<std::string> seen_;  // a fault of a register set is told once, however many devices use it
+  SourceMap sources_;
+};
+
+}  // namespace twinkeeper::config

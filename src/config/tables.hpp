@@ -1,0 +1,112 @@
+// The tables of the configuration and of a model file, and the structs they fill. These stand between the text and the
+// settings of the layers: what a person left out is still absent here, and names of tags are still names.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/types.hpp"
+
+namespace twinkeeper::config {
+
+struct RegisterText {
+  std::string path;
+  bool good = true;  // every value could be read; checks of several values together need that
+  drivers::RegisterSettings settings;
+  RegisterOptions options;
+  std::optional<drivers::ValueType> type;
+  std::optional<drivers::ByteOrder> byte_order;
+  std::optional<double> scale;
+  std::optional<double> offset;
+  std::optional<base::Duration> poll_interval;
+  std::optional<base::Duration> max_age;
+};
+
+enum class TransmissionMode { tcp };
+
+struct DeviceText {
+  std::string path;
+  bool good = true;
+  DeviceConfig config;
+  TransmissionMode transmission_mode = TransmissionMode::tcp;
+  Deferred registers_at;
+  std::vector<RegisterText> registers;
+};
+
+struct ModelText {
+  bool good = false;
+  model::ModelSettings settings;
+  diagnosis::DiagnosisSettings diagnosis;
+  bool has_diagnosis = false;
+};
+
+// `inputs: {pump: {tag, max_age, on_stale}}`
+struct InputText {
+  std::string path;
+  std::string tag;  // empty: the constant
+  acquisition::InputSource source;
+};
+
+struct OutputText {
+  std::string path;
+  std::string tag;  // empty: virtual
+  std::optional<signals::TagIndex> index;
+};
+
+struct TwinText {
+  std::string path;
+  bool good = true;
+  std::string name;
+  std::optional<base::Duration> period;
+  Deferred model_at, inputs_at, outputs_at, diagnosis_at;
+  ModelText model;
+  std::vector<InputText> inputs;    // the model's order
+  std::vector<OutputText> outputs;  // the model's order
+  telemetry::StatePublishing publish;
+  diagnosis::DiagnosisSettings diagnosis;
+};
+
+struct UplinkText {
+  uplink::UplinkSettings settings;
+  std::optional<std::string> thing_name;
+  std::optional<std::string> topic_prefix;
+};
+
+struct ConfigText {
+  GatewayConfig gateway{"", "/var/lib/twinkeeper"};
+  Deferred register_sets_at;
+  std::vector<DeviceText> devices;
+  std::vector<TwinText> twins;
+  std::optional<UplinkText> uplink;
+  uplink::SpoolSettings spool;
+};
+
+struct ModelFileText {
+  Deferred model_at, diagnosis_at, provenance_at;
+};
+
+[[nodiscard]] const Table<ConfigText>& configuration_table();
+[[nodiscard]] const Table<DeviceText>& device_table();
+[[nodiscard]] const Table<RegisterText>& register_table();
+[[nodiscard]] const Table<TwinText>& twin_table();
+[[nodiscard]] const Table<InputText>& input_table();
+[[nodiscard]] const Table<UplinkText>& uplink_table();
+[[nodiscard]] const Table<uplink::SpoolSettings>& spool_table();
+[[nodiscard]] const Table<model::ModelSettings>& model_table();
+[[nodiscard]] const Table<ModelFileText>& model_file_table();
+[[nodiscard]] const Table<diagnosis::DiagnosisSettings>& diagnosis_table();
+
+// A mapping that remembers its path and whether all of it could be read.
+template <class T>
+Type<T> tracked(const Table<T>& table) {
+  Type<T> type = mapping(table);
+  type.read = [&table](Reader& reader, const Cursor& at, T& value) {
+    value.path = at.path;
+    value.good = table.read(reader, at, value);
+    return value.good;
+  };
+  return type;
+}
+
+}  // namespace twinkeeper::config

@@ -1,0 +1,255 @@
+#include <algorithm>
+#include <cmath>
+
+#include "config/checks.hpp"
+#include "twinkeeper/base/quantity.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+constexpr const char* kModelForm = "a model file, or a mapping with the model";
+constexpr const char* kInputForm = "a tag DEVICE.REGISTER, a number, or a mapping with tag, max_age and on_stale";
+
+// A model file, or what may stand in its place: a mapping with a key `model`, or the model's own keys.
+void read_model_file(Reader& reader, const Cursor& at, ModelText& out) {
+  ModelFileText file;
+  out.good = model_file_table().read(reader, at, file);
+  if (file.model_at.given()) {
+    out.good = model_table().read(reader, file.model_at.at.as(at.path), out.settings) && out.good;
+  }
+  if (file.diagnosis_at.given()) {
+    const Cursor diagnosis = file.diagnosis_at.at.as(child_path(at.path, "diagnosis"));
+    out.good = diagnosis_table().read(reader, diagnosis, out.diagnosis) && out.good;
+    out.has_diagnosis = true;
+  }
+  if (file.provenance_at.given() && file.provenance_at.at.node->kind != NodeKind::mapping) {
+    out.good = refuse(reader, file.provenance_at.at, "a mapping", "a mapping");
+  }
+}
+
+class TwinCheck {
+ public:
+  TwinCheck(Reader& reader, ConfigText& text, const Tags& tags, TwinText& twin)
+      : reader_(reader), text_(text), tags_(tags), twin_(twin) {
+    for (const auto& [name, reference] : tags_) tag_names_.push_back(name);
+  }
+
+  void run() {
+    if (!twin_.model_at.given()) return;
+    twin_.model = read_model(reader_, twin_.model_at.at);
+    twin_.diagnosis = twin_.model.diagnosis;
+    if (twin_.diagnosis_at.given()) read_diagnosis();
+    if (!twin_.model.good) return;
+    period();
+    inputs();
+    outputs();
+  }
+
+ private:
+  void error(const std::string& key, const std::string& what, const std::string& accepted) {
+    reader_.error(child_path(twin_.path, key), what, accepted);
+  }
+
+  void read_diagnosis() {
+    Cursor at = twin_.diagnosis_at.at;
+    if (at.node->kind == NodeKind::scalar) {
+      std::string name;
+      if (!read_text(reader_, at, "a mapping or a file with the diagnosis", name)) return;
+      const auto opened = reader_.open(reader_.resolve_path(at.node->mark, name), &at);
+      if (!opened) return;
+      at = *opened;
+      if (const Entry* inner = find(*at.node, "diagnosis"); inner != nullptr && at.node->entries.size() == 1) {
+        at = at.key(*inner).as(at.path);
+      }
+    }
+    diagnosis_table().read(reader_, at, twin_.diagnosis);
+  }
+
+  void period() {
+    const model::ModelSettings& model = twin_.model.settings;
+    if (model.time == model::TimeBase::continuous) {
+      if (!twin_.period) error("period", "missing: a continuous model has none of its own", "a duration such as 100ms");
+      return;
+    }
+    if (!model.sample_time) return;
+    const base::Duration sample_time{std::llround(*model.sample_time * 1e9)};
+    if (!twin_.period) {
+      twin_.period = sample_time;
+    } else if (std::abs((*twin_.period - sample_time).count()) > 1) {
+      error("period",
+            base::format_duration(*twin_.period) + " differs from the model's sample_time of " +
+                base::format_duration(sample_time),
+            "the sample_time of the discrete model");
+    }
+  }
+
+  // The tag's register, or nothing after an error (or where the cause is an error told elsewhere).
+  std::optional<TagReference> find_tag(const Cursor& at, const std::string& tag) {
+    const auto found = tags_.find(tag);
+    if (found != tags_.end()) return found->second;
+    const std::string device_name = tag.substr(0, tag.find('.'));
+    for (const DeviceText& device : text_.devices) {
+      const bool all_good = device.good && std::all_of(device.registers.begin(), device.registers.end(),
+                                                       [](const RegisterText& entry) { return entry.good; });
+      if (device.config.driver.name == device_name && !all_good) return std::nullopt;
+    }
+    reader_.error(at, quote(tag) + " is no register of a device" + did_you_mean(tag, tag_names_),
+                  "a tag DEVICE.REGISTER of this configuration");
+    return std::nullopt;
+  }
+
+  void check_tag(const Cursor& at, const std::string& tag, const TagReference& reference, const std::string& unit,
+                 const std::string& of) {
+    const RegisterText& entry = *reference.entry;
+    if (entry.type == drivers::ValueType::STRING) {
+      reader_.error(at, quote(tag) + " is a STRING", "a register with numbers");
+    }
+    if (!base::units_agree(entry.settings.unit, unit)) {
+      reader_.error(at,
+                    "unit " + quote(entry.settings.unit) + " of " + tag + " is not the unit " + quote(unit) +
+                        " of the model's " + of,
+                    "equal units, or none on one side");
+    }
+  }
+
+  // The mapping under `key`, its names checked against the model's; null if there is none.
+  template <class List>
+  const Node* names(const Deferred& at, const List& list, const std::string& kind) {
+    if (!at.given()) return nullptr;
+    if (at.at.node->kind == NodeKind::null && list.empty()) return nullptr;
+    if (at.at.node->kind != NodeKind::mapping) {
+      refuse(reader_, at.at, "a mapping", "a mapping from the model's " + kind + "s to tags");
+      return nullptr;
+    }
+    std::vector<std::string> known;
+    for (const auto& item : list) known.push_back(item.name);
+    for (const Entry& entry : at.at.node->entries) {
+      if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
+      reader_.error_at(entry.mark, at.at.key(entry),
+                       "the model has no " + kind + " of this name" + did_you_mean(entry.key, known),
+                       known.empty() ? "no " + kind + "s" : join(known));
+    }
+    return at.at.node;
+  }
+
+  void inputs() {
+    const auto& list = twin_.model.settings.inputs;
+    const bool broken = twin_.inputs_at.given() && twin_.inputs_at.at.node->kind != NodeKind::mapping;
+    const Node* mapped = names(twin_.inputs_at, list, "input");
+    for (const auto& input : list) {
+      const Entry* entry = mapped != nullptr ? find(*mapped, input.name) : nullptr;
+      twin_.inputs.emplace_back();
+      if (entry != nullptr) {
+        this->input(twin_.inputs_at.at.key(*entry), input, twin_.inputs.back());
+      } else if (!broken) {
+        error("inputs." + input.name, "missing: every input of the model needs a source", kInputForm);
+      }
+    }
+  }
+
+  void input(const Cursor& at, const model::InputSettings& input, InputText& out) {
+    reader_.record(at);
+    out.path = at.path;
+    Cursor tag_at = at;
+    if (at.node->kind == NodeKind::mapping) {
+      if (!input_table().read(reader_, at, out)) return;
+      tag_at = at.key(*find(*at.node, "tag"));
+    } else if (at.node->kind == NodeKind::scalar && resolve(*at.node) != ScalarType::text) {
+      constant(at, input, out);
+      return;
+    } else if (at.node->kind != NodeKind::scalar) {
+      refuse(reader_, at, "a source", kInputForm);
+      return;
+    } else {
+      out.tag = at.node->text;
+    }
+    const auto reference = find_tag(tag_at, out.tag);
+    if (!reference) return;
+    out.source.tag = reference->index;
+    check_tag(tag_at, out.tag, *reference, input.unit, "input " + input.name);
+    if (out.source.on_stale == acquisition::OnStale::nominal && !input.nominal &&
+        twin_.model.settings.operating_point.u.empty()) {
+      reader_.error(child_path(at.path, "on_stale"), "the model gives no nominal value for " + input.name,
+                    "hold | bad, or a model with nominal or operating_point.u");
+    }
+  }
+
+  void constant(const Cursor& at, const model::InputSettings& input, InputText& out) {
+    static const Type<double> type = number();
+    if (resolve(*at.node) == ScalarType::boolean || resolve(*at.node) == ScalarType::null) {
+      refuse(reader_, at, "a source", kInputForm);
+      return;
+    }
+    if (!type.read(reader_, at, out.source.constant)) return;
+    if ((input.min && out.source.constant < *input.min) || (input.max && out.source.constant > *input.max)) {
+      reader_.warn(at.path,
+                   format_number(out.source.constant) + " is outside the model's limits and will be saturated");
+    }
+  }
+
+  void outputs() {
+    const auto& list = twin_.model.settings.outputs;
+    const Node* mapped = names(twin_.outputs_at, list, "output");
+    std::map<std::string, std::string> first;
+    for (const auto& output : list) {
+      const Entry* entry = mapped != nullptr ? find(*mapped, output.name) : nullptr;
+      OutputText& out = twin_.outputs.emplace_back();
+      if (entry == nullptr) continue;
+      const Cursor at = twin_.outputs_at.at.key(*entry);
+      reader_.record(at);
+      out.path = at.path;
+      if (!read_text(reader_, at, "a tag DEVICE.REGISTER", out.tag)) continue;
+      const auto [known, inserted] = first.emplace(out.tag, output.name);
+      if (!inserted) {
+        reader_.error(at, quote(out.tag) + " measures output " + known->second + " already",
+                      "a tag for one output of a twin");
+        continue;
+      }
+      const auto reference = find_tag(at, out.tag);
+      if (!reference) continue;
+      out.index = reference->index;
+      check_tag(at, out.tag, *reference, output.unit, "output " + output.name);
+    }
+  }
+
+  Reader& reader_;
+  ConfigText& text_;
+  const Tags& tags_;
+  TwinText& twin_;
+  std::vector<std::string> tag_names_;
+};
+
+}  // namespace
+
+ModelText read_model(Reader& reader, const Cursor& at) {
+  ModelText out;
+  if (at.node->kind == NodeKind::scalar) {
+    std::string name;
+    if (!read_text(reader, at, kModelForm, name)) return out;
+    const std::filesystem::path file = reader.resolve_path(at.node->mark, name);
+    const auto opened = reader.open(file, &at);
+    if (!opened) return out;
+    read_model_file(reader, *opened, out);
+    out.settings.file = file.string();
+  } else if (at.node->kind == NodeKind::mapping) {
+    if (find(*at.node, "model") != nullptr) {
+      read_model_file(reader, at, out);
+    } else {
+      out.good = model_table().read(reader, at, out.settings);
+    }
+  } else {
+    refuse(reader, at, "a model", kModelForm);
+  }
+  if (out.good) out.good = check_model(reader, at.path, out.settings);
+  return out;
+}
+
+void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags) {
+  for (TwinText& twin : text.twins) {
+    TwinCheck(reader, text, tags, twin).run();
+    if (!twin.model.good || twin.model.has_diagnosis || twin.diagnosis_at.given()) continue;
+    reader.warn(twin.path, "neither the model nor the twin has a diagnosis section: the defaults apply, all tests on");
+  }
+}
+
+}  // namespace twinkeeper::config

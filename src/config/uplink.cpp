@@ -1,0 +1,158 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "config/checks.hpp"
+#include "twinkeeper/base/quantity.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+using namespace std::chrono_literals;
+using uplink::Profile;
+
+constexpr std::size_t kMaxTopicBytes = 256;
+constexpr std::size_t kMaxSlashes = 7;           // aws-iot-core
+constexpr double kMaxMessagesPerSecond = 100.0;  // aws-iot-core, per connection
+
+std::string longest_topic(const ConfigText& text, const std::string& prefix) {
+  std::string longest = prefix + "/metrics";
+  const auto consider = [&](const std::string& topic) {
+    if (topic.size() > longest.size()) longest = topic;
+  };
+  for (const DeviceText& device : text.devices) consider(prefix + "/devices/" + device.config.driver.name + "/samples");
+  for (const TwinText& twin : text.twins) consider(prefix + "/twins/" + twin.name + "/anomaly");
+  return longest;
+}
+
+void check_prefix(Reader& reader, const ConfigText& text, const uplink::UplinkSettings& settings) {
+  static const std::string kPath = "uplink.topic_prefix";
+  const std::string& prefix = settings.topic_prefix;
+  if (prefix.front() == '$') {
+    reader.error(kPath, quote(prefix) + " starts with $, which belongs to the broker",
+                 "a prefix that does not start with $");
+  }
+  if (prefix.find_first_of("+#") != std::string::npos) {
+    reader.error(kPath, quote(prefix) + " has a wildcard", "a prefix without + and #");
+  }
+  if (prefix.front() == '/' || prefix.back() == '/' || prefix.find("//") != std::string::npos) {
+    reader.error(kPath, quote(prefix) + " has an empty level", "levels with text between single slashes");
+  }
+  const std::string longest = longest_topic(text, prefix);
+  if (longest.size() > kMaxTopicBytes) {
+    reader.error(kPath, "the topic " + quote(longest) + " has " + std::to_string(longest.size()) + " bytes",
+                 "topics of at most " + std::to_string(kMaxTopicBytes) + " bytes");
+  }
+  const auto slashes = static_cast<std::size_t>(std::count(longest.begin(), longest.end(), '/'));
+  if (settings.profile == Profile::aws_iot_core && slashes > kMaxSlashes) {
+    reader.error(kPath, "the topic " + quote(longest) + " has " + std::to_string(slashes) + " slashes",
+                 "topics with at most " + std::to_string(kMaxSlashes) + " slashes under aws-iot-core");
+  }
+}
+
+void check_keep_alive(Reader& reader, const uplink::UplinkSettings& settings) {
+  static const std::string kPath = "uplink.keep_alive";
+  if (settings.keep_alive % 1s != 0s) {
+    reader.error(kPath, base::format_duration(settings.keep_alive) + " is no whole number of seconds", "whole seconds");
+  }
+  if (settings.profile == Profile::aws_iot_core && (settings.keep_alive < 30s || settings.keep_alive > 20min)) {
+    reader.error(kPath, base::format_duration(settings.keep_alive) + " is out of range under aws-iot-core",
+                 "30s to 20min");
+  }
+}
+
+// A regular file that this process can read; its status if so.
+bool check_readable(Reader& reader, const std::string& key, const std::string& file, struct stat& status) {
+  const std::string path = "uplink." + key;
+  if (::stat(file.c_str(), &status) != 0) {
+    if (errno == EACCES && key == "key") {
+      reader.permission_error(path, file + ": not reachable (permission denied)", "a key this process may read");
+    } else {
+      reader.error(path, file + ": " + (errno == ENOENT ? "no such file" : std::strerror(errno)),
+                   "a PEM file that exists");
+    }
+    return false;
+  }
+  if (!S_ISREG(status.st_mode)) {
+    reader.error(path, file + ": not a regular file", "a PEM file");
+    return false;
+  }
+  if (::access(file.c_str(), R_OK) != 0) {
+    if (key == "key") {
+      reader.permission_error(path, file + ": not readable by this process", "a key this process may read");
+    } else {
+      reader.error(path, file + ": not readable by this process", "a file this process may read");
+    }
+    return false;
+  }
+  return true;
+}
+
+std::string octal(unsigned mode) {
+  std::array<char, 8> text{};
+  std::snprintf(text.data(), text.size(), "%04o", mode & 07777U);
+  return text.data();
+}
+
+void check_key_mode(Reader& reader, const std::string& file, const struct stat& status) {
+  static const std::string kPath = "uplink.key";
+  const unsigned mode = status.st_mode & 07777U;
+  if ((mode & 0027U) != 0) {
+    reader.permission_error(
+        kPath, file + ": mode " + octal(mode) + " lets others than its owner read or change the private key",
+        "mode 0600, or 0640 for the service's group; chmod 600 " + file);
+  }
+  const uid_t mine = ::geteuid();
+  if (mine != 0 && status.st_uid != 0 && status.st_uid != mine) {
+    reader.permission_error(kPath, file + ": belongs to another user",
+                            "a key of root or of the user that runs the service");
+  }
+  struct stat folder {};
+  const std::string parent = std::filesystem::path(file).parent_path().string();
+  if (::stat(parent.c_str(), &folder) == 0 && (folder.st_mode & S_IWOTH) != 0 && (folder.st_mode & S_ISVTX) == 0) {
+    reader.permission_error(kPath, parent + ": anybody can replace the key in this folder",
+                            "a folder that others cannot write; chmod o-w " + parent);
+  }
+}
+
+void check_key_files(Reader& reader, const uplink::UplinkSettings& settings) {
+  struct stat status {};
+  check_readable(reader, "cert", settings.cert, status);
+  check_readable(reader, "root_ca", settings.root_ca, status);
+  if (check_readable(reader, "key", settings.key, status)) check_key_mode(reader, settings.key, status);
+}
+
+}  // namespace
+
+void resolve_uplink(Reader& reader, ConfigText& text, bool check_files) {
+  text.spool.directory = text.gateway.state_directory;
+  if (!text.uplink) return;
+  UplinkText& uplink = *text.uplink;
+  uplink::UplinkSettings& settings = uplink.settings;
+  const bool aws = settings.profile == Profile::aws_iot_core;
+  if (aws && uplink.thing_name && *uplink.thing_name != text.gateway.id && !uplink.topic_prefix &&
+      !text.gateway.id.empty()) {
+    reader.error("uplink.thing_name",
+                 quote(*uplink.thing_name) + " differs from the gateway id " + quote(text.gateway.id) +
+                     ", so that the default topic_prefix may not be what the policy allows",
+                 "the gateway id, or an explicit topic_prefix");
+  }
+  if (!uplink.thing_name) uplink.thing_name = text.gateway.id;
+  if (!uplink.topic_prefix) uplink.topic_prefix = "twinkeeper/" + text.gateway.id;
+  settings.client_id = *uplink.thing_name;
+  settings.topic_prefix = *uplink.topic_prefix;
+  if (aws && !settings.max_messages_per_second) settings.max_messages_per_second = 80.0;
+  if (aws && !settings.max_bytes_per_second) settings.max_bytes_per_second = 400 * 1024;
+  if (aws && *settings.max_messages_per_second > kMaxMessagesPerSecond) {
+    reader.warn("uplink.max_messages_per_second", "the broker accepts 100 publishes per second and connection");
+  }
+  if (!text.gateway.id.empty()) check_prefix(reader, text, settings);
+  check_keep_alive(reader, settings);
+  if (check_files) check_key_files(reader, settings);
+}
+
+}  // namespace twinkeeper::config

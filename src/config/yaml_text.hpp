@@ -1,0 +1,15 @@
+// A tree of values as YAML text that load() reads back to the same values.
+#pragma once
+
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace twinkeeper::config {
+
+[[nodiscard]] std::string to_yaml(const nlohmann::ordered_json& tree);
+
+// "sha256:…" in lower-case hexadecimal.
+[[nodiscard]] std::string sha256(const std::string& text);
+
+}  // namespace twinkeeper::config
