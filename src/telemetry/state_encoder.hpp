@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,10 @@ class StateEncoder {
     std::string after;
     bool is_virtual = false;
   };
-  struct FlatText {  // the keys of `v`, each with its comma
+  struct FlatText {  // keys with their quotes and colon
     std::vector<std::string> x, sd, u, y, yhat, nu;
     std::vector<std::string> bad_inputs, bad_outputs;
+    std::vector<std::optional<std::size_t>> same_named_input;  // of each output
   };
 
   void prepare_nested(const TwinDescription& twin);
