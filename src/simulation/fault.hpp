@@ -1,0 +1,25 @@
+// What a person writes after --fault, and the names it may use.
+//
+//   disturbance:TWIN.STATE@T+D=V   V in the state's unit per second is added to that state's derivative (a leak: V < 0)
+//   stuck:TAG@T+D                  the register's raw words freeze as they are at T
+//   bias:TAG@T+D=V                 V in the tag's unit is added to the served value
+//   dropout:DEVICE@T+D             the device stops answering
+//
+// T ≥ 0 and D > 0 in seconds from the start of the simulation; a fault acts while T ≤ t < T + D.
+// Errors (invalid_argument) name the whole spec, what is wrong with it and what is accepted; for an unknown name the
+// known ones are listed.
+// Thread rule: free functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "simulation/settings.hpp"
+#include "twinkeeper/base/result.hpp"
+
+namespace twinkeeper::simulation {
+
+// `settings` gives the names: its devices and twins must be filled in already.
+[[nodiscard]] base::Result<Fault> parse_fault(std::string_view spec, const Settings& settings);
+
+}  // namespace twinkeeper::simulation
