@@ -21,17 +21,17 @@ enum class ByteOrder { ABCD, DCBA, BADC, CDAB };
 struct RegisterSettings {
   std::string name;
   std::string unit;
-  signals::TagIndex tag = 0;           // filled in by config: position over all devices
+  signals::TagIndex tag = 0;  // filled in by config: position over all devices
   RegisterKind kind = RegisterKind::holding;
-  std::uint16_t address = 0;           // zero-based protocol address
+  std::uint16_t address = 0;  // zero-based protocol address
   ValueType type = ValueType::UINT16;
   ByteOrder byte_order = ByteOrder::ABCD;  // the device's unless given
-  std::optional<int> bit;              // BIT in a word: 0 = least significant
-  std::optional<int> length;           // STRING: bytes
+  std::optional<int> bit;                  // BIT in a word: 0 = least significant
+  std::optional<int> length;               // STRING: bytes
   double scale = 1.0;
   double offset = 0.0;
-  bool scaled = false;                 // scale or offset was given
-  base::Duration poll_interval{};      // the device's unless given
+  bool scaled = false;             // scale or offset was given
+  base::Duration poll_interval{};  // the device's unless given
 };
 
 enum class Optimization { none, max_insert };
@@ -53,9 +53,9 @@ struct TcpAddress {
 
 struct DeviceSettings {
   std::string name;
-  std::string controller;              // as written
+  std::string controller;  // as written
   TcpAddress address;
-  int slave_id = 1;                    // 0..255 over TCP as the contract allows
+  int slave_id = 1;  // 0..255 over TCP as the contract allows
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};
