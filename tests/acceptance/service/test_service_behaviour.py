@@ -1,0 +1,137 @@
+"""What systemd and an operator expect of a service."""
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from rig import RigTestCase, configuration, main, wait_until
+from rig.case import STATE
+from rig.process import clean_environment
+from rig.waiting import let_run
+
+
+class ServiceBehaviour(RigTestCase):
+    def retained_status(self):
+        """What a client that subscribes only now is told."""
+        command = [shutil.which("mosquitto_sub"), "-h", "localhost", "-p", str(self.broker.port), "--cafile",
+                   self.pki.path("ca.crt"), "--cert", self.pki.path("subscriber.crt"), "--key",
+                   self.pki.path("subscriber.key"), "-t", f"{configuration.PREFIX}/status", "-C", "1", "-W", "20", "-F",
+                   "%r %p"]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        flag, payload = done.stdout.split(" ", 1)
+        self.assertEqual(flag, "1", "the status is retained")
+        return json.loads(payload)
+
+    def stop_timed(self):
+        mark = len(self.notify.lines())
+        began = time.monotonic()
+        self.daemon.stop(deadline_s=20)
+        self.assertLess(time.monotonic() - began, 10, "the stop takes less than 10 s")
+        self.assertIn("STOPPING=1", self.notify.lines(mark))
+
+    def test_sigterm_stops_in_order(self):
+        self.start_line()
+        self.daemon.start()
+        self.arrives(STATE, lambda m: m["step"] > 20, 60, "the twin to run")
+        online = self.retained_status()
+        self.assertEqual(online["state"], "online")
+        self.assertEqual(online["reason"], "start")
+        self.stop_timed()
+        offline = self.retained_status()
+        self.assertEqual((offline["state"], offline["reason"]), ("offline", "stop"))
+        self.assertEqual(offline["session"], online["session"])
+        self.check_no_sequence_missing()
+        self.check_envelopes()
+        self.check_schemas()
+
+    def test_sigterm_without_broker(self):
+        self.start_line()
+        self.broker.stop()
+        self.daemon.start()
+        let_run(3, self.daemon.process)
+        self.stop_timed()
+
+    def test_will_speaks_for_a_killed_daemon(self):
+        self.start_line()
+        self.daemon.start()
+        online = self.arrives("status", lambda m: m["state"] == "online", 60, "online")
+        self.daemon.kill()
+        will = self.arrives("status", lambda m: m["state"] == "offline", 30, "the last will")
+        self.assertEqual((will["reason"], will["session"]), ("connection_lost", online["session"]))
+        self.assertEqual(self.retained_status()["id"], will["id"])
+        self.daemon.start()
+        again = self.arrives("status", lambda m: m["epoch"] > online["epoch"], 60, "the next status")
+        self.assertGreater(again["session"], will["session"], "a late will can be told from the new status")
+        self.daemon.stop()
+        self.check_envelopes()
+        self.check_schemas()
+
+    def test_sighup_keeps_or_takes_the_new_configuration(self):
+        self.start_line()
+        self.daemon.start()
+        first = self.arrives(STATE, lambda m: m["step"] > 10, 60, "the twin to run")
+        good = configuration.plant_with_twin(**self.values)
+
+        mark = len(self.notify.lines())
+        broken = good.replace("state_interval: 100ms", "state_interval: soon").replace("poll_interval", "pol_interval")
+        self.assertNotEqual(broken, good)
+        self.write_configuration(broken)
+        self.daemon.hang_up()
+        wait_until(lambda: "soon" in self.daemon.stderr() and "pol_interval" in self.daemon.stderr(), 30,
+                   "every fault of the new configuration on stderr")
+        self.assertRegex(self.daemon.stderr(), r"twinkeeper\.yaml:\d+:\d+: ")
+        kept = self.subscriber.last(STATE)
+        self.arrives(STATE, lambda m: m["epoch"] == first["epoch"] and m["step"] > kept["step"] + 20, 60,
+                     "the old configuration to go on in the same epoch")
+        wait_until(lambda: self.notify.lines(mark).count("RELOADING=1") == self.notify.lines(mark).count("READY=1"), 20,
+                   "each RELOADING=1 to be followed by READY=1")
+
+        mark = len(self.notify.lines())
+        self.write_configuration(good.replace("state_interval: 100ms", "state_interval: 500ms"))
+        self.daemon.hang_up()
+        self.arrives("status", lambda m: m["reason"] == "reload" and m["epoch"] > first["epoch"]
+                     and m["state"] != "offline", 60, "the status after the reload")
+        wait_until(lambda: "READY=1" in self.notify.lines(mark), 20, "READY=1 after the reload")
+        told = self.notify.lines(mark)
+        self.assertIn("RELOADING=1", told)
+        self.assertLess(told.index("RELOADING=1"), told.index("READY=1"))
+        after = self.arrives(STATE, lambda m: m["epoch"] > first["epoch"] and m["seq"] == 3, 60, "the new interval")
+        self.assertEqual(after["step"] % 5, self.subscriber.messages(STATE)[-1]["step"] % 5)
+        self.daemon.stop()
+        steps = [m["step"] for m in self.subscriber.messages(STATE) if m["epoch"] == after["epoch"]]
+        self.assertEqual({b - a for a, b in zip(steps, steps[1:])}, {5}, "one state in 500 ms")
+        self.check_steps_contiguous(first["epoch"])
+        self.check_no_sequence_missing()
+        self.check_envelopes()
+        self.check_schemas()
+
+    def test_watchdog_and_status_lines(self):
+        self.start_line()
+        self.daemon = self.make_daemon(self.configuration, {"WATCHDOG_USEC": "4000000"})
+        self.daemon.start()
+        wait_until(lambda: len(self.notify.times("WATCHDOG=1")) >= 4, 30, "WATCHDOG=1 again and again")
+        times = self.notify.times("WATCHDOG=1")
+        self.assertLess(max(b - a for a, b in zip(times, times[1:])), 4.0)
+        wait_until(lambda: any(re.match("STATUS=.", line) for line in self.notify.lines()), 30, "a STATUS= line")
+        # A hung process must not be patted by anybody.
+        self.daemon.process.send(signal.SIGSTOP)
+        count = len(self.notify.times("WATCHDOG=1"))
+        let_run(3, self.broker.process)
+        self.assertLessEqual(len(self.notify.times("WATCHDOG=1")), count + 1)
+        self.daemon.process.send(signal.SIGCONT)
+        wait_until(lambda: len(self.notify.times("WATCHDOG=1")) > count + 1, 30, "WATCHDOG=1 to go on")
+        self.daemon.stop()
+
+    def test_no_watchdog_unless_asked(self):
+        self.start_line()
+        self.daemon.start()
+        self.arrives(STATE, lambda m: m["step"] > 20, 60, "the twin to run")
+        self.assertEqual(self.notify.times("WATCHDOG=1"), [])
+        self.daemon.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A Modbus TCP server made of python3-pymodbus alone, its registers encoded by pymodbus's own payload builder.
+
+Usage: pymodbus_peer.py PORT. Each line on standard input writes: `KIND ADDRESS TYPE ORDER VALUE`, for example
+`holding 0 float32 ABCD 1.5` or `coil 3 bit - 1`; the answer on standard output is `done`.
+"""
+import sys
+import threading
+
+from pymodbus.constants import Endian
+from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
+from pymodbus.payload import BinaryPayloadBuilder
+from pymodbus.server import StartTcpServer
+
+FUNCTION_CODES = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+ORDERS = {"ABCD": (Endian.Big, Endian.Big), "CDAB": (Endian.Big, Endian.Little), "BADC": (Endian.Little, Endian.Big),
+          "DCBA": (Endian.Little, Endian.Little)}
+ADDERS = {"float32": "add_32bit_float", "int16": "add_16bit_int", "uint16": "add_16bit_uint", "int32": "add_32bit_int",
+          "float64": "add_64bit_float"}
+
+
+def words(kind, order, value):
+    byte_order, word_order = ORDERS[order]
+    builder = BinaryPayloadBuilder(byteorder=byte_order, wordorder=word_order)
+    getattr(builder, ADDERS[kind])(float(value) if kind.startswith("float") else int(value))
+    return builder.to_registers()
+
+
+def obey(slave):
+    for line in sys.stdin:
+        register, address, kind, order, value = line.split()
+        data = [bool(int(value))] if kind == "bit" else words(kind, order, value)
+        slave.setValues(FUNCTION_CODES[register], int(address), data)
+        print("done", flush=True)
+
+
+def main():
+    blocks = {name: ModbusSequentialDataBlock(0, [0] * 200) for name in ("di", "co", "hr", "ir")}
+    slave = ModbusSlaveContext(**blocks, zero_mode=True)
+    threading.Thread(target=obey, args=(slave,), daemon=True).start()
+    StartTcpServer(context=ModbusServerContext(slaves=slave, single=True), address=("127.0.0.1", int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
