@@ -15,13 +15,13 @@ namespace twinkeeper::acquisition {
 enum class StuckRule { automatic, fixed, off };
 
 struct ValidationSettings {
-  std::optional<double> min_value;    // scaled
-  std::optional<double> max_value;    // scaled
-  std::optional<double> max_rate;     // scaled units per second
-  std::vector<double> error_values;   // compared with the raw value, in the register's own type
-  base::Duration max_age{};           // default 3 × the poll interval, filled in by config
+  std::optional<double> min_value;   // scaled
+  std::optional<double> max_value;   // scaled
+  std::optional<double> max_rate;    // scaled units per second
+  std::vector<double> error_values;  // compared with the raw value, in the register's own type
+  base::Duration max_age{};          // default 3 × the poll interval, filled in by config
   StuckRule stuck_rule = StuckRule::automatic;
-  base::Duration stuck_after{};       // with StuckRule::fixed
+  base::Duration stuck_after{};  // with StuckRule::fixed
 };
 
 enum class OnStale { hold, nominal, bad };
@@ -29,8 +29,8 @@ enum class OnStale { hold, nominal, bad };
 // Where a twin's input comes from: a tag or a constant.
 struct InputSource {
   std::optional<signals::TagIndex> tag;
-  double constant = 0.0;                 // without a tag
-  std::optional<base::Duration> max_age; // absent: the tag's own
+  double constant = 0.0;                  // without a tag
+  std::optional<base::Duration> max_age;  // absent: the tag's own
   OnStale on_stale = OnStale::hold;
 };
 

@@ -11,7 +11,16 @@
 
 namespace twinkeeper::diagnosis {
 
-enum class AnomalyEventKind : std::uint8_t { raised, changed, acknowledged, shelved, unshelved, suppressed, unsuppressed, cleared };
+enum class AnomalyEventKind : std::uint8_t {
+  raised,
+  changed,
+  acknowledged,
+  shelved,
+  unshelved,
+  suppressed,
+  unsuppressed,
+  cleared
+};
 enum class AnomalyState : std::uint8_t { active, acknowledged, returned, shelved, suppressed };
 enum class AnomalyKind : std::uint8_t { sensor, process, model, communication, gateway };
 enum class Priority : std::uint8_t { none, low, medium, high, critical };  // wire: 0 … 4
@@ -28,7 +37,7 @@ enum class NamurStatus : std::uint8_t { normal, failure, check_function, off_spe
 enum class OwnerKind : std::uint8_t { twin, device, gateway };
 
 struct Hypothesis {
-  std::string name;          // "process:level_1", "sensor:tank_plc.level_1"
+  std::string name;  // "process:level_1", "sensor:tank_plc.level_1"
   double probability = 0.0;
 };
 
@@ -40,20 +49,20 @@ struct TrendPoint {
 
 struct AnomalyEvent {
   OwnerKind owner_kind = OwnerKind::twin;
-  std::string owner;                 // twin or device name, empty for the gateway
-  std::string id;                    // stable: "tanks.level_2.stuck"
+  std::string owner;  // twin or device name, empty for the gateway
+  std::string id;     // stable: "tanks.level_2.stuck"
   std::uint32_t occurrence = 1;
   AnomalyEventKind event = AnomalyEventKind::raised;
   AnomalyState state = AnomalyState::active;
   AnomalyKind kind = AnomalyKind::sensor;
-  std::string test;                  // which test decided: "stuck", "cusum", "gate", "out_of_range", "connection", …
-  std::string message;               // a sentence a technician understands
+  std::string test;     // which test decided: "stuck", "cusum", "gate", "out_of_range", "connection", …
+  std::string message;  // a sentence a technician understands
   std::string advice;
-  std::vector<std::string> tags;     // "<device>.<register>"
+  std::vector<std::string> tags;  // "<device>.<register>"
   int severity = 500;
   NamurStatus ne107 = NamurStatus::failure;
-  base::Instant time;                // of this event
-  base::Instant onset;               // estimated start
+  base::Instant time;   // of this event
+  base::Instant onset;  // estimated start
   base::Instant raised_at;
   std::optional<base::Instant> cleared_at;
   std::optional<double> statistic, threshold, expected, measured, sigma, magnitude;
@@ -62,7 +71,7 @@ struct AnomalyEvent {
   std::vector<std::string> ambiguous_with;
   std::vector<std::string> caused_by;
   std::optional<double> nominal_false_alarms_per_day;
-  std::vector<TrendPoint> trend;     // ≤ 60
+  std::vector<TrendPoint> trend;  // ≤ 60
 };
 
 }  // namespace twinkeeper::diagnosis

@@ -14,7 +14,7 @@ struct CusumSettings {
 };
 
 struct DiagnosisSettings {
-  std::optional<double> gate = 5.0;                      // g, in standard deviations; absent: off
+  std::optional<double> gate = 5.0;                        // g, in standard deviations; absent: off
   base::Duration gate_timeout = std::chrono::seconds{30};  // consecutive rejection after which a row is fused again
   CusumSettings cusum;
   base::Duration on_delay = std::chrono::seconds{2};

@@ -1,0 +1,116 @@
+// AlarmBook: the life of the anomalies of one owner (a twin, a device, the gateway), from condition to event.
+//
+//   condition on for on_delay without a break              → raised   (occurrence + 1, state active)
+//   marked as changed while raised                         → changed  (at most once in kChangeInterval)
+//   condition off for off_delay without a break            → cleared  (state returned)
+// A condition that comes back within off_delay is the same occurrence. All alarms an owner can ever have are defined at
+// start-up; ids are stable and occurrences are counted for as long as the book lives.
+//
+// The book keeps the event last told of each alarm. Text and figures are written only when an event is due: update()
+// then calls describe(AnomalyEvent&), whose `event` says which it is; identity, state and times are filled in already,
+// and at `raised` the fixed parts of the definition. At `changed` and `cleared` the earlier content is still there.
+// Errors: none. Thread rule: one thread. Allocation: update() none while no event is due.
+// Source: condition, delays and states after ISA-18.2 / IEC 62682.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/diagnosis/anomaly.hpp"
+
+namespace twinkeeper::diagnosis {
+
+struct AlarmDefinition {
+  std::string id;  // "tanks.level_2.stuck"
+  AnomalyKind kind = AnomalyKind::sensor;
+  std::string test;
+  std::string message;  // while it stands
+  std::string message_cleared;
+  std::string advice;
+  std::vector<std::string> tags;
+  int severity = 500;
+  NamurStatus ne107 = NamurStatus::failure;
+  std::string unit;
+  base::Duration on_delay{};
+  base::Duration off_delay{};
+};
+
+using AlarmHandle = std::size_t;
+
+class AlarmBook {
+ public:
+  static constexpr base::Duration kChangeInterval = std::chrono::minutes{1};
+
+  AlarmBook(OwnerKind owner_kind, std::string owner);
+
+  [[nodiscard]] AlarmHandle add(AlarmDefinition definition);  // at start-up
+
+  // True if an event was appended to `out`. Instants must not go back.
+  template <class Describe>
+  bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out,
+              Describe&& describe) {
+    AnomalyEvent* event = advance(alarm, condition, now);
+    if (event == nullptr) return false;
+    std::forward<Describe>(describe)(*event);
+    out.push_back(*event);
+    return true;
+  }
+  bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out) {
+    return update(alarm, condition, now, out, [](AnomalyEvent&) {});
+  }
+  // Raises or clears without waiting for a delay; nothing if it is so already.
+  template <class Describe>
+  bool clear_now(AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
+    AnomalyEvent* event = close(alarm, now);
+    if (event == nullptr) return false;
+    std::forward<Describe>(describe)(*event);
+    out.push_back(*event);
+    return true;
+  }
+  // A `changed` is due at one of the next updates with the condition on.
+  void mark_changed(AlarmHandle alarm);
+  // Forgets a condition that has not lasted for its on_delay yet.
+  void drop_pending(AlarmHandle alarm);
+
+  [[nodiscard]] bool active(AlarmHandle alarm) const { return entries_[alarm].active; }
+  [[nodiscard]] bool pending(AlarmHandle alarm) const;
+  // The event last told (all but identity empty before the first).
+  [[nodiscard]] const AnomalyEvent& told(AlarmHandle alarm) const { return entries_[alarm].told; }
+  [[nodiscard]] const AlarmDefinition& definition(AlarmHandle alarm) const { return entries_[alarm].definition; }
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+
+  // What stands now. active_ids(out) replaces the content of `out`, in order of definition.
+  [[nodiscard]] std::size_t active_count() const { return active_count_; }
+  [[nodiscard]] std::vector<std::string> active_ids() const;
+  void active_ids(std::vector<std::string>& out) const;
+  [[nodiscard]] Priority highest_priority() const;
+
+ private:
+  struct Entry {
+    AlarmDefinition definition;
+    bool active = false;
+    bool changed = false;
+    std::optional<base::Instant> on_since;   // condition on, not raised yet
+    std::optional<base::Instant> off_since;  // raised, condition off
+    base::Instant last_told;
+    std::uint32_t occurrences = 0;
+    AnomalyEvent told;
+  };
+
+  AnomalyEvent* advance(AlarmHandle alarm, bool condition, base::Instant now);
+  AnomalyEvent* open(Entry& entry, base::Instant now);
+  AnomalyEvent* close(AlarmHandle alarm, base::Instant now);
+
+  OwnerKind owner_kind_;
+  std::string owner_;
+  std::vector<Entry> entries_;
+  std::size_t active_count_ = 0;
+};
+
+}  // namespace twinkeeper::diagnosis

@@ -1,0 +1,51 @@
+// TwoSidedCusum: cumulative sums of a standardised residual, upwards and downwards.
+//
+//   S⁺ ← min(c, max(0, S⁺ + z − k))        S⁻ ← min(c, max(0, S⁻ − z − k))
+//   symbol  unit  meaning
+//   z       –     residual in its own standard deviations
+//   k       –     drift: half the shift that is found fastest
+//   c       –     cap
+// Side: the sum that is greater. Its onset is the step after its last zero, its mean that of z since then.
+// Thread rule: one thread. Allocation: none.
+// Source: Page, Biometrika 41 (1954); Siegmund, Sequential Analysis (1985), eq. 2.57 for arl().
+#pragma once
+
+#include <cstdint>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::diagnosis {
+
+class TwoSidedCusum {
+ public:
+  TwoSidedCusum() = default;
+  TwoSidedCusum(double drift, double cap) : drift_(drift), cap_(cap) {}
+
+  void add(double z, base::Instant time);
+  void reset();
+
+  [[nodiscard]] double value() const { return rising() ? up_.sum : down_.sum; }
+  [[nodiscard]] bool rising() const { return up_.sum >= down_.sum; }
+  [[nodiscard]] base::Instant onset() const { return side().onset; }
+  [[nodiscard]] double mean() const;  // of z since the onset, with its sign; 0 at zero
+
+ private:
+  struct Side {
+    double sum = 0.0;
+    double total = 0.0;  // of z since the onset
+    std::int64_t count = 0;
+    base::Instant onset;
+  };
+  void add_to(Side& side, double towards, double z, base::Instant time) const;
+  [[nodiscard]] const Side& side() const { return rising() ? up_ : down_; }
+
+  double drift_ = 0.5;
+  double cap_ = 32.0;
+  Side up_, down_;
+};
+
+// Mean number of steps of white N(shift, 1) residuals until the one-sided sum exceeds `limit`: Siegmund's formula with
+// the overshoot correction 1.166. Two-sided with shift 0: half of it.
+[[nodiscard]] double cusum_run_length(double drift, double limit, double shift = 0.0);
+
+}  // namespace twinkeeper::diagnosis

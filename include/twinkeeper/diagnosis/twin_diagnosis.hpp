@@ -1,0 +1,138 @@
+// TwinDiagnosis: what one twin's steps say about its sensors and its process.
+//
+//   z = ν_i / √Σ_ii, cut to ±g        S⁺ ← min(2h, max(0, S⁺ + z − k))        S⁻ ← min(2h, max(0, S⁻ − z − k))
+//   symbol  meaning
+//   ν_i     innovation of output i; Σ_ii its variance
+//   g       gate (5 if off)
+//   k, h    drift and limit of the CUSUM; the cap at 2h bounds the time to clear to about (2h − h/2)/k steps
+//
+//   id                          kind     test
+//   <twin>.<signal>.<reason>    sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
+//                                        rate_of_change, stuck) for an output or an input with a tag
+//   <twin>.<output>.gate        sensor   rejected for on_delay without a break, while the CUSUM of that output was
+//   below
+//                                        h/2 at the first rejection and no other output departs: a jump of one sensor
+//   <twin>.<output>.cusum       process  S⁺ or S⁻ > h for on_delay; off below h/2 for off_delay. One residual cannot
+//   tell
+//                                        a change of the process from a biased sensor: ambiguous_with names the sensor
+// Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
+// input, in the modes tracking, degraded, predict_only. In initializing, converging and lost the sums are held; they
+// begin at zero when those modes are left, when a reason of the output clears, and when a reason explains them.
+//
+// One cause, one alarm:
+//  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).
+//  - While a sensor alarm of another output stands, and for kJoinWindow at most after it was raised, they join that
+//  one:
+//    the sensor's wrong values have bent the state. While its condition waits for its delay, they wait.
+//  - A reason on output i drops what is pending on i. A gate alarm of i, and a cusum alarm of i that began after the
+//    value stopped changing (or after the first bad sample), is cleared at once, with caused_by.
+//  - timeout, exception, no_match and stale are alarms of the device, not of the twin: an alarm whose signal is not
+//  heard
+//    stays as it is.
+// Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
+// Nominal false alarms: cusum, 2 / ARL per step with ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, chance
+// that on_delay is filled by independent rejections. Both are upper bounds for white Gaussian innovations. Errors:
+// none; a step of another shape than the setup breaks an invariant (abort). Thread rule: one thread. Allocation:
+// evaluate() none while no event is due. Source: Page (1954); Siegmund, Sequential Analysis (1985), eq. 2.57 for the
+// ARL with its 1.166 correction.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/diagnosis/alarm_book.hpp"
+#include "twinkeeper/diagnosis/anomaly.hpp"
+#include "twinkeeper/diagnosis/cusum.hpp"
+#include "twinkeeper/diagnosis/settings.hpp"
+#include "twinkeeper/diagnosis/trend_ring.hpp"
+#include "twinkeeper/estimation/twin_step.hpp"
+
+namespace twinkeeper::diagnosis {
+
+struct SignalSetup {
+  std::string name;  // of the model's input or output
+  std::string unit;
+  std::string tag;  // "<device>.<register>"; empty: a constant input or a virtual output, never an alarm
+};
+
+struct TwinDiagnosisSetup {
+  std::string twin;
+  std::vector<SignalSetup> inputs;   // model's order
+  std::vector<SignalSetup> outputs;  // model's order
+  DiagnosisSettings settings;
+  base::Duration period{};
+};
+
+class TwinDiagnosis {
+ public:
+  explicit TwinDiagnosis(TwinDiagnosisSetup setup);
+
+  // Appends the events of this step to `out`.
+  void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+
+  [[nodiscard]] const AlarmBook& alarms() const { return book_; }
+  [[nodiscard]] const TwoSidedCusum& cusum(std::size_t output) const { return outputs_[output].cusum; }
+
+ private:
+  static constexpr std::size_t kSensorReasons = 5;
+  enum class Health : std::uint8_t { good, faulty, unknown };  // what this step says of the sensor itself
+
+  struct Signal {
+    SignalSetup setup;
+    std::array<AlarmHandle, kSensorReasons> reasons{};
+    Health health = Health::unknown;
+    signals::Reason reason = signals::Reason::none;
+    std::optional<base::Instant> faulty_since;
+    std::optional<base::Instant> unchanged_since;
+    double last_value = 0.0;
+  };
+  struct Output : Signal {
+    AlarmHandle gate = 0;
+    AlarmHandle process = 0;
+    TwoSidedCusum cusum;
+    TrendRing trend;
+    bool measured = false;  // the row takes part in this step
+    bool rejected = false;  // its newest row that took part was beyond the gate
+    bool jump = false;      // the run of rejections began while all was quiet
+    std::optional<base::Instant> rejected_since;
+    std::optional<base::Instant> over_since;  // CUSUM above its limit
+    std::optional<AlarmHandle> joined;        // the alarm that this output's crossing was added to
+  };
+
+  void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now);
+  void evaluate_reasons(Signal& signal, double value, const estimation::OutputStep* row, base::Instant now,
+                        std::vector<AnomalyEvent>& out);
+  void explain_by_reason(Output& output, base::Instant now, std::vector<AnomalyEvent>& out);
+  void update_row(Output& output, const estimation::OutputStep& row, bool testing, base::Instant now);
+  void evaluate_gate(std::size_t index, const estimation::OutputStep& row, base::Instant now,
+                     std::vector<AnomalyEvent>& out);
+  void evaluate_process(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  void join(Output& output, AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out);
+  void release_joined(AlarmHandle alarm);
+  [[nodiscard]] bool departs(const Output& output) const;
+  [[nodiscard]] bool others_quiet(std::size_t index) const;
+  [[nodiscard]] bool sensor_pending_elsewhere(std::size_t index) const;
+  [[nodiscard]] std::optional<AlarmHandle> sensor_alarm_elsewhere(std::size_t index, base::Instant now) const;
+  void describe_process(AnomalyEvent& event, const Output& output, const estimation::OutputStep& row) const;
+  void describe_gate(AnomalyEvent& event, const Output& output, const estimation::OutputStep& row) const;
+
+  AlarmDefinition reason_definition(const SignalSetup& signal, signals::Reason reason) const;
+  AlarmDefinition gate_definition(const SignalSetup& signal) const;
+  AlarmDefinition process_definition(const SignalSetup& signal) const;
+
+  TwinDiagnosisSetup setup_;
+  AlarmBook book_;
+  std::vector<Signal> inputs_;
+  std::vector<Output> outputs_;
+  base::Duration join_window_;
+  double gate_;
+  std::optional<double> cusum_false_alarms_per_day_, gate_false_alarms_per_day_;
+  bool testing_ = false;  // the step before was in a mode in which rows take part
+};
+
+}  // namespace twinkeeper::diagnosis
