@@ -18,10 +18,10 @@
 // State limits project x(k|k), never P; the prediction goes on from the projected state.
 //
 // Modes, the first that holds:
-//   lost          a step gave a number that is not finite (rolled back to the state before it, x NaN-free; the next
-//                 step starts `initializing` anew), or a standard deviation is beyond its limit: half the range of a
-//                 state with min and max, else 1000 × the steady-state value; never below twice the initial one. Left
-//                 when it is back within.
+//   lost          a step gave a number that is not finite (told is the state before it, x(k|k−1), and nothing is fused;
+//                 the next step starts `initializing` anew), or a standard deviation is beyond its limit: half the range
+//                 of a state with min and max, else 1000 × the steady-state value; never below twice the initial one.
+//                 Left when it is back within.
 //   initializing  no `initial`, or after a roll-back: weighted least squares for the state over max(2 n_x, 10) steps
 //                 from the first, longer until n_x values were usable; states, ŷ, ν, std, nis are NaN there
 //   predict_only  no output fused for longer than its patience
@@ -83,22 +83,29 @@ class Twin {
 
  private:
   struct Row {  // what one output remembers from step to step
-    double measured = 0.0;            // deviation
     std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
-    std::int64_t last_fused = 0;
-    std::int64_t patience = 0;  // steps
+    std::int64_t last_fused = 0;       // step
+    std::int64_t patience = 0;         // steps
     bool mapped = true;
   };
-  Twin(model::StateSpace model, TwinSettings settings, Eigen::VectorXd steady_std, Eigen::VectorXd initial_std,
-       double steady_spread);
+  struct Usual {  // what the filter comes to in the long run
+    Eigen::VectorXd std;         // √diag P(k|k), infinite where there is no steady state
+    Eigen::VectorXd output_std;  // √diag Σ
+    double spread;               // trace P(k|k), or the number of outputs in the innovations form; infinite as above
+  };
+  Twin(model::StateSpace model, TwinSettings settings, Usual usual, Eigen::VectorXd initial_std);
 
   void take_inputs(const signals::Frame& frame, TwinStep& out);
   void take_outputs(const signals::Frame& frame, TwinStep& out);
+  void estimate_start(TwinStep& out);
   void start_from(const Eigen::VectorXd& deviation);
-  void initialize(TwinStep& out);
   void decide_gate(TwinStep& out);
-  void publish(TwinStep& out);
-  [[nodiscard]] Mode decide_mode(const TwinStep& out);
+  void remember(TwinStep& out);
+  [[nodiscard]] bool filter_step(TwinStep& out);
+  void roll_back(TwinStep& out);
+  [[nodiscard]] Mode decide_mode(TwinStep& out);
+  [[nodiscard]] bool is_lost(const TwinStep& out) const;
+  [[nodiscard]] double spread(const TwinStep& out) const;
 
   model::StateSpace model_;
   TwinSettings settings_;
@@ -106,20 +113,19 @@ class Twin {
   KalmanFilter filter_;
   StartEstimator start_;
   std::vector<Row> rows_;
-  std::vector<std::vector<std::size_t>> fed_through_;  // per input: the outputs with D ≠ 0
-  Eigen::VectorXd u_;                                  // deviation
-  std::vector<double> last_u_;                         // absolute
-  std::vector<std::uint8_t> good_, used_;              // W and V
-  Eigen::VectorXd initial_std_, steady_std_, std_limit_;
-  Eigen::VectorXd steady_output_std_, output_std_limit_;
-  double steady_spread_;  // trace P(k|k) in the steady state, NaN without one
+  std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
+  std::vector<double> u_, y_;                    // deviations
+  std::vector<double> held_;                     // last usable inputs, absolute
+  std::vector<std::uint8_t> good_, used_;        // W and V
+  std::vector<std::uint8_t> blind_;              // outputs fed by a bad input
+  Usual usual_;
+  Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
   double least_spread_ = 0.0;
   std::int64_t least_spread_step_ = 0;
   std::int64_t now_ = 0;
   std::int64_t gate_timeout_steps_ = 0;
   bool initializing_ = false;
   bool converged_ = false;
-  bool restart_ = false;
 };
 
 }  // namespace twinkeeper::estimation

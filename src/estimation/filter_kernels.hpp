@@ -1,0 +1,28 @@
+// The loops of a filter step over packed arrays, compiled for the usual sizes (padded with states and rows that are
+// zero) and once for any size. Inner loops run down columns, so the compiler may vectorise them without changing a
+// bit.
+#pragma once
+
+#include "twinkeeper/estimation/kalman_filter.hpp"
+
+namespace twinkeeper::estimation {
+
+struct FilterKernels {
+  // E = [T; C T], variance = R + diag C T Tᵀ Cᵀ, expected = C x + D u, z = [x; 0].
+  void (*expect)(FilterArrays& arrays, const double* u);
+  // Potter's update with row `row` of C T, innovation z[np + row] and variance r; returns its ν²/s.
+  double (*fuse)(FilterArrays& arrays, int row, double r);
+  // x_next, T_next; `rows` columns of W are in use. False if not finite.
+  bool (*predict)(FilterArrays& arrays, const double* u, int rows);
+  // out[i] = Σ_k T(i,k)², np of them, T as in E.
+  void (*variances)(const FilterArrays& arrays, double* out);
+};
+
+struct PaddedSize {
+  int n;
+  int p;
+};
+[[nodiscard]] PaddedSize padded_size(int n, int p);
+[[nodiscard]] const FilterKernels& kernels_for(PaddedSize size);
+
+}  // namespace twinkeeper::estimation

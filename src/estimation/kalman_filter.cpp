@@ -1,0 +1,176 @@
+#include "twinkeeper/estimation/kalman_filter.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "estimation/decorrelation.hpp"
+#include "estimation/filter_kernels.hpp"
+
+namespace twinkeeper::estimation {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+// Column-major copy with `rows` rows and `columns` columns; what the matrix does not have is zero.
+std::vector<double> packed(const MatrixXd& matrix, int rows, int columns) {
+  std::vector<double> result(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns), 0.0);
+  for (Index j = 0; j < matrix.cols(); ++j) {
+    for (Index i = 0; i < matrix.rows(); ++i) result[static_cast<std::size_t>(j * rows + i)] = matrix(i, j);
+  }
+  return result;
+}
+
+MatrixXd unpacked(const std::vector<double>& root, int n, int stride) {
+  MatrixXd T(n, n);
+  for (int j = 0; j < n; ++j) {
+    for (int i = 0; i < n; ++i) T(i, j) = root[static_cast<std::size_t>(j * stride + i)];
+  }
+  return T;
+}
+
+}  // namespace
+
+KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
+  FilterArrays& a = arrays_;
+  a.n = static_cast<int>(model.n_x());
+  a.m = static_cast<int>(model.n_u());
+  a.p = static_cast<int>(model.n_y());
+  const PaddedSize size = padded_size(a.n, a.p);
+  a.np = size.n;
+  a.pp = size.p;
+  a.ld = a.np + a.pp;
+  kernels_ = &kernels_for(size);
+  a.A = packed(model.A, a.np, a.np);
+  a.B = packed(model.B, a.np, a.m);
+  a.C = packed(model.C, a.pp, a.np);
+  a.D = packed(model.D, a.pp, a.m);
+  a.drift = packed(model.d, a.np, 1);
+  a.R = packed(model.R.diagonal(), a.pp, 1);
+  a.W.assign(static_cast<std::size_t>(a.np * a.pp), 0.0);
+  a.x_prior.assign(static_cast<std::size_t>(a.np), 0.0);
+  a.x_next = a.x_prior;
+  a.T_prior.assign(static_cast<std::size_t>(a.np * a.np), 0.0);
+  a.T_next = a.AT = a.T_prior;
+  a.z.assign(static_cast<std::size_t>(a.ld), 0.0);
+  a.E.assign(static_cast<std::size_t>(a.ld * a.np), 0.0);
+  a.expected.assign(static_cast<std::size_t>(a.pp), 0.0);
+  a.variance = a.expected;
+  a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
+
+  const MatrixXd R_diagonal = model.R.diagonal().asDiagonal();
+  correlated_ = model.S.cwiseAbs().maxCoeff() > 0.0 || (model.R - R_diagonal).cwiseAbs().maxCoeff() > 0.0;
+  sigma_.assign(p() * p(), 0.0);
+  whitened_.assign(p(), 0.0);
+  used_rows_.reserve(p());
+  if (correlated_) {
+    joint_root_ = joint_root(model);
+    a.Q_root.assign(static_cast<std::size_t>(a.np * a.np), 0.0);
+    triangle_.assign((n() + p()) * static_cast<std::size_t>(joint_root_.cols()), 0.0);
+    R_root_.assign(p() * p(), 0.0);
+    decorrelation_scratch_.assign(2 * (n() + p()), 0.0);
+    factored_.assign(p(), 0xFF);  // no V looks like this
+  } else {
+    a.Q_root = packed(lower_root(model.Q), a.np, a.np);
+  }
+}
+
+void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
+  arrays_.x_prior = packed(x, arrays_.np, 1);
+  arrays_.T_prior = packed(MatrixXd(std.asDiagonal()), arrays_.np, arrays_.np);
+}
+
+void KalmanFilter::reset(const VectorXd& x, const MatrixXd& P) {
+  arrays_.x_prior = packed(x, arrays_.np, 1);
+  arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
+}
+
+void KalmanFilter::expect(std::span<const double> u) { kernels_->expect(arrays_, u.data()); }
+
+double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_t> good,
+                          std::span<const std::uint8_t> used) {
+  FilterArrays& a = arrays_;
+  const std::size_t np = static_cast<std::size_t>(a.np);
+  bool any_good = false;
+  bool all_used = true;
+  used_rows_.clear();
+  for (std::size_t i = 0; i < p(); ++i) {
+    if (good[i] == 0) continue;
+    any_good = true;
+    a.z[np + i] = y[i] - a.expected[i];
+    if (used[i] == 0) {
+      all_used = false;
+    } else {
+      used_rows_.push_back(static_cast<int>(i));
+    }
+  }
+  double nis = any_good ? 0.0 : std::numeric_limits<double>::quiet_NaN();
+  if (any_good && !all_used) nis = full_nis(y, good);
+  double sum = 0.0;
+  if (correlated_) {
+    decorrelate(used);
+    whiten();
+    for (int row = 0; row < static_cast<int>(used_rows_.size()); ++row) sum += kernels_->fuse(a, row, 1.0);
+  } else {
+    for (const int row : used_rows_) sum += kernels_->fuse(a, row, a.R[static_cast<std::size_t>(row)]);
+  }
+  return any_good && all_used ? sum : nis;
+}
+
+bool KalmanFilter::predict(std::span<const double> u) {
+  const int rows = correlated_ ? static_cast<int>(used_rows_.size()) : 0;
+  if (!kernels_->predict(arrays_, u.data(), rows)) return false;
+  arrays_.x_prior.swap(arrays_.x_next);
+  arrays_.T_prior.swap(arrays_.T_next);
+  return true;
+}
+
+void KalmanFilter::standard_deviations(std::span<double> std) {
+  kernels_->variances(arrays_, arrays_.scratch.data());
+  for (std::size_t i = 0; i < n(); ++i) std[i] = std::sqrt(arrays_.scratch[i]);
+}
+
+// νᵀ Σ⁻¹ ν over all good rows where some of them are not fused, by Cholesky.
+double KalmanFilter::full_nis(std::span<const double> y, std::span<const std::uint8_t> good) {
+  const FilterArrays& a = arrays_;
+  std::size_t size = 0;
+  double nis = 0.0;
+  for (std::size_t i = 0; i < p(); ++i) {
+    if (good[i] == 0) continue;
+    double* row = sigma_.data() + size * p();
+    std::size_t column = 0;
+    double rest = y[i] - a.expected[i];
+    for (std::size_t j = 0; j <= i; ++j) {
+      if (good[j] == 0) continue;
+      double value = R_(static_cast<Index>(i), static_cast<Index>(j));
+      for (std::size_t k = 0; k < n(); ++k) {
+        const double* seen = a.E.data() + k * static_cast<std::size_t>(a.ld) + a.np;
+        value += seen[i] * seen[j];
+      }
+      const double* other = sigma_.data() + column * p();
+      for (std::size_t k = 0; k < column; ++k) value -= row[k] * other[k];
+      row[column] = j == i ? std::sqrt(value) : value / other[column];
+      if (j != i) rest -= row[column] * whitened_[column];
+      ++column;
+    }
+    whitened_[size] = rest / row[size];
+    nis += whitened_[size] * whitened_[size];
+    ++size;
+  }
+  return nis;
+}
+
+MatrixXd KalmanFilter::covariance_prior() const {
+  const MatrixXd T = unpacked(arrays_.T_prior, arrays_.n, arrays_.np);
+  return T * T.transpose();
+}
+
+MatrixXd KalmanFilter::covariance_post() const {
+  // Columns of the padding carry nothing: the model's states never reach them.
+  const MatrixXd T = unpacked(arrays_.E, arrays_.n, arrays_.ld);
+  return T * T.transpose();
+}
+
+}  // namespace twinkeeper::estimation

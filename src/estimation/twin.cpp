@@ -1,0 +1,314 @@
+#include "twinkeeper/estimation/twin.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::estimation {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+using signals::FrameValue;
+using signals::Quality;
+using signals::Reason;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kDefaultGate = 5.0;  // ratios are told against it when the gate is off
+constexpr std::int64_t kLeastPatience = 10;
+constexpr std::int64_t kLeastStart = 10;
+
+std::int64_t steps_of(base::Duration duration, base::Duration period) {
+  return (duration.count() + period.count() - 1) / period.count();
+}
+
+void check(const model::StateSpace& model, TwinSettings& settings, base::Issues& issues) {
+  const auto n_y = static_cast<std::size_t>(model.n_y());
+  if (settings.mapped.empty()) settings.mapped.assign(n_y, true);
+  if (settings.intervals.empty()) settings.intervals.assign(n_y, settings.period);
+  if (settings.mapped.size() != n_y || settings.intervals.size() != n_y) {
+    issues.push_back({"outputs", "not one entry per output of the model", std::to_string(n_y) + " outputs"});
+  } else if (std::find(settings.mapped.begin(), settings.mapped.end(), true) == settings.mapped.end()) {
+    issues.push_back({"outputs", "none of the model's outputs is measured", "a tag for at least one output"});
+  }
+  if (settings.period.count() <= 0 ||
+      std::abs(std::chrono::duration<double>(settings.period).count() - model.sample_time) >
+          1e-9 * std::max(1.0, model.sample_time)) {
+    issues.push_back({"period", "is not the model's sample time", std::to_string(model.sample_time) + " s"});
+  }
+  if (settings.gate && !(*settings.gate > 0.0 && std::isfinite(*settings.gate))) {
+    issues.push_back({"diagnosis.gate", "is not a positive number", "standard deviations above 0, or off"});
+  }
+}
+
+std::vector<Index> indices_of(const std::vector<bool>& mapped) {
+  std::vector<Index> result;
+  for (std::size_t i = 0; i < mapped.size(); ++i) {
+    if (mapped[i]) result.push_back(static_cast<Index>(i));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSettings settings) {
+  base::Issues issues;
+  check(model, settings, issues);
+  if (!issues.empty()) return issues;
+
+  const base::Result<model::SteadyState> steady = model::steady_state(model, indices_of(settings.mapped));
+  Usual usual{VectorXd::Constant(model.n_x(), kInfinity), VectorXd::Constant(model.n_y(), kInfinity), kInfinity};
+  VectorXd initial_std = VectorXd::Zero(model.n_x());
+  if (steady) {
+    const MatrixXd& P = steady.value().P;
+    usual.std = steady.value().P_post.diagonal().cwiseMax(0.0).cwiseSqrt();
+    usual.output_std = (model.C * P * model.C.transpose() + model.R).diagonal().cwiseSqrt();
+    usual.spread = model.innovations_form_only ? static_cast<double>(model.n_y()) : steady.value().P_post.trace();
+    if (!model.innovations_form_only) initial_std = P.diagonal().cwiseMax(0.0).cwiseSqrt();
+  } else if (!model.initial_std) {
+    issues.push_back({"model.states", "no initial_std, and no steady state to take it from: " + steady.error().message(),
+                      "initial_std of every state, or outputs that show them"});
+    return issues;
+  }
+  if (model.initial_std) initial_std = *model.initial_std;
+  return Twin(std::move(model), std::move(settings), std::move(usual), std::move(initial_std));
+}
+
+Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd initial_std)
+    : model_(std::move(model)),
+      settings_(std::move(settings)),
+      filter_(model_),
+      start_(model_),
+      usual_(std::move(usual)),
+      initial_std_(std::move(initial_std)) {
+  const auto n_u = static_cast<std::size_t>(model_.n_u());
+  const auto n_y = static_cast<std::size_t>(model_.n_y());
+  rows_.resize(n_y);
+  for (std::size_t i = 0; i < n_y; ++i) {
+    rows_[i].mapped = settings_.mapped[i];
+    rows_[i].patience = std::max({kLeastPatience, steps_of(settings_.unfused_limit, settings_.period),
+                                  5 * steps_of(settings_.intervals[i], settings_.period)});
+  }
+  feeds_.resize(n_u);
+  for (std::size_t j = 0; j < n_u; ++j) {
+    for (std::size_t i = 0; i < n_y; ++i) {
+      if (model_.D(static_cast<Index>(i), static_cast<Index>(j)) != 0.0) feeds_[j].push_back(i);
+    }
+  }
+  u_.assign(n_u, 0.0);
+  y_.assign(n_y, 0.0);
+  held_.assign(model_.u_op.data(), model_.u_op.data() + n_u);
+  good_.assign(n_y, 0);
+  used_.assign(n_y, 0);
+  blind_.assign(n_y, 0);
+  gate_timeout_steps_ = std::max<std::int64_t>(1, steps_of(settings_.gate_timeout, settings_.period));
+
+  std_limit_ = 1000.0 * usual_.std;
+  output_std_limit_ = 1000.0 * usual_.output_std;
+  const MatrixXd start = model_.C * initial_std_.asDiagonal();
+  for (Index i = 0; i < model_.n_x(); ++i) {
+    const model::Limits& limits = model_.states[static_cast<std::size_t>(i)].limits;
+    if (std::isfinite(limits.min) && std::isfinite(limits.max)) std_limit_(i) = 0.5 * (limits.max - limits.min);
+    // A state that is known exactly in the long run says nothing about what is too much.
+    if (!(std_limit_(i) > 0.0)) std_limit_(i) = kInfinity;
+    std_limit_(i) = std::max(std_limit_(i), 2.0 * initial_std_(i));
+  }
+  for (Index i = 0; i < model_.n_y(); ++i) {
+    output_std_limit_(i) = std::max(output_std_limit_(i), 2.0 * std::sqrt(start.row(i).squaredNorm() + model_.R(i, i)));
+  }
+  if (model_.initial) {
+    start_from(*model_.initial - model_.x_op);
+  } else {
+    initializing_ = true;
+  }
+}
+
+void Twin::start_from(const VectorXd& deviation) {
+  filter_.reset(deviation, initial_std_);
+  converged_ = false;
+  least_spread_ = kInfinity;
+  least_spread_step_ = now_;
+}
+
+TwinStep Twin::make_record() const {
+  return TwinStep(static_cast<std::size_t>(model_.n_x()), static_cast<std::size_t>(model_.n_u()),
+                  static_cast<std::size_t>(model_.n_y()));
+}
+
+void Twin::step(const signals::Frame& frame, TwinStep& out) {
+  out.step = frame.step;
+  out.time = frame.time;
+  take_inputs(frame, out);
+  if (initializing_) {
+    take_outputs(frame, out);
+    estimate_start(out);
+    out.mode = Mode::initializing;
+  } else {
+    filter_.expect(u_);
+    take_outputs(frame, out);
+    decide_gate(out);
+    if (filter_step(out)) {
+      remember(out);
+      out.mode = decide_mode(out);
+    } else {
+      roll_back(out);
+      out.mode = Mode::lost;
+    }
+  }
+  ++now_;
+  ++counters_.steps;
+}
+
+void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
+  std::fill(blind_.begin(), blind_.end(), std::uint8_t{0});
+  for (std::size_t j = 0; j < u_.size(); ++j) {
+    const FrameValue& in = frame.inputs[j];
+    InputStep& told = out.inputs[j];
+    told.quality = in.quality;
+    told.reason = in.reason;
+    told.age = in.age;
+    if (std::isfinite(in.value)) {
+      held_[j] = in.value;
+    } else if (in.quality != Quality::bad) {
+      told.quality = Quality::bad;
+      told.reason = Reason::not_finite;
+    }
+    const model::Limits& limits = model_.inputs[j].limits;
+    const double limited = std::clamp(held_[j], limits.min, limits.max);
+    if (limited != held_[j] && told.quality == Quality::good) {
+      told.quality = Quality::uncertain;
+      told.reason = Reason::saturated;
+    }
+    told.value = limited;
+    u_[j] = limited - model_.u_op[static_cast<Index>(j)];
+    if (told.quality == Quality::bad) {
+      for (const std::size_t i : feeds_[j]) blind_[i] = 1;
+    }
+  }
+}
+
+// Fills what is known before any gate: the measurement, ŷ and ν, and the good rows W.
+void Twin::take_outputs(const signals::Frame& frame, TwinStep& out) {
+  const std::span<const double> expected = filter_.expected();
+  const std::span<const double> variance = filter_.innovation_variance();
+  for (std::size_t i = 0; i < y_.size(); ++i) {
+    const FrameValue& in = frame.outputs[i];
+    OutputStep& told = out.outputs[i];
+    const double offset = model_.y_op[static_cast<Index>(i)];
+    told.measured = in.value;
+    told.quality = in.quality;
+    told.reason = in.reason;
+    told.age = in.age;
+    told.fused = false;
+    told.test_ratio = kNaN;
+    if (!std::isfinite(in.value)) {
+      told.measured = kNaN;
+      if (in.quality != Quality::bad) {
+        told.quality = Quality::bad;
+        told.reason = Reason::not_finite;
+      }
+    }
+    const bool usable = in.fresh && told.quality != Quality::bad && rows_[i].mapped;
+    good_[i] = usable && blind_[i] == 0;
+    y_[i] = usable ? in.value - offset : 0.0;
+    if (initializing_) {
+      told.expected = told.innovation = told.std = kNaN;
+      continue;
+    }
+    told.expected = expected[i] + offset;
+    told.innovation = usable ? y_[i] - expected[i] : kNaN;
+    told.std = std::sqrt(variance[i]);
+  }
+}
+
+void Twin::estimate_start(TwinStep& out) {
+  std::fill(out.x.begin(), out.x.end(), kNaN);
+  std::fill(out.std.begin(), out.std.end(), kNaN);
+  out.nis = kNaN;
+  out.nis_dof = 0;
+  start_.add(u_, y_, good_);
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    if (good_[i] != 0) rows_[i].last_fused = now_;
+  }
+  const std::int64_t n_x = model_.n_x();
+  if (start_.steps() < std::max(2 * n_x, kLeastStart) || start_.values() < n_x) return;
+  initializing_ = false;
+  start_from(start_.estimate());
+}
+
+// All decisions before the first update: V = W without the rows whose ratio is above 1, unless their time is over.
+void Twin::decide_gate(TwinStep& out) {
+  const double gate = settings_.gate.value_or(kDefaultGate);
+  const std::span<const double> variance = filter_.innovation_variance();
+  out.nis_dof = 0;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    used_[i] = good_[i];
+    if (good_[i] == 0) continue;
+    ++out.nis_dof;
+    OutputStep& told = out.outputs[i];
+    told.test_ratio = told.innovation * told.innovation / (gate * gate * variance[i]);
+    if (told.test_ratio <= 1.0 || !settings_.gate) {
+      rows_[i].rejected_since = -1;
+      continue;
+    }
+    if (rows_[i].rejected_since < 0) rows_[i].rejected_since = now_;
+    told.reason = Reason::spike;
+    if (now_ - rows_[i].rejected_since >= gate_timeout_steps_) {
+      told.quality = Quality::uncertain;
+    } else {
+      told.quality = Quality::bad;
+      used_[i] = 0;
+      ++counters_.gated_rows;
+    }
+  }
+}
+
+// False if any number came out that is not finite; the filter then still holds x(k|k−1).
+bool Twin::filter_step(TwinStep& out) {
+  out.nis = filter_.fuse(y_, good_, used_);
+  filter_.standard_deviations(out.std);
+  double probe = out.nis_dof > 0 ? out.nis * 0.0 : 0.0;
+  for (std::size_t i = 0; i < out.x.size(); ++i) {
+    const double value = filter_.x_post()[i];
+    const double offset = model_.x_op[static_cast<Index>(i)];
+    const model::Limits& limits = model_.states[i].limits;
+    const double absolute = value + offset;
+    const double limited = absolute < limits.min ? limits.min : absolute > limits.max ? limits.max : absolute;
+    if (limited != absolute) filter_.project(i, limited - offset);
+    out.x[i] = limited;
+    probe += value * 0.0 + out.std[i] * 0.0;
+  }
+  if (!(probe == 0.0)) return false;
+  return filter_.predict(u_);
+}
+
+void Twin::roll_back(TwinStep& out) {
+  ++counters_.rolled_back_steps;
+  filter_.expect(u_);
+  filter_.standard_deviations(out.std);
+  for (std::size_t i = 0; i < out.x.size(); ++i) {
+    out.x[i] = filter_.x_prior()[i] + model_.x_op[static_cast<Index>(i)];
+    if (model_.innovations_form_only) out.std[i] = kNaN;
+  }
+  for (OutputStep& told : out.outputs) told.fused = false;
+  if (!std::isfinite(out.nis)) {
+    out.nis = kNaN;
+    out.nis_dof = 0;
+  }
+  initializing_ = true;
+  start_.restart();
+}
+
+void Twin::remember(TwinStep& out) {
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    if (used_[i] == 0) continue;
+    out.outputs[i].fused = true;
+    rows_[i].last_fused = now_;
+  }
+}
+
+}  // namespace twinkeeper::estimation

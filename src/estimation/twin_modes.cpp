@@ -1,0 +1,69 @@
+#include <algorithm>
+#include <limits>
+
+#include "twinkeeper/estimation/twin.hpp"
+
+namespace twinkeeper::estimation {
+namespace {
+
+constexpr std::int64_t kSettledSteps = 100;
+constexpr double kSettledShare = 0.99;
+
+}  // namespace
+
+double Twin::spread(const TwinStep& out) const {
+  double sum = 0.0;
+  if (!model_.innovations_form_only) {
+    for (const double std : out.std) sum += std * std;
+    return sum;
+  }
+  for (std::size_t i = 0; i < out.outputs.size(); ++i) {
+    const double ratio = out.outputs[i].std / usual_.output_std[static_cast<Eigen::Index>(i)];
+    sum += ratio * ratio;
+  }
+  return sum;
+}
+
+bool Twin::is_lost(const TwinStep& out) const {
+  if (model_.innovations_form_only) {
+    for (std::size_t i = 0; i < out.outputs.size(); ++i) {
+      if (out.outputs[i].std > output_std_limit_[static_cast<Eigen::Index>(i)]) return true;
+    }
+    return false;
+  }
+  for (std::size_t i = 0; i < out.std.size(); ++i) {
+    if (out.std[i] > std_limit_[static_cast<Eigen::Index>(i)]) return true;
+  }
+  return false;
+}
+
+Mode Twin::decide_mode(TwinStep& out) {
+  const double now_spread = spread(out);
+  const bool lost = is_lost(out);
+  if (model_.innovations_form_only) {
+    std::fill(out.std.begin(), out.std.end(), std::numeric_limits<double>::quiet_NaN());
+  }
+  bool any_fed = false;
+  bool any_starved = false;
+  for (const Row& row : rows_) {
+    if (!row.mapped) continue;
+    (now_ - row.last_fused > row.patience ? any_starved : any_fed) = true;
+  }
+  if (lost || !any_fed) {
+    converged_ = false;
+    least_spread_ = std::numeric_limits<double>::infinity();
+    least_spread_step_ = now_;
+    return lost ? Mode::lost : Mode::predict_only;
+  }
+  if (!converged_) {
+    if (now_spread < kSettledShare * least_spread_) {
+      least_spread_ = now_spread;
+      least_spread_step_ = now_;
+    }
+    converged_ = now_spread <= 2.0 * usual_.spread || now_ - least_spread_step_ >= kSettledSteps;
+  }
+  if (any_starved) return Mode::degraded;
+  return converged_ ? Mode::tracking : Mode::converging;
+}
+
+}  // namespace twinkeeper::estimation

@@ -1,0 +1,31 @@
+// A small valid model that a test spoils in one place.
+#pragma once
+
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::model {
+
+inline ModelSettings two_tank_settings() {
+  ModelSettings s;
+  s.name = "two_tank";
+  s.sample_time = 0.1;
+  s.states = {{"level_1", "m", 0.1, 0.05, 0.0, 2.0}, {"level_2", "m", 0.1, 0.05, 0.0, 2.0}};
+  s.inputs = {{"pump", "V", 3.0, 0.0, 10.0}};
+  s.outputs = {{"level_1", "m", 0.124, 0.002, 0.001}, {"level_2", "m", {}, 0.002, {}}};
+  s.A = {{0.98, 0.0}, {0.02, 0.97}};
+  s.B = {{0.01}, {0.0}};
+  s.C = {{1.0, 0.0}, {0.0, 1.0}};
+  s.noise.Q = Rows{{1e-6, 0.0}, {0.0, 1e-6}};
+  return s;
+}
+
+inline Rows rows(const Eigen::MatrixXd& matrix) {
+  Rows result;
+  for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
+    result.emplace_back();
+    for (Eigen::Index j = 0; j < matrix.cols(); ++j) result.back().push_back(matrix(i, j));
+  }
+  return result;
+}
+
+}  // namespace twinkeeper::model
