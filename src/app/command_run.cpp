@@ -1,0 +1,140 @@
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <filesystem>
+#include <iostream>
+
+#include "app/commands.hpp"
+#include "app/exit_codes.hpp"
+#include "app/gateway.hpp"
+#include "app/service_manager.hpp"
+#include "app/version.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+// All threads inherit the mask: the signals are taken by the main thread alone, with sigtimedwait.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+// Key material must not reach a core file, and dozens of small threads do not need an arena each.
+void limit_process() {
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__  // the leak check at exit attaches to its own process
+  prctl(PR_SET_DUMPABLE, 0);
+#endif
+  mallopt(M_ARENA_MAX, 2);
+}
+
+class Service {
+ public:
+  Service(std::string config_file, const base::Clock& clock)
+      : config_file_(std::move(config_file)), clock_(clock), log_(clock), process_start_(clock.now()) {}
+
+  int run(const sigset_t& signals) {
+    auto loaded = load_or_report(config_file_, true);
+    if (const int* code = std::get_if<int>(&loaded)) return *code;
+    if (const int code = start(std::move(std::get<Plan>(loaded)), telemetry::StatusReason::start); code != kExitDone) {
+      return code;
+    }
+    service_manager::ready(gateway_->summary());
+    log_.info("service", "twinkeeper " + std::string(kVersion) + " runs " + config_file_);
+    const auto interval = service_manager::watchdog_interval();
+    for (;;) {
+      // Half the watchdog's interval at most, so that one slow turn does not cost the service its life.
+      const base::Duration turn = std::min<base::Duration>(std::chrono::seconds{1}, interval.value_or(std::chrono::seconds{2}) / 2);
+      const timespec timeout{turn / std::chrono::seconds{1}, (turn % std::chrono::seconds{1}).count()};
+      const int signal = sigtimedwait(&signals, nullptr, &timeout);
+      if (signal == SIGTERM || signal == SIGINT) return stop();
+      if (signal == SIGHUP) {
+        if (const int code = reload(); code != kExitDone) return code;
+      }
+      supervise(interval.has_value());
+    }
+  }
+
+ private:
+  int start(Plan plan, telemetry::StatusReason reason) {
+    if (!plan.config.uplink) {
+      std::cerr << config_file_ << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
+      return kExitConfig;
+    }
+    std::error_code error;
+    std::filesystem::create_directories(plan.config.gateway.state_directory, error);
+    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_);
+    if (!started) {
+      std::cerr << "twinkeeper: " << started.error().message() << '\n';
+      return kExitIo;
+    }
+    gateway_ = std::move(started).value();
+    return kExitDone;
+  }
+
+  int stop() {
+    service_manager::stopping();
+    log_.info("service", "stopping");
+    gateway_->stop(telemetry::StatusReason::stop);
+    log_.info("service", "stopped: " + gateway_->summary());
+    return kExitDone;
+  }
+
+  // Checks first: a wrong configuration changes nothing.
+  int reload() {
+    service_manager::reloading(clock_.now());
+    auto made = make_plan(config_file_, {});
+    if (const auto* faults = std::get_if<Faults>(&made)) {
+      report(*faults, std::cerr);
+      log_.warning("service", "the new configuration has " + std::to_string(faults->size()) +
+                                  " fault(s); the old one keeps running");
+      service_manager::ready(gateway_->summary());
+      return kExitDone;
+    }
+    log_.info("service", "reloading " + config_file_);
+    gateway_->stop(telemetry::StatusReason::reload);
+    gateway_.reset();
+    const int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
+    if (code == kExitDone) service_manager::ready(gateway_->summary());
+    return code;
+  }
+
+  void supervise(bool watched) {
+    const auto hung = gateway_->supervise();
+    for (const auto& thread : hung) {
+      log_.raise({signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+    }
+    if (hung.empty() && watched) service_manager::watchdog();
+    if (std::string text = gateway_->summary(); text != status_text_) {
+      status_text_ = std::move(text);
+      service_manager::status(status_text_);
+    }
+  }
+
+  const std::string config_file_;
+  const base::Clock& clock_;
+  EventLog log_;
+  const base::Instant process_start_;
+  std::unique_ptr<Gateway> gateway_;
+  std::string status_text_;
+};
+
+}  // namespace
+
+int run_command(const std::string& config_file) {
+  limit_process();
+  const sigset_t signals = block_signals();
+  const base::SystemClock clock;
+  return Service(config_file, clock).run(signals);
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,104 @@
+#include "app/descriptions.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+std::string name_of(drivers::RegisterKind kind) {
+  switch (kind) {
+    case drivers::RegisterKind::coil: return "coil";
+    case drivers::RegisterKind::discrete: return "discrete";
+    case drivers::RegisterKind::input: return "input";
+    case drivers::RegisterKind::holding: return "holding";
+  }
+  return "holding";
+}
+
+std::string name_of(drivers::ValueType type) {
+  switch (type) {
+    case drivers::ValueType::BIT: return "BIT";
+    case drivers::ValueType::INT16: return "INT16";
+    case drivers::ValueType::UINT16: return "UINT16";
+    case drivers::ValueType::INT32: return "INT32";
+    case drivers::ValueType::UINT32: return "UINT32";
+    case drivers::ValueType::INT64: return "INT64";
+    case drivers::ValueType::UINT64: return "UINT64";
+    case drivers::ValueType::FLOAT16: return "FLOAT16";
+    case drivers::ValueType::FLOAT32: return "FLOAT32";
+    case drivers::ValueType::FLOAT64: return "FLOAT64";
+    case drivers::ValueType::STRING: return "STRING";
+  }
+  return "STRING";
+}
+
+std::string name_of(drivers::ByteOrder order) {
+  switch (order) {
+    case drivers::ByteOrder::ABCD: return "ABCD";
+    case drivers::ByteOrder::DCBA: return "DCBA";
+    case drivers::ByteOrder::BADC: return "BADC";
+    case drivers::ByteOrder::CDAB: return "CDAB";
+  }
+  return "ABCD";
+}
+
+telemetry::SignalDescription describe(const model::Signal& signal) {
+  return {signal.name, signal.unit, signal.limits.min, signal.limits.max};
+}
+
+}  // namespace
+
+telemetry::DeviceDescription describe_device(const config::DeviceConfig& device) {
+  telemetry::DeviceDescription description;
+  description.name = device.driver.name;
+  description.controller = device.driver.controller;
+  description.slave_id = device.driver.slave_id;
+  description.poll_interval = device.driver.poll_interval;
+  description.publish_interval = device.publish.interval;
+  for (std::size_t r = 0; r < device.driver.registers.size(); ++r) {
+    const auto& reg = device.driver.registers[r];
+    const auto& options = device.registers[r];
+    description.registers.push_back({reg.name, reg.unit, name_of(reg.kind), reg.address, name_of(reg.type),
+                                     name_of(reg.byte_order), reg.bit, reg.length, reg.scale, reg.offset, reg.scaled,
+                                     options.validation.min_value, options.validation.max_value,
+                                     options.validation.max_rate, options.publish});
+  }
+  return description;
+}
+
+std::vector<telemetry::TagSource> describe_tags(const config::Config& config) {
+  std::vector<telemetry::TagSource> sources;
+  for (const auto& device : config.devices) {
+    for (const auto& reg : device.driver.registers) {
+      sources.push_back({device.driver.name + "." + reg.name, device.driver.name, device.driver.controller,
+                         device.driver.slave_id, name_of(reg.kind), reg.address});
+    }
+  }
+  return sources;
+}
+
+telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
+  const auto& settings = plan.config.twins[twin];
+  const auto& model = plan.models[twin];
+  const auto sources = describe_tags(plan.config);
+  telemetry::TwinDescription description;
+  description.name = settings.name;
+  description.period = settings.period;
+  description.state_interval = settings.publish.state_interval;
+  description.layout = settings.publish.layout;
+  description.model = {model.name, model.version, model.hash};
+  for (const auto& state : model.states) description.states.push_back(describe(state));
+  for (std::size_t i = 0; i < model.inputs.size(); ++i) {
+    const auto& source = settings.inputs[i];
+    if (source.tag) {
+      description.inputs.push_back({describe(model.inputs[i]), sources[*source.tag], std::nullopt});
+    } else {
+      description.inputs.push_back({describe(model.inputs[i]), std::nullopt, source.constant});
+    }
+  }
+  for (std::size_t i = 0; i < model.outputs.size(); ++i) {
+    const auto& tag = settings.outputs[i];
+    description.outputs.push_back({describe(model.outputs[i]), tag ? std::optional(sources[*tag]) : std::nullopt});
+  }
+  return description;
+}
+
+}  // namespace twinkeeper::app

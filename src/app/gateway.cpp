@@ -1,0 +1,380 @@
+#include "app/gateway.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "app/device_loop.hpp"
+#include "app/endpoints.hpp"
+#include "app/gateway_diagnosis.hpp"
+#include "app/outbox.hpp"
+#include "app/process_usage.hpp"
+#include "app/publisher.hpp"
+#include "app/status_board.hpp"
+#include "app/twin_loop.hpp"
+#include "app/version.hpp"
+#include "uplink/connection.hpp"
+#include "uplink/courier.hpp"
+#include "uplink/preflight.hpp"
+#include "uplink/spool.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kDrain = 3s;
+constexpr base::Duration kMetricsInterval = 60s;
+constexpr base::Duration kCertificateInterval = 1h;
+constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick and poll: threads are up by then
+
+// How long a turn of each thread may take before it counts as hung.
+constexpr base::Duration kTwinsPatience = 20s;
+constexpr base::Duration kSpoolPatience = 60s;        // a slow disk's fsync
+constexpr base::Duration kConnectionPatience = 90s;   // resolver, TCP and TLS time-outs one after the other
+constexpr base::Duration kResolverPatience = 20s;     // on top of a poller's longest block
+
+std::string read_boot_id() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id.empty() ? "unknown" : id;
+}
+
+std::vector<telemetry::TwinStatus> first_twin_statuses(const config::Config& config) {
+  std::vector<telemetry::TwinStatus> statuses;
+  for (const auto& twin : config.twins) statuses.push_back({twin.name, estimation::Mode::initializing});
+  return statuses;
+}
+
+// A device counts as up until its first cycle has ended: a start must not look like a fault.
+std::vector<telemetry::DeviceStatus> first_device_statuses(const config::Config& config) {
+  std::vector<telemetry::DeviceStatus> statuses;
+  for (const auto& device : config.devices) statuses.push_back({device.driver.name, telemetry::DeviceState::up, {}});
+  return statuses;
+}
+
+telemetry::DeviceState state_of(const drivers::DeviceStatistics& statistics, const DeviceFigures& figures) {
+  switch (statistics.state.load(std::memory_order_relaxed)) {
+    case drivers::DeviceState::unknown: return telemetry::DeviceState::up;
+    case drivers::DeviceState::down: return telemetry::DeviceState::down;
+    case drivers::DeviceState::degraded: return telemetry::DeviceState::degraded;
+    case drivers::DeviceState::up: break;
+  }
+  return figures.tags_bad.load(std::memory_order_relaxed) > 0 ? telemetry::DeviceState::degraded : telemetry::DeviceState::up;
+}
+
+std::string last_error_of(const drivers::DeviceStatistics& statistics) {
+  const auto error = statistics.last_error.load(std::memory_order_relaxed);
+  if (error == drivers::DeviceError::none) return {};
+  std::string text(drivers::to_string(error));
+  if (error == drivers::DeviceError::exception) {
+    text += " " + std::to_string(statistics.last_exception_code.load(std::memory_order_relaxed));
+  }
+  return text;
+}
+
+std::variant<std::vector<estimation::Twin>, base::Error> build_twins(const Plan& plan) {
+  std::vector<estimation::Twin> twins;
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    const auto& config = plan.config.twins[i];
+    estimation::TwinSettings settings;
+    settings.gate = config.diagnosis.gate;
+    settings.gate_timeout = config.diagnosis.gate_timeout;
+    settings.period = config.period;
+    const auto origins = tag_origins(plan.config);
+    for (const auto& output : config.outputs) {
+      settings.mapped.push_back(output.has_value());
+      settings.intervals.push_back(config.period);
+      if (output) {
+        const auto& origin = origins[*output];
+        settings.intervals.back() = plan.config.devices[origin.device].driver.registers[origin.reg].poll_interval;
+      }
+    }
+    auto created = estimation::Twin::create(plan.models[i], std::move(settings));
+    if (auto* issues = std::get_if<base::Issues>(&created)) {
+      return base::Error(base::ErrorCode::invalid_argument,
+                         "twin " + config.name + ": " + issues->front().path + ": " + issues->front().what);
+    }
+    twins.push_back(std::move(std::get<estimation::Twin>(created)));
+  }
+  return twins;
+}
+
+}  // namespace
+
+class Gateway::Implementation {
+ public:
+  Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
+                 std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock, EventLog& log)
+      : plan_(std::move(plan)),
+        clock_(clock),
+        process_start_(process_start),
+        origin_(clock.now() + kStartDelay),
+        outbox_(plan_),
+        spool_(std::move(spool)),
+        courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
+        status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason, first_twin_statuses(plan_.config),
+                first_device_statuses(plan_.config)),
+        connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile)),
+        publisher_(plan_, outbox_, courier_, statistics_, clock),
+        gateway_diagnosis_(clock.now()) {
+    std::vector<SampleQueue*> queues;
+    for (const auto& group : group_by_controller(plan_.config)) {
+      std::vector<drivers::DeviceSettings> devices;
+      for (const std::size_t d : group) {
+        devices.push_back(plan_.config.devices[d].driver);
+        place_of_device_[d] = {device_loops_.size(), devices.size() - 1};
+      }
+      device_loops_.push_back(std::make_unique<DeviceLoop>(std::move(devices), origin_, clock, log));
+      queues.push_back(&device_loops_.back()->queue());
+    }
+    twin_loop_ = std::make_unique<TwinLoop>(plan_, std::move(twins), std::move(queues), outbox_,
+                                            [this] { courier_.wake(); }, origin_, clock);
+    start_threads();
+  }
+
+  ~Implementation() { stop(telemetry::StatusReason::stop); }
+  Implementation(const Implementation&) = delete;
+  Implementation& operator=(const Implementation&) = delete;
+
+  std::vector<std::string> supervise() {
+    const base::Instant now = clock_.now();
+    if (now >= next_certificate_look_) {
+      next_certificate_look_ = now + kCertificateInterval;
+      auto expiry = uplink::certificate_expiry(plan_.config.uplink->cert);
+      certificate_expires_ = expiry ? std::optional(expiry.value()) : std::nullopt;
+    }
+    update_status();
+    observe_gateway(now);
+    if (now >= next_metrics_) {
+      next_metrics_ = now + kMetricsInterval;
+      publisher_.post(metrics());
+    }
+    return hung_threads(now);
+  }
+
+  [[nodiscard]] std::string summary() const {
+    std::size_t up = 0;
+    for (const auto& status : device_statuses()) up += status.state == telemetry::DeviceState::up ? 1 : 0;
+    std::size_t tracking = 0;
+    for (const auto& status : twin_statuses()) tracking += status.mode == estimation::Mode::tracking ? 1 : 0;
+    return std::string(statistics_.connected.load(std::memory_order_relaxed) ? "connected" : "not connected") + ", " +
+           std::to_string(up) + "/" + std::to_string(plan_.config.devices.size()) + " devices up, " +
+           std::to_string(tracking) + "/" + std::to_string(plan_.config.twins.size()) + " twins tracking, " +
+           std::to_string(statistics_.spool_messages.load(std::memory_order_relaxed)) + " messages waiting";
+  }
+
+  void stop(telemetry::StatusReason reason) {
+    if (stopped_) return;
+    stopped_ = true;
+    status_.set_stop_reason(reason);
+    for (auto& thread : device_threads_) thread.request_stop();
+    device_threads_.clear();  // joins
+    twin_thread_ = {};
+    publisher_.post(metrics());
+    spool_thread_.request_stop();
+    courier_.wake();
+    spool_thread_ = {};
+    connection_thread_ = {};
+  }
+
+ private:
+  struct Place {
+    std::size_t loop = 0;
+    std::size_t device = 0;
+  };
+
+  Heartbeat& add_heartbeat(std::string thread, base::Duration patience) {
+    heartbeats_.push_back(std::make_unique<Heartbeat>(std::move(thread), patience, clock_.now()));
+    return *heartbeats_.back();
+  }
+
+  void start_threads() {
+    Heartbeat& spool_heart = add_heartbeat("spool", kSpoolPatience);
+    spool_thread_ = std::jthread([this, &spool_heart](std::stop_token stop) { publisher_.run(std::move(stop), spool_heart, kDrain); });
+    uplink::Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now());
+    connection_thread_ = std::jthread([this](std::stop_token stop) { connection_.run(std::move(stop)); });
+    Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
+    twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) { twin_loop_->run(std::move(stop), twins_heart); });
+    for (auto& loop : device_loops_) {
+      Heartbeat& heart = add_heartbeat("device-" + std::to_string(device_threads_.size()),
+                                       loop->poller().longest_block() + kResolverPatience);
+      device_threads_.emplace_back([&loop = *loop, &heart](std::stop_token stop) { loop.run(std::move(stop), heart); });
+    }
+  }
+
+  [[nodiscard]] const drivers::DeviceStatistics& statistics_of(std::size_t device) const {
+    const Place& place = place_of_device_.at(device);
+    return device_loops_[place.loop]->poller().statistics(place.device);
+  }
+
+  [[nodiscard]] std::vector<telemetry::DeviceStatus> device_statuses() const {
+    std::vector<telemetry::DeviceStatus> statuses;
+    for (std::size_t d = 0; d < plan_.config.devices.size(); ++d) {
+      const auto& statistics = statistics_of(d);
+      statuses.push_back({plan_.config.devices[d].driver.name, state_of(statistics, twin_loop_->device_figures(d)),
+                          last_error_of(statistics)});
+    }
+    return statuses;
+  }
+
+  [[nodiscard]] std::vector<telemetry::TwinStatus> twin_statuses() const {
+    std::vector<telemetry::TwinStatus> statuses;
+    for (std::size_t i = 0; i < plan_.config.twins.size(); ++i) {
+      statuses.push_back({plan_.config.twins[i].name, twin_loop_->twin_figures(i).mode.load(std::memory_order_relaxed)});
+    }
+    return statuses;
+  }
+
+  void update_status() {
+    if (status_.update(twin_statuses(), device_statuses(), certificate_expires_)) connection_.status_changed();
+  }
+
+  void observe_gateway(base::Instant now) {
+    GatewayCondition condition;
+    condition.connected = statistics_.connected.load(std::memory_order_relaxed);
+    condition.spool_dropped_total = statistics_.dropped_total.load(std::memory_order_relaxed);
+    condition.refused_total = statistics_.refused_total.load(std::memory_order_relaxed);
+    condition.endpoint = plan_.config.uplink->endpoint.host + ":" + std::to_string(plan_.config.uplink->endpoint.port);
+    if (certificate_expires_) condition.certificate_left = *certificate_expires_ - clock_.wall_now();
+    for (auto& event : gateway_diagnosis_.evaluate(now, condition)) publisher_.post(std::move(event));
+  }
+
+  [[nodiscard]] std::vector<std::string> hung_threads(base::Instant now) const {
+    std::vector<std::string> hung;
+    for (const auto& heartbeat : heartbeats_) {
+      if (!heartbeat->alive(now)) hung.push_back(heartbeat->thread());
+    }
+    const base::Instant uplink{base::Duration{statistics_.connection_heartbeat_ns.load(std::memory_order_relaxed)}};
+    if (now - uplink > kConnectionPatience) hung.emplace_back("uplink");
+    return hung;
+  }
+
+  telemetry::MetricsReport metrics() {
+    telemetry::MetricsReport report;
+    const auto load = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+    for (std::size_t i = 0; i < plan_.config.twins.size(); ++i) {
+      auto& figures = twin_loop_->twin_figures(i);
+      const auto seconds = figures.step_seconds.take();
+      telemetry::TwinMetrics twin;
+      twin.name = plan_.config.twins[i].name;
+      twin.steps_total = load(figures.steps_total);
+      twin.steps_missed_total = load(figures.steps_missed_total);
+      twin.step_seconds = {seconds.p50_s, seconds.p99_s, seconds.max_s};
+      report.steps_total += twin.steps_total;
+      report.steps_missed_total += twin.steps_missed_total;
+      report.samples_late_total += load(figures.samples_late_total);
+      report.steps_dropped_total += outbox_.steps[i]->dropped();
+      // Over all twins: the worst of each quantile.
+      report.twin_step_seconds.p50 = std::max(report.twin_step_seconds.p50, seconds.p50_s);
+      report.twin_step_seconds.p99 = std::max(report.twin_step_seconds.p99, seconds.p99_s);
+      report.twin_step_seconds.max = std::max(report.twin_step_seconds.max, seconds.max_s);
+      report.twins.push_back(std::move(twin));
+    }
+    std::map<std::size_t, std::uint64_t> busy_ns;
+    for (std::size_t d = 0; d < plan_.config.devices.size(); ++d) {
+      const auto& statistics = statistics_of(d);
+      const auto& figures = twin_loop_->device_figures(d);
+      telemetry::DeviceMetrics device;
+      device.name = plan_.config.devices[d].driver.name;
+      device.requests_total = load(statistics.requests_total);
+      for (const auto& failures : statistics.failures_total) device.request_errors_total += load(failures);
+      device.samples_total = load(figures.samples_total);
+      device.samples_bad_total = load(figures.samples_bad_total);
+      device.reconnects_total = load(statistics.reconnects_total);
+      device.additional = {{"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
+                           {"cycles_total", load(statistics.cycles_total)},
+                           {"missed_cycles_total", load(statistics.missed_cycles_total)},
+                           {"exceptions_total", load(statistics.exceptions_total)}};
+      report.samples_total += device.samples_total;
+      report.samples_bad_total += device.samples_bad_total;
+      if (outbox_.snapshots[d]) report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
+      busy_ns[place_of_device_.at(d).loop] += static_cast<std::uint64_t>(load(statistics.busy_ns_total));
+      report.devices.push_back(std::move(device));
+    }
+    const base::Instant now = clock_.now();
+    for (const auto& [loop, busy] : busy_ns) {
+      const auto before = std::exchange(busy_ns_before_[loop], busy);
+      const double span = static_cast<double>((now - metrics_before_).count());
+      report.buses.push_back({controller_of(loop), span > 0 ? static_cast<double>(busy - before) / span : 0.0});
+    }
+    metrics_before_ = now;
+    for (const auto& loop : device_loops_) report.samples_dropped_total += loop->queue().dropped();
+    report.anomalies_dropped_total = outbox_.anomalies.dropped();
+    report.spool_messages = load(statistics_.spool_messages);
+    report.spool_bytes = load(statistics_.spool_bytes);
+    report.spool_dropped_total = load(statistics_.dropped_total);
+    report.spool_commit_seconds.max = 1e-9 * static_cast<double>(load(statistics_.commit_max_ns));
+    report.publish_sent_total = load(statistics_.published_total);
+    report.publish_acknowledged_total = load(statistics_.acknowledged_total);
+    report.reconnects_total = load(statistics_.reconnects_total);
+    const auto usage = process_usage();
+    report.rss_bytes = usage.rss_bytes;
+    report.cpu_seconds_total = usage.cpu_seconds;
+    report.uptime = now - process_start_;
+    return report;
+  }
+
+  [[nodiscard]] std::string controller_of(std::size_t loop) const {
+    for (const auto& [device, place] : place_of_device_) {
+      if (place.loop == loop) return plan_.config.devices[device].driver.controller;
+    }
+    return {};
+  }
+
+  // Members are destroyed in reverse: threads first (they are joined by then), what they use last.
+  const Plan plan_;
+  const base::Clock& clock_;
+  const base::Instant process_start_;
+  const base::Instant origin_;
+  Outbox outbox_;
+  uplink::Spool spool_;
+  uplink::Link link_;
+  uplink::Statistics statistics_;
+  uplink::Courier courier_;
+  StatusBoard status_;
+  uplink::Connection connection_;
+  Publisher publisher_;
+  GatewayDiagnosis gateway_diagnosis_;
+  std::map<std::size_t, Place> place_of_device_;
+  std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
+  std::unique_ptr<TwinLoop> twin_loop_;
+  std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
+
+  std::optional<base::WallTime> certificate_expires_;
+  base::Instant next_certificate_look_;
+  base::Instant next_metrics_ = clock_.now() + kMetricsInterval;
+  base::Instant metrics_before_ = clock_.now();
+  std::map<std::size_t, std::uint64_t> busy_ns_before_;
+  bool stopped_ = false;
+
+  std::jthread connection_thread_;
+  std::jthread spool_thread_;
+  std::jthread twin_thread_;
+  std::vector<std::jthread> device_threads_;
+};
+
+base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
+                                                      base::Instant process_start, const base::Clock& clock,
+                                                      EventLog& log) {
+  auto twins = build_twins(plan);
+  if (auto* error = std::get_if<base::Error>(&twins)) return std::move(*error);
+  const std::string boot_id = read_boot_id();
+  auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
+  if (!spool) return std::move(spool).error();
+  auto implementation = std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
+                                                         std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id,
+                                                         clock, log);
+  return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
+}
+
+Gateway::Gateway(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+Gateway::~Gateway() = default;
+
+std::vector<std::string> Gateway::supervise() { return implementation_->supervise(); }
+std::string Gateway::summary() const { return implementation_->summary(); }
+void Gateway::stop(telemetry::StatusReason reason) { implementation_->stop(reason); }
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,51 @@
+// The service, wired together: everything that one configuration makes run, from the devices to the broker.
+//
+// Threads and what each owns:
+//   device   one per controller: the connection to it            → samples
+//   twins    validation, synchronisers, twins, diagnosis         → steps, snapshots, anomalies
+//   spool    encoders, courier, SQLite                           ⇄ publications, acknowledgements
+//   uplink   the MQTT client
+//   (main)   supervise(): heartbeats, status, metrics, the gateway's own anomalies
+// Start order: spool, uplink, twins, devices. Stop order is the reverse, with the uplink last so that the spool's last
+// publications and the retained `offline` still leave: devices, twins, spool, uplink. The whole stop takes at most the
+// requests under way (each bounded by its time-out), 3 s to drain the spool and 2 s to disconnect.
+// Errors: start() fails if the state directory cannot be used. Thread rule: one thread (main) calls all functions.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/event_log.hpp"
+#include "app/plan.hpp"
+#include "telemetry/status_encoder.hpp"
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+
+namespace twinkeeper::app {
+
+class Gateway {
+ public:
+  // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway.
+  [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
+                                                                    base::Instant process_start,
+                                                                    const base::Clock& clock, EventLog& log);
+  ~Gateway();  // stops if stop() was not called
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  // To be called about once a second. Names the threads that are hung (their heartbeat is older than their longest
+  // legal turn); empty: all is well.
+  [[nodiscard]] std::vector<std::string> supervise();
+  // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
+  [[nodiscard]] std::string summary() const;
+  // `reason` goes into the retained `offline` status.
+  void stop(telemetry::StatusReason reason);
+
+ private:
+  class Implementation;
+  explicit Gateway(std::unique_ptr<Implementation> implementation);
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace twinkeeper::app

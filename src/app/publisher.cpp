@@ -1,0 +1,133 @@
+#include "app/publisher.hpp"
+
+#include <algorithm>
+
+#include "app/descriptions.hpp"
+#include "telemetry/info_encoder.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+// How long the spool thread sleeps when nobody wakes it.
+constexpr base::Duration kIdle = std::chrono::milliseconds{250};
+
+}  // namespace
+
+Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
+                     const base::Clock& clock)
+    : plan_(plan), outbox_(outbox), courier_(courier), statistics_(statistics), clock_(clock),
+      tags_(describe_tags(plan.config)) {
+  const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
+  const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    twins_.push_back(describe_twin(plan, i));
+    state_encoders_.emplace_back(twins_.back(), digits, twins_.back().layout);
+  }
+  for (const auto& device : plan.config.devices) {
+    devices_.push_back(describe_device(device));
+    samples_encoders_.emplace_back();
+    if (device.publish.interval) samples_encoders_.back().emplace(devices_.back(), to_wall);
+  }
+}
+
+void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain) {
+  while (!stop.stop_requested()) {
+    publish_infos_after_connect();
+    publish_outbox();
+    take_posts();
+    courier_.run_once(kIdle);
+    heartbeat.beat(clock_.now());
+  }
+  publish_outbox();
+  take_posts();
+  courier_.stop(clock_.now() + drain);
+}
+
+void Publisher::post(telemetry::MetricsReport report) {
+  {
+    const std::lock_guard lock(posts_mutex_);
+    posted_metrics_.push_back(std::move(report));
+  }
+  courier_.wake();
+}
+
+void Publisher::post(diagnosis::AnomalyEvent event) {
+  {
+    const std::lock_guard lock(posts_mutex_);
+    posted_anomalies_.push_back(std::move(event));
+  }
+  courier_.wake();
+}
+
+void Publisher::take_posts() {
+  std::vector<telemetry::MetricsReport> reports;
+  std::vector<diagnosis::AnomalyEvent> anomalies;
+  {
+    const std::lock_guard lock(posts_mutex_);
+    reports.swap(posted_metrics_);
+    anomalies.swap(posted_anomalies_);
+  }
+  for (const auto& event : anomalies) publish(event);
+  for (const auto& report : reports) {
+    signals::Message message;
+    telemetry::encode_metrics(report, clock_.now(), message);
+    courier_.submit(std::move(message));
+  }
+}
+
+void Publisher::publish_outbox() {
+  diagnosis::AnomalyEvent event;
+  while (outbox_.anomalies.try_pop(event)) publish(event);
+  for (std::size_t i = 0; i < outbox_.steps.size(); ++i) {
+    while (TwinRecord* record = outbox_.steps[i]->try_receive()) {
+      signals::Message message;
+      state_encoders_[i].encode(record->step, record->anomalies, message);
+      outbox_.steps[i]->recycle(record);
+      courier_.submit(std::move(message));
+    }
+  }
+  for (std::size_t i = 0; i < outbox_.snapshots.size(); ++i) {
+    if (!outbox_.snapshots[i]) continue;
+    while (signals::DeviceSnapshot* snapshot = outbox_.snapshots[i]->try_receive()) {
+      signals::Message message;
+      samples_encoders_[i]->encode(*snapshot, message);
+      outbox_.snapshots[i]->recycle(snapshot);
+      courier_.submit(std::move(message));
+    }
+  }
+}
+
+void Publisher::publish_infos_after_connect() {
+  const std::uint64_t connects = statistics_.connects_total.load(std::memory_order_relaxed);
+  if (connects == connects_seen_) return;
+  connects_seen_ = connects;
+  for (const auto& device : devices_) {
+    signals::Message message;
+    telemetry::encode_device_info(device, clock_.now(), message);
+    courier_.submit(std::move(message));
+  }
+  for (const auto& twin : twins_) {
+    signals::Message message;
+    telemetry::encode_twin_info(twin, clock_.now(), message);
+    courier_.submit(std::move(message));
+  }
+}
+
+void Publisher::publish(const diagnosis::AnomalyEvent& event) {
+  telemetry::AnomalyContext context;
+  if (plan_.config.uplink) context.digits = plan_.config.uplink->digits;
+  context.source = [this](std::string_view tag) -> const telemetry::TagSource* {
+    const auto found = std::find_if(tags_.begin(), tags_.end(), [&](const auto& source) { return source.tag == tag; });
+    return found == tags_.end() ? nullptr : &*found;
+  };
+  context.to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
+  if (event.owner_kind == diagnosis::OwnerKind::twin) {
+    const auto twin = std::find_if(twins_.begin(), twins_.end(), [&](const auto& t) { return t.name == event.owner; });
+    if (twin != twins_.end()) context.model = twin->model;
+  }
+  signals::Message message;
+  telemetry::encode_anomaly(event, context, message);
+  courier_.submit(std::move(message));
+}
+
+}  // namespace twinkeeper::app

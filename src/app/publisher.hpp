@@ -1,0 +1,58 @@
+// The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which stores
+// and sends it. It never waits for the network.
+//
+// Thread rule: run() is the body of one thread; post() may come from any.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+#include "app/heartbeat.hpp"
+#include "app/outbox.hpp"
+#include "app/plan.hpp"
+#include "telemetry/anomaly_encoder.hpp"
+#include "telemetry/metrics_encoder.hpp"
+#include "telemetry/samples_encoder.hpp"
+#include "telemetry/state_encoder.hpp"
+#include "uplink/courier.hpp"
+
+namespace twinkeeper::app {
+
+class Publisher {
+ public:
+  Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
+            const base::Clock& clock);
+
+  // Until `stop` is requested; then publishes what is left and ends by itself within `drain`.
+  void run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain);
+
+  void post(telemetry::MetricsReport report);
+  void post(diagnosis::AnomalyEvent event);
+
+ private:
+  void take_posts();
+  void publish_outbox();
+  void publish_infos_after_connect();
+  void publish(const diagnosis::AnomalyEvent& event);
+
+  const Plan& plan_;
+  Outbox& outbox_;
+  uplink::Courier& courier_;
+  const uplink::Statistics& statistics_;
+  const base::Clock& clock_;
+
+  std::vector<telemetry::TagSource> tags_;
+  std::vector<telemetry::TwinDescription> twins_;
+  std::vector<telemetry::DeviceDescription> devices_;
+  std::vector<telemetry::StateEncoder> state_encoders_;
+  std::vector<std::optional<telemetry::SamplesEncoder>> samples_encoders_;
+  std::uint64_t connects_seen_ = 0;
+
+  std::mutex posts_mutex_;
+  std::vector<telemetry::MetricsReport> posted_metrics_;
+  std::vector<diagnosis::AnomalyEvent> posted_anomalies_;
+};
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,270 @@
+#include "app/twin_loop.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace twinkeeper::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t kMostCaughtUp = 1000;
+constexpr base::Duration kDrainInterval = 100ms;  // samples are taken off the queues at least this often
+constexpr base::Duration kLongestNap = 200ms;     // between two looks at the stop token
+
+double resolution_of(const drivers::RegisterSettings& reg) {
+  switch (reg.type) {
+    case drivers::ValueType::FLOAT16:
+    case drivers::ValueType::FLOAT32:
+    case drivers::ValueType::FLOAT64:
+    case drivers::ValueType::STRING: return 0.0;
+    default: return std::abs(reg.scale);
+  }
+}
+
+std::vector<acquisition::TagRules> tag_rules(const Plan& plan) {
+  std::vector<acquisition::TagRules> rules;
+  for (const auto& device : plan.config.devices) {
+    for (std::size_t r = 0; r < device.registers.size(); ++r) {
+      rules.push_back({device.registers[r].validation, device.driver.registers[r].poll_interval, std::nullopt});
+    }
+  }
+  const auto origins = tag_origins(plan.config);
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    const auto& twin = plan.config.twins[i];
+    const auto& model = plan.models[i];
+    for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
+      if (!twin.outputs[y] || rules[*twin.outputs[y]].noise) continue;
+      const auto& origin = origins[*twin.outputs[y]];
+      const auto index = static_cast<Eigen::Index>(y);
+      const double given = model.noise_std[y];
+      const double coarser = std::isnan(model.resolution[y]) ? 0.0 : model.resolution[y];
+      rules[*twin.outputs[y]].noise = acquisition::OutputNoise{
+          std::isnan(given) ? std::sqrt(model.R(index, index)) : given,
+          std::max(coarser, resolution_of(plan.config.devices[origin.device].driver.registers[origin.reg])), twin.period};
+    }
+  }
+  return rules;
+}
+
+acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t index, base::Instant origin) {
+  const auto& twin = plan.config.twins[index];
+  const auto& model = plan.models[index];
+  const auto origins = tag_origins(plan.config);
+  const auto max_age_of = [&](signals::TagIndex tag) {
+    return plan.config.devices[origins[tag].device].registers[origins[tag].reg].validation.max_age;
+  };
+  acquisition::SynchroniserSetup setup;
+  setup.origin = origin;
+  setup.period = twin.period;
+  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
+    acquisition::InputSetup input{twin.inputs[u], model.u_op(static_cast<Eigen::Index>(u))};
+    if (input.source.tag && !input.source.max_age) input.source.max_age = max_age_of(*input.source.tag);
+    setup.inputs.push_back(input);
+  }
+  for (const auto& tag : twin.outputs) {
+    setup.outputs.push_back({tag, tag ? max_age_of(*tag) : base::Duration::zero()});
+  }
+  return setup;
+}
+
+diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index, const std::vector<std::string>& names) {
+  const auto& twin = plan.config.twins[index];
+  const auto& model = plan.models[index];
+  diagnosis::TwinDiagnosisSetup setup;
+  setup.twin = twin.name;
+  setup.settings = twin.diagnosis;
+  setup.period = twin.period;
+  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
+    const auto& tag = twin.inputs[u].tag;
+    setup.inputs.push_back({model.inputs[u].name, model.inputs[u].unit, tag ? names[*tag] : std::string()});
+  }
+  for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
+    const auto& tag = twin.outputs[y];
+    setup.outputs.push_back({model.outputs[y].name, model.outputs[y].unit, tag ? names[*tag] : std::string()});
+  }
+  return setup;
+}
+
+// Per tag, the twins that use it.
+std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
+  std::vector<std::vector<std::size_t>> users(plan.tag_count());
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    const auto use = [&](const std::optional<signals::TagIndex>& tag) {
+      if (tag && (users[*tag].empty() || users[*tag].back() != i)) users[*tag].push_back(i);
+    };
+    for (const auto& input : plan.config.twins[i].inputs) use(input.tag);
+    for (const auto& output : plan.config.twins[i].outputs) use(output);
+  }
+  return users;
+}
+
+base::Duration shortest_poll(const config::DeviceConfig& device) {
+  base::Duration shortest = device.driver.poll_interval;
+  for (const auto& reg : device.driver.registers) shortest = std::min(shortest, reg.poll_interval);
+  return shortest;
+}
+
+}  // namespace
+
+TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues, Outbox& outbox,
+                   std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock)
+    : plan_(plan),
+      queues_(std::move(queues)),
+      outbox_(outbox),
+      wake_(std::move(wake)),
+      origin_(grid_origin),
+      clock_(clock),
+      validator_(tag_rules(plan)),
+      twins_of_tag_(users_of_tags(plan)),
+      schedule_({}) {
+  std::vector<Job> jobs;
+  const auto add = [&](Task task, std::size_t subject, base::Instant first, base::Duration period) {
+    tasks_.push_back({task, subject});
+    jobs.push_back({first, period});
+  };
+  const auto names = tag_names(plan.config);
+  add(Task::drain, 0, origin_, kDrainInterval);
+  twins_.reserve(twins.size());
+  for (std::size_t i = 0; i < twins.size(); ++i) {
+    const auto& config = plan.config.twins[i];
+    auto record = twins[i].make_record();
+    const auto ratio = static_cast<double>(config.publish.state_interval.count()) / static_cast<double>(config.period.count());
+    twins_.push_back({std::move(twins[i]), acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
+                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names)), std::move(record),
+                      std::max<std::int64_t>(1, std::llround(ratio)), config.period});
+    twin_figures_.push_back(std::make_unique<TwinFigures>());
+    add(Task::step, i, origin_ + config.period / 2, config.period);
+  }
+  signals::TagIndex next_tag = 0;
+  for (std::size_t d = 0; d < plan.config.devices.size(); ++d) {
+    const auto& device = plan.config.devices[d];
+    const base::Duration poll = shortest_poll(device);
+    std::vector<signals::TagIndex> published;
+    diagnosis::DeviceDiagnosisSetup setup{device.driver.name, {}, poll, device.driver.timeout};
+    for (std::size_t r = 0; r < device.registers.size(); ++r, ++next_tag) {
+      device_of_tag_.push_back(d);
+      if (device.registers[r].publish) published.push_back(next_tag);
+      setup.tags.push_back({device.driver.registers[r].name, twins_of_tag_[next_tag].empty()});
+    }
+    conditions_.emplace_back(setup.tags.size());
+    devices_.emplace_back(std::move(setup));
+    device_figures_.push_back(std::make_unique<DeviceFigures>());
+    snapshots_.emplace_back();
+    if (device.publish.interval) {
+      snapshots_.back().emplace(static_cast<signals::DeviceIndex>(d), std::move(published));
+      add(Task::snapshot, d, origin_ + *device.publish.interval + poll / 2, *device.publish.interval);
+    }
+    // The first look waits until a first poll can have failed.
+    add(Task::look, d, origin_ + std::max(poll, device.driver.timeout) + poll / 2, poll);
+  }
+  schedule_ = Schedule(std::move(jobs));
+}
+
+void TwinLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
+  while (!stop.stop_requested()) {
+    const base::Instant now = clock_.now();
+    heartbeat.beat(now);
+    const Due due = schedule_.next();
+    if (due.deadline > now) {
+      clock_.sleep_until(std::min(due.deadline, now + kLongestNap));
+      continue;
+    }
+    drain_until(due.deadline);
+    perform(due);
+  }
+}
+
+// Queues hold samples in the order of their time, one queue per device thread.
+void TwinLoop::drain_until(base::Instant deadline) {
+  for (SampleQueue* queue : queues_) {
+    while (signals::Sample* sample = queue->peek()) {
+      if (sample->time > deadline) break;
+      DeviceFigures& figures = *device_figures_[device_of_tag_[sample->tag]];
+      if (validator_.validate(*sample)) {
+        figures.samples_total.fetch_add(1, std::memory_order_relaxed);
+        if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
+        for (const std::size_t twin : twins_of_tag_[sample->tag]) twins_[twin].synchroniser.accept(*sample);
+      }
+      queue->pop();
+    }
+  }
+}
+
+void TwinLoop::perform(const Due& due) {
+  const TaskOf task = tasks_[due.job];
+  switch (task.task) {
+    case Task::drain: {
+      // Only the newest turn matters.
+      const std::int64_t behind = (clock_.now() - due.deadline) / kDrainInterval;
+      schedule_.advance(std::max<std::int64_t>(1, behind));
+      return;
+    }
+    case Task::step: step(task.subject, due); return;
+    case Task::snapshot: take_snapshot(task.subject, due); break;
+    case Task::look: look_at(task.subject, due); break;
+  }
+  schedule_.advance();
+}
+
+void TwinLoop::step(std::size_t index, const Due& due) {
+  TwinRun& run = twins_[index];
+  TwinFigures& figures = *twin_figures_[index];
+  const base::Instant started = clock_.now();
+  const std::int64_t behind = (started - due.deadline) / run.period;
+  if (behind > kMostCaughtUp) {
+    figures.steps_missed_total.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);
+    schedule_.advance(behind);
+    return;
+  }
+  if (behind >= 1) figures.steps_missed_total.fetch_add(1, std::memory_order_relaxed);
+
+  run.twin.step(run.synchroniser.close(due.turn), run.step);
+  figures.step_seconds.record(clock_.now() - started);
+  run.diagnosis.evaluate(run.step, anomalies_);
+  figures.steps_total.fetch_add(1, std::memory_order_relaxed);
+  figures.samples_late_total.store(run.synchroniser.counters().late_total, std::memory_order_relaxed);
+  figures.mode.store(run.step.mode, std::memory_order_relaxed);
+  send_anomalies();
+  if (due.turn % run.steps_per_state == 0) {
+    if (TwinRecord* record = outbox_.steps[index]->try_acquire()) {
+      record->step = run.step;
+      run.diagnosis.alarms().active_ids(record->anomalies.active);
+      record->anomalies.priority = run.diagnosis.alarms().highest_priority();
+      outbox_.steps[index]->send(record);
+      wake_();
+    }
+  }
+  schedule_.advance();
+}
+
+void TwinLoop::take_snapshot(std::size_t device, const Due& due) {
+  if (signals::DeviceSnapshot* record = outbox_.snapshots[device]->try_acquire()) {
+    snapshots_[device]->build(validator_, due.deadline, *record);
+    outbox_.snapshots[device]->send(record);
+    wake_();
+  }
+}
+
+void TwinLoop::look_at(std::size_t device, const Due& due) {
+  auto& conditions = conditions_[device];
+  const auto first = static_cast<signals::TagIndex>(
+      std::lower_bound(device_of_tag_.begin(), device_of_tag_.end(), device) - device_of_tag_.begin());
+  std::uint32_t bad = 0;
+  for (std::size_t r = 0; r < conditions.size(); ++r) {
+    conditions[r].quality = validator_.quality_at(first + static_cast<signals::TagIndex>(r), due.deadline, conditions[r].reason);
+    if (conditions[r].quality == signals::Quality::bad) ++bad;
+  }
+  device_figures_[device]->tags_bad.store(bad, std::memory_order_relaxed);
+  devices_[device].evaluate(due.deadline, conditions, anomalies_);
+  send_anomalies();
+}
+
+void TwinLoop::send_anomalies() {
+  if (anomalies_.empty()) return;
+  for (auto& event : anomalies_) outbox_.anomalies.try_push(std::move(event));
+  anomalies_.clear();
+  wake_();
+}
+
+}  // namespace twinkeeper::app

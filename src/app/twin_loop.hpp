@@ -1,0 +1,100 @@
+// The twin thread: validates samples, steps every twin on its absolute deadlines, runs the diagnosis, takes snapshots.
+//
+// Tick k of a twin is closed at t_k + period/2 (a sample belongs to its nearest tick). Jobs are taken in the order of
+// their deadlines, samples only up to the deadline at hand: after a stall the results are those of a punctual run. A
+// step that starts a period late or later is counted as missed; more than kMostCaughtUp of them are given up.
+// Thread rule: run() is the body of one thread; figures may be read from any. It never locks, logs or waits for anything
+// but its next deadline; Twin::step allocates nothing.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <vector>
+
+#include "acquisition/frame_synchroniser.hpp"
+#include "acquisition/snapshot_builder.hpp"
+#include "acquisition/validator.hpp"
+#include "app/device_loop.hpp"
+#include "app/duration_histogram.hpp"
+#include "app/heartbeat.hpp"
+#include "app/outbox.hpp"
+#include "app/plan.hpp"
+#include "app/schedule.hpp"
+#include "twinkeeper/diagnosis/device_diagnosis.hpp"
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+#include "twinkeeper/estimation/twin.hpp"
+
+namespace twinkeeper::app {
+
+struct TwinFigures {
+  std::atomic<std::uint64_t> steps_total{0};
+  std::atomic<std::uint64_t> steps_missed_total{0};
+  std::atomic<std::uint64_t> samples_late_total{0};
+  std::atomic<estimation::Mode> mode{estimation::Mode::initializing};
+  DurationHistogram step_seconds;
+};
+
+struct DeviceFigures {
+  std::atomic<std::uint64_t> samples_total{0};
+  std::atomic<std::uint64_t> samples_bad_total{0};
+  std::atomic<std::uint32_t> tags_bad{0};  // at the newest look
+};
+
+class TwinLoop {
+ public:
+  // `wake` is called after something was put into the outbox. The twins must be built from the plan's models.
+  TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues, Outbox& outbox,
+           std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock);
+
+  void run(std::stop_token stop, Heartbeat& heartbeat);
+
+  [[nodiscard]] TwinFigures& twin_figures(std::size_t twin) { return *twin_figures_[twin]; }
+  [[nodiscard]] DeviceFigures& device_figures(std::size_t device) { return *device_figures_[device]; }
+
+ private:
+  enum class Task : std::uint8_t { drain, step, snapshot, look };
+  struct TaskOf {
+    Task task;
+    std::size_t subject;  // twin or device
+  };
+  struct TwinRun {
+    estimation::Twin twin;
+    acquisition::FrameSynchroniser synchroniser;
+    diagnosis::TwinDiagnosis diagnosis;
+    estimation::TwinStep step;
+    std::int64_t steps_per_state;
+    base::Duration period;
+  };
+
+  void drain_until(base::Instant deadline);
+  void perform(const Due& due);
+  void step(std::size_t twin, const Due& due);
+  void take_snapshot(std::size_t device, const Due& due);
+  void look_at(std::size_t device, const Due& due);
+  void send_anomalies();
+
+  const Plan& plan_;
+  std::vector<SampleQueue*> queues_;
+  Outbox& outbox_;
+  std::function<void()> wake_;
+  const base::Instant origin_;
+  const base::Clock& clock_;
+
+  acquisition::Validator validator_;
+  std::vector<TwinRun> twins_;
+  std::vector<std::vector<std::size_t>> twins_of_tag_;  // by TagIndex
+  std::vector<std::size_t> device_of_tag_;
+  std::vector<std::optional<acquisition::SnapshotBuilder>> snapshots_;
+  std::vector<diagnosis::DeviceDiagnosis> devices_;
+  std::vector<std::vector<diagnosis::TagCondition>> conditions_;  // scratch of look_at, per device
+  std::vector<TaskOf> tasks_;
+  Schedule schedule_;
+  std::vector<diagnosis::AnomalyEvent> anomalies_;  // scratch
+  std::vector<std::unique_ptr<TwinFigures>> twin_figures_;
+  std::vector<std::unique_ptr<DeviceFigures>> device_figures_;
+};
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,64 @@
+#include "app/gateway_diagnosis.hpp"
+
+#include "support/catch.hpp"
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::vector<diagnosis::AnomalyEvent> run(app::GatewayDiagnosis& diagnosis, base::Instant from, base::Duration time,
+                                         const app::GatewayCondition& condition) {
+  std::vector<diagnosis::AnomalyEvent> events;
+  for (base::Duration t{}; t <= time; t += 1s) {
+    for (auto& event : diagnosis.evaluate(from + t, condition)) events.push_back(std::move(event));
+  }
+  return events;
+}
+
+}  // namespace
+
+TEST_CASE("a broker that is away for less than its on-delay is no anomaly and for longer is exactly one") {
+  app::GatewayDiagnosis diagnosis(base::Instant{100s});
+  app::GatewayCondition away;
+  away.endpoint = "broker:8883";
+  app::GatewayCondition there = away;
+  there.connected = true;
+  CHECK(run(diagnosis, base::Instant{100s}, 20s, away).empty());
+  CHECK(run(diagnosis, base::Instant{121s}, 20s, there).empty());
+  const auto raised = run(diagnosis, base::Instant{142s}, 300s, away);
+  REQUIRE(raised.size() == 1);
+  CHECK(raised[0].id == "gateway.uplink");
+  CHECK(raised[0].message.find("broker:8883") != std::string::npos);
+  const auto cleared = run(diagnosis, base::Instant{443s}, 60s, there);
+  REQUIRE(cleared.size() == 1);
+  CHECK(cleared[0].event == diagnosis::AnomalyEventKind::cleared);
+}
+
+TEST_CASE("discarded messages raise the spool anomaly and refused ones their own") {
+  app::GatewayDiagnosis diagnosis(base::Instant{100s});
+  app::GatewayCondition condition;
+  condition.connected = true;
+  CHECK(run(diagnosis, base::Instant{100s}, 5s, condition).empty());
+  condition.spool_dropped_total = 3;
+  condition.refused_total = 3;
+  const auto refused = run(diagnosis, base::Instant{106s}, 5s, condition);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].id == "gateway.refused");
+  condition.spool_dropped_total = 10;
+  const auto discarded = run(diagnosis, base::Instant{112s}, 5s, condition);
+  REQUIRE(discarded.size() == 1);
+  CHECK(discarded[0].id == "gateway.spool");
+}
+
+TEST_CASE("a certificate is told 30 days before its end") {
+  app::GatewayDiagnosis diagnosis(base::Instant{100s});
+  app::GatewayCondition condition;
+  condition.connected = true;
+  condition.certificate_left = 31 * 24h;
+  CHECK(diagnosis.evaluate(base::Instant{100s}, condition).empty());
+  condition.certificate_left = 29 * 24h;
+  const auto events = diagnosis.evaluate(base::Instant{101s}, condition);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].id == "gateway.certificate");
+}

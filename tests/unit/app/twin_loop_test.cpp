@@ -1,0 +1,168 @@
+#include "app/twin_loop.hpp"
+
+#include <cmath>
+
+#include "support/catch.hpp"
+#include "support/fake_clock.hpp"
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr base::Instant kOrigin{1000s};
+
+// One device with one register, one twin with one state that the register measures, both every 100 ms.
+app::Plan make_plan() {
+  app::Plan plan;
+  config::DeviceConfig device;
+  device.driver.name = "plc";
+  device.driver.poll_interval = 100ms;
+  device.driver.timeout = 50ms;
+  drivers::RegisterSettings reg;
+  reg.name = "level";
+  reg.type = drivers::ValueType::FLOAT64;
+  reg.poll_interval = 100ms;
+  device.driver.registers.push_back(reg);
+  config::RegisterOptions options;
+  options.validation.max_age = 300ms;
+  options.validation.stuck_rule = acquisition::StuckRule::off;
+  device.registers.push_back(options);
+  device.publish.interval = 1s;
+  plan.config.devices.push_back(device);
+
+  config::TwinConfig twin;
+  twin.name = "tank";
+  twin.period = 100ms;
+  twin.model.name = "tank";
+  twin.model.sample_time = 0.1;
+  twin.model.states = {{"level", "m", 0.0, 1.0, {}, {}}};
+  twin.model.outputs = {{"level", "m", {}, {}, {}}};
+  twin.model.A = {{1.0}};
+  twin.model.C = {{1.0}};
+  twin.model.noise.Q = model::Rows{{0.01}};
+  twin.model.noise.R = model::Rows{{1.0}};
+  twin.outputs = {signals::TagIndex{0}};
+  twin.publish.state_interval = 100ms;
+  plan.config.twins.push_back(twin);
+  auto built = model::build(twin.model, 0.1);
+  REQUIRE(std::holds_alternative<model::StateSpace>(built));
+  plan.models.push_back(std::get<model::StateSpace>(std::move(built)));
+  return plan;
+}
+
+struct Rig {
+  app::Plan plan = make_plan();
+  support::FakeClock clock{kOrigin - 50ms};
+  app::SampleQueue queue{4096};
+  app::Outbox outbox{plan};
+  std::vector<estimation::TwinStep> steps;
+  std::vector<diagnosis::AnomalyEvent> anomalies;
+  std::size_t snapshots = 0;
+  app::Heartbeat heart{"twins", 1h, kOrigin};
+
+  std::unique_ptr<app::TwinLoop> make_loop() {
+    estimation::TwinSettings settings;
+    settings.period = 100ms;
+    auto twin = estimation::Twin::create(plan.models[0], settings);
+    std::vector<estimation::Twin> twins;
+    twins.push_back(std::get<estimation::Twin>(std::move(twin)));
+    return std::make_unique<app::TwinLoop>(plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kOrigin, clock);
+  }
+  void send(double value, base::Instant time) {
+    signals::Sample sample;
+    sample.value = value;
+    sample.raw.kind = signals::RawKind::float64;
+    sample.raw.real = value;
+    sample.quality = signals::Quality::good;
+    sample.time = time;
+    queue.try_push(std::move(sample));
+  }
+  void collect() {
+    while (auto* record = outbox.steps[0]->try_receive()) {
+      steps.push_back(record->step);
+      outbox.steps[0]->recycle(record);
+    }
+    while (auto* record = outbox.snapshots[0]->try_receive()) {
+      ++snapshots;
+      outbox.snapshots[0]->recycle(record);
+    }
+    diagnosis::AnomalyEvent event;
+    while (outbox.anomalies.try_pop(event)) anomalies.push_back(event);
+  }
+  // Runs the loop until the clock has reached `end`; `world` acts at each wake-up.
+  void run(app::TwinLoop& loop, base::Instant end, const std::function<void(base::Instant)>& world) {
+    std::stop_source stop;
+    clock.on_wake([&](base::Instant now) {
+      world(now);
+      collect();
+      if (now >= end) stop.request_stop();
+    });
+    loop.run(stop.get_token(), heart);
+    collect();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("TwinLoop closes each tick half a period after it and fuses the sample of that tick") {
+  Rig rig;
+  auto loop = rig.make_loop();
+  int polls = 0;
+  rig.run(*loop, kOrigin + 5s, [&](base::Instant now) {
+    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
+  });
+  REQUIRE(rig.steps.size() >= 48);
+  for (std::size_t k = 0; k < rig.steps.size(); ++k) {
+    CHECK(rig.steps[k].step == static_cast<std::int64_t>(k));
+    CHECK(rig.steps[k].time == kOrigin + static_cast<std::int64_t>(k) * 100ms);
+    CHECK(rig.steps[k].outputs[0].fused);
+  }
+  CHECK(loop->twin_figures(0).steps_missed_total == 0);
+  CHECK(loop->twin_figures(0).samples_late_total == 0);
+  CHECK(rig.snapshots == 4);
+  CHECK(rig.anomalies.empty());
+}
+
+TEST_CASE("TwinLoop computes after a stall what a punctual run computes, and counts the steps that were late") {
+  const auto value = [](int poll) { return std::sin(0.3 * poll); };
+  const auto run = [&](bool stalled) {
+    Rig rig;
+    auto loop = rig.make_loop();
+    int polls = 0;
+    bool stall = stalled;
+    rig.run(*loop, kOrigin + 6s, [&](base::Instant now) {
+      if (stall && now >= kOrigin + 2s) {
+        stall = false;
+        rig.clock.advance(1500ms);  // the machine did not run this thread
+        now = rig.clock.now();
+      }
+      for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(value(polls), kOrigin + polls * 100ms + 3ms);
+    });
+    return std::pair(std::move(rig.steps), loop->twin_figures(0).steps_missed_total.load());
+  };
+  const auto [punctual, none_missed] = run(false);
+  const auto [late, missed] = run(true);
+  CHECK(none_missed == 0);
+  CHECK(missed >= 13);
+  CHECK(missed <= 16);
+  REQUIRE(late.size() == punctual.size());
+  for (std::size_t k = 0; k < late.size(); ++k) CHECK(late[k].x[0] == punctual[k].x[0]);
+}
+
+TEST_CASE("TwinLoop raises one connection alarm for a device that stays silent and the twin goes on predicting") {
+  Rig rig;
+  auto loop = rig.make_loop();
+  int polls = 0;
+  rig.run(*loop, kOrigin + 20s, [&](base::Instant now) {
+    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) {
+      if (polls < 50) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
+    }
+  });
+  REQUIRE(rig.anomalies.size() == 1);
+  CHECK(rig.anomalies[0].id == "plc.connection");
+  CHECK(rig.anomalies[0].tags == std::vector<std::string>{"plc.level"});
+  CHECK(rig.steps.back().mode == estimation::Mode::predict_only);
+  CHECK(rig.steps.back().outputs[0].reason == signals::Reason::stale);
+  CHECK(rig.steps.back().std[0] > rig.steps[49].std[0]);
+}
