@@ -1,4 +1,3 @@
-#include <Eigen/Core>
 #include <iostream>
 #include <nlohmann/json.hpp>
 

@@ -1,0 +1,130 @@
+"""Writes docs/configuration.md from the JSON Schemas in config/schema/, which come from the tables the reader uses.
+
+usage: generate_configuration.py [--check]   (--check: only compare, exit 1 if the page is not up to date)
+"""
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "configuration.md"
+
+HEAD = """\
+# Configuration
+
+<!-- written by docs/generate_configuration.py from config/schema/; edit the tables in src/config/ instead -->
+
+One YAML 1.2 file, read strictly: an unknown, duplicate or mistyped key is an error, and all errors are reported at once as
+`file:line:column: path: what is wrong; what is accepted`. Only `true` and `false` are booleans; numbers with leading zeros,
+quoted numbers, `<<`, anchors, tags and a second document are refused. Durations are a number with `ms s min h d`, sizes with
+`B KiB MiB GiB`. `${NAME}` and `${NAME:-default}` stand for environment variables in any scalar (unset without a default is
+an error; `${HOSTNAME}` always exists). Paths are relative to the file they stand in.
+
+`twinkeeper check --config FILE` prints every effective value. For completion in an editor, put
+`# yaml-language-server: $schema=…/twinkeeper.schema.json` into the first line.
+"""
+
+
+def resolve(node, schema):
+    while "$ref" in node:
+        node = schema["definitions"][node["$ref"].rsplit("/", 1)[1]]
+    return node
+
+
+def accepted(node, schema):
+    """What a value may be, in a few words."""
+    if "$ref" in node and node["$ref"].endswith("/substitution"):
+        return None
+    if "$ref" in node:
+        return {"model": "a map, see Model", "model_file": "a model file", "diagnosis": "a map, see Diagnosis"}.get(
+            node["$ref"].rsplit("/", 1)[1], "a map")
+    for keyword in ("anyOf", "oneOf"):
+        if keyword in node:
+            parts = [accepted(part, schema) for part in node[keyword]]
+            return " or ".join(dict.fromkeys(p for p in parts if p))
+    if "enum" in node:
+        return " ".join(f"`{json.dumps(v) if not isinstance(v, str) else v}`" for v in node["enum"])
+    if "const" in node:
+        return f"`{node['const']}`"
+    kind = node.get("type", "any")
+    if kind == "array":
+        items = accepted(node.get("items", {}), schema)
+        return "a list" if items in (None, "any") else f"a list of {items}"
+    if kind == "object":
+        return "a map"
+    if kind in ("number", "integer"):
+        word = "number" if kind == "number" else "whole number"
+        low = node.get("minimum", node.get("exclusiveMinimum"))
+        high = node.get("maximum")
+        if low is not None and high is not None and abs(high) < 1e15:
+            return f"{word} {low:g}…{high:g}"
+        if low is not None:
+            return f"{word} {'≥' if 'minimum' in node else '>'} {low:g}"
+        return word
+    if kind == "string" and "pattern" in node:
+        pattern = node["pattern"]
+        if "ms|s|min|h|d" in pattern or "(ms|" in pattern:
+            return "duration"
+        if "KiB" in pattern:
+            return "size"
+        return "name" if pattern.startswith("^[A-Za-z") else "text"
+    return {"string": "text", "boolean": "`true` `false`"}.get(kind, kind)
+
+
+def maps_of(node, schema, path):
+    """Every mapping below a node as (path, mapping), the node itself first."""
+    node = resolve(node, schema)
+    if "properties" in node:
+        yield path, node
+        for key, child in node["properties"].items():
+            yield from maps_of(child, schema, f"{path}.{key}" if path else key)
+    elif node.get("type") == "array" and "items" in node:
+        yield from maps_of(node["items"], schema, path + "[]")
+    elif isinstance(node.get("additionalProperties"), dict):
+        yield from maps_of(node["additionalProperties"], schema, path + ".NAME")
+    for keyword in ("anyOf", "oneOf"):
+        for part in node.get(keyword, []):
+            yield from maps_of(part, schema, path)
+
+
+def table(mapping, schema):
+    required = set(mapping.get("required", []))
+    yield "| key | accepted | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, node in mapping["properties"].items():
+        default = node.get("default")
+        shown = "required" if key in required else "" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+        value = (accepted(node, schema) or "text").replace("|", "\\|")
+        yield f"| `{key}` | {value} | {shown} | {node.get('description', '').replace('|', chr(92) + '|')} |"
+
+
+def sections(schema, title):
+    yield f"## {title}"
+    yield ""
+    seen = set()
+    for path, mapping in maps_of(schema, schema, ""):
+        signature = json.dumps(mapping["properties"], sort_keys=True)
+        if signature in seen:
+            continue
+        seen.add(signature)
+        if path:
+            yield f"### {path}"
+            yield ""
+        yield from table(mapping, schema)
+        yield ""
+
+
+def page():
+    lines = [HEAD]
+    for name, title in (("twinkeeper", "Configuration file"), ("model", "Model file")):
+        schema = json.loads((ROOT / "config" / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+        lines += sections(schema, title)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        if PAGE.read_text(encoding="utf-8") != page():
+            sys.exit("docs/configuration.md is not up to date: run docs/generate_configuration.py")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")
