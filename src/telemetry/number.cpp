@@ -35,21 +35,16 @@ bool reads_back_as_half(double read, double value) {
 }
 
 void append_half(std::string& out, double value) {
-  if (value == 0.0) {
-    append_chars(out, value);
-    return;
-  }
-  Buffer buffer;
-  for (int digits = 1; digits <= 5; ++digits) {
+  double read = value;
+  for (int digits = 1; value != 0.0 && digits <= 5; ++digits) {  // five digits always read back
+    Buffer buffer;
     const auto end =
         std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general, digits);
-    double read = 0.0;
     std::from_chars(buffer.data(), end.ptr, read);
-    if (digits == 5 || reads_back_as_half(read, value)) {
-      out.append(buffer.data(), end.ptr);
-      return;
-    }
+    if (reads_back_as_half(read, value)) break;
   }
+  // The shortest text of the double `read` has just the digits found.
+  append_chars(out, read);
 }
 
 bool append_or_null(std::string& out, double value, int digits) {
