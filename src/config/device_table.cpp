@@ -1,6 +1,8 @@
+#include <array>
 #include <charconv>
 
 #include "config/tables.hpp"
+#include "config/yaml_text.hpp"
 
 namespace twinkeeper::config {
 namespace {
@@ -130,16 +132,22 @@ Key<RegisterText> address() {
     target.settings.address = static_cast<std::uint16_t>(value);
     return true;
   };
-  out.write = [](const RegisterText& source) -> std::optional<Json> { return Json(source.settings.address); };
+  out.write = [](const RegisterText& source) -> std::optional<Json> {
+    const int value = source.settings.address;
+    if (!meant_address(source.settings.kind, value)) return Json(value);
+    std::array<char, 8> digits{};
+    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    return verbatim("0x" + std::string(digits.data(), error == std::errc{} ? end : digits.data()));
+  };
   return out;
 }
 
 Type<acquisition::ValidationSettings> stuck_after() {
-  const Type<base::Duration> time = duration(1ms, 30 * kDay);
-  const std::string accepted = "a duration such as 10min | auto | off";
+  const Type<base::Duration> time = duration(1ms, 30 * kDay, " | auto | off");
+  const std::string& accepted = time.accepted;
   return {accepted,
           {{"anyOf", Json::array({{{"enum", {"auto", "off"}}}, time.schema})}},
-          [time, accepted](Reader& reader, const Cursor& at, acquisition::ValidationSettings& value) {
+          [time](Reader& reader, const Cursor& at, acquisition::ValidationSettings& value) {
             using acquisition::StuckRule;
             const Node& node = *at.node;
             if (node.kind == NodeKind::scalar && (node.text == "auto" || node.text == "off")) {
@@ -244,7 +252,8 @@ const Table<RegisterText>& register_table() {
               "max_value", number(), [](auto& t) -> auto& { return t.options.validation.max_value; },
               "Scaled values above are bad (out_of_range)"),
           key<T>(
-              "max_rate", number({0.0, 1e300, true}), [](auto& t) -> auto& { return t.options.validation.max_rate; },
+              "max_rate", number({.least = 0.0, .above_least = true}),
+              [](auto& t) -> auto& { return t.options.validation.max_rate; },
               "Faster changes, per second, are bad (rate_of_change)"),
           key<T>(
               "error_value", one_or_more_numbers(), [](auto& t) -> auto& { return t.options.validation.error_values; },

@@ -4,6 +4,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <cstdint>
 #include <exception>
 #include <sstream>
 #include <utility>
@@ -126,10 +127,36 @@ std::variant<Node, DocumentFault> parse_document(std::string_view text, int file
     return refusal.fault;
   } catch (const YAML::Exception& error) {
     const Mark mark = error.mark.is_null() ? Mark{file, 0, 0} : Mark{file, error.mark.line + 1, error.mark.column + 1};
-    return DocumentFault{mark, "no YAML: " + error.msg, "YAML 1.2"};
+    return DocumentFault{mark, "not valid YAML: " + error.msg, "YAML 1.2"};
   } catch (const std::exception& error) {
-    return DocumentFault{{file, 0, 0}, std::string("no YAML: ") + error.what(), "YAML 1.2"};
+    return DocumentFault{{file, 0, 0}, std::string("not valid YAML: ") + error.what(), "YAML 1.2"};
   }
+}
+
+std::optional<Mark> invalid_utf8(std::string_view text) {
+  Mark mark{0, 1, 1};
+  for (std::size_t at = 0; at < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xc2 ? 0
+                               : lead < 0xe0 ? 2
+                               : lead < 0xf0 ? 3
+                               : lead < 0xf5 ? 4
+                                             : 0;
+    bool good = length > 0 && at + length <= text.size() && (lead >= 0x20 || lead == 9 || lead == 10 || lead == 13);
+    std::uint32_t code = length < 2 ? lead : lead & (0x7fU >> length);
+    for (std::size_t i = 1; good && i < length; ++i) {
+      const auto next = static_cast<unsigned char>(text[at + i]);
+      good = (next & 0xc0U) == 0x80U;
+      code = code << 6 | (next & 0x3fU);
+    }
+    const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
+    if (!good || overlong || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return mark;
+    mark.column = lead == '\n' ? 1 : mark.column + 1;
+    if (lead == '\n') ++mark.line;
+    at += length;
+  }
+  return std::nullopt;
 }
 
 const Entry* find(const Node& mapping, std::string_view key) {

@@ -2,6 +2,7 @@
 // document.cpp; it uses the library's events, not its nodes, because events show duplicate keys, anchors and tags.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -48,6 +49,9 @@ inline constexpr int kMaxDepth = 32;
 
 // The tree, or the first thing that makes the text no single YAML document. Recursion is bounded by kMaxDepth.
 [[nodiscard]] std::variant<Node, DocumentFault> parse_document(std::string_view text, int file);
+
+// Where the text stops being UTF-8 (overlong forms, surrogates and control characters that YAML excludes count as not).
+[[nodiscard]] std::optional<Mark> invalid_utf8(std::string_view text);
 
 // The value of `key`, or null.
 [[nodiscard]] const Entry* find(const Node& mapping, std::string_view key);

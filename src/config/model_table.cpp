@@ -11,10 +11,8 @@ using model::OperatingPointSettings;
 using model::OutputSettings;
 using model::StateSettings;
 
-constexpr double kLargest = 1e300;
-
 Type<std::string> unit() { return text(32, "a unit"); }
-Type<double> not_negative() { return number({0.0, kLargest, false}); }
+Type<double> not_negative() { return number({.least = 0.0}); }
 
 const Table<StateSettings>& state_table() {
   using T = StateSettings;

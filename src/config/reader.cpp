@@ -84,6 +84,10 @@ std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Curs
 
   shown_files_.push_back(shown);
   const int index = static_cast<int>(shown_files_.size()) - 1;
+  if (const auto fault = invalid_utf8(text)) {
+    error_at({index, fault->line, fault->column}, Cursor{}, "not UTF-8", "UTF-8 text");
+    return std::nullopt;
+  }
   auto parsed = parse_document(text, index);
   if (const auto* fault = std::get_if<DocumentFault>(&parsed)) {
     error_at(fault->mark, Cursor{}, fault->what, fault->accepted);

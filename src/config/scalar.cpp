@@ -158,7 +158,11 @@ std::optional<double> parse_number(std::string_view plain) {
 
 std::string format_number(double value) {
   std::array<char, 40> buffer{};
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  char* const last = buffer.data() + buffer.size();
+  const double magnitude = std::abs(value);
+  const bool readable = magnitude == 0.0 || (magnitude >= 1e-4 && magnitude < 1e15);
+  const auto [end, error] = readable ? std::to_chars(buffer.data(), last, value, std::chars_format::fixed)
+                                     : std::to_chars(buffer.data(), last, value);
   return {buffer.data(), error == std::errc{} ? end : buffer.data()};
 }
 

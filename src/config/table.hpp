@@ -170,7 +170,10 @@ template <class V>
 Type<std::vector<V>> list(Type<V> item, std::size_t least = 0) {
   Json schema = {{"type", "array"}, {"items", item.schema}};
   if (least > 0) schema["minItems"] = least;
-  const std::string accepted = "a list of " + item.accepted;
+  const std::string accepted =
+      "a list" +
+      std::string(least > 0 ? " with at least " + std::to_string(least) + (least == 1 ? " entry" : " entries") : "") +
+      ", each " + item.accepted;
   return {accepted, schema,
           [item, least, accepted](Reader& reader, const Cursor& at, std::vector<V>& values) {
             if (at.node->kind != NodeKind::sequence) return refuse(reader, at, "a list", accepted);
@@ -183,7 +186,7 @@ Type<std::vector<V>> list(Type<V> item, std::size_t least = 0) {
               good = item.read(reader, below, values.back()) && good;
             }
             if (values.size() < least) {
-              reader.error(at, "too short", "at least " + std::to_string(least) + " of " + item.accepted);
+              reader.error(at, "is too short", accepted);
               good = false;
             }
             return good;

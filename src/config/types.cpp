@@ -52,8 +52,10 @@ Type<bool> boolean() {
   return {accepted, substitutable({{"type", "boolean"}}),
           [accepted](Reader& reader, const Cursor& at, bool& value) {
             const Node& node = *at.node;
-            if (node.kind != NodeKind::scalar || node.quoted || (node.text != "true" && node.text != "false")) {
-              return refuse(reader, at, "a boolean", accepted);
+            if (node.kind != NodeKind::scalar || node.quoted) return refuse(reader, at, "a boolean", accepted);
+            if (node.text != "true" && node.text != "false") {
+              reader.error(at, quote(node.text) + " is neither true nor false", accepted);
+              return false;
             }
             value = node.text == "true";
             return true;
@@ -107,9 +109,9 @@ Type<double> number(NumberRange range) {
           [](const double& value) { return Json(value); }};
 }
 
-Type<base::Duration> duration(base::Duration least, base::Duration most) {
+Type<base::Duration> duration(base::Duration least, base::Duration most, const std::string& alternatives) {
   const std::string accepted = "a duration from " + base::format_duration(least) + " to " +
-                               base::format_duration(most) + ", as a number and one of ms s min h d";
+                               base::format_duration(most) + ", as a number and one of ms s min h d" + alternatives;
   return {accepted, substitutable({{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)?(ms|s|min|h|d)$"}}),
           [=](Reader& reader, const Cursor& at, base::Duration& value) {
             if (at.node->kind != NodeKind::scalar) return refuse(reader, at, "a duration", accepted);

@@ -40,7 +40,9 @@ struct NumberRange {
 // Finite, within the range.
 [[nodiscard]] Type<double> number(NumberRange range = {});
 
-[[nodiscard]] Type<base::Duration> duration(base::Duration least, base::Duration most);
+// `alternatives`: what else the caller accepts, such as " | off", for the accepted text only.
+[[nodiscard]] Type<base::Duration> duration(base::Duration least, base::Duration most,
+                                            const std::string& alternatives = {});
 [[nodiscard]] Type<std::uint64_t> size(std::uint64_t least, std::uint64_t most);
 
 // One line of text: no control characters, at most `most` bytes.

@@ -25,6 +25,7 @@ bool plain_is_safe(std::string_view text) {
 }
 
 std::string scalar(const Json& value) {
+  if (value.is_binary()) return {value.get_binary().begin(), value.get_binary().end()};
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (plain_is_safe(text)) return text;
@@ -98,6 +99,8 @@ std::string to_yaml(const Json& tree) {
   block(tree, 0, false, out);
   return out;
 }
+
+Json verbatim(const std::string& text) { return Json::binary({text.begin(), text.end()}); }
 
 std::string sha256(const std::string& text) {
   static constexpr std::string_view kHex = "0123456789abcdef";

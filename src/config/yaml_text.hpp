@@ -8,6 +8,8 @@
 namespace twinkeeper::config {
 
 [[nodiscard]] std::string to_yaml(const nlohmann::ordered_json& tree);
+// A value that to_yaml writes as it is, for numbers whose spelling matters (0x9C41).
+[[nodiscard]] nlohmann::ordered_json verbatim(const std::string& text);
 
 // "sha256:…" in lower-case hexadecimal.
 [[nodiscard]] std::string sha256(const std::string& text);

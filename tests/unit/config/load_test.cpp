@@ -1,0 +1,260 @@
+// What load() makes of a right configuration: values, defaults, the order of layers, positions.
+#include "config/config.hpp"
+#include "support/catch.hpp"
+#include "temporary_folder.hpp"
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string kExamples = std::string(TWINKEEPER_SOURCE_DIR) + "/tests/unit/config/examples";
+
+config::Config loaded(const std::string& file, const config::Environment& environment = {}) {
+  auto result = config::load(file, {false, environment});
+  if (const auto* faults = std::get_if<std::vector<config::Diagnostic>>(&result)) {
+    for (const auto& fault : *faults) UNSCOPED_INFO(fault.text());
+  }
+  REQUIRE(std::holds_alternative<config::Config>(result));
+  return std::get<config::Config>(std::move(result));
+}
+
+std::vector<config::Diagnostic> faults(const std::string& file, const config::LoadOptions& options = {}) {
+  auto result = config::load(file, options);
+  REQUIRE(std::holds_alternative<std::vector<config::Diagnostic>>(result));
+  return std::get<std::vector<config::Diagnostic>>(std::move(result));
+}
+
+constexpr const char* kSmall = R"(gateway: {id: "${NAME:-gw}"}
+devices:
+  - name: plc
+    controller: tcp://${HOST}:${PORT:-1502}
+    poll_interval: ${INTERVAL}
+    slave_id: ${UNIT:-3}
+    registers: [{name: level, register: holding, address: 0, type: FLOAT32}]
+)";
+
+}  // namespace
+
+TEST_CASE("load fills devices and registers from the example with every key") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  CHECK(config.gateway.id == "line3-gw1");
+  CHECK(config.gateway.state_directory == kExamples + "/state");
+  REQUIRE(config.devices.size() == 3);
+  const auto& driver = config.devices[0].driver;
+  CHECK(driver.address.host == "127.0.0.1");
+  CHECK(driver.address.port == 1502);
+  CHECK(driver.poll_interval == 100ms);
+  CHECK(driver.timeout == 500ms);
+  CHECK(driver.collection_offset == 10ms);
+  CHECK(driver.busy_retries == 2);
+  CHECK(driver.optimization_max_register_fill == 20);
+  CHECK(driver.workarounds.max_word_registers_per_request == 100);
+  CHECK(config.devices[0].publish.interval == base::Duration{1s});
+  REQUIRE(driver.registers.size() == 6);
+  REQUIRE(config.devices[0].registers.size() == 6);
+  const auto& pump = driver.registers[2];
+  CHECK(pump.kind == drivers::RegisterKind::input);
+  CHECK(pump.type == drivers::ValueType::INT16);
+  CHECK(pump.scale == 0.01);
+  CHECK(pump.scaled);
+  CHECK(pump.poll_interval == 200ms);
+  const auto& options = config.devices[0].registers[2];
+  CHECK(options.validation.error_values == std::vector<double>{-32768.0, 32767.0});
+  CHECK(options.validation.max_age == 1s);
+  CHECK(options.validation.stuck_rule == acquisition::StuckRule::off);
+  CHECK_FALSE(options.publish);
+  CHECK(config.devices[0].registers[1].validation.stuck_after == 30s);
+  CHECK(driver.registers[1].byte_order == drivers::ByteOrder::CDAB);
+  CHECK(driver.registers[3].type == drivers::ValueType::BIT);
+  CHECK(driver.registers[3].address == 255);
+  CHECK(driver.registers[4].bit == 3);
+  CHECK(driver.registers[5].length == 16);
+}
+
+TEST_CASE("load numbers tags over all devices and gives registers the defaults of their device") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  signals::TagIndex expected = 0;
+  for (const auto& device : config.devices) {
+    for (const auto& entry : device.driver.registers) CHECK(entry.tag == expected++);
+  }
+  CHECK(config.devices[0].registers[0].validation.max_age == 300ms);
+  CHECK(config.devices[0].driver.registers[0].poll_interval == 100ms);
+  CHECK_FALSE(config.devices[0].driver.registers[0].scaled);
+}
+
+TEST_CASE("load puts register sets and files in place in the order of the list") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  std::vector<std::string> names;
+  for (const auto& entry : config.devices[1].driver.registers) names.push_back(entry.name);
+  CHECK(names == std::vector<std::string>{"energy", "running", "voltage", "current", "spare"});
+  CHECK(config.devices[1].driver.registers[4].address == 40001);
+  CHECK(config.devices[2].driver.registers.size() == 2);
+  CHECK(config.devices[1].driver.address.port == 502);
+}
+
+TEST_CASE("load maps a twin's inputs and outputs in the order of the model") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  REQUIRE(config.twins.size() == 2);
+  const auto& tanks = config.twins[0];
+  CHECK(tanks.period == 100ms);
+  REQUIRE(tanks.inputs.size() == 2);
+  CHECK(tanks.inputs[0].tag == signals::TagIndex{2});
+  CHECK(tanks.inputs[0].max_age == base::Duration{3s});
+  CHECK(tanks.inputs[0].on_stale == acquisition::OnStale::nominal);
+  CHECK_FALSE(tanks.inputs[1].tag.has_value());
+  CHECK(tanks.inputs[1].constant == 21.5);
+  REQUIRE(tanks.outputs.size() == 2);
+  CHECK(tanks.outputs[0] == signals::TagIndex{0});
+  CHECK_FALSE(tanks.outputs[1].has_value());
+  CHECK(tanks.publish.layout == telemetry::StateLayout::flat);
+}
+
+TEST_CASE("load reads a model file and an inline model alike") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  const auto& tank = config.twins[0].model;
+  CHECK(tank.name == "two_tank");
+  CHECK(tank.sample_time == 0.1);
+  CHECK(tank.A == model::Rows{{0.995, 0.0}, {0.004, 0.996}});
+  CHECK(tank.noise.Q == model::Rows{{1e-8, 0.0}, {0.0, 1e-8}});
+  CHECK(tank.states[1].initial == 0.08);
+  CHECK(tank.operating_point.u == std::vector<double>{3.0, 20.0});
+  CHECK(tank.hash.substr(0, 7) == "sha256:");
+  CHECK(tank.hash.size() == 7 + 64);
+  CHECK(tank.file == kExamples + "/models/two_tank.yaml");
+  const auto& room = config.twins[1].model;
+  CHECK(room.time == model::TimeBase::continuous);
+  CHECK(room.dx == std::vector<double>{0.02});
+  CHECK(room.file.empty());
+  CHECK(room.hash != tank.hash);
+}
+
+TEST_CASE("load lays the configuration's diagnosis over the model's key by key") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  const auto& tanks = config.twins[0].diagnosis;
+  CHECK_FALSE(tanks.gate.has_value());  // the configuration's
+  CHECK(tanks.cusum.drift == 0.25);     // the model's
+  CHECK(tanks.cusum.limit == 12.0);     // the configuration's
+  CHECK(tanks.off_delay == 30s);
+  CHECK_FALSE(config.twins[0].diagnosis_is_default);
+  CHECK(config.twins[1].diagnosis_is_default);
+  CHECK(config.twins[1].diagnosis.gate == 5.0);
+  REQUIRE(config.warnings.size() == 1);
+  CHECK(config.warnings[0].path == "twins[1]");
+}
+
+TEST_CASE("load takes a diagnosis from a file with or without its key") {
+  const TemporaryFolder folder;
+  for (const char* text : {"gate: 7\n", "diagnosis: {gate: 7}\n"}) {
+    folder.write("limits.yaml", text);
+    const auto file = folder.write("a.yaml", R"(gateway: {id: gw}
+twins:
+  - name: room
+    period: 1s
+    model: {model: {name: room, time: continuous, states: [{name: t}], outputs: [{name: t}], A: [[-1]], C: [[1]],
+                    noise: {Q: [[1]], R: [[1]]}}, diagnosis: {on_delay: 9s}}
+    diagnosis: limits.yaml
+)");
+    const config::Config config = loaded(file);
+    CHECK(config.twins[0].diagnosis.gate == 7.0);
+    CHECK(config.twins[0].diagnosis.on_delay == 9s);
+  }
+}
+
+TEST_CASE("load replaces variables in scalars and takes defaults for unset and empty ones") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("a.yaml", kSmall);
+  const config::Config config =
+      loaded(file, {{"HOST", "plc.local"}, {"INTERVAL", "250ms"}, {"PORT", ""}, {"UNIT", "9"}});
+  CHECK(config.gateway.id == "gw");
+  CHECK(config.devices[0].driver.controller == "tcp://plc.local:1502");
+  CHECK(config.devices[0].driver.poll_interval == 250ms);
+  CHECK(config.devices[0].driver.slave_id == 9);
+}
+
+TEST_CASE("what a variable holds is not looked at for variables again") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("a.yaml", kSmall);
+  auto result = config::load(file, {false, {{"HOST", "${INTERVAL}"}, {"INTERVAL", "1s"}}});
+  REQUIRE(std::holds_alternative<std::vector<config::Diagnostic>>(result));
+  CHECK(std::get<1>(result)[0].what.find("\"tcp://${INTERVAL}:1502\"") != std::string::npos);
+}
+
+TEST_CASE("process_environment always has a host name") {
+  const auto environment = config::process_environment();
+  REQUIRE(environment.count("HOSTNAME") == 1);
+  CHECK_FALSE(environment.at("HOSTNAME").empty());
+}
+
+TEST_CASE("the uplink gets the limits of aws-iot-core and none under mqtt") {
+  const TemporaryFolder folder;
+  const std::string common = "gateway: {id: gw}\nuplink: {endpoint: broker, cert: c, key: k, root_ca: r, profile: ";
+  const config::Config aws = loaded(folder.write("aws.yaml", common + "aws-iot-core}\n"));
+  REQUIRE(aws.uplink.has_value());
+  CHECK(aws.uplink->max_messages_per_second == 80.0);
+  CHECK(aws.uplink->max_bytes_per_second == 400u * 1024u);
+  CHECK(aws.uplink->client_id == "gw");
+  CHECK(aws.uplink->topic_prefix == "twinkeeper/gw");
+  CHECK(aws.uplink->endpoint.port == 8883);
+  CHECK(aws.uplink->cert == folder.path().string() + "/c");
+  const config::Config plain = loaded(folder.write("mqtt.yaml", common + "mqtt, thing_name: other}\n"));
+  CHECK_FALSE(plain.uplink->max_messages_per_second.has_value());
+  CHECK_FALSE(plain.uplink->max_bytes_per_second.has_value());
+  CHECK(plain.uplink->client_id == "other");
+  CHECK(plain.spool.directory == "/var/lib/twinkeeper");
+}
+
+TEST_CASE("the period of a twin is the sample time of its discrete model unless given") {
+  const TemporaryFolder folder;
+  const config::Config config = loaded(folder.write("a.yaml", R"(gateway: {id: gw}
+twins:
+  - name: room
+    model: {name: room, sample_time: 0.25, states: [{name: t}], outputs: [{name: t}], A: [[0.5]], C: [[1]],
+            noise: {K: [[0.1]], Ry: [[1]]}}
+)"));
+  CHECK(config.twins[0].period == 250ms);
+}
+
+TEST_CASE("locate places a later fault by the longest known part of its path") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  const auto in_model = config.locate({"twins[0].model.noise.Q", "is no covariance", "a PSD matrix"});
+  CHECK(in_model.text() ==
+        kExamples + "/models/two_tank.yaml:21:8: model.noise.Q: is no covariance; accepted: a PSD matrix");
+  CHECK(config.locate({"twins[0].model.A[1][0]", "w", "a"}).path == "model.A[1][0]");
+  CHECK(config.locate({"twins[1].model.noise.R", "w", "a"}).path == "twins[1].model.noise.R");
+  CHECK(config.locate({"twins[1].model.noise.R", "w", "a"}).line > 60);
+  const auto in_set = config.locate({"devices[1].registers[0].type", "w", "a"});
+  CHECK(in_set.path == "register_sets.meter[0].type");
+  CHECK(in_set.what.find("used by devices[1].registers[0]") != std::string::npos);
+  CHECK(config.locate({"nowhere", "w", ""}).text() == kExamples + "/full.yaml:2:1: nowhere: w");
+}
+
+TEST_CASE("a configuration that is not there is told apart from a wrong one") {
+  const auto missing = faults("/nonexistent/twinkeeper.yaml");
+  REQUIRE(missing.size() == 1);
+  CHECK(missing[0].no_input);
+  CHECK(missing[0].text() == "/nonexistent/twinkeeper.yaml: no such file; accepted: a file that exists");
+  const TemporaryFolder folder;
+  CHECK_FALSE(faults(folder.path().string())[0].no_input);
+  CHECK_FALSE(faults(folder.write("a.yaml", "gateway: 3\n"))[0].no_input);
+}
+
+TEST_CASE("a file above 1 MiB is refused before it is parsed") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("a.yaml", "gateway: {id: gw}\n#" + std::string(1u << 20, 'x') + "\n");
+  CHECK(faults(file)[0].what == "larger than 1 MiB");
+}
+
+TEST_CASE("an input constant outside the model's limits is a warning") {
+  const TemporaryFolder folder;
+  const config::Config config = loaded(folder.write("a.yaml", R"(gateway: {id: gw}
+twins:
+  - name: room
+    inputs: {heat: 12}
+    model: {name: room, sample_time: 1, states: [{name: t}], inputs: [{name: heat, max: 10}], outputs: [{name: t}],
+            A: [[0.5]], B: [[1]], C: [[1]], noise: {Q: [[1]], R: [[1]]}}
+    diagnosis: {}
+)"));
+  REQUIRE(config.warnings.size() == 1);
+  CHECK(config.warnings[0].path == "twins[0].inputs.heat");
+}
