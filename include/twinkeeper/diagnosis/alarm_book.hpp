@@ -64,7 +64,7 @@ class AlarmBook {
   bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out) {
     return update(alarm, condition, now, out, [](AnomalyEvent&) {});
   }
-  // Raises or clears without waiting for a delay; nothing if it is so already.
+  // Clears without waiting for off_delay; false if it does not stand.
   template <class Describe>
   bool clear_now(AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
     AnomalyEvent* event = close(alarm, now);

@@ -10,9 +10,10 @@
 //                                               with own_sensor_alarms (those of a twin's tags are the twin's)
 // One cause, one alarm: while the condition of the connection holds, even before its delay is over, nothing else of the
 // device is raised; what stood before stays as it is until the device is heard again.
-// Delays: on 2 · max(poll interval, timeout), off 2 · poll interval, so two polls in a row decide.
-// Errors: none; a span of another size than the setup's tags breaks an invariant (abort). Thread rule: one thread.
-// Allocation: evaluate() none while no event is due.
+// A sensor alarm of a register takes the place of another one of the same register: the earlier is cleared with
+// caused_by. Delays: on 2 · max(poll interval, timeout), off 2 · poll interval, so two polls in a row decide. Errors:
+// none; a span of another size than the setup's tags breaks an invariant (abort). Thread rule: one thread. Allocation:
+// evaluate() none while no event is due.
 #pragma once
 
 #include <array>
@@ -55,8 +56,8 @@ class DeviceDiagnosis {
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
 
  private:
-  static constexpr std::size_t kOwnReasons = 4;
-  static constexpr std::size_t kSensorReasons = 5;
+  static constexpr std::size_t kSilentReasons = 4;
+  static constexpr std::size_t kOwnReasons = 5;
   struct Shared {                     // one communication reason, borne by one register at a time
     std::vector<AlarmHandle> alarms;  // per register
     std::size_t bearer = 0;
@@ -72,8 +73,8 @@ class DeviceDiagnosis {
   DeviceDiagnosisSetup setup_;
   AlarmBook book_;
   AlarmHandle connection_ = 0;
-  std::array<Shared, kOwnReasons> shared_;
-  std::vector<std::array<AlarmHandle, kSensorReasons>> sensors_;  // per register; empty handles where a twin looks
+  std::array<Shared, kSilentReasons> shared_;
+  std::vector<std::array<AlarmHandle, kOwnReasons>> sensors_;  // per register; empty handles where a twin looks
 };
 
 }  // namespace twinkeeper::diagnosis

@@ -24,11 +24,14 @@
 //  - While a sensor alarm of another output stands, and for kJoinWindow at most after it was raised, they join that
 //  one:
 //    the sensor's wrong values have bent the state. While its condition waits for its delay, they wait.
-//  - A reason on output i drops what is pending on i. A gate alarm of i, and a cusum alarm of i that began after the
-//    value stopped changing (or after the first bad sample), is cleared at once, with caused_by.
+//  - A reason on output i drops what is pending on i. When its alarm is raised, other reason alarms of i, a gate alarm
+//  of
+//    i, and a cusum alarm of i that began after the value stopped changing (or after the first bad sample) are cleared
+//    at once, with caused_by.
 //  - timeout, exception, no_match and stale are alarms of the device, not of the twin: an alarm whose signal is not
 //  heard
 //    stays as it is.
+// Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
 // Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
 // Nominal false alarms: cusum, 2 / ARL per step with ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, chance
 // that on_delay is filled by independent rejections. Both are upper bounds for white Gaussian innovations. Errors:
@@ -79,12 +82,11 @@ class TwinDiagnosis {
   [[nodiscard]] const TwoSidedCusum& cusum(std::size_t output) const { return outputs_[output].cusum; }
 
  private:
-  static constexpr std::size_t kSensorReasons = 5;
   enum class Health : std::uint8_t { good, faulty, unknown };  // what this step says of the sensor itself
 
   struct Signal {
     SignalSetup setup;
-    std::array<AlarmHandle, kSensorReasons> reasons{};
+    std::array<AlarmHandle, 5> reasons{};  // one per sensor reason
     Health health = Health::unknown;
     signals::Reason reason = signals::Reason::none;
     std::optional<base::Instant> faulty_since;
@@ -97,42 +99,48 @@ class TwinDiagnosis {
     TwoSidedCusum cusum;
     TrendRing trend;
     bool measured = false;  // the row takes part in this step
-    bool rejected = false;  // its newest row that took part was beyond the gate
-    bool jump = false;      // the run of rejections began while all was quiet
+    bool restart = false;   // its sensor was faulty: the CUSUM begins anew with the next row
+    bool jump = false;      // the rejections without a break began while all was quiet
+    int rejections = 0;     // without a break
     std::optional<base::Instant> rejected_since;
-    std::optional<base::Instant> over_since;  // CUSUM above its limit
-    std::optional<AlarmHandle> joined;        // the alarm that this output's crossing was added to
+    std::optional<base::Instant> over_since;  // the CUSUM is above its limit
+    std::optional<AlarmHandle> joined;        // another alarm that this output's crossing belongs to
   };
 
-  void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now);
-  void evaluate_reasons(Signal& signal, double value, const estimation::OutputStep* row, base::Instant now,
+  // Reading a step (twin_diagnosis.cpp).
+  void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now) const;
+  void take_row(Output& output, const estimation::OutputStep& row, bool testing, base::Instant now) const;
+  // Deciding (twin_diagnosis.cpp).
+  void evaluate_reasons(Signal& signal, const estimation::OutputStep* row, base::Instant now,
                         std::vector<AnomalyEvent>& out);
-  void explain_by_reason(Output& output, base::Instant now, std::vector<AnomalyEvent>& out);
-  void update_row(Output& output, const estimation::OutputStep& row, bool testing, base::Instant now);
+  void explain(Output& output, const std::string& cause, base::Instant now, std::vector<AnomalyEvent>& out);
   void evaluate_gate(std::size_t index, const estimation::OutputStep& row, base::Instant now,
                      std::vector<AnomalyEvent>& out);
   void evaluate_process(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
-  void join(Output& output, AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out);
+  void raise_or_join(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
   void release_joined(AlarmHandle alarm);
-  [[nodiscard]] bool departs(const Output& output) const;
+  [[nodiscard]] bool process_condition(std::size_t index) const;
   [[nodiscard]] bool others_quiet(std::size_t index) const;
-  [[nodiscard]] bool sensor_pending_elsewhere(std::size_t index) const;
-  [[nodiscard]] std::optional<AlarmHandle> sensor_alarm_elsewhere(std::size_t index, base::Instant now) const;
-  void describe_process(AnomalyEvent& event, const Output& output, const estimation::OutputStep& row) const;
-  void describe_gate(AnomalyEvent& event, const Output& output, const estimation::OutputStep& row) const;
-
-  AlarmDefinition reason_definition(const SignalSetup& signal, signals::Reason reason) const;
-  AlarmDefinition gate_definition(const SignalSetup& signal) const;
-  AlarmDefinition process_definition(const SignalSetup& signal) const;
+  [[nodiscard]] bool sensor_waits_elsewhere(std::size_t index) const;
+  [[nodiscard]] std::optional<AlarmHandle> standing_cause(std::size_t index, base::Instant now) const;
+  // Wording (twin_alarms.cpp).
+  [[nodiscard]] AlarmDefinition gate_definition(const SignalSetup& signal) const;
+  [[nodiscard]] AlarmDefinition process_definition(const SignalSetup& signal) const;
+  void define_alarms();
+  void describe_reason(AnomalyEvent& event, AlarmHandle alarm, const Signal& signal,
+                       const estimation::OutputStep* row) const;
+  void describe_gate(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void describe_process(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void add_joined_tags(AnomalyEvent& event, AlarmHandle alarm) const;
 
   TwinDiagnosisSetup setup_;
   AlarmBook book_;
   std::vector<Signal> inputs_;
   std::vector<Output> outputs_;
+  double gate_;  // g
   base::Duration join_window_;
-  double gate_;
   std::optional<double> cusum_false_alarms_per_day_, gate_false_alarms_per_day_;
-  bool testing_ = false;  // the step before was in a mode in which rows take part
+  bool testing_ = false;  // in the step before, the mode was one in which rows take part
 };
 
 }  // namespace twinkeeper::diagnosis

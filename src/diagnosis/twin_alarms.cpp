@@ -1,0 +1,158 @@
+// How the alarms of a twin are named and what they say.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "diagnosis/sensor_reasons.hpp"
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+
+namespace twinkeeper::diagnosis {
+namespace {
+
+using estimation::OutputStep;
+using signals::Reason;
+
+constexpr double kLargeShift = 3.0;  // standard deviations
+constexpr double kGrossJump = 10.0;
+
+std::string quantity(double value, const std::string& unit) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return unit.empty() ? text : text + (" " + unit);
+}
+
+void fill_figures(AnomalyEvent& event, const OutputStep& row) {
+  const auto finite = [](double value) { return std::isfinite(value) ? std::optional<double>(value) : std::nullopt; };
+  event.measured = finite(row.measured);
+  event.expected = finite(row.expected);
+  event.sigma = finite(row.std);
+}
+
+const char* side(double magnitude) { return magnitude < 0.0 ? " below" : " above"; }
+
+}  // namespace
+
+void TwinDiagnosis::define_alarms() {
+  const auto add_reasons = [&](Signal& signal) {
+    for (std::size_t r = 0; r < kSensorReasons.size(); ++r) {
+      AlarmDefinition definition =
+          sensor_alarm(setup_.twin + "." + signal.setup.name, kSensorReasons[r], signal.setup.tag);
+      definition.unit = signal.setup.unit;
+      if (kSensorReasons[r] != Reason::stuck) definition.on_delay = setup_.settings.on_delay;
+      definition.off_delay = setup_.settings.off_delay;
+      signal.reasons[r] = book_.add(std::move(definition));
+    }
+  };
+  for (Output& output : outputs_) {
+    add_reasons(output);
+    output.gate = book_.add(gate_definition(output.setup));
+    output.process = book_.add(process_definition(output.setup));
+  }
+  for (Signal& input : inputs_) add_reasons(input);
+}
+
+AlarmDefinition TwinDiagnosis::gate_definition(const SignalSetup& signal) const {
+  AlarmDefinition definition;
+  definition.id = setup_.twin + "." + signal.name + ".gate";
+  definition.kind = AnomalyKind::sensor;
+  definition.test = "gate";
+  definition.message_cleared = signal.tag + " agrees with the model again.";
+  definition.advice = "Compare " + signal.tag + " with an independent reading; its values are not used meanwhile.";
+  definition.tags = {signal.tag};
+  definition.severity = 600;
+  definition.ne107 = NamurStatus::off_spec;
+  definition.unit = signal.unit;
+  definition.off_delay = setup_.settings.off_delay;
+  return definition;
+}
+
+AlarmDefinition TwinDiagnosis::process_definition(const SignalSetup& signal) const {
+  AlarmDefinition definition;
+  definition.id = setup_.twin + "." + signal.name + ".cusum";
+  definition.kind = AnomalyKind::process;
+  definition.test = "cusum";
+  definition.message_cleared = signal.tag + " agrees with the model again.";
+  definition.advice =
+      "Look for what has changed in the process (leak, blockage, wear, an unknown load); if nothing has, " +
+      std::string("check the calibration of ") + signal.tag + ".";
+  definition.tags = {signal.tag};
+  definition.severity = 700;
+  definition.ne107 = NamurStatus::maintenance_required;
+  definition.unit = signal.unit;
+  definition.off_delay = setup_.settings.off_delay;
+  return definition;
+}
+
+void TwinDiagnosis::describe_reason(AnomalyEvent& event, AlarmHandle alarm, const Signal& signal,
+                                    const OutputStep* row) const {
+  if (event.event == AnomalyEventKind::raised) {
+    const std::optional<base::Instant> since =
+        signal.reason == Reason::stuck ? signal.unchanged_since : signal.faulty_since;
+    event.onset = since.value_or(event.onset);
+  }
+  if (row != nullptr) {
+    fill_figures(event, *row);
+    if (event.measured && event.expected) event.magnitude = *event.measured - *event.expected;
+    static_cast<const Output&>(signal).trend.copy_to(event.trend);
+  }
+  if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, alarm);
+}
+
+void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
+  const Output& output = outputs_[index];
+  fill_figures(event, row);
+  event.statistic = std::abs(row.innovation) / row.std;
+  event.threshold = gate_;
+  event.magnitude = row.innovation;
+  event.nominal_false_alarms_per_day = gate_false_alarms_per_day_;
+  output.trend.copy_to(event.trend);
+  if (event.event == AnomalyEventKind::cleared) return;
+  if (event.event == AnomalyEventKind::raised) {
+    event.onset = output.rejected_since.value_or(event.onset);
+    const auto others = std::count_if(outputs_.begin(), outputs_.end(), [&](const Output& other) {
+      return &other != &output && !other.setup.tag.empty() && other.health == Health::good;
+    });
+    if (others == 0) event.ambiguous_with = {"process:" + output.setup.name};
+  }
+  event.ne107 = *event.statistic > kGrossJump ? NamurStatus::failure : NamurStatus::off_spec;
+  event.message = output.setup.tag + " has jumped to " + quantity(row.measured, output.setup.unit) + ", " +
+                  quantity(std::abs(row.innovation), output.setup.unit) + side(row.innovation) +
+                  " what the model expects" +
+                  (event.ambiguous_with.empty() ? ", while the other sensors agree with it." : ".");
+  add_joined_tags(event, output.gate);
+}
+
+void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
+  const Output& output = outputs_[index];
+  fill_figures(event, row);
+  event.statistic = output.cusum.value();
+  event.threshold = setup_.settings.cusum.limit;
+  event.nominal_false_alarms_per_day = cusum_false_alarms_per_day_;
+  output.trend.copy_to(event.trend);
+  if (event.event == AnomalyEventKind::cleared) return;
+  const double shift = output.cusum.mean();
+  const double magnitude = std::isfinite(row.std) ? shift * row.std : event.magnitude.value_or(0.0);
+  event.magnitude = magnitude;
+  if (event.event == AnomalyEventKind::raised) {
+    event.onset = output.cusum.onset();
+    event.ambiguous_with = {"sensor:" + output.setup.tag};
+    event.hypotheses = {{"process:" + output.setup.name, 0.5}, {"sensor:" + output.setup.tag, 0.5}};
+  }
+  const bool large = std::abs(shift) >= kLargeShift;
+  event.severity = large ? 750 : 700;
+  event.ne107 = large ? NamurStatus::off_spec : NamurStatus::maintenance_required;
+  event.message = output.setup.tag + " stays " + quantity(std::abs(magnitude), output.setup.unit) + side(magnitude) +
+                  " what the model expects: the process has changed, or the sensor has drifted.";
+  add_joined_tags(event, output.process);
+}
+
+void TwinDiagnosis::add_joined_tags(AnomalyEvent& event, AlarmHandle alarm) const {
+  for (const Output& output : outputs_) {
+    if (output.joined != alarm) continue;
+    if (std::find(event.tags.begin(), event.tags.end(), output.setup.tag) == event.tags.end()) {
+      event.tags.push_back(output.setup.tag);
+    }
+  }
+}
+
+}  // namespace twinkeeper::diagnosis

@@ -1,0 +1,331 @@
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <utility>
+
+#include "diagnosis/sensor_reasons.hpp"
+
+namespace twinkeeper::diagnosis {
+namespace {
+
+using estimation::Mode;
+using estimation::OutputStep;
+using signals::Quality;
+using signals::Reason;
+
+constexpr double kDefaultGate = 5.0;
+constexpr int kLeastRejections = 3;
+constexpr double kSecondsPerDay = 86400.0;
+
+bool takes_rows(Mode mode) { return mode == Mode::tracking || mode == Mode::degraded || mode == Mode::predict_only; }
+
+}  // namespace
+
+TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
+    : setup_(std::move(setup)),
+      book_(OwnerKind::twin, setup_.twin),
+      gate_(setup_.settings.gate.value_or(kDefaultGate)),
+      join_window_(setup_.settings.gate_timeout + setup_.settings.off_delay) {
+  const DiagnosisSettings& settings = setup_.settings;
+  const double period_s = std::chrono::duration<double>(setup_.period).count();
+  const double steps_per_day = kSecondsPerDay / period_s;
+  if (settings.cusum.enabled) {
+    cusum_false_alarms_per_day_ = 2.0 * steps_per_day / cusum_run_length(settings.cusum.drift, settings.cusum.limit);
+  }
+  if (settings.gate) {
+    const double delay_steps = std::ceil(std::chrono::duration<double>(settings.on_delay).count() / period_s);
+    const double rejections = std::max(static_cast<double>(kLeastRejections), 1.0 + delay_steps);
+    gate_false_alarms_per_day_ = steps_per_day * std::pow(std::erfc(gate_ / std::sqrt(2.0)), rejections);
+  }
+  for (const SignalSetup& input : setup_.inputs) {
+    Signal signal;
+    signal.setup = input;
+    inputs_.push_back(std::move(signal));
+  }
+  for (const SignalSetup& output : setup_.outputs) {
+    Output signal;
+    signal.setup = output;
+    signal.cusum = TwoSidedCusum(settings.cusum.drift, 2.0 * settings.cusum.limit);
+    signal.trend = TrendRing(std::max<base::Duration>(setup_.period, std::chrono::seconds{1}));
+    outputs_.push_back(std::move(signal));
+  }
+  define_alarms();
+}
+
+void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
+  if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
+  const base::Instant now = step.time;
+  const bool testing = takes_rows(step.mode);
+  if (testing && !testing_) {
+    for (Output& output : outputs_) {
+      output.cusum.reset();
+      output.over_since.reset();
+      output.rejected_since.reset();
+      output.rejections = 0;
+      output.jump = false;
+    }
+  }
+  testing_ = testing;
+
+  for (std::size_t j = 0; j < inputs_.size(); ++j) {
+    const estimation::InputStep& told = step.inputs[j];
+    if (!inputs_[j].setup.tag.empty()) read(inputs_[j], told.value, told.quality, told.reason, now);
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].setup.tag.empty()) continue;
+    const OutputStep& row = step.outputs[i];
+    read(outputs_[i], row.measured, row.quality, row.reason, now);
+    take_row(outputs_[i], row, testing, now);
+  }
+
+  for (Signal& input : inputs_) {
+    if (!input.setup.tag.empty()) evaluate_reasons(input, nullptr, now, out);
+  }
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    if (output.setup.tag.empty()) continue;
+    const std::size_t told_before = out.size();
+    evaluate_reasons(output, &step.outputs[i], now, out);
+    for (std::size_t e = told_before, end = out.size(); e < end; ++e) {
+      if (out[e].event != AnomalyEventKind::raised) continue;
+      const std::string cause = out[e].id;
+      explain(output, cause, now, out);
+    }
+  }
+  if (setup_.settings.gate) {
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      if (!outputs_[i].setup.tag.empty()) evaluate_gate(i, step.outputs[i], now, out);
+    }
+  }
+  if (setup_.settings.cusum.enabled) evaluate_process(step, out);
+}
+
+void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason reason, base::Instant now) const {
+  const Reason before = signal.reason;
+  signal.reason = quality == Quality::good ? Reason::none : reason;
+  if (is_sensor_reason(signal.reason)) {
+    signal.health = Health::faulty;
+    if (!signal.faulty_since || before != signal.reason) signal.faulty_since = now;
+  } else if (quality == Quality::bad && signal.reason != Reason::spike) {
+    signal.health = Health::unknown;
+  } else if (is_silence(signal.reason)) {
+    signal.health = Health::unknown;
+  } else {
+    signal.health = Health::good;
+    signal.faulty_since.reset();
+  }
+  if (std::isfinite(value) && (!signal.unchanged_since || value != signal.last_value)) {
+    signal.last_value = value;
+    signal.unchanged_since = now;
+  }
+}
+
+void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing, base::Instant now) const {
+  const double limit = setup_.settings.cusum.limit;
+  if (std::isfinite(row.measured) && std::isfinite(row.expected)) {
+    output.trend.add({now, row.measured, row.expected});
+  }
+  output.measured = testing && output.health == Health::good && std::isfinite(row.innovation) && row.std > 0.0 &&
+                    std::isfinite(row.test_ratio);
+  if (output.health == Health::faulty) {
+    output.restart = true;
+    output.rejected_since.reset();
+    output.rejections = 0;
+    output.jump = false;
+    if (!book_.active(output.process)) {
+      output.cusum.reset();
+      output.over_since.reset();
+      output.joined.reset();
+    }
+    return;
+  }
+  if (!output.measured) return;
+  if (output.restart) {
+    output.restart = false;
+    output.cusum.reset();
+    output.over_since.reset();
+  }
+
+  if (row.test_ratio > 1.0) {
+    if (!output.rejected_since) {
+      output.rejected_since = now;
+      output.jump = output.cusum.value() < 0.5 * limit;
+    }
+    if (output.rejections < kLeastRejections) ++output.rejections;
+  } else {
+    output.rejected_since.reset();
+    output.rejections = 0;
+    output.jump = false;
+  }
+  if (!setup_.settings.cusum.enabled) return;
+  output.cusum.add(std::clamp(row.innovation / row.std, -gate_, gate_), now);
+  const bool standing = book_.active(output.process) || output.joined;
+  if (output.cusum.value() > (standing ? 0.5 * limit : limit)) {
+    if (!output.over_since) output.over_since = now;
+  } else {
+    output.over_since.reset();
+    output.joined.reset();
+  }
+}
+
+void TwinDiagnosis::evaluate_reasons(Signal& signal, const OutputStep* row, base::Instant now,
+                                     std::vector<AnomalyEvent>& out) {
+  for (std::size_t r = 0; r < kSensorReasons.size(); ++r) {
+    const AlarmHandle alarm = signal.reasons[r];
+    if (signal.health == Health::unknown) {
+      book_.drop_pending(alarm);
+      continue;
+    }
+    const bool stood = book_.active(alarm);
+    const bool condition = signal.health == Health::faulty && signal.reason == kSensorReasons[r];
+    book_.update(alarm, condition, now, out, [&](AnomalyEvent& event) { describe_reason(event, alarm, signal, row); });
+    if (stood && !book_.active(alarm)) release_joined(alarm);
+    if (stood || !book_.active(alarm)) continue;
+    for (const AlarmHandle other : signal.reasons) {
+      if (other == alarm) continue;
+      const bool superseded = book_.clear_now(
+          other, now, out, [&](AnomalyEvent& event) { event.caused_by = {book_.definition(alarm).id}; });
+      if (superseded) release_joined(other);
+    }
+  }
+}
+
+// The alarm `cause` of this output's sensor has just been raised: what it explains does not stand beside it.
+void TwinDiagnosis::explain(Output& output, const std::string& cause, base::Instant now,
+                            std::vector<AnomalyEvent>& out) {
+  const auto name_cause = [&](AnomalyEvent& event) { event.caused_by = {cause}; };
+  if (book_.clear_now(output.gate, now, out, name_cause)) release_joined(output.gate);
+  if (!book_.active(output.process)) return;
+  const std::optional<base::Instant> began =
+      output.reason == Reason::stuck ? output.unchanged_since : output.faulty_since;
+  if (!began || book_.told(output.process).onset + setup_.period < *began) return;
+  book_.clear_now(output.process, now, out, name_cause);
+  release_joined(output.process);
+  output.cusum.reset();
+  output.over_since.reset();
+}
+
+void TwinDiagnosis::evaluate_gate(std::size_t index, const OutputStep& row, base::Instant now,
+                                  std::vector<AnomalyEvent>& out) {
+  Output& output = outputs_[index];
+  if (!output.measured) return;  // nothing new is known
+  const bool stood = book_.active(output.gate);
+  bool condition = output.rejected_since.has_value();
+  if (condition && !stood) {
+    if (output.jump && !others_quiet(index)) output.jump = false;
+    condition = output.jump && !book_.active(output.process) && output.rejections >= kLeastRejections &&
+                now - *output.rejected_since >= setup_.settings.on_delay;
+  }
+  book_.update(output.gate, condition, now, out, [&](AnomalyEvent& event) { describe_gate(event, index, row); });
+  if (stood && !book_.active(output.gate)) {
+    release_joined(output.gate);
+    output.cusum.reset();
+    output.over_since.reset();
+  }
+}
+
+void TwinDiagnosis::evaluate_process(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    if (output.joined && !book_.active(*output.joined)) output.joined.reset();
+  }
+  raise_or_join(step, out);
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    const AlarmHandle alarm = outputs_[i].process;
+    if (!book_.active(alarm)) continue;
+    book_.update(alarm, process_condition(i), step.time, out,
+                 [&](AnomalyEvent& event) { describe_process(event, i, step.outputs[i]); });
+    if (!book_.active(alarm)) release_joined(alarm);
+  }
+}
+
+void TwinDiagnosis::raise_or_join(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
+  std::optional<std::size_t> first;
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    if (!output.measured || !output.over_since || output.joined || book_.active(output.process)) continue;
+    if (book_.active(output.gate) || (setup_.settings.gate && output.jump)) continue;
+    if (step.time - *output.over_since < setup_.settings.on_delay || sensor_waits_elsewhere(i)) continue;
+    if (const auto cause = standing_cause(i, step.time)) {
+      output.joined = cause;
+      book_.mark_changed(*cause);
+    } else if (!first || output.cusum.value() > outputs_[*first].cusum.value()) {
+      first = i;
+    }
+  }
+  if (!first) return;
+  const AlarmHandle alarm = outputs_[*first].process;
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    Output& output = outputs_[i];
+    const bool jumps = book_.active(output.gate) || (setup_.settings.gate && output.jump);
+    if (i != *first && output.over_since && !output.joined && !jumps) output.joined = alarm;
+  }
+  book_.update(alarm, true, step.time, out,
+               [&](AnomalyEvent& event) { describe_process(event, *first, step.outputs[*first]); });
+}
+
+void TwinDiagnosis::release_joined(AlarmHandle alarm) {
+  for (Output& output : outputs_) {
+    if (output.joined != alarm) continue;
+    output.joined.reset();
+    output.cusum.reset();
+    output.over_since.reset();
+  }
+}
+
+bool TwinDiagnosis::process_condition(std::size_t index) const {
+  const AlarmHandle alarm = outputs_[index].process;
+  if (outputs_[index].over_since) return true;
+  return std::any_of(outputs_.begin(), outputs_.end(),
+                     [&](const Output& other) { return other.joined == alarm && other.over_since; });
+}
+
+bool TwinDiagnosis::others_quiet(std::size_t index) const {
+  const double half = 0.5 * setup_.settings.cusum.limit;
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (i == index || outputs_[i].health != Health::good) continue;
+    if (outputs_[i].rejected_since || outputs_[i].cusum.value() >= half) return false;
+  }
+  return true;
+}
+
+bool TwinDiagnosis::sensor_waits_elsewhere(std::size_t index) const {
+  const auto waits = [&](const Signal& signal) {
+    return signal.health == Health::faulty &&
+           std::any_of(signal.reasons.begin(), signal.reasons.end(), [&](AlarmHandle a) { return book_.pending(a); });
+  };
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (i == index) continue;
+    if (waits(outputs_[i]) || (setup_.settings.gate && outputs_[i].jump && !book_.active(outputs_[i].gate)))
+      return true;
+  }
+  return std::any_of(inputs_.begin(), inputs_.end(), waits);
+}
+
+// The alarm that stands and explains a departure of this output, if there is one.
+std::optional<AlarmHandle> TwinDiagnosis::standing_cause(std::size_t index, base::Instant now) const {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (i != index && book_.active(outputs_[i].process) && process_condition(i)) return outputs_[i].process;
+  }
+  const auto recent = [&](AlarmHandle alarm) {
+    return book_.active(alarm) && now - book_.told(alarm).raised_at <= join_window_;
+  };
+  const auto reason_of = [&](const Signal& signal) -> std::optional<AlarmHandle> {
+    const auto found = std::find_if(signal.reasons.begin(), signal.reasons.end(), recent);
+    if (signal.setup.tag.empty() || found == signal.reasons.end()) return std::nullopt;
+    return *found;
+  };
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (i == index || outputs_[i].setup.tag.empty()) continue;
+    if (const auto reason = reason_of(outputs_[i])) return reason;
+    if (setup_.settings.gate && recent(outputs_[i].gate)) return outputs_[i].gate;
+  }
+  for (const Signal& input : inputs_) {
+    if (const auto reason = reason_of(input)) return reason;
+  }
+  return std::nullopt;
+}
+
+}  // namespace twinkeeper::diagnosis
