@@ -1,15 +1,16 @@
 // Connection: the connection thread's work, the only place that talks to the MQTT library.
 //
 // A client object lives for one connection: it is built for each attempt and destroyed on loss, with clean session, no
-// persistence, no offline buffer, no automatic reconnect. Attempts are spaced by a full-jitter back-off that starts again
-// after a connection was stable for a while. Before an attempt the certificate files are examined, after a failed one the
-// server: one event tells which of key, certificate, chain, host name, date or network is wrong, once per change of cause.
+// persistence, no offline buffer, no automatic reconnect. Attempts are spaced by a full-jitter back-off that starts
+// again after a connection was stable for a while. Before an attempt the certificate files are examined, after a failed
+// one the server: one event tells which of key, certificate, chain, host name, date or network is wrong, once per
+// change of cause.
 //
 // Status: the last will is the retained `offline` document of that CONNECT; after CONNACK the retained status is
 // published, again when status_changed() was called (at most once in 5 s, the newest counts) and every status_interval;
 // before a clean DISCONNECT the retained `offline` with reason `stop`.
 // Events (subject `uplink`): connected, connection_lost, and one code per cause (see preflight.hpp).
-// Thread rule: run() is the body of one thread; status_changed() and stop_after() may come from any.
+// Thread rule: run() is the body of one thread; status_changed() may come from any.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +47,7 @@ struct ConnectionTiming {
   base::Duration least_pause = std::chrono::milliseconds{500};  // between two CONNECTs; 10 s under aws-iot-core
   base::Duration stable_after = std::chrono::seconds{60};
   base::Duration status_least_interval = std::chrono::seconds{5};
-  std::size_t window = 20;  // publications outstanding, also at most the broker's receive maximum - 1
+  std::size_t window = 20;  // publications outstanding, at most 100 and the broker's receive maximum - 1
 
   [[nodiscard]] static ConnectionTiming for_profile(Profile profile);
 };
@@ -60,8 +61,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Connects, publishes and reconnects until `stop` is requested; then publishes `offline` and disconnects (at most 2 s).
-  // Stop the courier first: what is in flight then is not waited for.
+  // Connects, publishes and reconnects until `stop` is requested; then publishes `offline` and disconnects (at most 2
+  // s). Stop the courier first: what is in flight then is not waited for.
   void run(std::stop_token stop);
   void status_changed() noexcept;
 

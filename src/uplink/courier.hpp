@@ -2,10 +2,10 @@
 // backlog behind them through a token bucket; a row is deleted on its PUBACK and on nothing else.
 //
 // A live message may be published before its row commits (commit_interval bounds that window). Rows in flight are never
-// handed over twice on one connection; when a connection is lost, all of them are backlog again. Samples and states older
-// than backlog_after travel packed on `P/backlog` (or plain on their own topic), all else is replayed on its own topic;
-// `replay` is true for what is not handed over within 5 s of its instant. A message that the broker refuses for good, or
-// that was alone at the head of three losses in a row, is set aside in the table `dead` and told by a gap.
+// handed over twice on one connection; when a connection is lost, all of them are backlog again. Samples and states
+// older than backlog_after travel packed on `P/backlog` (or plain on their own topic), all else is replayed on its own
+// topic; `replay` is true for what is not handed over within 5 s of its instant. A message that the broker refuses for
+// good, or that was alone at the head of three losses in a row, is set aside in the table `dead` and told by a gap.
 //
 // Thread rule: submit(), run_once() and stop() belong to one thread, wake() may come from any.
 #pragma once
@@ -33,8 +33,8 @@ class Courier {
   Courier& operator=(const Courier&) = delete;
 
   void submit(signals::Message message);
-  // Waits at most `max_wait` for work (less if a commit or the token bucket is due, not at all if work waits), then does
-  // it. Ends early on wake(): ring it when messages for submit() wait elsewhere.
+  // Waits at most `max_wait` for work (less if a commit or the token bucket is due, not at all if work waits), then
+  // does it. Ends early on wake(): ring it when messages for submit() wait elsewhere.
   void run_once(base::Duration max_wait);
   void wake() noexcept;
   // Commits, then publishes what the window takes and waits for acknowledgements until `deadline`.
@@ -43,6 +43,7 @@ class Courier {
  private:
   class Implementation;
   std::unique_ptr<Implementation> implementation_;
+  Link& link_;
 };
 
 }  // namespace twinkeeper::uplink

@@ -2,8 +2,8 @@
 //
 // Publications go down, connection events and acknowledgements come up. Every value carries the connection epoch: it
 // grows with each client object, so that a late word about an old connection is recognised and dropped.
-// Thread rule: send_down()/take_up() belong to the spool thread, send_up()/take_down() to the connection thread (and the
-// library's callbacks for send_up()); the identity functions may be called from any thread.
+// Thread rule: send_down()/take_up() belong to the spool thread, send_up()/take_down() to the connection thread (and
+// the library's callbacks for send_up()); the identity functions may be called from any thread.
 #pragma once
 
 #include <cstdint>

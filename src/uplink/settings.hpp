@@ -23,15 +23,15 @@ struct Endpoint {
 struct UplinkSettings {
   Endpoint endpoint;
   Profile profile = Profile::aws_iot_core;
-  std::string client_id;      // thing_name, by default the gateway id
+  std::string client_id;  // thing_name, by default the gateway id
   std::string cert;
   std::string key;
   std::string root_ca;
   std::string topic_prefix;
   MqttVersion mqtt_version = MqttVersion::v5;
   base::Duration keep_alive = std::chrono::seconds{30};
-  std::optional<double> max_messages_per_second;        // absent: unlimited; 80 under aws-iot-core unless given
-  std::optional<std::uint64_t> max_bytes_per_second;    // absent: unlimited; 400 KiB under aws-iot-core unless given
+  std::optional<double> max_messages_per_second;      // absent: unlimited; 80 under aws-iot-core unless given
+  std::optional<std::uint64_t> max_bytes_per_second;  // absent: unlimited; 400 KiB under aws-iot-core unless given
   bool retain = true;
   base::Duration status_interval = std::chrono::minutes{15};
   int digits = 7;
@@ -42,7 +42,7 @@ struct UplinkSettings {
 };
 
 struct SpoolSettings {
-  std::string directory;      // the state directory; the spool is <directory>/spool.db
+  std::string directory;  // the state directory; the spool is <directory>/spool.db
   std::uint64_t max_bytes = 256ull << 20;
   base::Duration max_age = std::chrono::hours{7 * 24};
   DiscardPolicy discard_policy = DiscardPolicy::oldest;

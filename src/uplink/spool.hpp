@@ -8,9 +8,9 @@
 // Bounds: more than max_bytes, or rows older than max_age, are evicted: samples and state first, then metrics, info,
 // anomalies; gap messages never. Every eviction, damaged row and refused message is told by a gap message
 // (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason).
-// Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new epoch,
-// an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk evicts, then
-// keeps the newest rows in memory until there is room.
+// Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new
+// epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk
+// evicts, then keeps the newest rows in memory until there is room.
 //
 // Errors: open() fails only if the directory is missing or can't be written to.
 // Thread rule: one thread. Allocates.
@@ -78,7 +78,8 @@ class Spool {
   // When the next commit falls due; absent if nothing waits.
   [[nodiscard]] std::optional<base::Instant> commit_due() const;
 
-  // Rows after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row is dropped and told.
+  // Rows after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row is dropped and
+  // told.
   [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit,
                                                         std::size_t max_bytes = 1u << 20);
   void acknowledge(const std::vector<std::int64_t>& rows);

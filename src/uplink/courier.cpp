@@ -1,0 +1,416 @@
+#include "uplink/courier.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_set>
+#include <utility>
+
+#include "uplink/envelope.hpp"
+#include "uplink/outgoing.hpp"
+#include "uplink/token_bucket.hpp"
+
+namespace twinkeeper::uplink {
+namespace {
+
+constexpr std::size_t kWaitingMost = 1000;  // live messages that wait for room; more are backlog
+constexpr std::size_t kChunkRows = 2000;    // of the backlog in memory at once
+constexpr std::size_t kChunkBytes = 1u << 20;
+constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
+constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
+constexpr base::Duration kRetryPause = std::chrono::seconds{1};  // after a publication failed without a loss
+constexpr base::Duration kPoisonWithin = std::chrono::seconds{5};
+constexpr int kLossesToBlame = 3;
+
+bool packable(const StoredMessage& message) {
+  return message.message.message_class == signals::MessageClass::samples ||
+         message.message.message_class == signals::MessageClass::state;
+}
+
+}  // namespace
+
+class Courier::Implementation {
+ public:
+  Implementation(Spool& spool, Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
+                 const base::Clock& clock, signals::EventSink& events)
+      : spool_(spool),
+        link_(link),
+        statistics_(statistics),
+        settings_(std::move(settings)),
+        gateway_id_(std::move(gateway_id)),
+        clock_(clock),
+        events_(events),
+        message_bucket_(settings_.max_messages_per_second, settings_.max_messages_per_second.value_or(1.0),
+                        clock.now()),
+        byte_bucket_(settings_.max_bytes_per_second
+                         ? std::optional<double>(static_cast<double>(*settings_.max_bytes_per_second))
+                         : std::nullopt,
+                     static_cast<double>(settings_.max_bytes_per_second.value_or(1)), clock.now()) {
+    follow_epoch();
+    count();
+  }
+
+  void submit(signals::Message message) {
+    if (!valid_topic(topic_of_stream(settings_.topic_prefix, message.stream))) {
+      if (refused_topics_.insert(message.stream).second) {
+        events_.raise({signals::EventLevel::error, "uplink", "invalid_topic",
+                       "messages of stream " + message.stream + " can't be sent: no broker accepts their topic"});
+      }
+      statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    StoredMessage stored = spool_.append(std::move(message));
+    follow_epoch();
+    offer(std::move(stored));
+    pump();
+    count();
+  }
+
+  void run_once(base::Duration max_wait) {
+    Statistics::beat(statistics_.spool_heartbeat_ns, clock_.now());
+    link_.spool_wake_up().wait_for(std::max(base::Duration::zero(), std::min(max_wait, next_work())));
+    turn();
+  }
+
+  void turn() {
+    const base::Instant now = clock_.now();
+    Statistics::beat(statistics_.spool_heartbeat_ns, now);
+    take_events();
+    if (now - maintained_at_ >= kMaintainEvery) {
+      maintained_at_ = now;
+      spool_.maintain();
+    }
+    if (connection_ && now - gaps_told_at_ >= kTellGapsEvery) {
+      gaps_told_at_ = now;
+      for (StoredMessage& gap : spool_.take_own_messages()) offer(std::move(gap));
+    }
+    pump();
+    spool_.commit_if_due();
+    follow_epoch();
+    count();
+  }
+
+  void stop(base::Instant deadline) {
+    spool_.commit();
+    turn();
+    draining_ = true;
+    while (connection_ && (!in_flight_.empty() || !waiting_.empty()) && clock_.now() < deadline) {
+      const base::Duration left = deadline - clock_.now();
+      link_.spool_wake_up().wait_for(std::min<base::Duration>({left, next_work(), std::chrono::milliseconds{100}}));
+      turn();
+    }
+    draining_ = false;
+    spool_.commit();
+    count();
+  }
+
+ private:
+  struct InFlight {
+    std::vector<StoredMessage> messages;
+    bool packed = false;
+    base::Instant handed_over{};
+  };
+
+  void follow_epoch() {
+    if (spool_.epoch() == epoch_) return;
+    epoch_ = spool_.epoch();
+    const PreviousEpoch* previous = spool_.previous();
+    link_.set_epoch(epoch_, previous == nullptr ? std::nullopt : std::optional<PreviousEpoch>(*previous));
+  }
+
+  // A live message: to be sent as soon as there is room, unless it can only wait in the spool.
+  void offer(StoredMessage message) {
+    if (!connection_) return;
+    if (waiting_.size() >= kWaitingMost) {
+      leave_behind(message.row);
+      return;
+    }
+    claimed_.insert(message.row);
+    waiting_.push_back(std::move(message));
+  }
+
+  void leave_behind(std::int64_t row) {
+    cursor_ = std::min(cursor_, row - 1);
+    behind_ = true;
+    chunk_.erase(std::remove_if(chunk_.begin(), chunk_.end(), [row](const auto& m) { return m.row >= row; }),
+                 chunk_.end());
+  }
+
+  [[nodiscard]] bool room_for_live() const { return connection_ && in_flight_.size() < window_; }
+  // The backlog leaves a part of the window free, so that live messages need not wait behind it.
+  [[nodiscard]] bool room_for_backlog() const {
+    return connection_ && in_flight_.size() < std::max<std::size_t>(1, window_ - window_ / 4);
+  }
+  [[nodiscard]] bool backlog_waits() const { return connection_ && !draining_ && (behind_ || !chunk_.empty()); }
+
+  [[nodiscard]] base::Duration next_work() {
+    const base::Instant now = clock_.now();
+    base::Duration wait = kMaintainEvery;
+    if (const auto due = spool_.commit_due()) wait = std::min(wait, *due - now);
+    const bool live = !waiting_.empty() && room_for_live();
+    const bool backlog = backlog_waits() && room_for_backlog();
+    if (live || backlog) {
+      base::Duration pause = std::max(message_bucket_.wait(now), byte_bucket_.wait(now));
+      if (!live) pause = std::max(pause, backlog_after_ - now);
+      wait = std::min(wait, pause);
+    }
+    return wait;
+  }
+
+  [[nodiscard]] bool tokens(base::Instant now) { return message_bucket_.available(now) && byte_bucket_.available(now); }
+
+  void pump() {
+    if (!connection_) return;
+    base::Instant now = clock_.now();
+    while (!waiting_.empty() && room_for_live() && tokens(now)) {
+      StoredMessage message = std::move(waiting_.front());
+      waiting_.pop_front();
+      claimed_.erase(message.row);
+      if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
+        leave_behind(message.row);
+      } else {
+        send_plain(std::move(message), now);
+      }
+    }
+    while (waiting_.empty() && backlog_waits() && room_for_backlog() && now >= backlog_after_ && tokens(now)) {
+      if (chunk_.empty() && !load_chunk()) return;
+      send_backlog(now);
+    }
+  }
+
+  bool load_chunk() {
+    while (behind_ && chunk_.empty()) {
+      std::vector<StoredMessage> rows = spool_.next_backlog(cursor_, kChunkRows, kChunkBytes);
+      if (rows.empty()) {
+        behind_ = false;
+        break;
+      }
+      cursor_ = rows.back().row;
+      for (StoredMessage& row : rows) {
+        if (!claimed_.contains(row.row)) chunk_.push_back(std::move(row));
+      }
+    }
+    return !chunk_.empty();
+  }
+
+  void send_backlog(base::Instant now) {
+    const StoredMessage& head = chunk_.front();
+    const bool packs = settings_.backlog == BacklogFormat::packed && packable(head) && !no_packets_ &&
+                       !never_packed_.contains(head.message.stream) && age_of(head, clock_) > settings_.backlog_after;
+    if (packs) {
+      BacklogPacket packet(gateway_id_, head);
+      InFlight flight;
+      flight.packed = true;
+      bool full = false;
+      std::deque<StoredMessage> rest;
+      for (StoredMessage& message : chunk_) {
+        const bool candidate = !full && message.message.stream == head.message.stream && message.epoch == head.epoch;
+        if (candidate && age_of(message, clock_) > settings_.backlog_after && packet.try_add(message, clock_)) {
+          flight.messages.push_back(message);
+        } else {
+          full = full || candidate;  // ascending and without holes that a later packet would fill
+          rest.push_back(std::move(message));
+        }
+        if (rest.size() == 1 && &message == &chunk_.front()) break;  // too big for any packet
+      }
+      if (!flight.messages.empty()) {
+        chunk_ = std::move(rest);
+        publish(settings_.topic_prefix + "/backlog", packet.text(), false, std::move(flight), now);
+        return;
+      }
+      chunk_.front() = std::move(rest.front());
+    }
+    StoredMessage message = std::move(chunk_.front());
+    chunk_.pop_front();
+    send_plain(std::move(message), now);
+  }
+
+  void send_plain(StoredMessage message, base::Instant now) {
+    const std::string& stream = message.message.stream;
+    bool retain = false;
+    if (message.message.retain && settings_.retain) {
+      // A replay must not put an older value in the place of a newer one.
+      std::int64_t& newest = newest_retained_[stream];
+      retain = message.row >= newest;
+      newest = std::max(newest, message.row);
+    }
+    std::string text = message_text(message, gateway_id_, clock_, is_replay(message, clock_));
+    std::string topic = topic_of_stream(settings_.topic_prefix, stream);
+    InFlight flight;
+    flight.messages.push_back(std::move(message));
+    publish(std::move(topic), std::move(text), retain, std::move(flight), now);
+  }
+
+  void publish(std::string topic, std::string payload, bool retain, InFlight flight, base::Instant now) {
+    message_bucket_.take(1.0, now);
+    byte_bucket_.take(static_cast<double>(topic.size() + payload.size()), now);
+    for (const StoredMessage& message : flight.messages) claimed_.insert(message.row);
+    statistics_.published_total.fetch_add(flight.messages.size(), std::memory_order_relaxed);
+    flight.handed_over = now;
+    const std::uint64_t token = ++last_token_;
+    in_flight_.emplace(token, std::move(flight));
+    link_.send_down({*connection_, token, std::move(topic), std::move(payload), retain});
+  }
+
+  void take_events() {
+    std::vector<std::int64_t> acknowledged;
+    for (LinkEvent& event : link_.take_up()) {
+      if (event.kind == LinkEvent::Kind::connected) {
+        connected(event);
+        continue;
+      }
+      if (!connection_ || event.connection != *connection_) continue;
+      if (event.kind == LinkEvent::Kind::lost) {
+        lost();
+        continue;
+      }
+      const auto found = in_flight_.find(event.token);
+      if (found == in_flight_.end()) continue;
+      InFlight flight = std::move(found->second);
+      in_flight_.erase(found);
+      for (const StoredMessage& message : flight.messages) claimed_.erase(message.row);
+      if (event.kind == LinkEvent::Kind::acknowledged) {
+        for (const StoredMessage& message : flight.messages) acknowledged.push_back(message.row);
+        acknowledged_since_connect_ = true;
+        if (!refused_topics_.empty() && !flight.packed) refused_topics_.erase(flight.messages.front().message.stream);
+      } else if (event.kind == LinkEvent::Kind::refused) {
+        refuse(flight, event.reason);
+      } else {
+        leave_behind(flight.messages.front().row);
+        backlog_after_ = clock_.now() + kRetryPause;
+      }
+    }
+    if (acknowledged.empty()) return;
+    statistics_.acknowledged_total.fetch_add(acknowledged.size(), std::memory_order_relaxed);
+    spool_.acknowledge(acknowledged);
+  }
+
+  void refuse(const InFlight& flight, const std::string& reason) {
+    if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
+      if (!std::exchange(no_packets_, true)) {
+        events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
+                       "the broker refused a publication on " + settings_.topic_prefix + "/backlog (" + reason +
+                           "); the backlog is sent message by message"});
+      }
+      leave_behind(flight.messages.front().row);
+      return;
+    }
+    const StoredMessage& message = flight.messages.front();
+    spool_.refuse(message, reason);
+    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
+    if (refused_topics_.insert(message.message.stream).second) {
+      events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
+                     "the broker refused a publication on " +
+                         topic_of_stream(settings_.topic_prefix, message.message.stream) + " (" + reason +
+                         "); its messages are set aside until it accepts them"});
+    }
+  }
+
+  void connected(const LinkEvent& event) {
+    if (connection_) forget_flights();
+    connection_ = event.connection;
+    window_ = std::max<std::size_t>(1, event.window);
+    cursor_ = 0;
+    behind_ = true;
+    acknowledged_since_connect_ = false;
+    backlog_after_ = clock_.now();
+    gaps_told_at_ = base::Instant{};
+  }
+
+  void lost() {
+    blame_head();
+    forget_flights();
+    connection_.reset();
+  }
+
+  void forget_flights() {
+    in_flight_.clear();
+    waiting_.clear();
+    claimed_.clear();
+    chunk_.clear();
+    newest_retained_.clear();
+  }
+
+  // A publication at which the broker hangs up comes first again after every reconnect: it would block all behind it.
+  void blame_head() {
+    if (acknowledged_since_connect_ || in_flight_.empty()) {
+      blamed_losses_ = 0;
+      if (in_flight_.empty()) return;
+    }
+    const InFlight& head = in_flight_.begin()->second;
+    if (clock_.now() - head.handed_over > kPoisonWithin) return;  // silence is not a verdict
+    const std::int64_t row = head.messages.front().row;
+    blamed_losses_ = row == blamed_row_ ? blamed_losses_ + 1 : 1;
+    blamed_row_ = row;
+    if (blamed_losses_ < kLossesToBlame) return;
+    blamed_losses_ = 0;
+    const std::string reason = "the connection was lost " + std::to_string(kLossesToBlame) + " times at it";
+    if (head.packed) {
+      never_packed_.insert(head.messages.front().message.stream);
+    } else {
+      refuse(head, reason);
+    }
+  }
+
+  void count() {
+    const SpoolFigures& figures = spool_.figures();
+    const auto set = [](auto& target, auto value) { target.store(value, std::memory_order_relaxed); };
+    set(statistics_.spool_messages, figures.messages);
+    set(statistics_.spool_bytes, figures.bytes);
+    set(statistics_.appended_total, figures.appended_total);
+    set(statistics_.dropped_total, figures.dropped_total);
+    set(statistics_.commits_total, figures.commits_total);
+    set(statistics_.commit_last_ns, figures.commit_last.count());
+    set(statistics_.commit_max_ns, figures.commit_max.count());
+    set(statistics_.in_flight, in_flight_.size());
+  }
+
+  Spool& spool_;
+  Link& link_;
+  Statistics& statistics_;
+  const UplinkSettings settings_;
+  const std::string gateway_id_;
+  const base::Clock& clock_;
+  signals::EventSink& events_;
+  TokenBucket message_bucket_;
+  TokenBucket byte_bucket_;
+
+  std::uint64_t epoch_ = 0;
+  std::optional<std::uint64_t> connection_;
+  std::size_t window_ = 1;
+  std::uint64_t last_token_ = 0;
+  std::map<std::uint64_t, InFlight> in_flight_;  // in the order they were handed over
+  std::deque<StoredMessage> waiting_;            // live, for want of room
+  std::unordered_set<std::int64_t> claimed_;     // rows in flight or waiting: not backlog
+
+  std::deque<StoredMessage> chunk_;  // of the backlog, read ahead
+  std::int64_t cursor_ = 0;          // rows up to here are claimed, in the chunk or gone
+  bool behind_ = false;              // there may be rows after the cursor
+  bool draining_ = false;
+  base::Instant backlog_after_{};
+  base::Instant maintained_at_{};
+  base::Instant gaps_told_at_{};
+
+  std::map<std::string, std::int64_t> newest_retained_;
+  std::set<std::string> refused_topics_;
+  std::set<std::string> never_packed_;
+  bool no_packets_ = false;
+  bool acknowledged_since_connect_ = false;
+  std::int64_t blamed_row_ = 0;
+  int blamed_losses_ = 0;
+};
+
+Courier::Courier(Spool& spool, Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
+                 const base::Clock& clock, signals::EventSink& events)
+    : implementation_(std::make_unique<Implementation>(spool, link, statistics, std::move(settings),
+                                                       std::move(gateway_id), clock, events)),
+      link_(link) {}
+Courier::~Courier() = default;
+void Courier::submit(signals::Message message) { implementation_->submit(std::move(message)); }
+void Courier::run_once(base::Duration max_wait) { implementation_->run_once(max_wait); }
+void Courier::wake() noexcept { link_.spool_wake_up().ring(); }
+void Courier::stop(base::Instant deadline) { implementation_->stop(deadline); }
+
+}  // namespace twinkeeper::uplink

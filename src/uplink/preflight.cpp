@@ -1,0 +1,193 @@
+#include "uplink/preflight.hpp"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <memory>
+
+#include "twinkeeper/base/timestamp.hpp"
+
+namespace twinkeeper::uplink {
+namespace {
+
+template <auto Free>
+struct Deleter {
+  template <class T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
+using File = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
+
+constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
+
+// "2026-03-01 08:15:30 UTC"
+std::string date(base::WallTime time) {
+  std::string text = base::format_rfc3339(time).substr(0, 19);
+  text[10] = ' ';
+  return text + " UTC";
+}
+
+std::optional<base::WallTime> time_of(const ASN1_TIME* time) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
+  return base::WallTime{std::chrono::seconds{::timegm(&parts)}};
+}
+
+std::string ssl_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
+  ERR_clear_error();
+  return reason == nullptr ? "not PEM" : reason;
+}
+
+// The fault of a file that can't be opened, or nothing.
+std::optional<LinkFault> unreadable(const std::string& path, const char* what, const char* code) {
+  if (path.empty()) return LinkFault{code, std::string(what) + " is not configured"};
+  const File file(std::fopen(path.c_str(), "re"));
+  if (!file) return LinkFault{code, std::string(what) + " " + path + " can't be read: " + std::strerror(errno)};
+  struct stat status {};
+  if (::fstat(::fileno(file.get()), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return LinkFault{code, std::string(what) + " " + path + " is not a regular file"};
+  }
+  return std::nullopt;
+}
+
+Certificate read_certificate(const std::string& path) {
+  const File file(std::fopen(path.c_str(), "re"));
+  return Certificate(file ? PEM_read_X509(file.get(), nullptr, nullptr, nullptr) : nullptr);
+}
+
+void check_validity(const UplinkSettings& settings, X509* certificate, base::WallTime now,
+                    std::vector<LinkFault>& faults) {
+  const auto from = time_of(X509_get0_notBefore(certificate));
+  const auto to = time_of(X509_get0_notAfter(certificate));
+  if (now < kClockIsSet) {
+    faults.push_back({"clock_not_set",
+                      "the clock is not set (" + date(now) + "): no certificate can be judged, connecting may fail",
+                      false});
+  } else if (to && *to < now) {
+    // Worth a try all the same: the clock may be wrong and the broker's right.
+    faults.push_back({"certificate_expired", "certificate " + settings.cert + " has expired on " + date(*to), false});
+  } else if (from && now < *from) {
+    faults.push_back({"certificate_not_yet_valid",
+                      "certificate " + settings.cert + " is not valid before " + date(*from) + "; is the clock right?",
+                      false});
+  }
+}
+
+std::string octal(mode_t mode) {
+  char text[8];
+  std::snprintf(text, sizeof text, "%04o", static_cast<unsigned>(mode & 07777u));
+  return text;
+}
+
+bool member_of(gid_t group) {
+  if (group == ::getegid()) return true;
+  gid_t groups[256];
+  const int count = ::getgroups(256, groups);
+  for (int i = 0; i < count; ++i) {
+    if (groups[i] == group) return true;
+  }
+  return false;
+}
+
+std::optional<LinkFault> check_key_permissions(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  const mode_t group_bits = member_of(status.st_gid) ? 037u : 077u;  // our own group may read it
+  if ((status.st_mode & group_bits) != 0) {
+    return LinkFault{"key_permissions", "key " + path + " is accessible to others (mode " + octal(status.st_mode) +
+                                            "); run: chmod 600 " + path};
+  }
+  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    return LinkFault{"key_permissions", "key " + path + " belongs to another user (uid " +
+                                            std::to_string(status.st_uid) + "); run: chown " +
+                                            std::to_string(::geteuid()) + " " + path};
+  }
+  const auto slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
+    return LinkFault{"key_permissions", "folder " + folder + " of the key can be written by others (mode " +
+                                            octal(status.st_mode) + "); run: chmod o-w " + folder};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now) {
+  std::vector<LinkFault> faults;
+  ERR_clear_error();
+  const Context context(SSL_CTX_new(TLS_client_method()));
+  if (!context) return {{"tls_failed", "OpenSSL can't make a TLS context: " + ssl_reason()}};
+
+  if (auto fault = unreadable(settings.root_ca, "root_ca", "ca_missing")) {
+    faults.push_back(*std::move(fault));
+  } else if (SSL_CTX_load_verify_locations(context.get(), settings.root_ca.c_str(), nullptr) != 1) {
+    faults.push_back(
+        {"ca_invalid", "root_ca " + settings.root_ca + " holds no usable certificate (" + ssl_reason() + ")"});
+  }
+
+  bool certificate_good = false;
+  if (auto fault = unreadable(settings.cert, "certificate", "certificate_missing")) {
+    faults.push_back(*std::move(fault));
+  } else if (SSL_CTX_use_certificate_chain_file(context.get(), settings.cert.c_str()) != 1) {
+    faults.push_back({"certificate_invalid",
+                      "certificate " + settings.cert + " holds no usable certificate chain (" + ssl_reason() + ")"});
+  } else {
+    certificate_good = true;
+  }
+
+  if (auto fault = unreadable(settings.key, "key", "key_missing")) {
+    faults.push_back(*std::move(fault));
+  } else {
+    if (auto open_to_others = check_key_permissions(settings.key)) faults.push_back(*std::move(open_to_others));
+    // Through the TLS context, as the connection does it: keys in a TPM load this way only. It compares the key with
+    // the certificate that is loaded already.
+    if (SSL_CTX_use_PrivateKey_file(context.get(), settings.key.c_str(), SSL_FILETYPE_PEM) != 1) {
+      const int reason = ERR_GET_REASON(ERR_peek_last_error());
+      const bool mismatch =
+          certificate_good && (reason == X509_R_KEY_VALUES_MISMATCH || reason == X509_R_KEY_TYPE_MISMATCH);
+      if (mismatch) {
+        ERR_clear_error();
+        faults.push_back({"key_mismatch", "key " + settings.key + " does not match certificate " + settings.cert});
+      } else {
+        faults.push_back({"key_invalid", "key " + settings.key + " can't be used (" + ssl_reason() + ")"});
+      }
+    } else if (certificate_good && SSL_CTX_check_private_key(context.get()) != 1) {
+      ERR_clear_error();
+      faults.push_back({"key_mismatch", "key " + settings.key + " does not match certificate " + settings.cert});
+    }
+  }
+  ERR_clear_error();
+  if (certificate_good) {
+    if (const Certificate certificate = read_certificate(settings.cert)) {
+      check_validity(settings, certificate.get(), now, faults);
+    }
+  }
+  return faults;
+}
+
+base::Result<base::WallTime> certificate_expiry(const std::string& path) {
+  const Certificate certificate = read_certificate(path);
+  if (!certificate) {
+    ERR_clear_error();
+    return base::Error(base::ErrorCode::not_found, path + " holds no certificate");
+  }
+  const auto time = time_of(X509_get0_notAfter(certificate.get()));
+  if (!time) return base::Error(base::ErrorCode::corrupt, path + " has no readable end of validity");
+  return *time;
+}
+
+}  // namespace twinkeeper::uplink

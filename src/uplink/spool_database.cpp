@@ -1,0 +1,548 @@
+#include "uplink/spool_database.hpp"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "uplink/crc32c.hpp"
+
+namespace twinkeeper::uplink {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr std::uint64_t kPageSize = 4096;
+
+// Boots, streams and schemas repeat in every row: rows hold their number in `name`.
+constexpr const char* kSchema = R"sql(
+CREATE TABLE IF NOT EXISTS message(row INTEGER PRIMARY KEY, worth INTEGER NOT NULL, class INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, seq INTEGER NOT NULL, monotonic_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL,
+  clock_synced INTEGER NOT NULL, retain INTEGER NOT NULL, boot INTEGER NOT NULL, stream INTEGER NOT NULL,
+  schema INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS last(epoch INTEGER NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY(epoch, stream)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gap(stream TEXT NOT NULL, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, at_ns INTEGER NOT NULL,
+  stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, schema TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+)sql";
+
+#define TWINKEEPER_HEAD_COLUMNS \
+  "row, worth, epoch, seq, monotonic_ns, wall_ns, boot, stream, 64 + length(body) + length(body) / 8"
+constexpr const char* kBegin = "BEGIN IMMEDIATE";
+constexpr const char* kCommit = "COMMIT";
+constexpr const char* kInsert = "INSERT INTO message VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
+constexpr const char* kRemove = "DELETE FROM message WHERE row=?1 RETURNING 64 + length(body) + length(body) / 8";
+constexpr const char* kRead =
+    "SELECT row, worth, class, epoch, seq, monotonic_ns, wall_ns, clock_synced, retain, boot, stream, schema, crc, "
+    "body "
+    "FROM message WHERE row>?1 ORDER BY row LIMIT ?2";
+constexpr const char* kOldestOfWorth =
+    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 ORDER BY row LIMIT ?2";
+constexpr const char* kNewestOfWorth =
+    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 ORDER BY row DESC LIMIT ?2";
+constexpr const char* kOldest = "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE row>?1 ORDER BY row LIMIT ?2";
+#undef TWINKEEPER_HEAD_COLUMNS
+constexpr const char* kTotals =
+    "SELECT count(*), coalesce(sum(64 + length(body) + length(body) / 8), 0), coalesce(max(row), 0) FROM message";
+constexpr const char* kSetNumber = "INSERT OR REPLACE INTO meta VALUES(?1,?2)";
+constexpr const char* kNumber = "SELECT value FROM meta WHERE key=?1";
+constexpr const char* kSetLast = "INSERT OR REPLACE INTO last VALUES(?1,?2,?3)";
+constexpr const char* kLast = "SELECT stream, seq FROM last WHERE epoch=?1";
+constexpr const char* kForgetLast = "DELETE FROM last WHERE epoch<?1";
+constexpr const char* kClearGaps = "DELETE FROM gap";
+constexpr const char* kInsertGap = "INSERT INTO gap VALUES(?1,?2,?3,?4,?5,?6,?7,?8)";
+constexpr const char* kGaps =
+    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason FROM gap";
+constexpr const char* kContents =
+    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3 "
+    "FROM message JOIN name ON number=stream GROUP BY stream, epoch";
+constexpr const char* kFillWall =
+    "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
+constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
+constexpr const char* kBury =
+    "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body) VALUES(?1,?2,?3,?4,?5,?6,?7)";
+constexpr const char* kForgetDead = "DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?1";
+constexpr const char* kAddName = "INSERT INTO name(text) VALUES(?1)";
+constexpr const char* kNames = "SELECT number, text FROM name";
+
+void bind(sqlite3_stmt* statement, int index, std::int64_t value) { sqlite3_bind_int64(statement, index, value); }
+void bind(sqlite3_stmt* statement, int index, std::uint64_t value) {
+  sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(value));
+}
+void bind(sqlite3_stmt* statement, int index, std::string_view text) {
+  sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+void bind_blob(sqlite3_stmt* statement, int index, std::string_view bytes) {
+  sqlite3_bind_blob64(statement, index, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
+}
+std::uint64_t natural(sqlite3_stmt* statement, int column) {
+  return static_cast<std::uint64_t>(sqlite3_column_int64(statement, column));
+}
+std::string text(sqlite3_stmt* statement, int column) {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, column));
+  return bytes == nullptr ? std::string{}
+                          : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
+}
+std::optional<base::WallTime> time(sqlite3_stmt* statement, int column) {
+  if (sqlite3_column_type(statement, column) == SQLITE_NULL) return std::nullopt;
+  return base::WallTime{base::Duration{sqlite3_column_int64(statement, column)}};
+}
+void bind_time(sqlite3_stmt* statement, int index, const std::optional<base::WallTime>& value) {
+  if (value) {
+    bind(statement, index, static_cast<std::int64_t>(value->time_since_epoch().count()));
+  } else {
+    sqlite3_bind_null(statement, index);
+  }
+}
+
+// The body and what identifies it: a row under the wrong number would be as bad as a wrong byte.
+std::uint32_t checksum(const SpoolRow& row) {
+  return crc32c(row.body, crc32c(row.stream, static_cast<std::uint32_t>(row.seq ^ row.epoch << 7)));
+}
+
+Gap gap_of(sqlite3_stmt* statement) {
+  Gap gap;
+  gap.stream = text(statement, 0);
+  gap.epoch = natural(statement, 1);
+  gap.first_seq = natural(statement, 2);
+  gap.last_seq = natural(statement, 3);
+  gap.first_time = time(statement, 4);
+  gap.last_time = time(statement, 5);
+  gap.count = natural(statement, 6);
+  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 3));
+  return gap;
+}
+
+}  // namespace
+
+base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::uint64_t max_bytes) {
+  sqlite3* handle = nullptr;
+  const int code =
+      sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  SpoolDatabase database(handle);
+  if (code != SQLITE_OK) return database.error(code).with_context(path);
+  sqlite3_extended_result_codes(handle, 1);
+  sqlite3_busy_timeout(handle, 2000);  // a reader of the command line tools may checkpoint for a moment
+  for (const char* pragma :
+       {"PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA page_size=4096", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
+        "PRAGMA journal_size_limit=4194304", "PRAGMA wal_autocheckpoint=1000", "PRAGMA cache_size=-1024"}) {
+    if (auto status = database.execute(pragma); !status.ok()) return std::move(status).error().with_context(path);
+  }
+  auto version = database.prepare("PRAGMA user_version");
+  if (!version.ok()) return std::move(version).error().with_context(path);
+  const int known = sqlite3_step(version.value()) == SQLITE_ROW ? sqlite3_column_int(version.value(), 0) : -1;
+  if (auto status = database.finish(version.value()); !status.ok()) return std::move(status).error().with_context(path);
+  if (known != 0 && known != kSchemaVersion) {
+    return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
+  }
+  // The budget counts rows; half-filled pages and the other tables need some more.
+  const std::uint64_t pages = max_bytes / kPageSize * 5 / 4 + 64;
+  const std::string limit = "PRAGMA max_page_count=" + std::to_string(pages);
+  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=1"}) {
+    if (auto status = database.execute(sql); !status.ok()) return std::move(status).error().with_context(path);
+  }
+  if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);
+  return database;
+}
+
+SpoolDatabase::SpoolDatabase(SpoolDatabase&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)),
+      statements_(std::move(other.statements_)),
+      number_of_name_(std::move(other.number_of_name_)),
+      name_of_number_(std::move(other.name_of_number_)) {}
+
+SpoolDatabase& SpoolDatabase::operator=(SpoolDatabase&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  std::swap(statements_, other.statements_);
+  std::swap(number_of_name_, other.number_of_name_);
+  std::swap(name_of_number_, other.name_of_number_);
+  return *this;
+}
+
+SpoolDatabase::~SpoolDatabase() {
+  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close_v2(handle_);
+}
+
+base::Error SpoolDatabase::error(int code) const {
+  base::ErrorCode kind = base::ErrorCode::internal;
+  switch (code & 0xFF) {
+    case SQLITE_FULL:
+    case SQLITE_NOMEM: kind = base::ErrorCode::full; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_IOERR:
+    case SQLITE_FORMAT:
+    case SQLITE_ERROR: kind = base::ErrorCode::corrupt; break;  // ERROR: a table that is not what it should be
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: kind = base::ErrorCode::permission_denied; break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: kind = base::ErrorCode::unavailable; break;
+    default: break;
+  }
+  return {kind, handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_), kind == base::ErrorCode::full};
+}
+
+base::Status SpoolDatabase::execute(const char* sql) {
+  const int code = sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) return error(code);
+  return base::Success{};
+}
+
+base::Result<sqlite3_stmt*> SpoolDatabase::prepare(const char* sql) {
+  auto& statement = statements_[sql];
+  if (statement == nullptr) {
+    const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
+    if (code != SQLITE_OK) return error(code);
+  }
+  return statement;
+}
+
+// Runs a statement to its end and makes it ready for the next use; reset repeats the error of the last step.
+base::Status SpoolDatabase::finish(sqlite3_stmt* statement) {
+  int code = sqlite3_step(statement);
+  while (code == SQLITE_ROW) code = sqlite3_step(statement);
+  if (code == SQLITE_DONE) {
+    sqlite3_reset(statement);
+    return base::Success{};
+  }
+  base::Error failure = error(code);
+  sqlite3_reset(statement);
+  return failure;
+}
+
+base::Status SpoolDatabase::begin() {
+  auto statement = prepare(kBegin);
+  return statement.ok() ? finish(statement.value()) : base::Status(statement.error());
+}
+
+base::Status SpoolDatabase::commit() {
+  auto statement = prepare(kCommit);
+  auto status = statement.ok() ? finish(statement.value()) : base::Status(statement.error());
+  if (!status.ok()) rollback();
+  return status;
+}
+
+void SpoolDatabase::rollback() noexcept {
+  // A full disk has rolled back already; names that were added inside are gone with it.
+  if (sqlite3_get_autocommit(handle_) == 0) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  static_cast<void>(load_names());
+}
+
+base::Status SpoolDatabase::load_names() {
+  number_of_name_.clear();
+  name_of_number_.clear();
+  auto statement = prepare(kNames);
+  if (!statement.ok()) return statement.error();
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    const auto number = sqlite3_column_int64(statement.value(), 0);
+    std::string name = text(statement.value(), 1);
+    number_of_name_[name] = number;
+    name_of_number_[number] = std::move(name);
+  }
+  sqlite3_reset(statement.value());
+  if (code != SQLITE_DONE) return error(code);
+  return base::Success{};
+}
+
+base::Result<std::int64_t> SpoolDatabase::name_number(const std::string& name) {
+  if (const auto known = number_of_name_.find(name); known != number_of_name_.end()) return known->second;
+  auto statement = prepare(kAddName);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, std::string_view(name));
+  if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
+  const auto number = static_cast<std::int64_t>(sqlite3_last_insert_rowid(handle_));
+  number_of_name_[name] = number;
+  name_of_number_[number] = name;
+  return number;
+}
+
+const std::string& SpoolDatabase::name(std::int64_t number) const {
+  static const std::string kUnknown;
+  const auto known = name_of_number_.find(number);
+  return known == name_of_number_.end() ? kUnknown : known->second;
+}
+
+base::Status SpoolDatabase::insert(const SpoolRow& row) {
+  auto boot = name_number(row.boot_id);
+  if (!boot.ok()) return boot.error();
+  auto stream = name_number(row.stream);
+  if (!stream.ok()) return stream.error();
+  auto schema = name_number(row.schema);
+  if (!schema.ok()) return schema.error();
+  auto prepared = prepare(kInsert);
+  if (!prepared.ok()) return prepared.error();
+  sqlite3_stmt* statement = prepared.value();
+  bind(statement, 1, row.row);
+  bind(statement, 2, static_cast<std::int64_t>(row.worth));
+  bind(statement, 3, static_cast<std::int64_t>(row.message_class));
+  bind(statement, 4, row.epoch);
+  bind(statement, 5, row.seq);
+  bind(statement, 6, row.monotonic_ns);
+  bind(statement, 7, row.wall_ns);
+  bind(statement, 8, static_cast<std::int64_t>(row.clock_synced));
+  bind(statement, 9, static_cast<std::int64_t>(row.retain));
+  bind(statement, 10, boot.value());
+  bind(statement, 11, stream.value());
+  bind(statement, 12, schema.value());
+  bind(statement, 13, static_cast<std::int64_t>(checksum(row)));
+  bind_blob(statement, 14, row.body);
+  return finish(statement);
+}
+
+base::Result<std::uint64_t> SpoolDatabase::remove(std::int64_t row) {
+  auto statement = prepare(kRemove);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, row);
+  const int code = sqlite3_step(statement.value());
+  const std::uint64_t cost = code == SQLITE_ROW ? natural(statement.value(), 0) : 0;
+  if (code == SQLITE_ROW) {
+    if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
+    return cost;
+  }
+  sqlite3_reset(statement.value());
+  if (code != SQLITE_DONE) return error(code);
+  return cost;
+}
+
+base::Result<std::vector<SpoolRow>> SpoolDatabase::read(std::int64_t after_row, std::size_t limit, std::size_t bytes) {
+  auto prepared = prepare(kRead);
+  if (!prepared.ok()) return prepared.error();
+  sqlite3_stmt* statement = prepared.value();
+  bind(statement, 1, after_row);
+  bind(statement, 2, static_cast<std::int64_t>(limit));
+  std::vector<SpoolRow> rows;
+  std::size_t taken = 0;
+  int code = SQLITE_DONE;
+  while (taken < bytes && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    SpoolRow row;
+    row.row = sqlite3_column_int64(statement, 0);
+    row.worth = sqlite3_column_int(statement, 1);
+    row.message_class = sqlite3_column_int(statement, 2);
+    row.epoch = natural(statement, 3);
+    row.seq = natural(statement, 4);
+    row.monotonic_ns = sqlite3_column_int64(statement, 5);
+    row.wall_ns = sqlite3_column_int64(statement, 6);
+    row.clock_synced = sqlite3_column_int(statement, 7) != 0;
+    row.retain = sqlite3_column_int(statement, 8) != 0;
+    row.boot_id = name(sqlite3_column_int64(statement, 9));
+    row.stream = name(sqlite3_column_int64(statement, 10));
+    row.schema = name(sqlite3_column_int64(statement, 11));
+    row.body = text(statement, 13);
+    row.intact = sqlite3_column_int64(statement, 12) == static_cast<std::int64_t>(checksum(row)) &&
+                 !row.stream.empty() && !row.schema.empty();
+    taken += row.body.size() + 1;
+    rows.push_back(std::move(row));
+  }
+  const bool failed = code != SQLITE_ROW && code != SQLITE_DONE;
+  std::optional<base::Error> failure;
+  if (failed) failure = error(code);
+  sqlite3_reset(statement);
+  if (failure) return *std::move(failure);
+  return rows;
+}
+
+SpoolRowHead SpoolDatabase::head(sqlite3_stmt* statement) const {
+  SpoolRowHead head;
+  head.row = sqlite3_column_int64(statement, 0);
+  head.worth = sqlite3_column_int(statement, 1);
+  head.epoch = natural(statement, 2);
+  head.seq = natural(statement, 3);
+  head.monotonic_ns = sqlite3_column_int64(statement, 4);
+  head.wall_ns = sqlite3_column_int64(statement, 5);
+  head.boot_id = name(sqlite3_column_int64(statement, 6));
+  head.stream = name(sqlite3_column_int64(statement, 7));
+  head.cost = natural(statement, 8);
+  return head;
+}
+
+base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, std::int64_t first, std::size_t limit) {
+  auto statement = prepare(sql);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, first);
+  bind(statement.value(), 2, static_cast<std::int64_t>(limit));
+  std::vector<SpoolRowHead> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) found.push_back(head(statement.value()));
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return found;
+}
+
+base::Result<std::vector<SpoolRowHead>> SpoolDatabase::victims(int worth, bool newest_first, std::size_t limit) {
+  return heads(newest_first ? kNewestOfWorth : kOldestOfWorth, worth, limit);
+}
+
+base::Result<std::vector<SpoolRowHead>> SpoolDatabase::oldest(std::int64_t after_row, std::size_t limit) {
+  return heads(kOldest, after_row, limit);
+}
+
+base::Result<SpoolTotals> SpoolDatabase::totals() {
+  auto statement = prepare(kTotals);
+  if (!statement.ok()) return statement.error();
+  SpoolTotals totals;
+  if (sqlite3_step(statement.value()) == SQLITE_ROW) {
+    totals = {natural(statement.value(), 0), natural(statement.value(), 1), sqlite3_column_int64(statement.value(), 2)};
+  }
+  if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
+  return totals;
+}
+
+base::Status SpoolDatabase::set_number(std::string_view key, std::uint64_t value) {
+  auto statement = prepare(kSetNumber);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, key);
+  bind(statement.value(), 2, value);
+  return finish(statement.value());
+}
+
+base::Result<std::optional<std::uint64_t>> SpoolDatabase::number(std::string_view key) {
+  auto statement = prepare(kNumber);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, key);
+  std::optional<std::uint64_t> value;
+  const int code = sqlite3_step(statement.value());
+  if (code == SQLITE_ROW) value = natural(statement.value(), 0);
+  std::optional<base::Error> failure;
+  if (code != SQLITE_ROW && code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return value;
+}
+
+base::Status SpoolDatabase::set_last(std::uint64_t epoch, const std::string& stream, std::uint64_t seq) {
+  auto statement = prepare(kSetLast);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, epoch);
+  bind(statement.value(), 2, std::string_view(stream));
+  bind(statement.value(), 3, seq);
+  return finish(statement.value());
+}
+
+base::Result<std::map<std::string, std::uint64_t>> SpoolDatabase::last(std::uint64_t epoch) {
+  auto statement = prepare(kLast);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, epoch);
+  std::map<std::string, std::uint64_t> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    found[text(statement.value(), 0)] = natural(statement.value(), 1);
+  }
+  sqlite3_reset(statement.value());
+  if (code != SQLITE_DONE) return error(code);
+  return found;
+}
+
+base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
+  auto statement = prepare(kForgetLast);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, epoch);
+  return finish(statement.value());
+}
+
+base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
+  auto clear = prepare(kClearGaps);
+  if (!clear.ok()) return clear.error();
+  if (auto status = finish(clear.value()); !status.ok()) return status;
+  auto statement = prepare(kInsertGap);
+  if (!statement.ok()) return statement.error();
+  for (const Gap& gap : gaps) {
+    bind(statement.value(), 1, std::string_view(gap.stream));
+    bind(statement.value(), 2, gap.epoch);
+    bind(statement.value(), 3, gap.first_seq);
+    bind(statement.value(), 4, gap.last_seq);
+    bind_time(statement.value(), 5, gap.first_time);
+    bind_time(statement.value(), 6, gap.last_time);
+    bind(statement.value(), 7, gap.count);
+    bind(statement.value(), 8, static_cast<std::int64_t>(gap.reason));
+    if (auto status = finish(statement.value()); !status.ok()) return status;
+  }
+  return base::Success{};
+}
+
+base::Result<std::vector<Gap>> SpoolDatabase::gap_rows(const char* sql) {
+  auto statement = prepare(sql);
+  if (!statement.ok()) return statement.error();
+  std::vector<Gap> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) found.push_back(gap_of(statement.value()));
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return found;
+}
+
+base::Result<std::vector<Gap>> SpoolDatabase::gaps() { return gap_rows(kGaps); }
+base::Result<std::vector<Gap>> SpoolDatabase::contents() { return gap_rows(kContents); }
+
+base::Status SpoolDatabase::update_wall_times(const char* sql, const std::string& boot_id, std::int64_t value) {
+  auto boot = name_number(boot_id);
+  if (!boot.ok()) return boot.error();
+  auto statement = prepare(sql);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, boot.value());
+  bind(statement.value(), 2, value);
+  return finish(statement.value());
+}
+
+base::Status SpoolDatabase::fill_wall_times(const std::string& boot_id, std::int64_t offset_ns) {
+  return update_wall_times(kFillWall, boot_id, offset_ns);
+}
+
+base::Status SpoolDatabase::estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns) {
+  return update_wall_times(kEstimateWall, boot_id, wall_ns);
+}
+
+base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
+                                 std::int64_t keep) {
+  auto statement = prepare(kBury);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, std::string_view(reason));
+  bind(statement.value(), 2, at_ns);
+  bind(statement.value(), 3, std::string_view(row.stream));
+  bind(statement.value(), 4, row.epoch);
+  bind(statement.value(), 5, row.seq);
+  bind(statement.value(), 6, std::string_view(row.schema));
+  bind_blob(statement.value(), 7, row.body);
+  if (auto status = finish(statement.value()); !status.ok()) return status;
+  auto forget = prepare(kForgetDead);
+  if (!forget.ok()) return forget.error();
+  bind(forget.value(), 1, keep);
+  return finish(forget.value());
+}
+
+base::Status SpoolDatabase::quick_check(base::Duration limit) {
+  auto deadline = std::chrono::steady_clock::now() + limit;
+  const auto over = [](void* at) {
+    return std::chrono::steady_clock::now() > *static_cast<std::chrono::steady_clock::time_point*>(at) ? 1 : 0;
+  };
+  sqlite3_progress_handler(handle_, 10000, over, &deadline);
+  auto statement = prepare("PRAGMA quick_check(1)");
+  if (!statement.ok()) {
+    sqlite3_progress_handler(handle_, 0, nullptr, nullptr);
+    return statement.error();
+  }
+  const int code = sqlite3_step(statement.value());
+  const std::string verdict = code == SQLITE_ROW ? text(statement.value(), 0) : std::string{};
+  std::optional<base::Error> failure;
+  if (code != SQLITE_ROW && code != SQLITE_DONE && (code & 0xFF) != SQLITE_INTERRUPT) failure = error(code);
+  sqlite3_reset(statement.value());
+  sqlite3_progress_handler(handle_, 0, nullptr, nullptr);
+  if (failure) return *std::move(failure);
+  if (code == SQLITE_ROW && verdict != "ok") return base::Error(base::ErrorCode::corrupt, verdict);
+  return base::Success{};
+}
+
+base::Status SpoolDatabase::checkpoint() { return execute("PRAGMA wal_checkpoint(TRUNCATE)"); }
+
+}  // namespace twinkeeper::uplink

@@ -1,0 +1,170 @@
+#include <algorithm>
+#include <utility>
+
+#include "uplink/spool_implementation.hpp"
+
+namespace twinkeeper::uplink {
+namespace {
+
+constexpr int kMostWorthEvicted = 3;  // above it are gaps
+constexpr std::size_t kRowsPerEviction = 256;
+constexpr std::uint64_t kMemoryBytes = 4u << 20;  // while nothing can be written
+
+}  // namespace
+
+Gap Spool::Implementation::gap_of(const std::string& stream, std::uint64_t epoch, std::uint64_t seq,
+                                  std::int64_t monotonic_ns, std::int64_t wall_ns, bool this_boot,
+                                  GapReason reason) const {
+  Gap gap{.stream = stream, .epoch = epoch, .first_seq = seq, .last_seq = seq, .first_time = {}, .last_time = {}};
+  if (wall_ns != 0) {
+    gap.first_time = base::WallTime{base::Duration{wall_ns}};
+  } else if (this_boot) {
+    gap.first_time = clock_.to_wall(base::Instant{base::Duration{monotonic_ns}});
+  }
+  gap.last_time = gap.first_time;
+  gap.count = 1;
+  gap.reason = reason;
+  return gap;
+}
+
+void Spool::Implementation::keep_bounds() {
+  // A little more than needed at once, so that a full spool does not evict for every message.
+  if (figures_.bytes > settings_.max_bytes) evict(settings_.max_bytes - settings_.max_bytes / 32, GapReason::size);
+  if (database_ && trouble_.empty()) return;
+  const std::uint64_t most = std::min(settings_.max_bytes, kMemoryBytes);
+  if (pending_bytes_ <= most) return;
+  const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, pending_bytes_ - (most - most / 32));
+  for (int worth = 0; worth <= kMostWorthEvicted; ++worth) evict_from_memory(worth, target, GapReason::size);
+}
+
+void Spool::Implementation::evict(std::uint64_t target, GapReason reason) {
+  const bool newest = settings_.discard_policy == DiscardPolicy::newest;
+  for (int worth = 0; worth <= kMostWorthEvicted && figures_.bytes > target; ++worth) {
+    if (newest) evict_from_memory(worth, target, reason);
+    while (database_ && figures_.bytes > target && evict_from_database(worth, target, reason)) {
+    }
+    if (!newest) evict_from_memory(worth, target, reason);
+  }
+}
+
+void Spool::Implementation::evict_from_memory(int worth, std::uint64_t target, GapReason reason) {
+  const bool newest = settings_.discard_policy == DiscardPolicy::newest;
+  const std::size_t size = pending_.size();
+  std::vector<std::int64_t> rows;
+  std::uint64_t freed = 0;
+  for (std::size_t i = 0; i < size && figures_.bytes > target + freed; ++i) {
+    const Pending& pending = pending_[newest ? size - 1 - i : i];
+    if (pending.gone || pending.row.worth != worth) continue;
+    freed += pending.cost;
+    gaps_.add(gap_of(pending.row.stream, pending.row.epoch, pending.row.seq, pending.row.monotonic_ns,
+                     pending.row.wall_ns, pending.row.boot_id == boot_id_, reason));
+    rows.push_back(pending.row.row);
+  }
+  for (const std::int64_t row : rows) {
+    if (Pending* pending = find_pending(row)) drop_pending(*pending);
+  }
+  figures_.dropped_total += rows.size();
+  gaps_dirty_ = gaps_dirty_ || !rows.empty();
+}
+
+// Whether anything was removed.
+bool Spool::Implementation::evict_from_database(int worth, std::uint64_t target, GapReason reason) {
+  const bool newest = settings_.discard_policy == DiscardPolicy::newest;
+  auto found = database_->victims(worth, newest, kRowsPerEviction);
+  if (!found.ok()) {
+    fail(found.error());
+    return false;
+  }
+  std::vector<SpoolRowHead> rows = std::move(found).value();
+  std::uint64_t freed = 0;
+  const auto enough = std::find_if(rows.begin(), rows.end(), [&](const SpoolRowHead& row) {
+    if (figures_.bytes <= target + freed) return true;
+    freed += row.cost;
+    return false;
+  });
+  rows.erase(enough, rows.end());
+  return !rows.empty() && remove_rows(rows, reason);
+}
+
+// One transaction takes the rows away and says so; the counts change only if it holds.
+bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, GapReason reason) {
+  GapList told = gaps_;
+  std::uint64_t dropped = 0;
+  SpoolTotals removed;
+  const auto body = [&]() -> base::Status {
+    for (const SpoolRowHead& row : rows) {
+      auto cost = database_->remove(row.row);
+      if (!cost.ok()) return cost.error();
+      ++removed.messages;
+      removed.bytes += cost.value();
+      if (deletes_.contains(row.row)) continue;  // delivered
+      told.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_, reason));
+      ++dropped;
+    }
+    return database_->set_gaps(told.gaps());
+  };
+  auto status = database_->begin();
+  if (status.ok()) {
+    status = body();
+    if (status.ok()) {
+      status = database_->commit();
+    } else {
+      database_->rollback();
+    }
+  }
+  if (!status.ok()) {
+    fail(status.error());
+    return false;
+  }
+  gaps_ = std::move(told);
+  gaps_dirty_ = false;
+  for (const SpoolRowHead& row : rows) deletes_.erase(row.row);
+  figures_.messages -= std::min(figures_.messages, removed.messages);
+  figures_.bytes -= std::min(figures_.bytes, removed.bytes);
+  figures_.dropped_total += dropped;
+  refresh_rows_since();
+  return true;
+}
+
+// Within a boot the monotonic clock tells the age; of older boots only a wall clock that can be trusted does.
+bool Spool::Implementation::aged(std::int64_t monotonic_ns, std::int64_t wall_ns, bool this_boot) const {
+  if (this_boot) return clock_.now() - base::Instant{base::Duration{monotonic_ns}} > settings_.max_age;
+  return wall_ns != 0 && clock_.synchronised() &&
+         clock_.wall_now() - base::WallTime{base::Duration{wall_ns}} > settings_.max_age;
+}
+
+void Spool::Implementation::evict_aged() {
+  std::int64_t after = 0;
+  bool more = true;
+  while (database_ && more) {
+    auto found = database_->oldest(after, kRowsPerEviction);
+    if (!found.ok()) return fail(found.error());
+    std::vector<SpoolRowHead> rows;
+    more = found.value().size() == kRowsPerEviction;
+    for (SpoolRowHead& row : found.value()) {
+      after = row.row;
+      if (row.worth > kMostWorthEvicted) continue;
+      if (!aged(row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_)) {
+        more = false;  // rows stand in order of time
+        break;
+      }
+      rows.push_back(std::move(row));
+    }
+    if (!rows.empty() && !remove_rows(rows, GapReason::age)) return;
+  }
+  std::vector<std::int64_t> gone;
+  for (const Pending& pending : pending_) {
+    if (pending.gone || pending.row.worth > kMostWorthEvicted) continue;
+    if (!aged(pending.row.monotonic_ns, pending.row.wall_ns, pending.row.boot_id == boot_id_)) break;
+    gaps_.add(gap_of(pending.row.stream, pending.row.epoch, pending.row.seq, pending.row.monotonic_ns,
+                     pending.row.wall_ns, pending.row.boot_id == boot_id_, GapReason::age));
+    gaps_dirty_ = true;
+    gone.push_back(pending.row.row);
+  }
+  for (const std::int64_t row : gone) {
+    if (Pending* pending = find_pending(row)) drop_pending(*pending);
+  }
+  figures_.dropped_total += gone.size();
+}
+
+}  // namespace twinkeeper::uplink

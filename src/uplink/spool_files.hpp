@@ -1,0 +1,35 @@
+// The files around the spool's database: the lock that keeps a second process out, the epoch kept beside the database
+// so that identities never repeat even if the database is lost, and setting a damaged database aside. Thread rule: one
+// thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+
+namespace twinkeeper::uplink {
+
+// Holds <directory>/spool.lock for as long as it lives; the system releases it when the process dies.
+class SpoolLock {
+ public:
+  // Errors: not_found, permission_denied (the directory), unavailable (another process holds it).
+  [[nodiscard]] static base::Result<SpoolLock> acquire(const std::string& directory);
+  SpoolLock(SpoolLock&& other) noexcept;
+  SpoolLock& operator=(SpoolLock&& other) noexcept;
+  ~SpoolLock();
+
+ private:
+  explicit SpoolLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_ = -1;
+};
+
+// 0 if there is none that can be read.
+[[nodiscard]] std::uint64_t read_epoch_file(const std::string& directory);
+[[nodiscard]] base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch);
+
+// Renames spool.db, spool.db-wal and spool.db-shm to spool.bad-<time>…; the new name of the first.
+[[nodiscard]] base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now);
+
+}  // namespace twinkeeper::uplink

@@ -1,0 +1,314 @@
+#include <algorithm>
+#include <utility>
+
+#include "uplink/spool_implementation.hpp"
+
+namespace twinkeeper::uplink {
+namespace {
+
+constexpr std::size_t kRowsPerCommit = 100;
+constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
+constexpr std::int64_t kDeadKept = 200;
+constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
+
+// What is evicted first has the least worth; gaps are worth more than any bound.
+int worth_of(signals::MessageClass message_class) {
+  switch (message_class) {
+    case signals::MessageClass::samples:
+    case signals::MessageClass::state: return 0;
+    case signals::MessageClass::metrics: return 1;
+    case signals::MessageClass::info: return 2;
+    case signals::MessageClass::anomaly: return 3;
+    case signals::MessageClass::gap: return 4;
+  }
+  return 0;
+}
+
+std::int64_t nanoseconds(base::Instant instant) { return instant.time_since_epoch().count(); }
+std::int64_t nanoseconds(base::WallTime time) { return time.time_since_epoch().count(); }
+
+}  // namespace
+
+StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
+  StoredMessage message;
+  message.row = row.row;
+  message.epoch = row.epoch;
+  message.seq = row.seq;
+  message.message = {row.stream,
+                     row.schema,
+                     static_cast<signals::MessageClass>(std::clamp(row.message_class, 0, 5)),
+                     base::Instant{base::Duration{row.monotonic_ns}},
+                     row.retain,
+                     row.body};
+  message.boot_id = row.boot_id;
+  message.this_boot = row.boot_id == boot_id_;
+  if (row.wall_ns != 0) message.wall = base::WallTime{base::Duration{row.wall_ns}};
+  message.clock_synced = row.clock_synced;
+  return message;
+}
+
+StoredMessage Spool::Implementation::append(signals::Message message) {
+  Sequence& sequence = sequences_[message.stream];
+  SpoolRow row;
+  row.row = next_row_++;
+  row.worth = worth_of(message.message_class);
+  row.message_class = static_cast<int>(message.message_class);
+  row.epoch = epoch_;
+  row.seq = ++sequence.seq;
+  row.monotonic_ns = nanoseconds(message.time);
+  const base::WallTime wall = clock_.to_wall(message.time);
+  row.clock_synced = clock_.synchronised();
+  row.wall_ns = row.clock_synced || wall >= kClockIsSet ? nanoseconds(wall) : 0;
+  row.retain = message.retain;
+  row.boot_id = boot_id_;
+  row.stream = std::move(message.stream);
+  row.schema = std::move(message.schema);
+  row.body = std::move(message.members);
+  sequence.dirty = true;
+  sequences_dirty_ = true;
+  unsynchronised_rows_ = unsynchronised_rows_ || !row.clock_synced;
+  const base::Instant now = clock_.now();
+  if (!sequences_since_) sequences_since_ = now;
+  if (!rows_since_) rows_since_ = now;
+
+  StoredMessage result = stored(row);
+  const std::uint64_t cost = row_cost(row.body.size());
+  pending_.push_back({std::move(row), cost, false});
+  ++pending_kept_;
+  pending_bytes_ += cost;
+  ++figures_.messages;
+  figures_.bytes += cost;
+  ++figures_.appended_total;
+  keep_bounds();
+  return result;
+}
+
+Spool::Implementation::Pending* Spool::Implementation::find_pending(std::int64_t row) {
+  if (pending_.empty() || row < pending_.front().row.row || row > pending_.back().row.row) return nullptr;
+  return &pending_[static_cast<std::size_t>(row - pending_.front().row.row)];
+}
+
+void Spool::Implementation::drop_pending(Pending& pending) {
+  if (pending.gone) return;
+  pending.gone = true;
+  pending.row.body = {};
+  --pending_kept_;
+  pending_bytes_ -= pending.cost;
+  --figures_.messages;
+  figures_.bytes -= pending.cost;
+  while (!pending_.empty() && pending_.front().gone) pending_.pop_front();
+}
+
+void Spool::Implementation::refresh_rows_since() {
+  if (pending_kept_ == 0 && deletes_.empty()) {
+    rows_since_.reset();
+  } else if (!rows_since_) {
+    rows_since_ = clock_.now();
+  }
+}
+
+void Spool::Implementation::acknowledge(const std::vector<std::int64_t>& rows) {
+  for (const std::int64_t row : rows) {
+    if (Pending* pending = find_pending(row)) {
+      drop_pending(*pending);
+    } else if (database_) {
+      deletes_.insert(row);
+    }
+  }
+  refresh_rows_since();
+}
+
+void Spool::Implementation::refuse(const StoredMessage& message, const std::string& reason) {
+  SpoolRow row;
+  row.epoch = message.epoch;
+  row.seq = message.seq;
+  row.stream = message.message.stream;
+  row.schema = message.message.schema;
+  row.body = message.message.members;
+  if (burials_.size() < static_cast<std::size_t>(kDeadKept)) burials_.push_back({std::move(row), reason});
+  gaps_.add(gap_of(message.message.stream, message.epoch, message.seq, nanoseconds(message.message.time),
+                   message.wall ? nanoseconds(*message.wall) : 0, message.this_boot, GapReason::refused));
+  gaps_dirty_ = true;
+  ++figures_.dropped_total;
+  acknowledge({message.row});
+}
+
+bool Spool::Implementation::dirty() const noexcept {
+  return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_dirty_ || !burials_.empty();
+}
+
+std::optional<base::Instant> Spool::Implementation::commit_due() const {
+  std::optional<base::Instant> due;
+  if (rows_since_) {
+    due = *rows_since_;
+    if (pending_kept_ + deletes_.size() < kRowsPerCommit) *due += settings_.commit_interval;
+  }
+  if (sequences_since_) {
+    const base::Instant latest = *sequences_since_ + kSequenceCommitFactor * settings_.commit_interval;
+    due = due ? std::min(*due, latest) : latest;
+  }
+  if (due && (!database_ || !trouble_.empty())) due = std::max(*due, retry_at_);
+  return due;
+}
+
+void Spool::Implementation::commit_if_due() {
+  const auto due = commit_due();
+  if (due && clock_.now() >= *due) commit();
+}
+
+base::Status Spool::Implementation::write() {
+  SpoolDatabase& database = *database_;
+  removed_ = {};
+  if (auto status = database.begin(); !status.ok()) return status;
+  const auto body = [&]() -> base::Status {
+    for (const Pending& pending : pending_) {
+      if (pending.gone) continue;
+      if (auto status = database.insert(pending.row); !status.ok()) return status;
+    }
+    for (const std::int64_t row : deletes_) {
+      auto cost = database.remove(row);
+      if (!cost.ok()) return cost.error();
+      if (cost.value() > 0) ++removed_.messages;
+      removed_.bytes += cost.value();
+    }
+    for (const auto& [stream, sequence] : sequences_) {
+      if (!sequence.dirty) continue;
+      if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
+    }
+    for (const Burial& burial : burials_) {
+      auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()), kDeadKept);
+      if (!status.ok()) return status;
+    }
+    if (gaps_dirty_) {
+      if (auto status = database.set_gaps(gaps_.gaps()); !status.ok()) return status;
+    }
+    const base::WallTime wall = clock_.wall_now();
+    if (wall < kClockIsSet) return base::Success{};
+    return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
+  };
+  auto status = body();
+  if (!status.ok()) {
+    database.rollback();
+    return status;
+  }
+  return database.commit();
+}
+
+void Spool::Implementation::written() {
+  figures_.messages -= std::min(figures_.messages, removed_.messages);
+  figures_.bytes -= std::min(figures_.bytes, removed_.bytes);
+  pending_.clear();
+  pending_kept_ = 0;
+  pending_bytes_ = 0;
+  deletes_.clear();
+  burials_.clear();
+  for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
+  sequences_dirty_ = false;
+  gaps_dirty_ = false;
+  rows_since_.reset();
+  sequences_since_.reset();
+  ++figures_.commits_total;
+}
+
+void Spool::Implementation::commit() {
+  if (!database_ && clock_.now() >= retry_at_) open_database();
+  if (!database_ || !dirty()) return;
+  const base::Instant started = clock_.now();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    auto status = write();
+    if (status.ok()) {
+      written();
+      trouble_over();
+      figures_.commit_last = clock_.now() - started;
+      figures_.commit_max = std::max(figures_.commit_max, figures_.commit_last);
+      return;
+    }
+    const base::Error cause = std::move(status).error();
+    if (cause.code() == base::ErrorCode::full && attempt < 2) {
+      // Some room first: what is worth least, oldest first.
+      bool room = false;
+      const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, settings_.max_bytes / 32 + 1);
+      for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
+      if (room) continue;
+    }
+    fail(cause);
+    if (!database_ || cause.code() == base::ErrorCode::full || !trouble_.empty()) break;
+  }
+  keep_bounds();
+}
+
+std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t after_row, std::size_t limit,
+                                                               std::size_t bytes) {
+  std::vector<StoredMessage> found;
+  std::size_t taken = 0;
+  bool more = database_.has_value();
+  while (more && found.size() < limit && taken < bytes) {
+    auto rows = database_->read(after_row, limit - found.size(), bytes - taken);
+    if (!rows.ok()) {
+      fail(rows.error());
+      break;
+    }
+    more = !rows.value().empty();
+    for (const SpoolRow& row : rows.value()) {
+      after_row = row.row;
+      if (deletes_.contains(row.row)) continue;
+      if (!row.intact) {
+        gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_,
+                         GapReason::corrupt));
+        gaps_dirty_ = true;
+        ++figures_.dropped_total;
+        deletes_.insert(row.row);
+        refresh_rows_since();
+        raise(signals::EventLevel::error, "row_corrupt",
+              "a spooled message of " + row.stream + " was damaged on disk and is lost");
+        continue;
+      }
+      taken += row.body.size() + 1;
+      found.push_back(stored(row));
+    }
+  }
+  if (more && database_) return found;
+  for (const Pending& pending : pending_) {
+    if (found.size() >= limit || taken >= bytes) break;
+    if (pending.gone || pending.row.row <= after_row) continue;
+    taken += pending.row.body.size() + 1;
+    found.push_back(stored(pending.row));
+  }
+  return found;
+}
+
+void Spool::Implementation::fill_wall_times() {
+  if (!unsynchronised_rows_ || !clock_.synchronised()) return;
+  unsynchronised_rows_ = false;
+  const std::int64_t offset = nanoseconds(clock_.wall_now()) - nanoseconds(clock_.now());
+  for (Pending& pending : pending_) {
+    if (pending.row.clock_synced || pending.row.boot_id != boot_id_) continue;
+    pending.row.wall_ns = pending.row.monotonic_ns + offset;
+    pending.row.clock_synced = true;
+  }
+  if (!database_) return;
+  if (auto status = database_->fill_wall_times(boot_id_, offset); !status.ok()) {
+    unsynchronised_rows_ = true;
+    fail(status.error());
+  }
+}
+
+void Spool::Implementation::maintain() {
+  if (!database_ && clock_.now() >= retry_at_) open_database();
+  fill_wall_times();
+  evict_aged();
+  keep_bounds();
+}
+
+std::vector<StoredMessage> Spool::Implementation::take_own_messages() {
+  std::vector<StoredMessage> told;
+  if (gaps_.empty()) return told;
+  for (const Gap& gap : gaps_.take()) {
+    told.push_back(
+        append({"gap", "twinkeeper.gap/1", signals::MessageClass::gap, clock_.now(), false, gap_members(gap)}));
+  }
+  gaps_dirty_ = true;
+  return told;
+}
+
+}  // namespace twinkeeper::uplink
