@@ -110,12 +110,19 @@ class CommandLine(RigTestCase):
 
     def test_wrong_fault_names_the_accepted_forms(self):
         path, environment = self.demo()
-        for fault in ("explode:tanks@1+1", "stuck:tank_plc.level_2", "stuck:tank_plc.nothing@1+1",
-                      "bias:tank_plc.level_2@1+1", "disturbance:tanks.level_9@1+1=0.1", "dropout:nobody@1+1"):
+        for fault, accepted in (
+                ("explode:tanks@1+1",
+                 "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, dropout:DEVICE@T+D"),
+                ("stuck:tank_plc.level_2", "stuck:TAG@T+D"),
+                ("bias:tank_plc.level_2@1+1", "bias:TAG@T+D=V"),
+                ("disturbance:tanks.level_1@1+1=much", "disturbance:TWIN.STATE@T+D=V"),
+                ("stuck:tank_plc.nothing@1+1", "tank_plc.level_2"),
+                ("disturbance:tanks.level_9@1+1=0.1", "tanks.level_1"),
+                ("dropout:nobody@1+1", "tank_plc")):
             done = command("simulate", "--config", path, "--fault", fault, environment=environment)
             self.assertEqual(done.returncode, 64, f"{fault}: {done.stderr}")
             self.assertIn(fault, done.stderr)
-            self.assertIn("stuck:TAG@T+D", done.stderr, f"{fault}: the accepted forms are named")
+            self.assertIn(accepted, done.stderr, f"{fault}: what is accepted is named")
 
 
 if __name__ == "__main__":

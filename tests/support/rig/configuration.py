@@ -29,8 +29,8 @@ model:
 """
 SENSOR_STD = 0.002
 
-GATEWAY_SECTION = f"""\
-gateway: {{id: {GATEWAY}, state_directory: state}}
+GATEWAY_SECTION = """\
+gateway: {{id: {gateway}, state_directory: state}}
 """
 
 PLANT_DEVICE = """\
@@ -69,8 +69,8 @@ uplink:
 {uplink_extra}spool: {{max_bytes: 64MiB, max_age: 1d, commit_interval: 100ms}}
 """
 
-DEFAULTS = {"samples_interval": "200ms", "state_interval": "100ms", "host": "localhost",
-            "twin_extra": "", "uplink_extra": ""}
+DEFAULTS = {"gateway": GATEWAY, "samples_interval": "200ms", "state_interval": "100ms",
+            "host": "localhost", "twin_extra": "", "uplink_extra": ""}
 
 
 def plant_with_twin(**values):

@@ -15,10 +15,11 @@ def _die_with_parent():
 
 
 def clean_environment(extra=None):
-    """The environment of a service: no proxy (the unit unsets them too), no notification socket of somebody else."""
+    """The environment of a service: what the unit sets and unsets, and no notification socket of somebody else."""
     unwanted = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "MQTT_C_CLIENT_TRACE", "NOTIFY_SOCKET",
                 "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"}
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
+    environment["RES_OPTIONS"] = "timeout:2 attempts:2"
     environment.update(extra or {})
     return environment
 
