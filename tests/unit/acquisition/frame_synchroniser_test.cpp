@@ -1,0 +1,245 @@
+#include "acquisition/frame_synchroniser.hpp"
+
+#include <random>
+
+#include "support/catch.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::acquisition;
+using namespace std::chrono_literals;
+using signals::Quality;
+using signals::Reason;
+
+namespace {
+
+constexpr base::Instant kOrigin{10s};
+
+signals::Sample good(signals::TagIndex tag, double value, base::Duration since_origin) {
+  signals::Sample sample;
+  sample.tag = tag;
+  sample.value = value;
+  sample.quality = Quality::good;
+  sample.time = kOrigin + since_origin;
+  return sample;
+}
+
+signals::Sample bad(signals::TagIndex tag, Reason reason, base::Duration since_origin, double value = std::nan("")) {
+  signals::Sample sample = good(tag, value, since_origin);
+  sample.quality = Quality::bad;
+  sample.reason = reason;
+  return sample;
+}
+
+// Tag 0 feeds the input, tag 1 the output, tag 2 nothing.
+SynchroniserSetup setup(OnStale on_stale = OnStale::hold) {
+  InputSetup input;
+  input.source.tag = 0;
+  input.source.max_age = 300ms;
+  input.source.on_stale = on_stale;
+  input.nominal = 3.0;
+  return {kOrigin, 100ms, {input}, {{signals::TagIndex{1}, 300ms}}};
+}
+
+}  // namespace
+
+TEST_CASE("A sample belongs to the tick nearest to its time whatever its jitter") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  std::mt19937_64 random(3);
+  std::uniform_int_distribution<std::int64_t> jitter(-49'999'999, 49'999'999);
+  for (int k = 0; k < 500; ++k) {
+    synchroniser.accept(good(1, k, k * 100ms + base::Duration{jitter(random)}));
+    const signals::Frame& frame = synchroniser.close(k);
+    CHECK(frame.step == k);
+    CHECK(frame.time == kOrigin + k * 100ms);
+    CHECK(frame.outputs[0].fresh);
+    CHECK(frame.outputs[0].value == k);
+    CHECK(frame.outputs[0].age >= base::Duration{0});
+  }
+  CHECK(synchroniser.counters().late_total == 0);
+  CHECK(synchroniser.counters().future_total == 0);
+}
+
+TEST_CASE("Samples of coming ticks wait for their tick") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  for (int k = 0; k < 8; ++k) synchroniser.accept(good(1, k, k * 100ms));
+  for (int k = 0; k < 8; ++k) synchroniser.accept(good(0, 10 + k, k * 100ms));
+  for (int k = 0; k < 8; ++k) {
+    const signals::Frame& frame = synchroniser.close(k);
+    CHECK(frame.outputs[0].fresh);
+    CHECK(frame.outputs[0].value == k);
+    CHECK(frame.inputs[0].value == 10 + k);
+  }
+  CHECK(synchroniser.counters().future_total == 0);
+}
+
+TEST_CASE("Samples too far ahead displace the oldest that wait and are counted as future") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  for (int k = 0; k < 10; ++k) synchroniser.accept(good(1, k, k * 100ms));
+  CHECK(synchroniser.counters().future_total == 2);
+  CHECK_FALSE(synchroniser.close(1).outputs[0].fresh);
+  CHECK(synchroniser.close(2).outputs[0].value == 2.0);
+  const signals::Frame& last = synchroniser.close(9);  // ticks may be skipped
+  CHECK(last.outputs[0].fresh);
+  CHECK(last.outputs[0].value == 9.0);
+}
+
+TEST_CASE("Late samples are counted and dropped by outputs while inputs take them as newest value") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(good(0, 1.0, 0ms));
+  synchroniser.accept(good(1, 5.0, 0ms));
+  synchroniser.close(1);
+  synchroniser.accept(good(1, 6.0, 100ms));
+  synchroniser.accept(good(0, 2.0, 100ms));
+  CHECK(synchroniser.counters().late_total == 2);
+  const signals::Frame& frame = synchroniser.close(2);
+  CHECK_FALSE(frame.outputs[0].fresh);
+  CHECK(frame.outputs[0].value == 5.0);
+  CHECK(frame.inputs[0].value == 2.0);
+  CHECK(frame.inputs[0].age == 100ms);
+}
+
+TEST_CASE("A late sample never replaces a newer input value") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(good(0, 4.0, 200ms));
+  synchroniser.close(2);
+  synchroniser.accept(good(0, 1.0, 0ms));
+  CHECK(synchroniser.close(3).inputs[0].value == 4.0);
+}
+
+TEST_CASE("The last good sample of a tick wins over earlier ones and over failures after it") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(bad(1, Reason::timeout, -40ms));
+  synchroniser.accept(good(1, 1.0, -20ms));
+  synchroniser.accept(good(1, 2.0, 10ms));
+  synchroniser.accept(bad(1, Reason::timeout, 40ms));
+  const signals::Frame& frame = synchroniser.close(0);
+  CHECK(frame.outputs[0].value == 2.0);
+  CHECK(frame.outputs[0].quality == Quality::good);
+}
+
+TEST_CASE("A slow output is fresh only in its own ticks and keeps value and quality with growing age between") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(good(1, 7.0, 0ms));
+  CHECK(synchroniser.close(0).outputs[0].fresh);
+  for (int k = 1; k <= 3; ++k) {
+    const signals::Frame& frame = synchroniser.close(k);
+    CHECK_FALSE(frame.outputs[0].fresh);
+    CHECK(frame.outputs[0].value == 7.0);
+    CHECK(frame.outputs[0].quality == Quality::good);
+    CHECK(frame.outputs[0].age == k * 100ms);
+  }
+  const signals::Frame& frame = synchroniser.close(4);
+  CHECK(frame.outputs[0].quality == Quality::bad);
+  CHECK(frame.outputs[0].reason == Reason::stale);
+  CHECK(frame.outputs[0].age == 400ms);
+}
+
+TEST_CASE("A failed request gives its reason to the output but never a new age to its value") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(good(1, 7.0, 0ms));
+  synchroniser.close(0);
+  synchroniser.accept(bad(1, Reason::timeout, 500ms));
+  const signals::Frame& frame = synchroniser.close(5);
+  CHECK(frame.outputs[0].quality == Quality::bad);
+  CHECK(frame.outputs[0].reason == Reason::timeout);
+  CHECK(frame.outputs[0].value == 7.0);
+  CHECK(frame.outputs[0].age == 500ms);
+}
+
+TEST_CASE("A bad value is told as measured with its reason") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  synchroniser.accept(bad(1, Reason::stuck, 0ms, 4.5));
+  const signals::Frame& frame = synchroniser.close(0);
+  CHECK(frame.outputs[0].value == 4.5);
+  CHECK(frame.outputs[0].quality == Quality::bad);
+  CHECK(frame.outputs[0].reason == Reason::stuck);
+}
+
+TEST_CASE("An input holds its last good value for max_age and says when newer samples were bad") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  CHECK(synchroniser.close(-1).inputs[0].quality == Quality::bad);
+  synchroniser.accept(good(0, 2.0, 0ms));
+  CHECK(synchroniser.close(0).inputs[0].quality == Quality::good);
+  synchroniser.accept(bad(0, Reason::out_of_range, 100ms, 99.0));
+  const signals::Frame& held = synchroniser.close(1);
+  CHECK(held.inputs[0].value == 2.0);
+  CHECK(held.inputs[0].quality == Quality::uncertain);
+  CHECK(held.inputs[0].reason == Reason::out_of_range);
+  CHECK(held.inputs[0].age == 100ms);
+  synchroniser.accept(good(0, 2.5, 200ms));
+  CHECK(synchroniser.close(2).inputs[0].quality == Quality::good);
+  CHECK(synchroniser.close(5).inputs[0].quality == Quality::good);
+  const signals::Frame& stale = synchroniser.close(6);
+  CHECK(stale.inputs[0].value == 2.5);
+  CHECK(stale.inputs[0].quality == Quality::uncertain);
+  CHECK(stale.inputs[0].reason == Reason::stale);
+}
+
+TEST_CASE("What an input becomes when it is stale follows on_stale") {
+  for (const auto& [rule, value, quality] :
+       {std::tuple{OnStale::hold, 2.0, Quality::uncertain}, std::tuple{OnStale::nominal, 3.0, Quality::uncertain},
+        std::tuple{OnStale::bad, 2.0, Quality::bad}}) {
+    FrameSynchroniser synchroniser(setup(rule), 3);
+    const signals::FrameValue before = synchroniser.close(-1).inputs[0];
+    CHECK(std::isnan(before.value) == (rule != OnStale::nominal));
+    CHECK(before.age < base::Duration{0});
+    synchroniser.accept(good(0, 2.0, 0ms));
+    synchroniser.accept(bad(0, Reason::timeout, 390ms));
+    const signals::FrameValue after = synchroniser.close(4).inputs[0];
+    CHECK(after.value == value);
+    CHECK(after.quality == quality);
+    CHECK(after.reason == Reason::stale);
+    CHECK(after.age == 400ms);
+  }
+}
+
+TEST_CASE("A sensor's own reason outlives max_age of its input while samples with it keep coming") {
+  FrameSynchroniser synchroniser(setup(), 3);
+  for (int k = 0; k < 10; ++k) {
+    synchroniser.accept(k == 0 ? good(0, 2.0, 0ms) : bad(0, Reason::stuck, k * 100ms, 2.0));
+    synchroniser.close(k);
+  }
+  CHECK(synchroniser.close(10).inputs[0].reason == Reason::stuck);
+  CHECK(synchroniser.close(14).inputs[0].reason == Reason::stale);
+}
+
+TEST_CASE("Constants are good and virtual outputs have no value") {
+  InputSetup constant;
+  constant.source.constant = 21.5;
+  FrameSynchroniser synchroniser({kOrigin, 1s, {constant}, {OutputSetup{}}}, 0);
+  const signals::Frame& frame = synchroniser.close(12);
+  CHECK(frame.inputs[0].value == 21.5);
+  CHECK(frame.inputs[0].quality == Quality::good);
+  CHECK(frame.inputs[0].reason == Reason::none);
+  CHECK(std::isnan(frame.outputs[0].value));
+  CHECK(frame.outputs[0].quality == Quality::bad);
+}
+
+TEST_CASE("One tag may feed several slots and a tag without a slot costs nothing") {
+  SynchroniserSetup both = setup();
+  both.outputs.push_back({signals::TagIndex{0}, 300ms});
+  FrameSynchroniser synchroniser(both, 3);
+  synchroniser.accept(good(0, 8.0, 0ms));
+  synchroniser.accept(good(2, 9.0, 0ms));
+  const signals::Frame& frame = synchroniser.close(0);
+  CHECK(frame.inputs[0].value == 8.0);
+  CHECK(frame.outputs[1].value == 8.0);
+  CHECK(frame.outputs[1].fresh);
+  CHECK_FALSE(frame.outputs[0].fresh);
+}
+
+TEST_CASE("The frame of a tick does not depend on samples of later ticks") {
+  FrameSynchroniser with(setup(), 3);
+  FrameSynchroniser without(setup(), 3);
+  for (int k = 0; k < 3; ++k) {
+    with.accept(good(0, k, k * 100ms));
+    with.accept(good(1, k, k * 100ms));
+  }
+  without.accept(good(0, 0.0, 0ms));
+  without.accept(good(1, 0.0, 0ms));
+  const signals::Frame a = with.close(0);
+  const signals::Frame b = without.close(0);
+  CHECK(a.inputs[0].value == b.inputs[0].value);
+  CHECK(a.outputs[0].value == b.outputs[0].value);
+  CHECK(a.outputs[0].fresh == b.outputs[0].fresh);
+}
