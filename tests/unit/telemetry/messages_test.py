@@ -1,7 +1,7 @@
 """Checks the schema check itself, the golden texts against the schemas, and the documented examples against both.
 
-Usage: messages_test.py ROOT. Every JSON block of docs/formats/mqtt.md with a "schema" is a whole message; where a golden
-text of its kind exists, the block is that message.
+Usage: messages_test.py ROOT. Every JSON block of docs/formats/mqtt.md is a whole message; where a golden text of its
+kind exists, the block is that message.
 """
 import copy
 import json
@@ -99,7 +99,8 @@ class Messages(unittest.TestCase):
             for name in message:
                 if name == "previous":
                     continue
-                self.refused(self.changed(kind, [name], None), "schema" if name == "schema" else "is a required property")
+                expected = "schema" if name == "schema" else "is a required property"
+                self.refused(self.changed(kind, [name], None), expected)
 
     def test_wrong_values_are_refused(self):
         self.refused(self.changed("state", ["mode"], "asleep"), "state", "mode")
