@@ -53,8 +53,9 @@ bool parse_host_and_port(std::string_view text, drivers::TcpAddress& address) {
     if (has_port) port = text.substr(colon + 1);
   }
   if (address.host.empty() || address.host.size() > 253) return false;
-  for (const char c : address.host) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  for (char& c : address.host) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');  // so that one host has one spelling
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
     if (!plain && c != '.' && c != '-' && c != '_' && c != ':' && c != '%') return false;
   }
   if (!has_port) return true;

@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <cctype>
 #include <set>
 
 #include "config/checks.hpp"
@@ -169,9 +167,8 @@ void check_device(Reader& reader, const DeviceText& device) {
 }
 
 std::string connection_of(const DeviceText& device) {
-  std::string host = device.config.driver.address.host;
-  std::transform(host.begin(), host.end(), host.begin(), [](unsigned char c) { return std::tolower(c); });
-  return host + ":" + std::to_string(device.config.driver.address.port);
+  const drivers::TcpAddress& address = device.config.driver.address;
+  return address.host + ":" + std::to_string(address.port);
 }
 
 // Devices behind one controller share its connection, so what belongs to the connection must be the same.

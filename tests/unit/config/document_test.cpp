@@ -28,7 +28,7 @@ TEST_CASE("parse_document keeps the position of every key and value") {
   CHECK_FALSE(list.items[0].quoted);
 }
 
-TEST_CASE("parse_document shows duplicate keys, anchors, aliases and tags") {
+TEST_CASE("parse_document shows duplicate keys and anchors and aliases and tags") {
   const Node root = tree("a: &x 1\na: *x\nb: !!int 3\n");
   REQUIRE(root.entries.size() == 3);
   CHECK(root.entries[0].key == root.entries[1].key);

@@ -180,6 +180,29 @@ TEST_CASE("what a variable holds is not looked at for variables again") {
   CHECK(std::get<1>(result)[0].what.find("\"tcp://${INTERVAL}:1502\"") != std::string::npos);
 }
 
+TEST_CASE("load reads host names and addresses of both versions as controllers") {
+  const TemporaryFolder folder;
+  const auto address = [&](const std::string& controller) {
+    const auto file =
+        folder.write("a.yaml", "gateway: {id: gw}\ndevices: [{name: plc, poll_interval: 1s, controller: \"" +
+                                   controller + "\", registers: [{name: run, register: coil, address: 0}]}]\n");
+    const auto result = config::load(file, {false, {}});
+    const auto* config = std::get_if<config::Config>(&result);
+    if (config == nullptr) return std::string("refused");
+    const auto& found = config->devices[0].driver.address;
+    return found.host + " " + std::to_string(found.port);
+  };
+  CHECK(address("tcp://PLC-1.local") == "plc-1.local 502");
+  CHECK(address("tcp://10.0.0.7:1502") == "10.0.0.7 1502");
+  CHECK(address("tcp://[::1]:1502") == "::1 1502");
+  CHECK(address("tcp://[fe80::1%eth0]") == "fe80::1%eth0 502");
+  for (const char* wrong : {"tcp://", "tcp://:502", "tcp://a:", "tcp://a:0", "tcp://a:0502", "tcp://[::1",
+                            "tcp://[::1]502", "tcp://a b", "tcp://a/b", "udp://a"}) {
+    INFO(wrong);
+    CHECK(address(wrong) == "refused");
+  }
+}
+
 TEST_CASE("process_environment always has a host name") {
   const auto environment = config::process_environment();
   REQUIRE(environment.count("HOSTNAME") == 1);
