@@ -14,7 +14,8 @@ namespace twinkeeper::estimation {
 [[nodiscard]] Eigen::MatrixXd joint_root(const model::StateSpace& model);
 
 // Makes a column-major matrix (rows × columns, leading dimension `stride`) lower
-// triangular (trapezoidal) by orthogonal operations on its columns; `scratch` holds rows + columns numbers. No allocation.
+// triangular (trapezoidal) by orthogonal operations on its columns; `scratch` holds rows + columns numbers. No
+// allocation.
 void triangularise(double* matrix, int rows, int columns, int stride, double* scratch);
 
 }  // namespace twinkeeper::estimation

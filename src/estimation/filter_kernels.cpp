@@ -200,7 +200,7 @@ constexpr int kOutputSizes[] = {2, 4, 8};
 
 template <int kN, int kP>
 const FilterKernels kTable{&Loops<kN, kP>::expect, &Loops<kN, kP>::fuse, &Loops<kN, kP>::predict,
-                         &Loops<kN, kP>::variances};
+                           &Loops<kN, kP>::variances};
 
 template <int kN>
 const FilterKernels& table_for(int p) {

@@ -61,7 +61,7 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
 
   const MatrixXd R_diagonal = model.R.diagonal().asDiagonal();
-  correlated_ = model.S.cwiseAbs().maxCoeff() > 0.0 || (model.R - R_diagonal).cwiseAbs().maxCoeff() > 0.0;
+  correlated_ = !model.S.isZero(0.0) || !(model.R - R_diagonal).isZero(0.0);
   sigma_.assign(p() * p(), 0.0);
   whitened_.assign(p(), 0.0);
   used_rows_.reserve(p());
@@ -78,11 +78,14 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
 }
 
 void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
-  arrays_.x_prior = packed(x, arrays_.np, 1);
-  arrays_.T_prior = packed(MatrixXd(std.asDiagonal()), arrays_.np, arrays_.np);
+  std::fill(arrays_.T_prior.begin(), arrays_.T_prior.end(), 0.0);
+  for (std::size_t i = 0; i < n(); ++i) {
+    arrays_.x_prior[i] = x(static_cast<Index>(i));
+    arrays_.T_prior[i * static_cast<std::size_t>(arrays_.np) + i] = std(static_cast<Index>(i));
+  }
 }
 
-void KalmanFilter::reset(const VectorXd& x, const MatrixXd& P) {
+void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
   arrays_.x_prior = packed(x, arrays_.np, 1);
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }

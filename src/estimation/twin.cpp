@@ -18,7 +18,8 @@ using signals::Reason;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kDefaultGate = 5.0;  // ratios are told against it when the gate is off
+constexpr double kLargest = std::numeric_limits<double>::max();  // a square beyond it is still only a large number
+constexpr double kDefaultGate = 5.0;                             // ratios are told against it when the gate is off
 constexpr std::int64_t kLeastPatience = 10;
 constexpr std::int64_t kLeastStart = 10;
 
@@ -35,9 +36,8 @@ void check(const model::StateSpace& model, TwinSettings& settings, base::Issues&
   } else if (std::find(settings.mapped.begin(), settings.mapped.end(), true) == settings.mapped.end()) {
     issues.push_back({"outputs", "none of the model's outputs is measured", "a tag for at least one output"});
   }
-  if (settings.period.count() <= 0 ||
-      std::abs(std::chrono::duration<double>(settings.period).count() - model.sample_time) >
-          1e-9 * std::max(1.0, model.sample_time)) {
+  if (settings.period.count() <= 0 || std::abs(std::chrono::duration<double>(settings.period).count() -
+                                               model.sample_time) > 1e-9 * std::max(1.0, model.sample_time)) {
     issues.push_back({"period", "is not the model's sample time", std::to_string(model.sample_time) + " s"});
   }
   if (settings.gate && !(*settings.gate > 0.0 && std::isfinite(*settings.gate))) {
@@ -70,7 +70,8 @@ std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSetti
     usual.spread = model.innovations_form_only ? static_cast<double>(model.n_y()) : steady.value().P_post.trace();
     if (!model.innovations_form_only) initial_std = P.diagonal().cwiseMax(0.0).cwiseSqrt();
   } else if (!model.initial_std) {
-    issues.push_back({"model.states", "no initial_std, and no steady state to take it from: " + steady.error().message(),
+    issues.push_back({"model.states",
+                      "no initial_std, and no steady state to take it from: " + steady.error().message(),
                       "initial_std of every state, or outputs that show them"});
     return issues;
   }
@@ -236,8 +237,13 @@ void Twin::estimate_start(TwinStep& out) {
   }
   const std::int64_t n_x = model_.n_x();
   if (start_.steps() < std::max(2 * n_x, kLeastStart) || start_.values() < n_x) return;
+  const VectorXd& start = start_.estimate();
+  if (!start.allFinite()) {
+    start_.restart();
+    return;
+  }
   initializing_ = false;
-  start_from(start_.estimate());
+  start_from(start);
 }
 
 // All decisions before the first update: V = W without the rows whose ratio is above 1, unless their time is over.
@@ -250,7 +256,7 @@ void Twin::decide_gate(TwinStep& out) {
     if (good_[i] == 0) continue;
     ++out.nis_dof;
     OutputStep& told = out.outputs[i];
-    told.test_ratio = told.innovation * told.innovation / (gate * gate * variance[i]);
+    told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargest);
     if (told.test_ratio <= 1.0 || !settings_.gate) {
       rows_[i].rejected_since = -1;
       continue;
@@ -270,8 +276,9 @@ void Twin::decide_gate(TwinStep& out) {
 // False if any number came out that is not finite; the filter then still holds x(k|k−1).
 bool Twin::filter_step(TwinStep& out) {
   out.nis = filter_.fuse(y_, good_, used_);
+  if (out.nis > kLargest) out.nis = kLargest;
   filter_.standard_deviations(out.std);
-  double probe = out.nis_dof > 0 ? out.nis * 0.0 : 0.0;
+  double probe = 0.0;
   for (std::size_t i = 0; i < out.x.size(); ++i) {
     const double value = filter_.x_post()[i];
     const double offset = model_.x_op[static_cast<Index>(i)];
@@ -294,7 +301,12 @@ void Twin::roll_back(TwinStep& out) {
     out.x[i] = filter_.x_prior()[i] + model_.x_op[static_cast<Index>(i)];
     if (model_.innovations_form_only) out.std[i] = kNaN;
   }
-  for (OutputStep& told : out.outputs) told.fused = false;
+  for (OutputStep& told : out.outputs) {
+    told.fused = false;
+    for (double* number : {&told.expected, &told.innovation, &told.test_ratio}) {
+      if (!std::isfinite(*number)) *number = kNaN;
+    }
+  }
   if (!std::isfinite(out.nis)) {
     out.nis = kNaN;
     out.nis_dof = 0;

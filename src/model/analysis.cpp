@@ -187,9 +187,9 @@ base::Result<SteadyState> steady_state(const StateSpace& model, const std::vecto
   result.P_post = symmetric(result.P - root.transpose() * root);
   const double radius = spectral_radius(model.A - result.K * C);
   if (!(radius < 1.0)) {
-    return Error(ErrorCode::invalid_argument,
-                 "the steady-state filter is not stable (spectral radius of A − K C is " + std::to_string(radius) +
-                     "): a state that does not decay has no process noise");
+    return Error(ErrorCode::invalid_argument, "the steady-state filter is not stable (spectral radius of A − K C is " +
+                                                  std::to_string(radius) +
+                                                  "): a state that does not decay has no process noise");
   }
   return result;
 }

@@ -15,9 +15,9 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kAgreement = 1e-6;       // relative, of what is given twice
-constexpr double kPsdTolerance = -1e-9;   // of a correlation matrix, for numbers that were printed and read again
-constexpr double kPdTolerance = 1e-13;    // likewise: below it R cannot be inverted
+constexpr double kAgreement = 1e-6;      // relative, of what is given twice
+constexpr double kPsdTolerance = -1e-9;  // of a correlation matrix, for numbers that were printed and read again
+constexpr double kPdTolerance = 1e-13;   // likewise: below it R cannot be inverted
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
@@ -296,7 +296,8 @@ class Builder {
       out_.Q = std::move(discrete.Q);
       out_.d = std::move(discrete.d);
       if (!out_.A.allFinite() || !out_.B.allFinite() || !out_.Q.allFinite() || !out_.d.allFinite()) {
-        fault("model.A", "grows beyond all numbers within one period of " + print(period_s_) + " s", "a shorter period");
+        fault("model.A", "grows beyond all numbers within one period of " + print(period_s_) + " s",
+              "a shorter period");
       }
       return;
     }
@@ -333,7 +334,8 @@ class Builder {
     if (given != 0 && given != in_.states.size()) {
       for (std::size_t i = 0; i < in_.states.size(); ++i) {
         if (!in_.states[i].initial) {
-          fault(indexed("states", i, "initial"), "missing while other states have one", "initial of all states or none");
+          fault(indexed("states", i, "initial"), "missing while other states have one",
+                "initial of all states or none");
         }
       }
       return;

@@ -16,8 +16,8 @@
 // once per change of V: it whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the
 // innovations form, and rank-deficient Q is no special case.
 // Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
-// Thread rule: one thread at a time. Allocation: construction and reset() only; covariance() for looking in from
-// outside allocates as well. Same flags, same bits: no reduction is reordered.
+// Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
+// for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
 // Source: Potter (1963) for the scalar update, Kailath, Sayed and Hassibi (2000) for the array form of the prediction.
 #pragma once
 
@@ -30,17 +30,17 @@
 
 namespace twinkeeper::estimation {
 
-struct FilterArrays {  // packed, column-major, padded to the sizes the loops are written for
-  int n = 0, m = 0, p = 0;  // of the model
-  int np = 0, pp = 0, ld = 0;  // padded n and p, ld = np + pp
+struct FilterArrays {                        // packed, column-major, padded to the sizes the loops are written for
+  int n = 0, m = 0, p = 0;                   // of the model
+  int np = 0, pp = 0, ld = 0;                // padded n and p, ld = np + pp
   std::vector<double> A, B, C, D, drift, R;  // np×np, np×m, pp×np, pp×m, np, pp (diagonal)
   std::vector<double> Q_root;                // np×np lower
   std::vector<double> W;                     // np×pp: S_V times the inverse transposed root of R_VV
   std::vector<double> x_prior, T_prior;      // np, np×np lower
   std::vector<double> x_next, T_next;
-  std::vector<double> z;  // ld: x(k|k) over innovations
-  std::vector<double> E;  // ld×np: T over C T
-  std::vector<double> AT;  // np×np
+  std::vector<double> z;                   // ld: x(k|k) over innovations
+  std::vector<double> E;                   // ld×np: T over C T
+  std::vector<double> AT;                  // np×np
   std::vector<double> expected, variance;  // pp
   std::vector<double> scratch;             // 2·ld
 };
@@ -51,9 +51,9 @@ class KalmanFilter {
  public:
   explicit KalmanFilter(const model::StateSpace& model);
 
-  // x(k|k−1) and its standard deviations (zeros allowed) or its covariance.
+  // x(k|k−1) and its standard deviations (zeros allowed), or its covariance (any PSD one; this allocates).
   void reset(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
-  void reset(const Eigen::VectorXd& x, const Eigen::MatrixXd& P);
+  void reset_with_covariance(const Eigen::VectorXd& x, const Eigen::MatrixXd& P);
 
   // ŷ and diag Σ of all rows.
   void expect(std::span<const double> u);
@@ -83,15 +83,15 @@ class KalmanFilter {
   FilterArrays arrays_;
   const FilterKernels* kernels_;
 
-  bool correlated_ = false;            // R not diagonal or S ≠ 0
-  Eigen::MatrixXd joint_root_;         // F with F Fᵀ = cov[v; w], rows v first
+  bool correlated_ = false;     // R not diagonal or S ≠ 0
+  Eigen::MatrixXd joint_root_;  // F with F Fᵀ = cov[v; w], rows v first
   Eigen::MatrixXd R_;
-  std::vector<double> triangle_;       // workspace (p + n) × (p + n), column-major
-  std::vector<double> R_root_;         // m × m lower of the present V
+  std::vector<double> triangle_;        // workspace (p + n) × (p + n), column-major
+  std::vector<double> R_root_;          // m × m lower of the present V
   std::vector<std::uint8_t> factored_;  // V that W, R_root and Q_root belong to
   std::vector<int> used_rows_;
-  std::vector<double> sigma_;          // workspace p × p
-  std::vector<double> whitened_;       // workspace p
+  std::vector<double> sigma_;     // workspace p × p
+  std::vector<double> whitened_;  // workspace p
   std::vector<double> decorrelation_scratch_;
 };
 

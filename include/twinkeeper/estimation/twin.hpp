@@ -19,15 +19,16 @@
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite (told is the state before it, x(k|k−1), and nothing is fused;
-//                 the next step starts `initializing` anew), or a standard deviation is beyond its limit: half the range
-//                 of a state with min and max, else 1000 × the steady-state value; never below twice the initial one.
-//                 Left when it is back within.
+//                 the next step starts `initializing` anew), or a standard deviation is beyond its limit: half the
+//                 range of a state with min and max, else 1000 × the steady-state value; never below twice the initial
+//                 one. Left when it is back within.
 //   initializing  no `initial`, or after a roll-back: weighted least squares for the state over max(2 n_x, 10) steps
 //                 from the first, longer until n_x values were usable; states, ŷ, ν, std, nis are NaN there
 //   predict_only  no output fused for longer than its patience
 //   degraded      a mapped output not fused for longer than its patience, others are
 //   converging    until trace P(k|k) ≤ 2 × its steady-state value (with the mapped outputs), or, for sensors slower
-//                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost, predict_only.
+//                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost,
+//                 predict_only.
 //   tracking      else
 // The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
 // states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
@@ -56,9 +57,9 @@ namespace twinkeeper::estimation {
 struct TwinSettings {
   std::optional<double> gate = 5.0;  // g; absent: off
   base::Duration gate_timeout = std::chrono::seconds{30};
-  base::Duration period{};                                // of the twin; must be the model's sample time
+  base::Duration period{};                                 // of the twin; must be the model's sample time
   base::Duration unfused_limit = std::chrono::seconds{5};  // of an output's patience
-  std::vector<bool> mapped;               // per output, false: virtual; empty: all are measured
+  std::vector<bool> mapped;                                // per output, false: virtual; empty: all are measured
   std::vector<base::Duration> intervals;  // per output: expected time between samples; empty: the period
 };
 
@@ -82,13 +83,13 @@ class Twin {
   [[nodiscard]] const KalmanFilter& filter() const { return filter_; }
 
  private:
-  struct Row {  // what one output remembers from step to step
+  struct Row {                         // what one output remembers from step to step
     std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
     std::int64_t last_fused = 0;       // step
     std::int64_t patience = 0;         // steps
     bool mapped = true;
   };
-  struct Usual {  // what the filter comes to in the long run
+  struct Usual {                 // what the filter comes to in the long run
     Eigen::VectorXd std;         // √diag P(k|k), infinite where there is no steady state
     Eigen::VectorXd output_std;  // √diag Σ
     double spread;               // trace P(k|k), or the number of outputs in the innovations form; infinite as above

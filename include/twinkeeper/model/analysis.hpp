@@ -31,7 +31,8 @@ struct SteadyState {
 };
 [[nodiscard]] base::Result<SteadyState> steady_state(const StateSpace& model);
 // The same with only some outputs ever measured (indices in ascending order); M, K and Sigma have their columns only.
-[[nodiscard]] base::Result<SteadyState> steady_state(const StateSpace& model, const std::vector<Eigen::Index>& measured);
+[[nodiscard]] base::Result<SteadyState> steady_state(const StateSpace& model,
+                                                     const std::vector<Eigen::Index>& measured);
 
 // One eigenvalue λ of A; conjugate pairs appear as two.
 struct Pole {
@@ -48,7 +49,7 @@ struct Pole {
 
 struct Detectability {
   bool observable = true;
-  bool detectable = true;                       // every mode that does not decay by itself is seen by an output
+  bool detectable = true;                        // every mode that does not decay by itself is seen by an output
   std::vector<std::string> unobservable_states;  // states that take part in modes no output sees
   std::vector<std::string> undetectable_states;  // … in modes with |λ| ≥ 1 that no output sees
 };

@@ -92,7 +92,8 @@ void compare(const Plant& plant, double period, bool blind) {
       frame.inputs.push_back({plant.u(k, j), signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
     }
     for (Index i = 0; i < n_y; ++i) {
-      frame.outputs.push_back({plant.y(k, i), signals::Quality::good, signals::Reason::none, base::Duration{0}, !blind});
+      frame.outputs.push_back(
+          {plant.y(k, i), signals::Quality::good, signals::Reason::none, base::Duration{0}, !blind});
     }
     twin.step(frame, out);
     for (Index i = 0; i < n_y; ++i) {

@@ -37,10 +37,21 @@ struct Fault {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 const Fault kFaults[] = {
-    {"Q is indefinite", [](ModelSettings& s) { s.noise.Q = Rows{{1, 2}, {2, 1}}; }, "model.noise.Q", "semidefinite"},
-    {"Q has a negative variance", [](ModelSettings& s) { s.noise.Q = Rows{{-1, 0}, {0, 1}}; }, "model.noise.Q",
-     "semidefinite"},
-    {"Q is lopsided", [](ModelSettings& s) { s.noise.Q = Rows{{1, 0.5}, {0, 1}}; }, "model.noise.Q", "symmetric"},
+    {"Q is indefinite",
+     [](ModelSettings& s) {
+       s.noise.Q = Rows{{1, 2}, {2, 1}};
+     },
+     "model.noise.Q", "semidefinite"},
+    {"Q has a negative variance",
+     [](ModelSettings& s) {
+       s.noise.Q = Rows{{-1, 0}, {0, 1}};
+     },
+     "model.noise.Q", "semidefinite"},
+    {"Q is lopsided",
+     [](ModelSettings& s) {
+       s.noise.Q = Rows{{1, 0.5}, {0, 1}};
+     },
+     "model.noise.Q", "symmetric"},
     {"Q is absent", [](ModelSettings& s) { s.noise.Q.reset(); }, "model.noise.Q", "no process noise"},
     {"R is singular",
      [](ModelSettings& s) {
@@ -49,7 +60,10 @@ const Fault kFaults[] = {
        s.noise.R = Rows{{1, 1}, {1, 1}};
      },
      "model.noise.R", "positive definite"},
-    {"R differs from the noise", [](ModelSettings& s) { s.noise.R = Rows{{5e-6, 0}, {0, 4e-6}}; },
+    {"R differs from the noise",
+     [](ModelSettings& s) {
+       s.noise.R = Rows{{5e-6, 0}, {0, 4e-6}};
+     },
      "model.outputs[0].noise_std", "noise.R[0][0]"},
     {"an output has no noise", [](ModelSettings& s) { s.outputs[1].noise_std.reset(); }, "model.outputs[1].noise_std",
      "no measurement noise"},
@@ -70,7 +84,11 @@ const Fault kFaults[] = {
        s.noise.K = Rows{{0, 0}, {0, 0}};
      },
      "model.noise.K", "continuous"},
-    {"K is alone", [](ModelSettings& s) { s.noise.K = Rows{{0, 0}, {0, 0}}; }, "model.noise.K", "without Ry"},
+    {"K is alone",
+     [](ModelSettings& s) {
+       s.noise.K = Rows{{0, 0}, {0, 0}};
+     },
+     "model.noise.K", "without Ry"},
     {"A − K C is unstable",
      [](ModelSettings& s) {
        s.noise = {};
@@ -85,13 +103,14 @@ const Fault kFaults[] = {
        s.noise.Ry = Rows{{1, 2}, {2, 1}};
      },
      "model.noise.Ry", "positive definite"},
-    {"the nominal value differs",
-     [](ModelSettings& s) {
-       s.operating_point.u = {2.0};
-     },
-     "model.inputs[0].nominal", "operating_point.u[0]"},
+    {"the nominal value differs", [](ModelSettings& s) { s.operating_point.u = {2.0}; }, "model.inputs[0].nominal",
+     "operating_point.u[0]"},
     {"the period differs", [](ModelSettings& s) { s.sample_time = 0.2; }, "model.sample_time", "period"},
-    {"a discrete model has dx", [](ModelSettings& s) { s.dx = {0.1, 0.0}; }, "model.dx", "discrete"},
+    {"a discrete model has dx",
+     [](ModelSettings& s) {
+       s.dx = {0.1, 0.0};
+     },
+     "model.dx", "discrete"},
     {"A is not square", [](ModelSettings& s) { s.A.pop_back(); }, "model.A", "1 × 2"},
     {"A is ragged", [](ModelSettings& s) { s.A[1].pop_back(); }, "model.A", "2 × 2"},
     {"B has a hole", [](ModelSettings& s) { s.B[0][0] = kNaN; }, "model.B", "not finite"},
@@ -157,10 +176,9 @@ TEST_CASE("build discretises a continuous model with its noise density and its d
   s.B = {{0.1}, {0.0}};
   s.dx = {0.01, -0.02};
   const StateSpace model = built(s, 0.5);
-  const Discretised step =
-      discretise((Eigen::MatrixXd(2, 2) << -0.2, 0.0, 0.2, -0.3).finished(),
-                 (Eigen::MatrixXd(2, 1) << 0.1, 0.0).finished(), Eigen::MatrixXd::Identity(2, 2) * 1e-6,
-                 (Eigen::VectorXd(2) << 0.01, -0.02).finished(), 0.5);
+  const Discretised step = discretise(
+      (Eigen::MatrixXd(2, 2) << -0.2, 0.0, 0.2, -0.3).finished(), (Eigen::MatrixXd(2, 1) << 0.1, 0.0).finished(),
+      Eigen::MatrixXd::Identity(2, 2) * 1e-6, (Eigen::VectorXd(2) << 0.01, -0.02).finished(), 0.5);
   CHECK(model.A == step.A);
   CHECK(model.B == step.B);
   CHECK(model.Q == step.Q);

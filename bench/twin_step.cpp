@@ -1,0 +1,125 @@
+// Time of one Twin::step, by (states, inputs, outputs), with everything a live step does: 5-sigma gate, state and input
+// limits, modes. `full`: every output fresh and fused; `masked`: each output present in half of the steps at random;
+// `correlated`: full R and S ≠ 0; `innovations`: K and Ry alone.
+#include <benchmark/benchmark.h>
+
+#include <Eigen/Eigenvalues>
+#include <random>
+#include <vector>
+
+#include "twinkeeper/estimation/twin.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+enum class Noise { independent, correlated, innovations };
+
+MatrixXd random_matrix(std::mt19937_64& engine, Index rows, Index columns) {
+  std::normal_distribution<double> normal;
+  return MatrixXd::NullaryExpr(rows, columns, [&] { return normal(engine); });
+}
+
+model::StateSpace random_model(std::mt19937_64& engine, Index n, Index m, Index p, Noise noise) {
+  model::StateSpace space;
+  space.sample_time = 0.1;
+  space.A = random_matrix(engine, n, n);
+  space.A *= 0.97 / model::spectral_radius(space.A);
+  space.B = random_matrix(engine, n, m);
+  space.C = random_matrix(engine, p, n);
+  space.D = MatrixXd::Zero(p, m);
+  const MatrixXd root = random_matrix(engine, n + p, n + p);
+  const MatrixXd joint = root * root.transpose();
+  space.Q = joint.topLeftCorner(n, n);
+  space.R = MatrixXd::Identity(p, p) * 0.5;
+  space.S = MatrixXd::Zero(n, p);
+  if (noise != Noise::independent) {
+    space.R = joint.bottomRightCorner(p, p);
+    space.S = joint.topRightCorner(n, p);
+  }
+  space.d = VectorXd::Zero(n);
+  space.x_op = VectorXd::Zero(n);
+  space.u_op = VectorXd::Zero(m);
+  space.y_op = VectorXd::Zero(p);
+  space.initial = VectorXd::Zero(n);
+  for (Index i = 0; i < n; ++i) space.states.push_back({"x" + std::to_string(i + 1), "", {-1e6, 1e6}});
+  for (Index i = 0; i < m; ++i) space.inputs.push_back({"u" + std::to_string(i + 1), "", {-10.0, 10.0}});
+  for (Index i = 0; i < p; ++i) space.outputs.push_back({"y" + std::to_string(i + 1), "", {-1e9, 1e9}});
+  if (noise == Noise::innovations) {
+    const auto steady = model::steady_state(space).value();
+    space.innovations_form_only = true;
+    space.R = steady.Sigma;
+    space.S = steady.K * steady.Sigma;
+    space.Q = steady.K * steady.Sigma * steady.K.transpose();
+  }
+  return space;
+}
+
+// Frames of the model's own plant, so that the gate sees what it would see in service.
+std::vector<signals::Frame> simulate(std::mt19937_64& engine, const model::StateSpace& space, bool masked) {
+  constexpr int kFrames = 512;
+  std::normal_distribution<double> normal;
+  const Index n = space.n_x();
+  const Index p = space.n_y();
+  MatrixXd joint(n + p, n + p);
+  joint << space.Q, space.S, space.S.transpose(), space.R;
+  const Eigen::SelfAdjointEigenSolver<MatrixXd> modes(joint);
+  const MatrixXd root = modes.eigenvectors() * modes.eigenvalues().cwiseMax(0.0).cwiseSqrt().asDiagonal();
+  VectorXd x = VectorXd::Zero(n);
+  std::vector<signals::Frame> frames(kFrames);
+  for (int k = 0; k < kFrames; ++k) {
+    const VectorXd noise = root * VectorXd::NullaryExpr(n + p, [&] { return normal(engine); });
+    const VectorXd u = VectorXd::NullaryExpr(space.n_u(), [&] { return normal(engine); });
+    const VectorXd y = space.C * x + space.D * u + noise.tail(p);
+    x = (space.A * x + space.B * u + noise.head(n)).eval();
+    frames[k].step = k;
+    for (const double value : u) {
+      frames[k].inputs.push_back({value, signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
+    }
+    for (const double value : y) {
+      const bool fresh = !masked || engine() % 2 == 0;
+      frames[k].outputs.push_back({value, signals::Quality::good, signals::Reason::none, base::Duration{0}, fresh});
+    }
+  }
+  return frames;
+}
+
+void step(benchmark::State& state, Noise noise, bool masked) {
+  std::mt19937_64 engine(42);
+  const model::StateSpace space = random_model(engine, state.range(0), state.range(1), state.range(2), noise);
+  const std::vector<signals::Frame> frames = simulate(engine, space, masked);
+  estimation::TwinSettings settings;
+  settings.period = std::chrono::milliseconds{100};
+  auto created = estimation::Twin::create(space, settings);
+  if (!std::holds_alternative<estimation::Twin>(created)) {
+    state.SkipWithError("the model cannot be followed");
+    return;
+  }
+  auto& twin = std::get<estimation::Twin>(created);
+  estimation::TwinStep out = twin.make_record();
+  std::size_t k = 0;
+  for (auto _ : state) {
+    twin.step(frames[k], out);
+    benchmark::DoNotOptimize(out.x.data());
+    k = (k + 1) % frames.size();
+  }
+  if (twin.counters().rolled_back_steps != 0) state.SkipWithError("a step was rolled back");
+}
+
+void sizes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"n", "m", "p"})->Args({4, 2, 2})->Args({8, 3, 4})->Args({16, 4, 8});
+}
+
+BENCHMARK_CAPTURE(step, full, Noise::independent, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, masked, Noise::independent, true)->Apply(sizes);
+BENCHMARK_CAPTURE(step, correlated, Noise::correlated, false)->Apply(sizes);
+BENCHMARK_CAPTURE(step, correlated_masked, Noise::correlated, true)->Apply(sizes);
+BENCHMARK_CAPTURE(step, innovations, Noise::innovations, false)->Apply(sizes);
+
+}  // namespace
+
+BENCHMARK_MAIN();

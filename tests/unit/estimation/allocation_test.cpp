@@ -1,0 +1,123 @@
+// No step of a twin may reach the heap. Counted are operator new and, through the linker's --wrap, malloc and its kin
+// from every object of this executable (Eigen allocates that way).
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "plants_for_tests.hpp"
+#include "support/catch.hpp"
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+extern "C" {
+void* __real_malloc(std::size_t size);
+void* __real_calloc(std::size_t count, std::size_t size);
+void* __real_realloc(void* block, std::size_t size);
+void* __real_aligned_alloc(std::size_t alignment, std::size_t size);
+int __real_posix_memalign(void** block, std::size_t alignment, std::size_t size);
+
+void* __wrap_malloc(std::size_t size) {
+  ++allocations;
+  return __real_malloc(size);
+}
+void* __wrap_calloc(std::size_t count, std::size_t size) {
+  ++allocations;
+  return __real_calloc(count, size);
+}
+void* __wrap_realloc(void* block, std::size_t size) {
+  ++allocations;
+  return __real_realloc(block, size);
+}
+void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
+  ++allocations;
+  return __real_aligned_alloc(alignment, size);
+}
+int __wrap_posix_memalign(void** block, std::size_t alignment, std::size_t size) {
+  ++allocations;
+  return __real_posix_memalign(block, alignment, size);
+}
+}
+
+void* operator new(std::size_t size) {
+  if (void* block = std::malloc(size == 0 ? 1 : size)) return block;
+  std::abort();
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+using namespace twinkeeper;
+using namespace twinkeeper::estimation;
+using Eigen::Index;
+using Eigen::VectorXd;
+
+namespace {
+
+struct Scenario {
+  Noise noise;
+  bool known_start;
+  Index n, m, p;
+};
+
+long allocations_of(const Scenario& scenario, std::uint64_t seed, int steps) {
+  std::mt19937_64 engine(seed);
+  model::StateSpace model = random_model(engine, scenario.n, scenario.m, scenario.p, scenario.noise);
+  if (!scenario.known_start) model.initial.reset();
+  Twin twin = make_twin(model);
+  TwinStep out = twin.make_record();
+  Plant plant(model, seed, VectorXd::Zero(scenario.n));
+  long sum = 0;
+  for (int k = 0; k < steps; ++k) {
+    const VectorXd u = random_matrix(engine, scenario.m, 1);
+    signals::Frame frame = frame_of(u, plant.step(u), k);
+    for (auto& output : frame.outputs) {
+      const auto dice = engine() % 100;
+      output.fresh = dice >= 30;
+      if (dice % 10 == 0) output.quality = signals::Quality::bad;
+      if (dice == 50) output.value *= 1e3;  // gated
+      if (dice == 60) output.value = std::nan("");
+    }
+    if (k % 1000 == 500) frame.inputs[0].value = 1e308;  // overflows: rolled back and started anew
+    const long before = allocations;
+    twin.step(frame, out);
+    sum += allocations - before;
+  }
+  REQUIRE(twin.counters().gated_rows > 0);
+  REQUIRE(twin.counters().rolled_back_steps > 0);
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("Ten thousand steps with random masks and faults and restarts allocate nothing") {
+  CHECK(allocations_of({Noise::independent, true, 4, 2, 2}, 41, 10'000) == 0);
+  CHECK(allocations_of({Noise::independent, false, 18, 3, 9}, 42, 10'000) == 0);
+  CHECK(allocations_of({Noise::correlated, false, 8, 3, 4}, 43, 10'000) == 0);
+  CHECK(allocations_of({Noise::innovations, true, 6, 1, 3}, 44, 10'000) == 0);
+  CHECK(allocations_of({Noise::rank_deficient, true, 5, 1, 2}, 45, 10'000) == 0);
+}
+
+TEST_CASE("Copying one record of a twin over another allocates nothing") {
+  Twin twin = make_twin(lags(3));
+  TwinStep left = twin.make_record();
+  const TwinStep right = twin.make_record();
+  const long before = allocations;
+  left = right;
+  CHECK(allocations == before);
+}
+
+TEST_CASE("The count of allocations does see operator new and malloc and what Eigen allocates") {
+  long before = allocations;
+  const auto number = std::make_unique<int>(1);
+  CHECK(allocations - before >= 1);
+  before = allocations;
+  void* volatile block = std::malloc(10);
+  std::free(block);
+  CHECK(allocations - before >= 1);
+  before = allocations;
+  const volatile double value = VectorXd::Ones(100)(3) + (VectorXd(VectorXd::Ones(50))).sum();
+  CHECK(value > 0.0);
+  CHECK(allocations - before >= 1);
+}

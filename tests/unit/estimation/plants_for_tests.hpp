@@ -1,0 +1,48 @@
+// Random models and the plants behind them, seeded.
+#pragma once
+
+#include <Eigen/Core>
+#include <random>
+#include <vector>
+
+#include "twinkeeper/estimation/twin.hpp"
+#include "twinkeeper/model/state_space.hpp"
+#include "twinkeeper/signals/frame.hpp"
+
+namespace twinkeeper::estimation {
+
+enum class Noise { independent, full_R, correlated, rank_deficient, innovations };
+
+[[nodiscard]] Eigen::MatrixXd random_matrix(std::mt19937_64& engine, Eigen::Index rows, Eigen::Index columns);
+[[nodiscard]] model::StateSpace random_model(std::mt19937_64& engine, Eigen::Index n, Eigen::Index m, Eigen::Index p,
+                                             Noise noise);
+// Some rows, each with probability 0.7.
+[[nodiscard]] std::vector<std::uint8_t> random_mask(std::mt19937_64& engine, Eigen::Index p);
+
+// x(k+1) = A x + B u + d + w, y = C x + D u + v with the model's own noise; deviations.
+class Plant {
+ public:
+  Plant(const model::StateSpace& model, std::uint64_t seed, const Eigen::VectorXd& x);
+  // y of this step; then the plant moves on.
+  Eigen::VectorXd step(const Eigen::VectorXd& u);
+  // The state that the last y showed.
+  [[nodiscard]] const Eigen::VectorXd& x() const { return x_; }
+  [[nodiscard]] std::mt19937_64& engine() { return engine_; }
+
+ private:
+  model::StateSpace model_;
+  Eigen::MatrixXd root_;
+  std::mt19937_64 engine_;
+  std::normal_distribution<double> normal_;
+  Eigen::VectorXd x_, x_next_;
+};
+
+// A frame of good values, every output fresh; values are absolute.
+[[nodiscard]] signals::Frame frame_of(const Eigen::VectorXd& u, const Eigen::VectorXd& y, std::int64_t step = 0);
+
+// One first-order lag per output, 0.1 s, all of it readable: x(k+1) = 0.9 x + 0.1 u.
+[[nodiscard]] model::StateSpace lags(Eigen::Index count);
+
+[[nodiscard]] Twin make_twin(const model::StateSpace& model, TwinSettings settings = {});
+
+}  // namespace twinkeeper::estimation
