@@ -1,0 +1,167 @@
+#include "simulation/fault.hpp"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace twinkeeper::simulation {
+namespace {
+
+struct Form {
+  FaultKind kind;
+  std::string_view word;
+  std::string_view pattern;
+  bool has_value;
+};
+constexpr std::array<Form, 4> kForms{{
+    {FaultKind::disturbance, "disturbance", "disturbance:TWIN.STATE@T+D=V", true},
+    {FaultKind::stuck, "stuck", "stuck:TAG@T+D", false},
+    {FaultKind::bias, "bias", "bias:TAG@T+D=V", true},
+    {FaultKind::dropout, "dropout", "dropout:DEVICE@T+D", false},
+}};
+
+std::string all_patterns() {
+  std::string text;
+  for (const Form& form : kForms) text += (text.empty() ? "" : ", ") + std::string(form.pattern);
+  return text;
+}
+
+std::string list(const std::vector<std::string>& names) {
+  constexpr std::size_t kShown = 20;
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < kShown; ++i) text += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kShown) text += " and " + std::to_string(names.size() - kShown) + " more";
+  return names.empty() ? "none are configured" : text;
+}
+
+base::Error wrong(std::string_view spec, const std::string& what, const std::string& accepted) {
+  return {base::ErrorCode::invalid_argument, "fault '" + std::string(spec) + "': " + what + "; accepted: " + accepted};
+}
+
+// A plain decimal number from the front of `text`, which is shortened by it.
+std::optional<double> take_number(std::string_view& text) {
+  double value = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || !std::isfinite(value)) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+bool take(std::string_view& text, char c) {
+  if (text.empty() || text.front() != c) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+// The index of `name`, or nothing.
+std::optional<std::size_t> find(const std::vector<std::string>& names, std::string_view name) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return i;
+  }
+  return std::nullopt;
+}
+
+struct Names {
+  std::vector<std::string> tags, devices, states;
+  std::vector<bool> is_text;                                     // by tag
+  std::vector<std::pair<std::size_t, std::size_t>> state_index;  // twin, state
+};
+
+Names names_of(const Settings& settings) {
+  Names names;
+  for (const auto& device : settings.devices) {
+    names.devices.push_back(device.name);
+    for (const auto& reg : device.registers) {
+      names.tags.push_back(device.name + "." + reg.name);
+      names.is_text.push_back(reg.type == drivers::ValueType::STRING);
+    }
+  }
+  for (std::size_t t = 0; t < settings.twins.size(); ++t) {
+    const auto& states = settings.twins[t].model.states;
+    for (std::size_t s = 0; s < states.size(); ++s) {
+      names.states.push_back(settings.twins[t].name + "." + states[s].name);
+      names.state_index.emplace_back(t, s);
+    }
+  }
+  return names;
+}
+
+// Fills in what `target` names; the text of an error, or nothing.
+std::optional<base::Error> resolve(Fault& fault, std::string_view target, const Settings& settings) {
+  const Names names = names_of(settings);
+  const std::string quoted = "'" + std::string(target) + "'";
+  switch (fault.kind) {
+    case FaultKind::disturbance: {
+      const auto found = find(names.states, target);
+      if (!found) return wrong(fault.spec, "there is no state " + quoted, list(names.states));
+      std::tie(fault.twin, fault.state) = names.state_index[*found];
+      return std::nullopt;
+    }
+    case FaultKind::stuck:
+    case FaultKind::bias: {
+      const auto found = find(names.tags, target);
+      if (!found) return wrong(fault.spec, "there is no tag " + quoted, list(names.tags));
+      if (fault.kind == FaultKind::bias && names.is_text[*found]) {
+        return wrong(fault.spec, quoted + " is text and can't be biased", "a tag with a number");
+      }
+      fault.tag = static_cast<signals::TagIndex>(*found);
+      return std::nullopt;
+    }
+    case FaultKind::dropout: {
+      const auto found = find(names.devices, target);
+      if (!found) return wrong(fault.spec, "there is no device " + quoted, list(names.devices));
+      fault.device = *found;
+      return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+base::Result<Fault> parse_fault(std::string_view spec, const Settings& settings) {
+  const std::size_t colon = spec.find(':');
+  const std::string_view word = spec.substr(0, colon);
+  const Form* form = nullptr;
+  for (const Form& candidate : kForms) {
+    if (candidate.word == word) form = &candidate;
+  }
+  if (form == nullptr) return wrong(spec, "unknown kind of fault '" + std::string(word) + "'", all_patterns());
+  const std::string pattern(form->pattern);
+  if (colon == std::string_view::npos) return wrong(spec, "nothing after the kind", pattern);
+
+  const std::size_t at = spec.find('@', colon);
+  if (at == std::string_view::npos) return wrong(spec, "no '@' with the time", pattern);
+  const std::string_view target = spec.substr(colon + 1, at - colon - 1);
+  std::string_view rest = spec.substr(at + 1);
+
+  Fault fault;
+  fault.kind = form->kind;
+  fault.spec = spec;
+  const auto onset = take_number(rest);
+  if (!onset || *onset < 0.0) return wrong(spec, "T is not a time", pattern + " with T in seconds, 0 or more");
+  if (!take(rest, '+')) return wrong(spec, "no '+' with the duration after T", pattern);
+  const auto duration = take_number(rest);
+  if (!duration || *duration <= 0.0) {
+    return wrong(spec, "D is not a duration", pattern + " with D in seconds, more than 0");
+  }
+  fault.onset = *onset;
+  fault.duration = *duration;
+  if (form->has_value) {
+    if (!take(rest, '=')) return wrong(spec, "no '=' with the value after D", pattern);
+    take(rest, '+');
+    const auto value = take_number(rest);
+    if (!value) return wrong(spec, "V is not a finite number", pattern);
+    fault.value = *value;
+  }
+  if (!rest.empty()) return wrong(spec, "'" + std::string(rest) + "' at the end is too much", pattern);
+  if (auto error = resolve(fault, target, settings)) return std::move(*error);
+  return fault;
+}
+
+}  // namespace twinkeeper::simulation

@@ -1,0 +1,82 @@
+#include "simulation/plant.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace twinkeeper::simulation {
+namespace {
+
+// Square root of a covariance that may be singular. It is scaled to a correlation first: states and outputs may differ
+// by many orders of magnitude, and the small ones must not drown in the rounding of the large ones.
+Eigen::MatrixXd square_root(const Eigen::MatrixXd& covariance) {
+  const Eigen::VectorXd scale = covariance.diagonal().cwiseMax(0.0).cwiseSqrt();
+  const Eigen::VectorXd inverse = scale.unaryExpr([](double s) { return s > 0.0 ? 1.0 / s : 0.0; });
+  const Eigen::MatrixXd correlation = inverse.asDiagonal() * covariance * inverse.asDiagonal();
+  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(correlation);
+  const Eigen::VectorXd root = solver.eigenvalues().cwiseMax(0.0).cwiseSqrt();
+  return scale.asDiagonal() * solver.eigenvectors() * root.asDiagonal();
+}
+
+Eigen::MatrixXd joint_covariance(const model::StateSpace& model) {
+  const Eigen::Index n = model.n_x();
+  const Eigen::Index m = model.n_y();
+  Eigen::MatrixXd joint = Eigen::MatrixXd::Zero(n + m, n + m);
+  joint.topLeftCorner(n, n) = model.Q;
+  joint.bottomRightCorner(m, m) = model.R;
+  if (model.S.size() > 0) {
+    joint.topRightCorner(n, m) = model.S;
+    joint.bottomLeftCorner(m, n) = model.S.transpose();
+  }
+  return joint;
+}
+
+}  // namespace
+
+Plant::Plant(model::StateSpace model, Random random)
+    : model_(std::move(model)),
+      random_(random),
+      noise_factor_(square_root(joint_covariance(model_))),
+      white_(Eigen::VectorXd::Zero(model_.n_x() + model_.n_y())),
+      noise_(white_),
+      du_(Eigen::VectorXd::Zero(model_.n_u())),
+      dx_(Eigen::VectorXd::Zero(model_.n_x())),
+      x_(model_.initial.value_or(model_.x_op)),
+      y_(model_.y_op) {
+  limit();
+}
+
+const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) {
+  for (double& value : white_) value = random_.normal();
+  noise_.noalias() = noise_factor_ * white_;
+  dx_ = x_ - model_.x_op;
+  y_ = model_.y_op + noise_.tail(model_.n_y());
+  y_.noalias() += model_.C * dx_;
+  if (model_.n_u() > 0) {
+    du_ = u - model_.u_op;
+    y_.noalias() += model_.D * du_;
+  }
+  return y_;
+}
+
+void Plant::advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance) {
+  dx_ = x_ - model_.x_op;
+  x_ = model_.x_op + disturbance * model_.sample_time + noise_.head(model_.n_x());
+  if (model_.d.size() > 0) x_ += model_.d;
+  x_.noalias() += model_.A * dx_;
+  if (model_.n_u() > 0) {
+    du_ = u - model_.u_op;
+    x_.noalias() += model_.B * du_;
+  }
+  limit();
+}
+
+void Plant::limit() {
+  for (Eigen::Index i = 0; i < x_.size(); ++i) {
+    const model::Limits& limits = model_.states[static_cast<std::size_t>(i)].limits;
+    x_[i] = std::min(std::max(x_[i], limits.min), limits.max);
+  }
+}
+
+}  // namespace twinkeeper::simulation

@@ -1,0 +1,42 @@
+// The plant of one twin: its model, run with its own noise.
+//
+//   x(k+1) = x_op + A (x(k) − x_op) + B (u(k) − u_op) + d + δ Ts + w(k)      x(0) = initial, or x_op without one
+//   y(k)   = y_op + C (x(k) − x_op) + D (u(k) − u_op) + v(k)                 cov[w; v] = [Q S; Sᵀ R]
+//
+//   symbol  shape  unit       meaning
+//   δ       n_x    state / s  disturbance faults, added to the derivative
+//   w, v    …      …          seeded normal noise; drawn together at measure(k), w used by the advance that follows
+//
+// Edge rules: x is limited to the states' min … max after each step; without inputs u is empty.
+// Thread rule: one thread. Allocation: at construction only.
+#pragma once
+
+#include <Eigen/Core>
+
+#include "simulation/random.hpp"
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::simulation {
+
+class Plant {
+ public:
+  Plant(model::StateSpace model, Random random);
+
+  [[nodiscard]] const Eigen::VectorXd& x() const { return x_; }
+  // y(k) of the present state. Once per step, before advance().
+  const Eigen::VectorXd& measure(const Eigen::VectorXd& u);
+  // On to x(k+1); `disturbance` in unit per second, n_x.
+  void advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance);
+
+  [[nodiscard]] const model::StateSpace& model() const { return model_; }
+
+ private:
+  void limit();
+
+  model::StateSpace model_;
+  Random random_;
+  Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
+  Eigen::VectorXd white_, noise_, du_, dx_, x_, y_;
+};
+
+}  // namespace twinkeeper::simulation

@@ -1,0 +1,193 @@
+#include "simulation/scenario.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace twinkeeper::simulation {
+namespace {
+
+constexpr base::Duration kShortestPeriod = std::chrono::microseconds{100};
+constexpr base::Instant kNever = base::Instant::max();
+
+base::Duration on_clock(double simulated_seconds, double speed) {
+  constexpr double kCentury = 3.2e9;  // s; keeps the nanoseconds far from their end
+  return base::Duration{std::llround(std::min(simulated_seconds / speed, kCentury) * 1e9)};
+}
+
+base::Error misfit(const std::string& what) { return {base::ErrorCode::invalid_argument, "simulation: " + what}; }
+
+}  // namespace
+
+base::Status Scenario::check(const Settings& settings) {
+  if (!std::isfinite(settings.speed) || settings.speed <= 0.0) {
+    return misfit("speed must be a finite number above 0");
+  }
+  std::size_t tags = 0;
+  for (const auto& device : settings.devices) tags += device.registers.size();
+  for (const TwinSettings& twin : settings.twins) {
+    const std::string name = "twin '" + twin.name + "': ";
+    if (twin.inputs.size() != twin.model.inputs.size() || twin.outputs.size() != twin.model.outputs.size()) {
+      return misfit(name + "inputs and outputs do not fit the model");
+    }
+    const auto unknown = [&](const std::optional<signals::TagIndex>& tag) { return tag && *tag >= tags; };
+    if (std::any_of(twin.outputs.begin(), twin.outputs.end(), unknown) ||
+        std::any_of(twin.inputs.begin(), twin.inputs.end(), [&](const auto& input) { return unknown(input.tag); })) {
+      return misfit(name + "a tag is beyond the devices' registers");
+    }
+    if (on_clock(std::chrono::duration<double>(twin.period).count(), settings.speed) < kShortestPeriod) {
+      return misfit(name + "at this speed a step has less than 100us; accepted: a lower speed or a longer period");
+    }
+  }
+  for (const Fault& fault : settings.faults) {
+    const bool fits =
+        fault.kind == FaultKind::disturbance
+            ? fault.twin < settings.twins.size() && fault.state < settings.twins[fault.twin].model.states.size()
+        : fault.kind == FaultKind::dropout ? fault.device < settings.devices.size()
+                                           : fault.tag < tags;
+    if (!fits) return misfit("fault '" + fault.spec + "' was not parsed for these devices and twins");
+  }
+  return base::Success{};
+}
+
+Scenario::Scenario(const Settings& settings, signals::EventSink& events)
+    : faults_(settings.faults),
+      speed_(settings.speed),
+      events_(events),
+      registers_(settings.devices, settings.constants),
+      out_(settings.devices.size(), 0),
+      stuck_(registers_.tag_count(), 0),
+      bias_(registers_.tag_count(), 0.0),
+      truth_(settings.twins.size(), nullptr) {
+  std::set<signals::TagIndex> measured;
+  for (const TwinSettings& twin : settings.twins) {
+    for (const auto& tag : twin.outputs) {
+      if (tag) measured.insert(*tag);
+    }
+  }
+  for (const TwinSettings& twin : settings.twins) {
+    Runner runner{Plant(twin.model, Random(settings.seed, "noise " + twin.name)),
+                  on_clock(std::chrono::duration<double>(twin.period).count(), settings.speed),
+                  twin.inputs,
+                  twin.outputs,
+                  std::vector<Staircase*>(twin.inputs.size(), nullptr),
+                  twin.model.u_op,
+                  Eigen::VectorXd::Zero(twin.model.n_x()),
+                  base::Instant{},
+                  0};
+    auto staircases = make_staircases(twin.model, settings.seed, twin.name);
+    for (std::size_t i = 0; i < twin.inputs.size(); ++i) {
+      const auto& tag = twin.inputs[i].tag;
+      if (!tag || measured.contains(*tag)) continue;
+      const auto [place, is_new] = staircases_.emplace(*tag, std::move(staircases[i]));
+      if (is_new) runner.driven[i] = &place->second;
+    }
+    runners_.push_back(std::move(runner));
+  }
+}
+
+void Scenario::start(base::Instant now) {
+  origin_ = runners_.empty() ? now : kNever;
+  for (Runner& runner : runners_) {
+    const std::int64_t since = now.time_since_epoch().count();
+    const std::int64_t period = runner.period.count();
+    const std::int64_t quotient = since / period;
+    const std::int64_t turns = quotient + (since % period > 0 ? 1 : 0);
+    runner.first = base::Instant{base::Duration{turns * period}};
+    runner.k = 0;
+    origin_ = std::min(origin_, runner.first);
+  }
+  for (std::size_t f = 0; f < faults_.size(); ++f) {
+    edges_.push_back({origin_ + on_clock(faults_[f].onset, speed_), f, true});
+    edges_.push_back({origin_ + on_clock(faults_[f].onset + faults_[f].duration, speed_), f, false});
+  }
+  // Ends before beginnings, so that one fault may follow another on the same tag without a gap.
+  std::stable_sort(edges_.begin(), edges_.end(),
+                   [](const Edge& a, const Edge& b) { return std::pair(a.at, a.begins) < std::pair(b.at, b.begins); });
+}
+
+base::Instant Scenario::next() const {
+  base::Instant earliest = next_edge_ < edges_.size() ? edges_[next_edge_].at : kNever;
+  for (const Runner& runner : runners_) earliest = std::min(earliest, runner.due());
+  return earliest;
+}
+
+const std::vector<const Eigen::VectorXd*>& Scenario::advance() {
+  const base::Instant now = next();
+  std::fill(truth_.begin(), truth_.end(), nullptr);
+  if (now == kNever) return truth_;
+  // The step that ends now began under the disturbances of its own beginning, so plants go on before the edges.
+  for (Runner& runner : runners_) {
+    if (runner.due() == now && runner.k > 0) runner.plant.advance(runner.u, runner.disturbance);
+  }
+  for (; next_edge_ < edges_.size() && edges_[next_edge_].at <= now; ++next_edge_) apply(edges_[next_edge_]);
+  const double time = std::chrono::duration<double>(now - origin_).count() * speed_;
+  for (std::size_t t = 0; t < runners_.size(); ++t) {
+    Runner& runner = runners_[t];
+    if (runner.due() != now) continue;
+    runner.disturbance.setZero();
+    for (const Fault& fault : faults_) {
+      if (fault.kind != FaultKind::disturbance || fault.twin != t) continue;
+      const bool active = now >= origin_ + on_clock(fault.onset, speed_) &&
+                          now < origin_ + on_clock(fault.onset + fault.duration, speed_);
+      if (active) runner.disturbance[static_cast<Eigen::Index>(fault.state)] += fault.value;
+    }
+    read_inputs(runner, time);
+    const Eigen::VectorXd& y = runner.plant.measure(runner.u);
+    for (std::size_t i = 0; i < runner.outputs.size(); ++i) {
+      if (runner.outputs[i]) registers_.set(*runner.outputs[i], y[static_cast<Eigen::Index>(i)]);
+    }
+    truth_[t] = &runner.plant.x();
+    ++runner.k;
+    ++steps_;
+  }
+  return truth_;
+}
+
+void Scenario::read_inputs(Runner& runner, double time) {
+  for (std::size_t i = 0; i < runner.inputs.size(); ++i) {
+    const InputSource& input = runner.inputs[i];
+    double value = input.constant;
+    if (runner.driven[i] != nullptr) {
+      // The plant gets what the register can say: a command comes in the resolution of its converter.
+      value = registers_.set(*input.tag, runner.driven[i]->at(time));
+    } else if (input.tag) {
+      value = registers_.value(*input.tag);
+    }
+    const model::Limits& limits = runner.plant.model().inputs[i].limits;
+    runner.u[static_cast<Eigen::Index>(i)] = std::min(std::max(value, limits.min), limits.max);
+  }
+}
+
+void Scenario::skip_to(base::Instant now) {
+  for (Runner& runner : runners_) {
+    if (runner.due() >= now) continue;
+    const std::int64_t turns = ((now - runner.due()).count() + runner.period.count() - 1) / runner.period.count();
+    runner.k += turns;
+    skipped_ += static_cast<std::uint64_t>(turns);
+  }
+  for (; next_edge_ < edges_.size() && edges_[next_edge_].at < now; ++next_edge_) apply(edges_[next_edge_]);
+}
+
+void Scenario::apply(const Edge& edge) {
+  const Fault& fault = faults_[edge.fault];
+  const int change = edge.begins ? 1 : -1;
+  switch (fault.kind) {
+    case FaultKind::disturbance: break;  // read off the clock at each step
+    case FaultKind::stuck:
+      stuck_[fault.tag] += change;
+      registers_.set_stuck(fault.tag, stuck_[fault.tag] > 0);
+      break;
+    case FaultKind::bias:
+      bias_[fault.tag] += change * fault.value;
+      registers_.set_bias(fault.tag, bias_[fault.tag]);
+      break;
+    case FaultKind::dropout: out_[fault.device] += change; break;
+  }
+  events_.raise({signals::EventLevel::info, "simulation", edge.begins ? "fault_started" : "fault_ended",
+                 "fault " + fault.spec + (edge.begins ? " begins" : " ends")});
+}
+
+}  // namespace twinkeeper::simulation

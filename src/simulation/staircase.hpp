@@ -1,0 +1,44 @@
+// What an input does while nobody commands it: a seeded staircase around its nominal value.
+//
+// The first step is nominal, each later one another of nominal + a {−1, −½, 0, ½, 1}, drawn at random and never twice
+// the same in a row. Each lasts three times the model's slowest decaying time constant, within 20 s … 10 min, so that
+// the plant all but settles on it.
+// a is a tenth of the distance from nominal to the nearer of min and max (a tenth of |nominal| without limits), made
+// smaller where the settled states would otherwise use more than half of their distance to their limits.
+// Nominal is the operating point, moved inside min … max.
+// Thread rule: one thread. Source of the idea: staircase excitation of identification experiments.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "simulation/random.hpp"
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::simulation {
+
+class Staircase {
+ public:
+  Staircase(double nominal, double amplitude, double dwell, Random random);
+
+  // Value at `time` (s from the start); times must not go back.
+  [[nodiscard]] double at(double time);
+
+  [[nodiscard]] double amplitude() const { return amplitude_; }
+  [[nodiscard]] double dwell() const { return dwell_; }
+
+ private:
+  double nominal_;
+  double amplitude_;
+  double dwell_;
+  Random random_;
+  std::int64_t turn_ = 0;
+  int level_ = 0;  // −2 … 2, in halves of the amplitude
+};
+
+// One per input of the model.
+[[nodiscard]] std::vector<Staircase> make_staircases(const model::StateSpace& model, std::uint64_t seed,
+                                                     const std::string& twin);
+
+}  // namespace twinkeeper::simulation
