@@ -7,8 +7,12 @@
 #include <utility>
 
 #include "uplink/crc32c.hpp"
+#include "uplink/sqlite_values.hpp"
 
 namespace twinkeeper::uplink {
+
+using namespace sqlite;
+
 namespace {
 
 constexpr int kSchemaVersion = 1;
@@ -48,73 +52,12 @@ constexpr const char* kOldest = "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message
 #undef TWINKEEPER_HEAD_COLUMNS
 constexpr const char* kTotals =
     "SELECT count(*), coalesce(sum(64 + length(body) + length(body) / 8), 0), coalesce(max(row), 0) FROM message";
-constexpr const char* kSetNumber = "INSERT OR REPLACE INTO meta VALUES(?1,?2)";
-constexpr const char* kNumber = "SELECT value FROM meta WHERE key=?1";
-constexpr const char* kSetLast = "INSERT OR REPLACE INTO last VALUES(?1,?2,?3)";
-constexpr const char* kLast = "SELECT stream, seq FROM last WHERE epoch=?1";
-constexpr const char* kForgetLast = "DELETE FROM last WHERE epoch<?1";
-constexpr const char* kClearGaps = "DELETE FROM gap";
-constexpr const char* kInsertGap = "INSERT INTO gap VALUES(?1,?2,?3,?4,?5,?6,?7,?8)";
-constexpr const char* kGaps =
-    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason FROM gap";
-constexpr const char* kContents =
-    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3 "
-    "FROM message JOIN name ON number=stream GROUP BY stream, epoch";
-constexpr const char* kFillWall =
-    "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
-constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
-constexpr const char* kBury =
-    "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body) VALUES(?1,?2,?3,?4,?5,?6,?7)";
-constexpr const char* kForgetDead = "DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?1";
 constexpr const char* kAddName = "INSERT INTO name(text) VALUES(?1)";
 constexpr const char* kNames = "SELECT number, text FROM name";
-
-void bind(sqlite3_stmt* statement, int index, std::int64_t value) { sqlite3_bind_int64(statement, index, value); }
-void bind(sqlite3_stmt* statement, int index, std::uint64_t value) {
-  sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(value));
-}
-void bind(sqlite3_stmt* statement, int index, std::string_view text) {
-  sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
-}
-void bind_blob(sqlite3_stmt* statement, int index, std::string_view bytes) {
-  sqlite3_bind_blob64(statement, index, bytes.empty() ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
-}
-std::uint64_t natural(sqlite3_stmt* statement, int column) {
-  return static_cast<std::uint64_t>(sqlite3_column_int64(statement, column));
-}
-std::string text(sqlite3_stmt* statement, int column) {
-  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement, column));
-  return bytes == nullptr ? std::string{}
-                          : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
-}
-std::optional<base::WallTime> time(sqlite3_stmt* statement, int column) {
-  if (sqlite3_column_type(statement, column) == SQLITE_NULL) return std::nullopt;
-  return base::WallTime{base::Duration{sqlite3_column_int64(statement, column)}};
-}
-void bind_time(sqlite3_stmt* statement, int index, const std::optional<base::WallTime>& value) {
-  if (value) {
-    bind(statement, index, static_cast<std::int64_t>(value->time_since_epoch().count()));
-  } else {
-    sqlite3_bind_null(statement, index);
-  }
-}
 
 // The body and what identifies it: a row under the wrong number would be as bad as a wrong byte.
 std::uint32_t checksum(const SpoolRow& row) {
   return crc32c(row.body, crc32c(row.stream, static_cast<std::uint32_t>(row.seq ^ row.epoch << 7)));
-}
-
-Gap gap_of(sqlite3_stmt* statement) {
-  Gap gap;
-  gap.stream = text(statement, 0);
-  gap.epoch = natural(statement, 1);
-  gap.first_seq = natural(statement, 2);
-  gap.last_seq = natural(statement, 3);
-  gap.first_time = time(statement, 4);
-  gap.last_time = time(statement, 5);
-  gap.count = natural(statement, 6);
-  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 3));
-  return gap;
 }
 
 }  // namespace
@@ -395,130 +338,6 @@ base::Result<SpoolTotals> SpoolDatabase::totals() {
   }
   if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
   return totals;
-}
-
-base::Status SpoolDatabase::set_number(std::string_view key, std::uint64_t value) {
-  auto statement = prepare(kSetNumber);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, key);
-  bind(statement.value(), 2, value);
-  return finish(statement.value());
-}
-
-base::Result<std::optional<std::uint64_t>> SpoolDatabase::number(std::string_view key) {
-  auto statement = prepare(kNumber);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, key);
-  std::optional<std::uint64_t> value;
-  const int code = sqlite3_step(statement.value());
-  if (code == SQLITE_ROW) value = natural(statement.value(), 0);
-  std::optional<base::Error> failure;
-  if (code != SQLITE_ROW && code != SQLITE_DONE) failure = error(code);
-  sqlite3_reset(statement.value());
-  if (failure) return *std::move(failure);
-  return value;
-}
-
-base::Status SpoolDatabase::set_last(std::uint64_t epoch, const std::string& stream, std::uint64_t seq) {
-  auto statement = prepare(kSetLast);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, epoch);
-  bind(statement.value(), 2, std::string_view(stream));
-  bind(statement.value(), 3, seq);
-  return finish(statement.value());
-}
-
-base::Result<std::map<std::string, std::uint64_t>> SpoolDatabase::last(std::uint64_t epoch) {
-  auto statement = prepare(kLast);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, epoch);
-  std::map<std::string, std::uint64_t> found;
-  int code = SQLITE_OK;
-  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
-    found[text(statement.value(), 0)] = natural(statement.value(), 1);
-  }
-  sqlite3_reset(statement.value());
-  if (code != SQLITE_DONE) return error(code);
-  return found;
-}
-
-base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
-  auto statement = prepare(kForgetLast);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, epoch);
-  return finish(statement.value());
-}
-
-base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
-  auto clear = prepare(kClearGaps);
-  if (!clear.ok()) return clear.error();
-  if (auto status = finish(clear.value()); !status.ok()) return status;
-  auto statement = prepare(kInsertGap);
-  if (!statement.ok()) return statement.error();
-  for (const Gap& gap : gaps) {
-    bind(statement.value(), 1, std::string_view(gap.stream));
-    bind(statement.value(), 2, gap.epoch);
-    bind(statement.value(), 3, gap.first_seq);
-    bind(statement.value(), 4, gap.last_seq);
-    bind_time(statement.value(), 5, gap.first_time);
-    bind_time(statement.value(), 6, gap.last_time);
-    bind(statement.value(), 7, gap.count);
-    bind(statement.value(), 8, static_cast<std::int64_t>(gap.reason));
-    if (auto status = finish(statement.value()); !status.ok()) return status;
-  }
-  return base::Success{};
-}
-
-base::Result<std::vector<Gap>> SpoolDatabase::gap_rows(const char* sql) {
-  auto statement = prepare(sql);
-  if (!statement.ok()) return statement.error();
-  std::vector<Gap> found;
-  int code = SQLITE_OK;
-  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) found.push_back(gap_of(statement.value()));
-  std::optional<base::Error> failure;
-  if (code != SQLITE_DONE) failure = error(code);
-  sqlite3_reset(statement.value());
-  if (failure) return *std::move(failure);
-  return found;
-}
-
-base::Result<std::vector<Gap>> SpoolDatabase::gaps() { return gap_rows(kGaps); }
-base::Result<std::vector<Gap>> SpoolDatabase::contents() { return gap_rows(kContents); }
-
-base::Status SpoolDatabase::update_wall_times(const char* sql, const std::string& boot_id, std::int64_t value) {
-  auto boot = name_number(boot_id);
-  if (!boot.ok()) return boot.error();
-  auto statement = prepare(sql);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, boot.value());
-  bind(statement.value(), 2, value);
-  return finish(statement.value());
-}
-
-base::Status SpoolDatabase::fill_wall_times(const std::string& boot_id, std::int64_t offset_ns) {
-  return update_wall_times(kFillWall, boot_id, offset_ns);
-}
-
-base::Status SpoolDatabase::estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns) {
-  return update_wall_times(kEstimateWall, boot_id, wall_ns);
-}
-
-base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
-                                 std::int64_t keep) {
-  auto statement = prepare(kBury);
-  if (!statement.ok()) return statement.error();
-  bind(statement.value(), 1, std::string_view(reason));
-  bind(statement.value(), 2, at_ns);
-  bind(statement.value(), 3, std::string_view(row.stream));
-  bind(statement.value(), 4, row.epoch);
-  bind(statement.value(), 5, row.seq);
-  bind(statement.value(), 6, std::string_view(row.schema));
-  bind_blob(statement.value(), 7, row.body);
-  if (auto status = finish(statement.value()); !status.ok()) return status;
-  auto forget = prepare(kForgetDead);
-  if (!forget.ok()) return forget.error();
-  bind(forget.value(), 1, keep);
-  return finish(forget.value());
 }
 
 base::Status SpoolDatabase::quick_check(base::Duration limit) {

@@ -1,4 +1,5 @@
-// The spool's SQLite file: rows in, rows out, nothing decided. The only place that includes SQLite.
+// The spool's SQLite file: rows in, rows out, nothing decided. Its two sources are the only ones that include
+// SQLite.
 //
 // One connection, one thread (two writers would meet the WAL-reset fault of SQLite before 3.51.3). WAL, synchronous
 // FULL. Every read ends its statement at once: an unfinished one pins the WAL. A transaction that fails is rolled back

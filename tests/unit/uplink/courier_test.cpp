@@ -1,0 +1,316 @@
+#include "uplink/courier.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+#include "support/uplink_parts.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+// The test plays the connection thread.
+struct Rig {
+  test::TemporaryFolder folder;
+  test::StandingClock clock;
+  test::RememberingSink events;
+  UplinkSettings settings;
+  SpoolSettings spool_settings;
+  Statistics statistics;
+  Link link;
+  std::optional<Spool> spool;
+  std::optional<Courier> courier;
+  std::uint64_t connection = 0;
+
+  Rig() {
+    settings.topic_prefix = "twinkeeper/gw1";
+    spool_settings.directory = folder.path();
+  }
+  void start() {
+    auto opened = Spool::open(spool_settings, "gw1", clock, "boot-1", events);
+    REQUIRE(opened.ok());
+    spool.emplace(std::move(opened).value());
+    courier.emplace(*spool, link, statistics, settings, "gw1", clock, events);
+  }
+  void turn() { courier->run_once(base::Duration::zero()); }
+  void connect(std::size_t window = 20) {
+    link.send_up({LinkEvent::Kind::connected, ++connection, 0, window, {}});
+    turn();
+  }
+  void lose() {
+    link.forget_down();
+    link.send_up({LinkEvent::Kind::lost, connection, 0, 0, {}});
+    turn();
+  }
+  void answer(const Publication& publication, LinkEvent::Kind kind = LinkEvent::Kind::acknowledged,
+              std::string reason = {}) {
+    link.send_up({kind, publication.connection, publication.token, 0, std::move(reason)});
+  }
+  // Acknowledges all until nothing comes any more; what came, in order.
+  std::vector<Publication> drain() {
+    std::vector<Publication> all;
+    while (true) {
+      turn();
+      auto some = link.take_down();
+      if (some.empty()) return all;
+      for (auto& publication : some) {
+        answer(publication);
+        all.push_back(std::move(publication));
+      }
+    }
+  }
+};
+
+// The messages of publications, those in packets one by one.
+std::vector<json> messages(const std::vector<Publication>& publications) {
+  std::vector<json> found;
+  for (const auto& publication : publications) {
+    const json document = json::parse(publication.payload);
+    if (document["schema"] == "twinkeeper.backlog/1") {
+      for (const auto& message : document["messages"]) found.push_back(message);
+    } else {
+      found.push_back(document);
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("a message goes out at once while connected and its row is deleted on its acknowledgement only") {
+  Rig rig;
+  rig.start();
+  rig.connect();
+  rig.courier->submit(test::state_message(rig.clock.now()));
+  auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].topic == "twinkeeper/gw1/twins/tanks/state");
+  const json document = json::parse(sent[0].payload);
+  CHECK(document["replay"] == false);
+  CHECK(document["id"] == "gw1/twins.tanks.state/" + std::to_string(rig.spool->epoch()) + "/1");
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 1);
+  rig.answer(sent[0]);
+  rig.turn();
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 0);
+  CHECK(rig.statistics.published_total == 1);
+  CHECK(rig.statistics.acknowledged_total == 1);
+}
+
+TEST_CASE("an outage is replayed packed and complete with live messages first") {
+  Rig rig;
+  rig.start();
+  for (int i = 0; i < 3000; ++i) {
+    rig.courier->submit(test::state_message(rig.clock.now(), 200, i % 3 == 0 ? "twins.a.state" : "twins.b.state"));
+    if (i % 500 == 0) rig.courier->submit(test::anomaly_message(rig.clock.now()));
+    rig.clock.advance(milliseconds{100});
+    rig.turn();
+  }
+  CHECK(rig.link.take_down().empty());
+  rig.clock.advance(seconds{30});
+  rig.connect();
+  rig.courier->submit(test::state_message(rig.clock.now(), 10, "twins.live.state"));
+  const auto sent = rig.drain();
+  bool live_seen = false;
+  std::size_t before_live = 0;
+  std::map<std::string, std::uint64_t> next;
+  std::set<std::string> ids;
+  for (const auto& publication : sent) {
+    if (publication.topic == "twinkeeper/gw1/backlog") CHECK(publication.payload.size() <= 122880);
+    const bool live = publication.topic == "twinkeeper/gw1/twins/live/state";
+    live_seen = live_seen || live;
+    before_live += live_seen ? 0 : 1;
+    if (publication.topic == "twinkeeper/gw1/twins/tanks/anomaly")
+      CHECK(json::parse(publication.payload)["replay"] == true);
+  }
+  CHECK(live_seen);
+  CHECK(before_live <= 15);  // what filled the backlog's part of the window when the connection came up
+  for (const json& message : messages(sent)) {
+    CHECK(ids.insert(message["id"].get<std::string>()).second);
+    CHECK(message["replay"] == (message["stream"] != "twins.live.state"));
+    const auto seq = message["seq"].get<std::uint64_t>();
+    CHECK(seq == ++next[message["stream"].get<std::string>()]);
+  }
+  CHECK(ids.size() == 3007);
+  CHECK(sent.size() < 60);
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 0);
+}
+
+TEST_CASE("with backlog plain every message is replayed on its own topic") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 50; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  const auto sent = rig.drain();
+  REQUIRE(sent.size() == 50);
+  for (const auto& publication : sent) CHECK(publication.topic == "twinkeeper/gw1/twins/tanks/state");
+}
+
+TEST_CASE("what was in flight when the connection was lost is sent again on the next one") {
+  Rig rig;
+  rig.start();
+  rig.connect(4);
+  for (int i = 0; i < 10; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 4);  // the window
+  rig.answer(sent[1]);
+  rig.turn();
+  CHECK(rig.link.take_down().size() == 1);
+  rig.lose();
+  rig.answer(sent[0]);  // a late word about the old connection
+  rig.turn();
+  CHECK(rig.statistics.acknowledged_total == 1);
+  CHECK(rig.link.take_down().empty());
+  rig.connect(4);
+  std::set<std::uint64_t> seqs;
+  for (const json& message : messages(rig.drain())) CHECK(seqs.insert(message["seq"].get<std::uint64_t>()).second);
+  CHECK(seqs == std::set<std::uint64_t>{1, 3, 4, 5, 6, 7, 8, 9, 10});
+}
+
+TEST_CASE("a publication that failed without a loss is tried again") {
+  Rig rig;
+  rig.start();
+  rig.connect();
+  rig.courier->submit(test::state_message(rig.clock.now()));
+  auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 1);
+  rig.answer(sent[0], LinkEvent::Kind::failed);
+  rig.turn();
+  CHECK(rig.link.take_down().empty());  // not at once
+  rig.clock.advance(seconds{2});
+  CHECK(messages(rig.drain()).size() == 1);
+}
+
+TEST_CASE("a refused publication is set aside and told while the other streams go on") {
+  Rig rig;
+  rig.start();
+  rig.connect();
+  for (int i = 0; i < 3; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  for (const auto& publication : rig.link.take_down()) {
+    const bool state = publication.topic.find("state") != std::string::npos;
+    rig.answer(publication, state ? LinkEvent::Kind::refused : LinkEvent::Kind::acknowledged,
+               "not authorized, reason 0x87");
+  }
+  rig.turn();
+  CHECK(rig.events.count("refused_publish") == 1);
+  CHECK(rig.events.message("refused_publish").find("twins/tanks/state") != std::string::npos);
+  CHECK(rig.statistics.refused_total == 3);
+  rig.clock.advance(seconds{3});
+  const auto told = messages(rig.drain());
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]["schema"] == "twinkeeper.gap/1");
+  CHECK(told[0]["stream"] == "gap");
+  CHECK(told[0]["lost_stream"] == "twins.tanks.state");
+  CHECK(told[0]["count"] == 3);
+  CHECK(told[0]["reason"] == "refused");
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 0);
+}
+
+TEST_CASE("a refused packet is sent message by message instead of being given up") {
+  Rig rig;
+  rig.start();
+  for (int i = 0; i < 20; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 1);
+  rig.answer(sent[0], LinkEvent::Kind::refused, "not authorized, reason 0x87");
+  CHECK(messages(rig.drain()).size() == 20);
+  CHECK(rig.statistics.dropped_total == 0);
+}
+
+TEST_CASE("the head of three losses in a row is set aside so that it blocks nothing behind it") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  for (int i = 0; i < 3; ++i) {
+    rig.connect();
+    CHECK_FALSE(rig.link.take_down().empty());
+    CHECK(rig.statistics.refused_total == 0);
+    rig.lose();
+  }
+  CHECK(rig.statistics.refused_total == 1);
+  rig.connect();
+  std::set<std::uint64_t> seqs;
+  for (const json& message : messages(rig.drain())) {
+    if (message["stream"] == "twins.tanks.state") seqs.insert(message["seq"].get<std::uint64_t>());
+  }
+  CHECK(seqs == std::set<std::uint64_t>{2, 3, 4, 5});
+}
+
+TEST_CASE("the backlog keeps to the rate while a live message overtakes it") {
+  Rig rig;
+  rig.settings.max_messages_per_second = 50.0;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 1000; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect(100);
+  std::size_t sent = 0;
+  bool overtook = false;
+  for (int tick = 0; tick < 1000; ++tick) {  // ten seconds
+    if (tick == 500) rig.courier->submit(test::anomaly_message(rig.clock.now()));
+    rig.turn();
+    for (const auto& publication : rig.link.take_down()) {
+      ++sent;
+      overtook = overtook || publication.topic.find("anomaly") != std::string::npos;
+      rig.answer(publication);
+    }
+    rig.clock.advance(milliseconds{10});
+  }
+  CHECK(overtook);
+  CHECK(sent >= 500);
+  CHECK(sent <= 552);
+}
+
+TEST_CASE("a replayed retained message does not replace a newer one") {
+  Rig rig;
+  rig.start();
+  signals::Message info{
+      "twins.tanks.info", "twinkeeper.twin_info/1", signals::MessageClass::info, rig.clock.now(), true, "\"v\":1"};
+  for (int i = 0; i < 400; ++i) rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  rig.courier->submit(info);
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  info.time = rig.clock.now();
+  rig.courier->submit(info);
+  std::vector<bool> retained;
+  for (const auto& publication : rig.drain()) {
+    if (publication.topic == "twinkeeper/gw1/twins/tanks/info") retained.push_back(publication.retain);
+  }
+  CHECK(retained == std::vector<bool>{true, false});
+}
+
+TEST_CASE("a stream whose topic no broker accepts is told once and never spooled") {
+  Rig rig;
+  rig.start();
+  auto message = test::state_message(rig.clock.now(), 10, "twins.a+b.state");
+  rig.courier->submit(message);
+  rig.courier->submit(message);
+  CHECK(rig.events.count("invalid_topic") == 1);
+  CHECK(rig.spool->figures().messages == 0);
+}
+
+TEST_CASE("stopping without a broker commits what is there and returns at once") {
+  Rig rig;
+  rig.start();
+  for (int i = 0; i < 10; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.courier->stop(rig.clock.now() + seconds{10});
+  rig.courier.reset();
+  rig.spool.reset();
+  rig.start();
+  CHECK(rig.spool->next_backlog(0, 100).size() == 10);
+}

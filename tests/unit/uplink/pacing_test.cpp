@@ -1,0 +1,79 @@
+#include "support/catch.hpp"
+#include "support/uplink_parts.hpp"
+#include "uplink/back_off.hpp"
+#include "uplink/connection.hpp"
+#include "uplink/token_bucket.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST_CASE("a token bucket lets no more through than its rate and its burst") {
+  test::StandingClock clock;
+  TokenBucket bucket(80.0, 80.0, clock.now());
+  int passed = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    if (bucket.available(clock.now())) {
+      bucket.take(1.0, clock.now());
+      ++passed;
+    }
+    clock.advance(milliseconds{1});
+  }
+  CHECK(passed >= 800);
+  CHECK(passed <= 881);
+}
+
+TEST_CASE("a token bucket in debt says when it is worth asking again") {
+  test::StandingClock clock;
+  TokenBucket bucket(1000.0, 1000.0, clock.now());
+  bucket.take(3000.0, clock.now());
+  CHECK_FALSE(bucket.available(clock.now()));
+  const base::Duration wait = bucket.wait(clock.now());
+  CHECK(wait >= seconds{2});
+  CHECK(wait < milliseconds{2010});
+  clock.advance(wait);
+  CHECK(bucket.available(clock.now()));
+}
+
+TEST_CASE("a token bucket without a rate never limits") {
+  test::StandingClock clock;
+  TokenBucket bucket(std::nullopt, 1.0, clock.now());
+  bucket.take(1e12, clock.now());
+  CHECK(bucket.available(clock.now()));
+  CHECK(bucket.wait(clock.now()) == base::Duration::zero());
+}
+
+TEST_CASE("the back-off spreads over the whole range and doubles up to its cap") {
+  double sums[9] = {};
+  constexpr int kRuns = 4000;
+  for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
+    BackOff back_off(seconds{1}, seconds{120}, base::Duration::zero(), seed);
+    double bound = 1.0;
+    for (double& sum : sums) {
+      const double pause = std::chrono::duration<double>(back_off.next()).count();
+      REQUIRE(pause >= 0.0);
+      REQUIRE(pause <= bound);
+      sum += pause;
+      bound = std::min(120.0, bound * 2.0);
+    }
+  }
+  double bound = 1.0;
+  for (const double sum : sums) {
+    CHECK(sum / kRuns == Approx(bound / 2.0).epsilon(0.05));  // full jitter: the mean is half the bound
+    bound = std::min(120.0, bound * 2.0);
+  }
+}
+
+TEST_CASE("the back-off starts again after a reset and keeps its least pause") {
+  BackOff back_off(seconds{1}, seconds{120}, milliseconds{500}, 1);
+  for (int i = 0; i < 20; ++i) CHECK(back_off.next() >= milliseconds{500});
+  back_off.reset();
+  CHECK(back_off.next() <= seconds{1});
+}
+
+TEST_CASE("AWS IoT Core is asked for a session at most every ten seconds and a broker of one's own sooner") {
+  CHECK(ConnectionTiming::for_profile(Profile::aws_iot_core).least_pause == seconds{10});
+  CHECK(ConnectionTiming::for_profile(Profile::aws_iot_core).backoff_cap == seconds{120});
+  CHECK(ConnectionTiming::for_profile(Profile::mqtt).least_pause == milliseconds{500});
+}

@@ -1,0 +1,111 @@
+#include "uplink/preflight.hpp"
+
+#include <cstdlib>
+#include <fstream>
+
+#include "support/catch.hpp"
+#include "support/uplink_parts.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+
+namespace {
+
+const test::TemporaryFolder& pki() {
+  static const test::TemporaryFolder folder;
+  static const bool made =
+      std::system((std::string(TWINKEEPER_SOURCE_DIR "/scripts/make-pki ") + folder.path() + " --faults").c_str()) == 0;
+  REQUIRE(made);
+  return folder;
+}
+
+UplinkSettings settings() {
+  UplinkSettings value;
+  value.root_ca = pki().file("ca.crt");
+  value.cert = pki().file("gateway.crt");
+  value.key = pki().file("gateway.key");
+  return value;
+}
+
+LinkFault only_fault(const UplinkSettings& value, base::WallTime now = base::SystemClock{}.wall_now()) {
+  const auto faults = check_certificates(value, now);
+  REQUIRE(faults.size() == 1);
+  return faults.front();
+}
+
+}  // namespace
+
+TEST_CASE("good certificate files have no fault") {
+  CHECK(check_certificates(settings(), base::SystemClock{}.wall_now()).empty());
+}
+
+TEST_CASE("each fault of the certificate files has its own code and names its file") {
+  UplinkSettings value = settings();
+  value.root_ca = pki().file("none.crt");
+  CHECK(only_fault(value).code == "ca_missing");
+  value.root_ca = value.key;
+  CHECK(only_fault(value).code == "ca_invalid");
+
+  value = settings();
+  value.cert = pki().file("none.crt");
+  CHECK(only_fault(value).code == "certificate_missing");
+  CHECK(only_fault(value).message.find(value.cert) != std::string::npos);
+  value.cert = value.key;
+  CHECK(check_certificates(value, base::SystemClock{}.wall_now()).front().code == "certificate_invalid");
+
+  value = settings();
+  value.key = pki().file("none.key");
+  CHECK(only_fault(value).code == "key_missing");
+  value.key = pki().file("stranger.key");
+  CHECK(only_fault(value).code == "key_mismatch");
+  CHECK(only_fault(value).message.find("does not match certificate " + value.cert) != std::string::npos);
+  value.key = pki().file("rubbish.key");
+  std::ofstream(value.key) << "rubbish\n";
+  std::filesystem::permissions(value.key, std::filesystem::perms::owner_read);
+  CHECK(only_fault(value).code == "key_invalid");
+
+  value = settings();
+  value.cert.clear();
+  CHECK(only_fault(value).message.find("not configured") != std::string::npos);
+  value.cert = pki().path();
+  CHECK(only_fault(value).message.find("not a regular file") != std::string::npos);
+}
+
+TEST_CASE("a key that others can read is refused with the command that repairs it") {
+  UplinkSettings value = settings();
+  value.key = pki().file("open.key");
+  std::filesystem::copy_file(pki().file("gateway.key"), value.key, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::permissions(value.key, std::filesystem::perms{0644});
+  const LinkFault fault = only_fault(value);
+  CHECK(fault.code == "key_permissions");
+  CHECK(fault.fatal);
+  CHECK(fault.message.find("0644") != std::string::npos);
+  CHECK(fault.message.find("chmod 600 " + value.key) != std::string::npos);
+  std::filesystem::permissions(value.key, std::filesystem::perms{0440});  // our own group
+  CHECK(check_certificates(value, base::SystemClock{}.wall_now()).empty());
+}
+
+TEST_CASE("dates of a certificate are judged by the clock and an unset clock judges none") {
+  UplinkSettings value = settings();
+  value.cert = pki().file("expired.crt");
+  value.key = pki().file("expired.key");
+  const LinkFault expired = only_fault(value);
+  CHECK(expired.code == "certificate_expired");
+  CHECK_FALSE(expired.fatal);
+  CHECK(expired.message.find("has expired on 20") != std::string::npos);
+
+  const base::WallTime before{std::chrono::sys_days{std::chrono::year{2025} / 1 / 1}};
+  CHECK(only_fault(settings(), before).code == "certificate_not_yet_valid");
+  const base::WallTime unset{std::chrono::hours{5}};
+  CHECK(only_fault(settings(), unset).code == "clock_not_set");
+  CHECK(only_fault(settings(), unset).message.find("1970-01-01") != std::string::npos);
+}
+
+TEST_CASE("the end of a certificate's validity can be read") {
+  const auto expiry = certificate_expiry(pki().file("gateway.crt"));
+  REQUIRE(expiry.ok());
+  const auto days = std::chrono::duration<double, std::ratio<86400>>(expiry.value() - base::SystemClock{}.wall_now());
+  CHECK(days.count() > 28.0);
+  CHECK(days.count() < 30.1);
+  CHECK_FALSE(certificate_expiry(pki().file("none.crt")).ok());
+}

@@ -1,0 +1,293 @@
+#include "uplink/spool.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <set>
+
+#include "support/catch.hpp"
+#include "support/uplink_parts.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+struct Rig {
+  test::TemporaryFolder folder;
+  test::StandingClock clock;
+  test::RememberingSink events;
+  SpoolSettings settings;
+  Rig() { settings.directory = folder.path(); }
+  Spool open(const std::string& boot = "boot-1") {
+    auto opened = Spool::open(settings, "gw1", clock, boot, events);
+    REQUIRE(opened.ok());
+    return std::move(opened).value();
+  }
+};
+
+std::vector<std::uint64_t> seqs(const std::vector<StoredMessage>& messages, const std::string& stream) {
+  std::vector<std::uint64_t> found;
+  for (const auto& message : messages) {
+    if (message.message.stream == stream) found.push_back(message.seq);
+  }
+  return found;
+}
+
+// What the gap messages tell as lost, by stream.
+std::map<std::string, std::set<std::uint64_t>> told(const std::vector<StoredMessage>& gaps, const std::string& reason) {
+  std::map<std::string, std::set<std::uint64_t>> lost;
+  for (const auto& gap : gaps) {
+    const auto document = nlohmann::json::parse("{" + gap.message.members + "}");
+    if (document["reason"] != reason) continue;
+    const auto last = document["last_seq"].get<std::uint64_t>();
+    for (auto seq = document["first_seq"].get<std::uint64_t>(); seq <= last; ++seq) {
+      lost[document["lost_stream"].get<std::string>()].insert(seq);
+    }
+  }
+  return lost;
+}
+
+}  // namespace
+
+TEST_CASE("the spool numbers each stream from one and gives rows back in order") {
+  Rig rig;
+  Spool spool = rig.open();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(spool.append(test::state_message(rig.clock.now())).seq == static_cast<std::uint64_t>(i + 1));
+    CHECK(spool.append(test::anomaly_message(rig.clock.now())).seq == static_cast<std::uint64_t>(i + 1));
+    if (i == 1) spool.commit();  // some rows on disk, some in memory: nobody may see a difference
+  }
+  const auto rows = spool.next_backlog(0, 100);
+  REQUIRE(rows.size() == 6);
+  for (std::size_t i = 1; i < rows.size(); ++i) CHECK(rows[i - 1].row < rows[i].row);
+  CHECK(seqs(rows, "twins.tanks.state") == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(rows.front().message.schema == "twinkeeper.state/1");
+  CHECK(rows.front().message.members == test::state_message({}).members);
+  CHECK(rows.front().epoch == spool.epoch());
+  CHECK(spool.next_backlog(rows[3].row, 100).size() == 2);
+  CHECK(spool.next_backlog(0, 2).size() == 2);
+  CHECK(spool.figures().messages == 6);
+}
+
+TEST_CASE("only acknowledged rows leave the spool and the others survive a restart") {
+  Rig rig;
+  std::uint64_t first_epoch = 0;
+  {
+    Spool spool = rig.open();
+    first_epoch = spool.epoch();
+    std::vector<StoredMessage> rows;
+    for (int i = 0; i < 10; ++i) rows.push_back(spool.append(test::state_message(rig.clock.now())));
+    spool.acknowledge({rows[0].row, rows[2].row});  // before they were written
+    spool.commit();
+    spool.acknowledge({rows[4].row});  // after
+    CHECK(seqs(spool.next_backlog(0, 100), "twins.tanks.state") == std::vector<std::uint64_t>{2, 4, 6, 7, 8, 9, 10});
+  }
+  rig.clock.advance(seconds{3});
+  Spool spool = rig.open();
+  CHECK(spool.epoch() > first_epoch);
+  const auto rows = spool.next_backlog(0, 100);
+  CHECK(seqs(rows, "twins.tanks.state") == std::vector<std::uint64_t>{2, 4, 6, 7, 8, 9, 10});
+  CHECK(rows.front().epoch == first_epoch);
+  REQUIRE(spool.previous() != nullptr);
+  CHECK(spool.previous()->epoch == first_epoch);
+  CHECK(spool.previous()->last.at("twins.tanks.state") == 10);
+  CHECK(spool.append(test::state_message(rig.clock.now())).seq == 1);
+  CHECK(spool.figures().messages == 8);
+}
+
+TEST_CASE("an epoch is never used twice although the clock stands still or the state directory was lost") {
+  Rig rig;
+  std::uint64_t last = 0;
+  for (int i = 0; i < 3; ++i) {
+    Spool spool = rig.open();
+    CHECK(spool.epoch() > last);
+    last = spool.epoch();
+  }
+  rig.clock.advance(seconds{10});
+  rig.settings.directory = rig.folder.file("fresh");
+  std::filesystem::create_directory(rig.settings.directory);
+  CHECK(rig.open().epoch() > last);
+  rig.clock.set_wall(base::WallTime{seconds{5}});  // an unset clock does not bring an old epoch back
+  rig.settings.directory = rig.folder.path();
+  const std::uint64_t back = rig.open().epoch();
+  CHECK(back > last);
+}
+
+TEST_CASE("rows are committed in groups after the interval or a hundred rows") {
+  Rig rig;
+  Spool spool = rig.open();
+  CHECK_FALSE(spool.commit_due());
+  spool.append(test::state_message(rig.clock.now()));
+  REQUIRE(spool.commit_due());
+  CHECK(*spool.commit_due() == rig.clock.now() + milliseconds{200});
+  const auto commits = spool.figures().commits_total;
+  spool.commit_if_due();
+  CHECK(spool.figures().commits_total == commits);
+  rig.clock.advance(milliseconds{200});
+  spool.commit_if_due();
+  CHECK(spool.figures().commits_total == commits + 1);
+  CHECK_FALSE(spool.commit_due());
+  for (int i = 0; i < 100; ++i) spool.append(test::state_message(rig.clock.now()));
+  spool.commit_if_due();
+  CHECK(spool.figures().commits_total == commits + 2);
+}
+
+TEST_CASE("a row acknowledged before its commit is in no hurry to reach the disk") {
+  Rig rig;
+  Spool spool = rig.open();
+  const auto stored = spool.append(test::state_message(rig.clock.now()));
+  spool.acknowledge({stored.row});
+  REQUIRE(spool.commit_due());
+  CHECK(*spool.commit_due() == rig.clock.now() + seconds{2});
+  CHECK(spool.figures().messages == 0);
+  CHECK(spool.figures().bytes == 0);
+}
+
+TEST_CASE("a full spool gives up the oldest states first and tells each one") {
+  Rig rig;
+  rig.settings.max_bytes = 256 << 10;
+  Spool spool = rig.open();
+  for (int i = 0; i < 20; ++i) spool.append(test::anomaly_message(rig.clock.now()));
+  for (int i = 0; i < 1000; ++i) {
+    spool.append(test::state_message(rig.clock.now(), 1000));
+    rig.clock.advance(milliseconds{10});
+    spool.commit_if_due();
+    REQUIRE(spool.figures().bytes <= rig.settings.max_bytes);
+  }
+  spool.commit();
+  const auto gaps = spool.take_own_messages();
+  const auto lost = told(gaps, "size");
+  const auto rows = spool.next_backlog(0, 5000, 1u << 30);
+  const auto left = seqs(rows, "twins.tanks.state");
+  CHECK(seqs(rows, "twins.tanks.anomaly").size() == 20);
+  REQUIRE_FALSE(left.empty());
+  CHECK(left.back() == 1000);
+  std::set<std::uint64_t> all(left.begin(), left.end());
+  const auto& states = lost.at("twins.tanks.state");
+  CHECK(all.size() + states.size() == 1000);
+  all.insert(states.begin(), states.end());
+  CHECK(all.size() == 1000);
+  CHECK(spool.figures().dropped_total == states.size());
+  CHECK(gaps.size() == 1);
+  CHECK(spool.take_own_messages().empty());
+  CHECK(std::filesystem::file_size(rig.folder.file("spool.db")) < rig.settings.max_bytes * 2);
+}
+
+TEST_CASE("with the policy newest a full spool keeps what it has") {
+  Rig rig;
+  rig.settings.max_bytes = 128 << 10;
+  rig.settings.discard_policy = DiscardPolicy::newest;
+  Spool spool = rig.open();
+  for (int i = 0; i < 500; ++i) {
+    spool.append(test::state_message(rig.clock.now(), 1000));
+    rig.clock.advance(milliseconds{10});
+    spool.commit_if_due();
+  }
+  const auto left = seqs(spool.next_backlog(0, 5000, 1u << 30), "twins.tanks.state");
+  REQUIRE_FALSE(left.empty());
+  CHECK(left.front() == 1);
+  CHECK(left[50] == 51);
+  const auto lost = told(spool.take_own_messages(), "size").at("twins.tanks.state");
+  CHECK(lost.size() + left.size() == 500);
+}
+
+TEST_CASE("rows older than the limit are given up and told but gaps are kept") {
+  Rig rig;
+  rig.settings.max_age = std::chrono::hours{1};
+  Spool spool = rig.open();
+  for (int i = 0; i < 5; ++i) spool.append(test::state_message(rig.clock.now()));
+  spool.append({"gap", "twinkeeper.gap/1", signals::MessageClass::gap, rig.clock.now(), false, "\"reason\":\"size\""});
+  spool.commit();
+  rig.clock.advance(std::chrono::minutes{59});
+  spool.append(test::state_message(rig.clock.now()));
+  spool.maintain();
+  CHECK(spool.figures().messages == 7);
+  rig.clock.advance(std::chrono::minutes{2});
+  spool.maintain();
+  const auto rows = spool.next_backlog(0, 100);
+  CHECK(seqs(rows, "twins.tanks.state") == std::vector<std::uint64_t>{6});
+  CHECK(seqs(rows, "gap").size() == 1);
+  CHECK(told(spool.take_own_messages(), "age").at("twins.tanks.state").size() == 5);
+}
+
+TEST_CASE("losses of one life are told in the next if nobody heard them") {
+  Rig rig;
+  rig.settings.max_age = std::chrono::hours{1};
+  {
+    Spool spool = rig.open();
+    spool.append(test::state_message(rig.clock.now()));
+    spool.commit();
+    rig.clock.advance(std::chrono::hours{2});
+    spool.maintain();
+  }
+  Spool spool = rig.open();
+  CHECK(told(spool.take_own_messages(), "age").at("twins.tanks.state").size() == 1);
+  spool.commit();
+}
+
+TEST_CASE("a refused message goes to the dead and is told") {
+  Rig rig;
+  Spool spool = rig.open();
+  const auto stored = spool.append(test::state_message(rig.clock.now()));
+  spool.commit();
+  spool.refuse(stored, "not authorized");
+  spool.commit();
+  CHECK(spool.next_backlog(0, 10).empty());
+  CHECK(told(spool.take_own_messages(), "refused").at("twins.tanks.state") == std::set<std::uint64_t>{1});
+}
+
+TEST_CASE("messages made before the clock was synchronised get their wall time at that moment") {
+  Rig rig;
+  rig.clock.set_synchronised(false);
+  rig.clock.set_wall(base::WallTime{seconds{1000}});
+  Spool spool = rig.open();
+  spool.append(test::state_message(rig.clock.now()));
+  spool.commit();
+  spool.append(test::state_message(rig.clock.now()));
+  for (const auto& row : spool.next_backlog(0, 10)) CHECK_FALSE(row.wall);
+  rig.clock.advance(seconds{60});
+  const base::WallTime now{std::chrono::sys_days{std::chrono::year{2026} / 5 / 1}};
+  rig.clock.set_wall(now);
+  rig.clock.set_synchronised(true);
+  spool.maintain();
+  const auto rows = spool.next_backlog(0, 10);
+  REQUIRE(rows.size() == 2);
+  for (const auto& row : rows) {
+    REQUIRE(row.wall);
+    CHECK(*row.wall == now - seconds{60});
+    CHECK(row.clock_synced);
+  }
+}
+
+TEST_CASE("rows of a boot that never knew the time get an estimate and say so") {
+  Rig rig;
+  {
+    Spool spool = rig.open("boot-1");  // a boot with the right time comes first
+    spool.append(test::state_message(rig.clock.now()));
+  }
+  const base::WallTime known = rig.clock.wall_now();
+  rig.clock.set_synchronised(false);
+  rig.clock.set_wall(base::WallTime{seconds{1000}});
+  {
+    Spool spool = rig.open("boot-2");
+    spool.append(test::state_message(rig.clock.now()));
+  }
+  Spool spool = rig.open("boot-3");
+  const auto rows = spool.next_backlog(0, 10);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].clock_synced);
+  CHECK_FALSE(rows[1].this_boot);
+  REQUIRE(rows[1].wall);
+  CHECK(*rows[1].wall == known);
+  CHECK_FALSE(rows[1].clock_synced);
+}
+
+TEST_CASE("a second process is kept out of the spool") {
+  Rig rig;
+  Spool spool = rig.open();
+  auto second = Spool::open(rig.settings, "gw1", rig.clock, "boot-1", rig.events);
+  REQUIRE_FALSE(second.ok());
+  CHECK(second.error().code() == base::ErrorCode::unavailable);
+}
