@@ -37,4 +37,8 @@ struct PollGroup {
 
 [[nodiscard]] std::vector<PollGroup> plan_requests(const DeviceSettings& device);
 
+// Smaller requests for the same fields, after the device refused the address range of `request`: without the registers
+// that nobody asked for, or, if there are none, one per field. A request that can't be made smaller comes back alone.
+[[nodiscard]] std::vector<PlannedRequest> split_request(const DeviceSettings& device, const PlannedRequest& request);
+
 }  // namespace twinkeeper::drivers

@@ -1,0 +1,51 @@
+#include "drivers/bus_time.hpp"
+
+#include <algorithm>
+
+#include "drivers/codec.hpp"
+#include "drivers/request_planner.hpp"
+
+namespace twinkeeper::drivers {
+namespace {
+
+constexpr base::Duration kTimePerRequest = std::chrono::milliseconds{1};
+constexpr base::Duration kLeastTime = std::chrono::milliseconds{10};
+
+}  // namespace
+
+BusTime bus_time(std::span<const DeviceSettings> devices) {
+  BusTime total;
+  base::Duration sum{};
+  base::Duration longest_timeout{};
+  for (std::size_t device = 0; device < devices.size(); ++device) {
+    const DeviceSettings& settings = devices[device];
+    for (const PollGroup& group : plan_requests(settings)) {
+      GroupTime one{.device = device, .interval = group.interval, .requests = group.requests.size()};
+      for (const PlannedRequest& planned : group.requests) {
+        ReadRequest request;
+        request.function = function_code(planned.kind);
+        request.count = planned.count;
+        one.bytes += kRequestSize + reply_size(request);
+      }
+      const auto requests = static_cast<std::int64_t>(one.requests);
+      base::Duration busy = requests * (kTimePerRequest + settings.workarounds.pause_between_requests);
+      if (settings.workarounds.close_connection_after_gather) busy += settings.workarounds.pause_after_connect;
+      one.time = std::max(kLeastTime, busy);
+      one.time_with_timeout = one.time + settings.timeout;
+      total.requests += one.requests;
+      total.bytes += one.bytes;
+      total.utilisation += static_cast<double>(busy.count()) / static_cast<double>(group.interval.count());
+      if (total.groups.empty() || group.interval < total.shortest_interval) total.shortest_interval = group.interval;
+      sum += busy;
+      longest_timeout = std::max(longest_timeout, settings.timeout);
+      total.groups.push_back(one);
+    }
+  }
+  if (!total.groups.empty()) {
+    total.time = std::max(kLeastTime, sum);
+    total.time_with_timeout = total.time + longest_timeout;
+  }
+  return total;
+}
+
+}  // namespace twinkeeper::drivers

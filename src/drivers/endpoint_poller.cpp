@@ -1,0 +1,290 @@
+#include "drivers/endpoint_poller.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "drivers/back_off.hpp"
+#include "drivers/decoder.hpp"
+#include "drivers/exchange.hpp"
+#include "drivers/polled_device.hpp"
+
+namespace twinkeeper::drivers {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
+// After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
+constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
+constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
+
+bool is_busy(const ExchangeResult& result) noexcept {
+  return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::acknowledge) ||
+         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::server_device_busy);
+}
+
+// The gateway in between answered, the device behind it did not.
+bool is_from_gateway(const ExchangeResult& result) noexcept {
+  return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_path_unavailable) ||
+         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_target_failed_to_respond);
+}
+
+signals::Reason reason_of(DeviceError error) noexcept {
+  switch (error) {
+    case DeviceError::none: return signals::Reason::none;
+    case DeviceError::mismatch: return signals::Reason::no_match;
+    case DeviceError::exception: return signals::Reason::exception;
+    case DeviceError::no_answer:
+    case DeviceError::unavailable:
+    case DeviceError::closed: break;
+  }
+  return signals::Reason::timeout;
+}
+
+}  // namespace
+
+class EndpointPoller::Implementation {
+ public:
+  Implementation(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
+                 SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport)
+      : clock_(clock),
+        samples_(samples),
+        events_(events),
+        transport_(std::move(transport)),
+        exchange_(*transport_, clock_),
+        newest_request_(base::Instant::min()) {
+    const base::Instant now = clock_.now();
+    devices_.reserve(devices.size());
+    for (DeviceSettings& device : devices) {
+      devices_.push_back(std::make_unique<PolledDevice>(std::move(device), grid_origin, now));
+    }
+  }
+
+  base::Instant poll_due(const std::stop_token& stop) {
+    const base::Instant entered = clock_.now();
+    while (true) {
+      const auto [device, group] = earliest();
+      if (group == nullptr) return base::Instant::max();
+      const base::Instant now = clock_.now();
+      // A cycle that fell due only while this call was running belongs to the next one.
+      if (stop.stop_requested() || group->due() > entered || now - entered >= kReturnAfter) return group->due();
+      run_cycle(*device, *group, stop);
+      const std::int64_t passed = group->passed(clock_.now());  // this one, and those that it came or ran too late for
+      group->next_cycle += passed;
+      device->statistics.missed_cycles_total.fetch_add(static_cast<std::uint64_t>(passed - 1), kRelaxed);
+    }
+  }
+
+  [[nodiscard]] std::size_t device_count() const noexcept { return devices_.size(); }
+  [[nodiscard]] const DeviceStatistics& statistics(std::size_t device) const { return devices_.at(device)->statistics; }
+
+  [[nodiscard]] base::Duration longest_block() const noexcept {
+    base::Duration longest{};
+    for (const auto& device : devices_) {
+      const DeviceSettings& settings = device->settings;
+      const Workarounds& workarounds = settings.workarounds;
+      const int tries = 1 + std::max(0, settings.busy_retries);
+      const base::Duration each = kAddressesPerName * settings.timeout + workarounds.pause_after_connect +
+                                  tries * (settings.timeout + workarounds.pause_between_requests + kBusyPause);
+      for (const PolledGroup& group : device->groups) {
+        // Split to the utmost: a request for each field.
+        std::size_t requests = 0;
+        for (const PlannedRequest& request : group.planned) requests += request.fields.size();
+        longest = std::max(longest, static_cast<std::int64_t>(requests) * each);
+      }
+    }
+    return kReturnAfter + longest;
+  }
+
+ private:
+  std::pair<PolledDevice*, PolledGroup*> earliest() noexcept {
+    std::pair<PolledDevice*, PolledGroup*> found{nullptr, nullptr};
+    for (const auto& device : devices_) {
+      for (PolledGroup& group : device->groups) {
+        if (found.second == nullptr || group.due() < found.second->due()) found = {device.get(), &group};
+      }
+    }
+    return found;
+  }
+
+  void run_cycle(PolledDevice& device, PolledGroup& group, const std::stop_token& stop) {
+    const base::Instant begin = clock_.now();
+    CycleOutcome outcome{.requests = group.requests.size()};
+    refused_.clear();
+    for (std::size_t k = 0, at = group.first_request % group.requests.size(); k < outcome.requests; ++k) {
+      if (stop.stop_requested()) return;
+      run_request(device, group, at, outcome);
+      at = (at + 1) % outcome.requests;
+    }
+    revise_plans(device, group);
+    if (device.settings.workarounds.close_connection_after_gather) {
+      transport_->close();
+      closed_on_purpose_ = true;
+    }
+    device.statistics.cycles_total.fetch_add(1, kRelaxed);
+    device.statistics.connected.store(transport_->connected(), kRelaxed);
+    device.statistics.busy_ns_total.fetch_add((clock_.now() - begin).count(), kRelaxed);
+    device.end_cycle(group, outcome, connection_error_, events_);
+  }
+
+  void run_request(PolledDevice& device, PolledGroup& group, std::size_t at, CycleOutcome& outcome) {
+    const PlannedRequest& planned = group.requests[at];
+    if (device.back_off.blocks(clock_.now())) return give_bad(device, planned, reason_of(device.down_error));
+    if (!ensure_connection(device)) return give_bad(device, planned, signals::Reason::timeout);
+    const ExchangeResult result = exchange(device, planned);
+    if (result.error == DeviceError::none) {
+      device.answered();
+      ++outcome.answered;
+      ++outcome.good;
+      give_good(device, planned, result);
+      return;
+    }
+    give_bad(device, planned, reason_of(result.error), result.exception_code);
+    if (result.error == DeviceError::exception) {
+      device.answered();
+      if (!is_from_gateway(result)) ++outcome.answered;
+      if (result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_address) &&
+          planned.fields.size() > 1) {
+        refused_.push_back(at);
+      }
+      return;
+    }
+    transport_->close();
+    closed_on_purpose_ = false;
+    device.left_unanswered(result, group, at);
+  }
+
+  bool ensure_connection(PolledDevice& device) {
+    if (transport_->connected()) {
+      if (transport_->quiet()) return true;
+      transport_->close();
+      closed_on_purpose_ = false;
+    }
+    if (connection_back_off_.blocks(clock_.now())) return false;
+    const base::Status status = transport_->connect(device.settings.timeout);
+    if (!status.ok()) {
+      connection_error_ = status.error().message();
+      connection_back_off_.fail(clock_.now());
+      device.count_unavailable();
+      return false;
+    }
+    connection_back_off_.clear();
+    if (ever_connected_ && !closed_on_purpose_) {
+      device.statistics.reconnects_total.fetch_add(1, kRelaxed);
+      new_connection_ = true;
+    }
+    ever_connected_ = true;
+    if (device.settings.workarounds.pause_after_connect > base::Duration::zero()) {
+      clock_.sleep_until(clock_.now() + device.settings.workarounds.pause_after_connect);
+    }
+    return true;
+  }
+
+  ExchangeResult exchange(PolledDevice& device, const PlannedRequest& planned) {
+    ReadRequest request;
+    request.unit = static_cast<std::uint8_t>(device.settings.slave_id);
+    request.function = function_code(planned.kind);
+    request.address = planned.address;
+    request.count = planned.count;
+    base::Duration pause = device.settings.workarounds.pause_between_requests;
+    for (int retries = device.settings.busy_retries;; --retries) {
+      if (pause > base::Duration::zero() && newest_request_ != base::Instant::min()) {
+        clock_.sleep_until(newest_request_ + pause);
+      }
+      const ExchangeResult result = exchange_.run(request, device.settings.timeout);
+      newest_request_ = result.finished;
+      device.count_exchange(result);
+      if (retries <= 0 || !is_busy(result)) return result;
+      pause = std::max(pause, kBusyPause);
+    }
+  }
+
+  void give_good(const PolledDevice& device, const PlannedRequest& planned, const ExchangeResult& result) {
+    const bool bits = is_bit_kind(planned.kind);
+    if (!bits) {
+      for (std::size_t i = 0; i < planned.count; ++i) words_[i] = reply_word(result.data, i);
+    }
+    for (const PlannedField& field : planned.fields) {
+      const RegisterSettings& settings = device.settings.registers[field.reg];
+      Decoded decoded = bits ? decode_bit(settings, reply_bit(result.data, field.offset))
+                             : decode_words(settings, std::span{words_}.subspan(field.offset, word_count(settings)));
+      signals::Sample sample;
+      sample.tag = settings.tag;
+      sample.value = decoded.value;
+      sample.raw = std::move(decoded.raw);
+      sample.quality = signals::Quality::good;
+      sample.time = result.sent + (result.finished - result.sent) / 2;
+      samples_.accept(std::move(sample));
+    }
+  }
+
+  void give_bad(const PolledDevice& device, const PlannedRequest& planned, signals::Reason reason,
+                std::uint8_t exception_code = 0) {
+    const base::Instant now = clock_.now();
+    for (const PlannedField& field : planned.fields) {
+      signals::Sample sample;
+      sample.tag = device.settings.registers[field.reg].tag;
+      sample.reason = reason;
+      sample.exception_code = exception_code;
+      sample.time = now;
+      samples_.accept(std::move(sample));
+    }
+  }
+
+  // Between cycles, so that no request is replaced while its cycle walks over it.
+  void revise_plans(PolledDevice& device, PolledGroup& group) {
+    if (refused_.empty()) {
+      if (new_connection_) {
+        for (const auto& each : devices_) each->restore_plan();
+      }
+      new_connection_ = false;
+      return;
+    }
+    std::vector<PlannedRequest> requests;
+    for (std::size_t at = 0; at < group.requests.size(); ++at) {
+      if (std::find(refused_.begin(), refused_.end(), at) == refused_.end()) {
+        requests.push_back(group.requests[at]);
+        continue;
+      }
+      for (PlannedRequest& piece : split_request(device.settings, group.requests[at])) {
+        requests.push_back(std::move(piece));
+      }
+    }
+    group.requests = std::move(requests);
+    group.first_request = 0;
+  }
+
+  const base::Clock& clock_;
+  SampleSink& samples_;
+  signals::EventSink& events_;
+  std::unique_ptr<Transport> transport_;
+  Exchange exchange_;
+  std::vector<std::unique_ptr<PolledDevice>> devices_;  // statistics can't move
+  BackOff connection_back_off_;
+  std::string connection_error_;
+  base::Instant newest_request_;
+  std::vector<std::size_t> refused_;  // of the cycle under way
+  std::array<std::uint16_t, kMaxWordsPerRequest> words_{};
+  bool ever_connected_ = false;
+  bool closed_on_purpose_ = false;
+  bool new_connection_ = false;
+};
+
+EndpointPoller::EndpointPoller(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
+                               SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport)
+    : implementation_(std::make_unique<Implementation>(std::move(devices), grid_origin, clock, samples, events,
+                                                       std::move(transport))) {}
+
+EndpointPoller::~EndpointPoller() = default;
+
+base::Instant EndpointPoller::poll_due(std::stop_token stop) { return implementation_->poll_due(stop); }
+
+std::size_t EndpointPoller::device_count() const noexcept { return implementation_->device_count(); }
+
+const DeviceStatistics& EndpointPoller::statistics(std::size_t device) const {
+  return implementation_->statistics(device);
+}
+
+base::Duration EndpointPoller::longest_block() const noexcept { return implementation_->longest_block(); }
+
+}  // namespace twinkeeper::drivers

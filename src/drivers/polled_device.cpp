@@ -1,0 +1,130 @@
+#include "drivers/polled_device.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace twinkeeper::drivers {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr int kUnansweredBeforeBackOff = 2;
+
+std::string hex(std::uint8_t code) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return {'0', 'x', kDigits[code >> 4], kDigits[code & 0xF]};
+}
+
+}  // namespace
+
+DeviceState CycleOutcome::state() const noexcept {
+  if (good == requests) return DeviceState::up;
+  return answered == 0 ? DeviceState::down : DeviceState::degraded;
+}
+
+PolledDevice::PolledDevice(DeviceSettings device, base::Instant grid_origin, base::Instant now)
+    : settings(std::move(device)) {
+  for (PollGroup& planned : plan_requests(settings)) {
+    PolledGroup group;
+    group.interval = planned.interval;
+    group.origin = grid_origin + settings.collection_offset;
+    group.planned = planned.requests;
+    group.requests = std::move(planned.requests);
+    // Cycles from before the poller existed are nobody's: the first is the next point of the grid.
+    if (now > group.origin)
+      group.next_cycle = (now - group.origin + group.interval - base::Duration{1}) / group.interval;
+    groups.push_back(std::move(group));
+  }
+}
+
+void PolledDevice::count_exchange(const ExchangeResult& result) noexcept {
+  statistics.requests_total.fetch_add(1, kRelaxed);
+  const bool replied = result.error == DeviceError::none || result.error == DeviceError::exception;
+  if (replied) {
+    statistics.last_round_trip_ns.store((result.finished - result.sent).count(), kRelaxed);
+    statistics.last_sent_ns.store(result.sent.time_since_epoch().count(), kRelaxed);
+    statistics.last_received_ns.store(result.finished.time_since_epoch().count(), kRelaxed);
+    statistics.consecutive_failures.store(0, kRelaxed);
+  } else {
+    statistics.consecutive_failures.fetch_add(1, kRelaxed);
+  }
+  if (result.error == DeviceError::exception) statistics.exceptions_total.fetch_add(1, kRelaxed);
+  if (result.error == DeviceError::none) return;
+  newest_failure_ = result;
+  statistics.last_error.store(result.error, kRelaxed);
+  statistics.last_exception_code.store(result.exception_code, kRelaxed);
+  statistics.failures_total[static_cast<std::size_t>(result.error)].fetch_add(1, kRelaxed);
+}
+
+void PolledDevice::count_unavailable() noexcept {
+  statistics.consecutive_failures.fetch_add(1, kRelaxed);
+  statistics.failures_total[static_cast<std::size_t>(DeviceError::unavailable)].fetch_add(1, kRelaxed);
+  statistics.last_error.store(DeviceError::unavailable, kRelaxed);
+  statistics.last_exception_code.store(0, kRelaxed);
+  newest_failure_ = ExchangeResult{};
+  newest_failure_.error = DeviceError::unavailable;
+}
+
+void PolledDevice::left_unanswered(const ExchangeResult& result, PolledGroup& group, std::size_t request) {
+  if (++unanswered_in_a_row_ < kUnansweredBeforeBackOff) return;
+  down_error = result.error;
+  back_off.fail(result.finished);
+  group.first_request = (request + 1) % group.requests.size();
+}
+
+void PolledDevice::answered() noexcept {
+  unanswered_in_a_row_ = 0;
+  back_off.clear();
+}
+
+void PolledDevice::restore_plan() {
+  for (PolledGroup& group : groups) {
+    if (group.requests.size() == group.planned.size()) continue;
+    group.requests = group.planned;
+    group.first_request = 0;
+  }
+}
+
+DeviceState PolledDevice::combined_state() const noexcept {
+  DeviceState combined = DeviceState::unknown;
+  for (const PolledGroup& group : groups) {
+    if (group.state == DeviceState::unknown || group.state == combined) continue;
+    combined = combined == DeviceState::unknown ? group.state : DeviceState::degraded;
+  }
+  return combined;
+}
+
+std::string PolledDevice::describe_failure(const std::string& connection_error) const {
+  switch (newest_failure_.error) {
+    case DeviceError::unavailable: return connection_error;
+    case DeviceError::mismatch:
+      return "the reply does not match the request: " + std::string{to_string(newest_failure_.mismatch)};
+    case DeviceError::exception:
+      return "exception " + hex(newest_failure_.exception_code) + " (" +
+             std::string{exception_name(newest_failure_.exception_code)} + ")";
+    case DeviceError::none:
+    case DeviceError::no_answer:
+    case DeviceError::closed: break;
+  }
+  return std::string{to_string(newest_failure_.error)};
+}
+
+void PolledDevice::end_cycle(PolledGroup& group, const CycleOutcome& outcome, const std::string& connection_error,
+                             signals::EventSink& events) {
+  group.state = outcome.state();
+  const DeviceState before = statistics.state.load(kRelaxed);
+  const DeviceState after = combined_state();
+  if (before == after) return;
+  statistics.state.store(after, kRelaxed);
+  const std::string unit = settings.controller + " unit " + std::to_string(settings.slave_id);
+  if (after == DeviceState::down) {
+    events.raise({signals::EventLevel::warning, settings.name, "connection_lost",
+                  unit + " gives no answer: " + describe_failure(connection_error)});
+  } else if (after == DeviceState::degraded) {
+    events.raise({signals::EventLevel::warning, settings.name, "degraded",
+                  unit + " answers only in part: " + describe_failure(connection_error)});
+  } else if (before != DeviceState::unknown) {
+    events.raise({signals::EventLevel::info, settings.name, "restored", unit + " answers every request again"});
+  }
+}
+
+}  // namespace twinkeeper::drivers

@@ -1,0 +1,55 @@
+#include "drivers/bus_time.hpp"
+
+#include "support/catch.hpp"
+
+using namespace twinkeeper::drivers;
+using namespace std::chrono_literals;
+
+namespace {
+
+DeviceSettings device_with_words(int count, int distance) {
+  DeviceSettings device;
+  device.poll_interval = 100ms;
+  device.timeout = 500ms;
+  for (int i = 0; i < count; ++i) {
+    RegisterSettings reg;
+    reg.address = static_cast<std::uint16_t>(i * distance);
+    device.registers.push_back(reg);
+  }
+  return device;
+}
+
+}  // namespace
+
+TEST_CASE("One short request takes the least time of ten milliseconds") {
+  const DeviceSettings device = device_with_words(3, 1);
+  const BusTime time = bus_time({&device, 1});
+  REQUIRE(time.groups.size() == 1);
+  CHECK(time.requests == 1);
+  CHECK(time.bytes == 12 + 9 + 6);
+  CHECK(time.time == 10ms);
+  CHECK(time.time_with_timeout == 510ms);
+  CHECK(time.utilisation == Approx(0.01));
+  CHECK(time.met());
+  CHECK_FALSE(time.met_with_timeout());
+}
+
+TEST_CASE("Pauses count for every request and an interval that is too short is told") {
+  std::vector<DeviceSettings> devices{device_with_words(20, 200), device_with_words(1, 1)};
+  devices[0].workarounds.pause_between_requests = 5ms;
+  devices[0].workarounds.pause_after_connect = 7ms;
+  CHECK(bus_time(devices).time == 121ms);
+  CHECK_FALSE(bus_time(devices).met());
+  devices[0].workarounds.close_connection_after_gather = true;
+  CHECK(bus_time(devices).groups[0].time == 127ms);
+  devices[0].poll_interval = 1s;
+  CHECK(bus_time(devices).shortest_interval == 100ms);
+  devices[0].registers.clear();
+  CHECK(bus_time(devices).met());
+}
+
+TEST_CASE("A bus without registers takes no time") {
+  const BusTime time = bus_time({});
+  CHECK(time.time == 0ns);
+  CHECK(time.met());
+}
