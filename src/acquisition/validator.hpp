@@ -19,11 +19,12 @@
 // polled repeats codes without being stuck: give such a tag stuck_after.
 //
 // A sample that arrives bad (timeout, exception, no_match) keeps its reason and leaves v_g, t_g and the run of equal
-// raw values untouched; a run is begun anew after a silence longer than max_age, since nothing is known of the time
-// between. A sample older than the newest of its tag is ignored; one with the same time replaces it, without a rate
-// test. Errors: none. A tag beyond the rules breaks an invariant (abort). Thread rule: one thread. Allocation: none
-// after construction, except for text. Clock: none, times come with the samples. Source: run length of equal codes of a
-// quantised Gaussian, p from the centred code (its maximum).
+// raw values untouched. A run is begun anew after a silence longer than max_age: nothing is known of the time between.
+// A sample older than the newest of its tag is ignored; one with the same time replaces it, without a rate test.
+//
+// Errors: none; a tag beyond the rules breaks an invariant (abort). Thread rule: one thread. Clock: none.
+// Allocation: none after construction, except for text.
+// Source: run length of equal codes of a quantised Gaussian, p from the centred code (its maximum).
 #pragma once
 
 #include <array>

@@ -7,7 +7,7 @@
 //   c       –     cap
 // Side: the sum that is greater. Its onset is the step after its last zero, its mean that of z since then.
 // Thread rule: one thread. Allocation: none.
-// Source: Page, Biometrika 41 (1954); Siegmund, Sequential Analysis (1985), eq. 2.57 for arl().
+// Source: Page, Biometrika 41 (1954); Siegmund, Sequential Analysis (1985), for the run length.
 #pragma once
 
 #include <cstdint>

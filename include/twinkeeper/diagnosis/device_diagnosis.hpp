@@ -4,16 +4,17 @@
 //   id                           kind           when
 //   <device>.connection          communication  every tag is bad by timeout, no_match or stale; lists all tags
 //   <device>.<register>.<reason> communication  exception, timeout, no_match, stale of some tags; the alarm bears the
-//                                               name of the first of them, the others with the same reason join its
-//                                               tags
+//                                               name of the first of them, the others with the same reason join
 //   <device>.<register>.<reason> sensor         not_finite, error_value, out_of_range, rate_of_change, stuck, for tags
 //                                               with own_sensor_alarms (those of a twin's tags are the twin's)
 // One cause, one alarm: while the condition of the connection holds, even before its delay is over, nothing else of the
 // device is raised; what stood before stays as it is until the device is heard again.
 // A sensor alarm of a register takes the place of another one of the same register: the earlier is cleared with
-// caused_by. Delays: on 2 · max(poll interval, timeout), off 2 · poll interval, so two polls in a row decide. Errors:
-// none; a span of another size than the setup's tags breaks an invariant (abort). Thread rule: one thread. Allocation:
-// evaluate() none while no event is due.
+// caused_by.
+//
+// Delays: on 2 · max(poll interval, timeout), off 2 · poll interval, so two polls in a row decide.
+// Errors: none; a span of another size than the setup's tags breaks an invariant (abort). Thread rule: one thread.
+// Allocation: evaluate() none while no event is due.
 #pragma once
 
 #include <array>

@@ -6,38 +6,36 @@
 //   g       gate (5 if off)
 //   k, h    drift and limit of the CUSUM; the cap at 2h bounds the time to clear to about (2h − h/2)/k steps
 //
-//   id                          kind     test
-//   <twin>.<signal>.<reason>    sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
-//                                        rate_of_change, stuck) for an output or an input with a tag
-//   <twin>.<output>.gate        sensor   rejected for on_delay without a break, while the CUSUM of that output was
-//   below
-//                                        h/2 at the first rejection and no other output departs: a jump of one sensor
-//   <twin>.<output>.cusum       process  S⁺ or S⁻ > h for on_delay; off below h/2 for off_delay. One residual cannot
-//   tell
-//                                        a change of the process from a biased sensor: ambiguous_with names the sensor
+//   id                        kind     test
+//   <twin>.<signal>.<reason>  sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
+//                                      rate_of_change, stuck) for an output or an input with a tag
+//   <twin>.<output>.gate      sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below h/2
+//                                      at the first rejection, and no other output departing
+//   <twin>.<output>.cusum     process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay. One residual cannot tell
+//                                      a change of the process from a biased sensor: ambiguous_with names the sensor
+//
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
 // input, in the modes tracking, degraded, predict_only. In initializing, converging and lost the sums are held; they
 // begin at zero when those modes are left, when a reason of the output clears, and when a reason explains them.
 //
 // One cause, one alarm:
 //  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).
-//  - While a sensor alarm of another output stands, and for kJoinWindow at most after it was raised, they join that
-//  one:
-//    the sensor's wrong values have bent the state. While its condition waits for its delay, they wait.
+//  - While a sensor alarm of another signal stands, raised at most gate_timeout + off_delay ago, they join it: its
+//    wrong values have bent the state. While the condition of such an alarm waits for its delay, they wait.
 //  - A reason on output i drops what is pending on i. When its alarm is raised, other reason alarms of i, a gate alarm
-//  of
-//    i, and a cusum alarm of i that began after the value stopped changing (or after the first bad sample) are cleared
-//    at once, with caused_by.
+//    of i, and a cusum alarm of i that began after the value stopped changing (stuck) or after the first bad sample are
+//    cleared at once, with caused_by.
 //  - timeout, exception, no_match and stale are alarms of the device, not of the twin: an alarm whose signal is not
-//  heard
-//    stays as it is.
+//    heard stays as it is.
+//
 // Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
 // Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
-// Nominal false alarms: cusum, 2 / ARL per step with ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, chance
-// that on_delay is filled by independent rejections. Both are upper bounds for white Gaussian innovations. Errors:
-// none; a step of another shape than the setup breaks an invariant (abort). Thread rule: one thread. Allocation:
-// evaluate() none while no event is due. Source: Page (1954); Siegmund, Sequential Analysis (1985), eq. 2.57 for the
-// ARL with its 1.166 correction.
+// Nominal false alarms of white Gaussian innovations, delays of the CUSUM left out: cusum, 2 / ARL per step with
+// ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, the chance that independent rejections fill on_delay.
+//
+// Errors: none; a step of another shape than the setup breaks an invariant (abort). Thread rule: one thread.
+// Allocation: evaluate() none while no event is due.
+// Source: Page, Biometrika 41 (1954); Siegmund, Sequential Analysis (1985), for the ARL with its correction 1.166.
 #pragma once
 
 #include <array>
