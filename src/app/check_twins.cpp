@@ -75,9 +75,6 @@ ordered_json check_twin(const config::TwinConfig& twin, const model::StateSpace&
     }
     report["innovation_std"] = innovation;
   }
-  if (twin.diagnosis_is_default) {
-    warnings.push_back("twin " + twin.name + ": neither model nor configuration has a diagnosis section; the documented defaults are used, with every test on");
-  }
   return report;
 }
 

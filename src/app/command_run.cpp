@@ -70,6 +70,9 @@ class Service {
       std::cerr << config_file_ << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
       return kExitConfig;
     }
+    // Positions and the expanded text serve messages about the configuration only.
+    plan.config.sources = {};
+    plan.config.expanded = {};
     std::error_code error;
     std::filesystem::create_directories(plan.config.gateway.state_directory, error);
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_);
@@ -78,6 +81,7 @@ class Service {
       return kExitIo;
     }
     gateway_ = std::move(started).value();
+    malloc_trim(0);  // what reading the configuration needed
     return kExitDone;
   }
 
