@@ -184,7 +184,10 @@ void Scenario::apply(const Edge& edge) {
       bias_[fault.tag] += change * fault.value;
       registers_.set_bias(fault.tag, bias_[fault.tag]);
       break;
-    case FaultKind::dropout: out_[fault.device] += change; break;
+    case FaultKind::dropout:
+      out_[fault.device] += change;
+      ++dropout_changes_;
+      break;
   }
   events_.raise({signals::EventLevel::info, "simulation", edge.begins ? "fault_started" : "fault_ended",
                  "fault " + fault.spec + (edge.begins ? " begins" : " ends")});

@@ -1,0 +1,79 @@
+#include "simulation/fault.hpp"
+
+#include "support/catch.hpp"
+#include "unit/simulation/fixtures.hpp"
+
+namespace twinkeeper::simulation {
+
+TEST_CASE("Fault specifications resolve their names and numbers") {
+  const Settings settings = fixtures::tank_simulation();
+  auto fault = [&](const char* spec) { return parse_fault(spec, settings).value(); };
+
+  const Fault leak = fault("disturbance:tanks.level_2@20.5+10=-0.002");
+  CHECK(leak.kind == FaultKind::disturbance);
+  CHECK((leak.twin == 0 && leak.state == 1));
+  CHECK((leak.onset == 20.5 && leak.duration == 10.0 && leak.value == -0.002));
+  CHECK(leak.spec == "disturbance:tanks.level_2@20.5+10=-0.002");
+
+  const Fault stuck = fault("stuck:plc.pump@0+1");
+  CHECK((stuck.kind == FaultKind::stuck && stuck.tag == 2 && stuck.onset == 0.0));
+
+  const Fault bias = fault("bias:plc.level_1@1e1+2.5=+1e-3");
+  CHECK((bias.kind == FaultKind::bias && bias.tag == 0 && bias.onset == 10.0 && bias.value == 1e-3));
+
+  const Fault dropout = fault("dropout:plc@3+4");
+  CHECK((dropout.kind == FaultKind::dropout && dropout.device == 0));
+  CHECK_FALSE(dropout.active(2.999));
+  CHECK(dropout.active(3.0));
+  CHECK_FALSE(dropout.active(7.0));
+}
+
+TEST_CASE("Wrong fault specifications are refused with what is wrong and what is accepted") {
+  const Settings settings = fixtures::tank_simulation();
+  struct Case {
+    const char* spec;
+    const char* what;
+    const char* accepted;
+  };
+  const std::string all = "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, dropout:DEVICE@T+D";
+  const Case cases[] = {
+      {"", "unknown kind of fault ''", all.c_str()},
+      {"drift:plc.level_1@1+2=3", "unknown kind of fault 'drift'", all.c_str()},
+      {"noise:plc.level_1@1+2=3", "unknown kind of fault 'noise'", all.c_str()},
+      {"parameter:tanks.a@1=3", "unknown kind of fault 'parameter'", all.c_str()},
+      {"stuck", "nothing after the kind", "stuck:TAG@T+D"},
+      {"stuck:plc.level_1", "no '@' with the time", "stuck:TAG@T+D"},
+      {"stuck:plc.level_1@x+1", "T is not a time", "stuck:TAG@T+D with T in seconds, 0 or more"},
+      {"stuck:plc.level_1@-1+1", "T is not a time", "stuck:TAG@T+D with T in seconds, 0 or more"},
+      {"stuck:plc.level_1@inf+1", "T is not a time", "stuck:TAG@T+D with T in seconds, 0 or more"},
+      {"stuck:plc.level_1@1", "no '+' with the duration after T", "stuck:TAG@T+D"},
+      {"stuck:plc.level_1@1s+2", "no '+' with the duration after T", "stuck:TAG@T+D"},
+      {"stuck:plc.level_1@1+0", "D is not a duration", "stuck:TAG@T+D with D in seconds, more than 0"},
+      {"stuck:plc.level_1@1+2=3", "'=3' at the end is too much", "stuck:TAG@T+D"},
+      {"bias:plc.level_1@1+2", "no '=' with the value after D", "bias:TAG@T+D=V"},
+      {"bias:plc.level_1@1+2=", "V is not a finite number", "bias:TAG@T+D=V"},
+      {"bias:plc.level_1@1+2=nan", "V is not a finite number", "bias:TAG@T+D=V"},
+      {"bias:plc.level_1@1+2=3m", "'m' at the end is too much", "bias:TAG@T+D=V"},
+      {"stuck:plc.level_9@1+2", "there is no tag 'plc.level_9'",
+       "plc.level_1, plc.level_2, plc.pump, plc.running, plc.ambient"},
+      {"dropout:plc2@1+2", "there is no device 'plc2'", "plc"},
+      {"disturbance:tanks.level_1x@1+2=3", "there is no state 'tanks.level_1x'", "tanks.level_1, tanks.level_2"},
+  };
+  for (const Case& c : cases) {
+    const auto result = parse_fault(c.spec, settings);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.error().code() == base::ErrorCode::invalid_argument);
+    CHECK(result.error().message() == "fault '" + std::string(c.spec) + "': " + c.what + "; accepted: " + c.accepted);
+  }
+}
+
+TEST_CASE("Faults on text registers are refused where a number is needed") {
+  Settings settings = fixtures::tank_simulation();
+  auto text = fixtures::reg("serial", drivers::RegisterKind::holding, 50, drivers::ValueType::STRING);
+  text.length = 8;
+  settings.devices[0].registers.push_back(text);
+  CHECK(parse_fault("stuck:plc.serial@1+2", settings).ok());
+  CHECK_FALSE(parse_fault("bias:plc.serial@1+2=3", settings).ok());
+}
+
+}  // namespace twinkeeper::simulation

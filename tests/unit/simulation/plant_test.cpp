@@ -1,0 +1,151 @@
+#include "simulation/plant.hpp"
+
+#include <cmath>
+
+#include "support/catch.hpp"
+#include "unit/simulation/fixtures.hpp"
+
+namespace twinkeeper::simulation {
+namespace {
+
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+// Noise of each step, recovered from what the plant does.
+MatrixXd recovered_noise(Plant& plant, const VectorXd& u, int steps) {
+  const model::StateSpace& m = plant.model();
+  MatrixXd noise(m.n_x() + m.n_y(), steps);
+  const VectorXd none = VectorXd::Zero(m.n_x());
+  for (int k = 0; k < steps; ++k) {
+    const VectorXd x = plant.x();
+    const VectorXd y = plant.measure(u);
+    plant.advance(u, none);
+    noise.col(k).head(m.n_x()) = plant.x() - m.x_op - m.A * (x - m.x_op) - m.B * (u - m.u_op) - m.d;
+    noise.col(k).tail(m.n_y()) = y - m.y_op - m.C * (x - m.x_op) - m.D * (u - m.u_op);
+  }
+  return noise;
+}
+
+void check_covariance(const MatrixXd& noise, const MatrixXd& expected) {
+  const double n = static_cast<double>(noise.cols());
+  const MatrixXd sample = noise * noise.transpose() / n;
+  for (Eigen::Index i = 0; i < expected.rows(); ++i) {
+    CHECK(std::abs(noise.row(i).mean()) < 4.5 * std::sqrt(expected(i, i) / n));
+    for (Eigen::Index j = 0; j < expected.cols(); ++j) {
+      // Variance of a sample covariance of normal numbers: (Σii Σjj + Σij²) / n.
+      const double spread = std::sqrt((expected(i, i) * expected(j, j) + expected(i, j) * expected(i, j)) / n);
+      CHECK(std::abs(sample(i, j) - expected(i, j)) <= 4.5 * spread);
+    }
+  }
+}
+
+MatrixXd joint(const model::StateSpace& m) {
+  MatrixXd all(m.n_x() + m.n_y(), m.n_x() + m.n_y());
+  all << m.Q, m.S, m.S.transpose(), m.R;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("Plant noise has the covariance of the model with Q and R and S") {
+  Plant plant(fixtures::built(fixtures::tank_settings()), Random(1, "noise"));
+  const MatrixXd noise = recovered_noise(plant, VectorXd::Constant(1, 3.2), 50000);
+  check_covariance(noise, joint(plant.model()));
+  // White: the next step's noise knows nothing of this one's.
+  const double n = 49999.0;
+  const MatrixXd lagged = noise.leftCols(49999) * noise.rightCols(49999).transpose() / n;
+  for (Eigen::Index i = 0; i < 4; ++i) {
+    for (Eigen::Index j = 0; j < 4; ++j) {
+      const MatrixXd all = joint(plant.model());
+      CHECK(std::abs(lagged(i, j)) < 4.5 * std::sqrt(all(i, i) * all(j, j) / n));
+    }
+  }
+}
+
+TEST_CASE("Plant noise keeps small variances beside large ones and accepts singular covariances") {
+  model::ModelSettings s = fixtures::tank_settings();
+  s.states[0] = {"a", "", 0.0, {}, {}, {}};
+  s.states[1] = {"b", "", 0.0, {}, {}, {}};
+  s.outputs = {{"a", "", {}, {}, {}}, {"b", "", {}, {}, {}}};
+  s.operating_point = {};
+  s.noise.Q = {{1e-14, 1e-8}, {1e-8, 1e-2}};  // one source of noise moves both states
+  s.noise.R = {{1e4, 0.0}, {0.0, 1e-10}};
+  s.noise.S = {};
+  s.operating_point.u = {3.0};
+  Plant plant(fixtures::built(s), Random(2, "noise"));
+  const MatrixXd noise = recovered_noise(plant, VectorXd::Constant(1, 3.0), 20000);
+  const double n = 20000.0;
+  CHECK(noise.row(0).squaredNorm() / n == Approx(1e-14).epsilon(0.05));
+  CHECK(noise.row(3).squaredNorm() / n == Approx(1e-10).epsilon(0.05));
+  CHECK(noise.row(0).dot(noise.row(1)) / n == Approx(1e-8).epsilon(0.05));
+}
+
+TEST_CASE("A stiff continuous plant settles on its stationary covariance") {
+  model::ModelSettings s;
+  s.name = "stiff";
+  s.time = model::TimeBase::continuous;
+  s.states = {{"fast", "", 0.0, {}, {}, {}}, {"slow", "", 0.0, {}, {}, {}}};
+  s.outputs = {{"fast", "", {}, {}, {}}, {"slow", "", {}, {}, {}}};
+  s.A = {{-5000.0, 0.0}, {0.0, -2.0}};
+  s.C = {{1.0, 0.0}, {0.0, 1.0}};
+  s.noise.Q = {{1.0, 0.0}, {0.0, 1.0}};
+  s.noise.R = {{1e-6, 0.0}, {0.0, 1e-6}};
+  Plant plant(fixtures::built(s, 0.1), Random(3, "noise"));
+  const VectorXd none = VectorXd::Zero(2);
+  const VectorXd u(0);
+  VectorXd square = VectorXd::Zero(2);
+  constexpr int kSteps = 100000;
+  for (int k = 0; k < kSteps; ++k) {
+    plant.measure(u);
+    plant.advance(u, none);
+    square += plant.x().cwiseAbs2();
+  }
+  CHECK(square[0] / kSteps == Approx(1.0 / 10000.0).epsilon(0.03));  // spectral density / (2 · rate)
+  CHECK(square[1] / kSteps == Approx(1.0 / 4.0).epsilon(0.05));
+}
+
+TEST_CASE("A plant with the same seed repeats itself bit by bit") {
+  auto run = [](std::uint64_t seed) {
+    Plant plant(fixtures::built(fixtures::tank_settings()), Random(seed, "noise tanks"));
+    const VectorXd u = VectorXd::Constant(1, 3.0);
+    std::vector<double> all;
+    for (int k = 0; k < 200; ++k) {
+      const VectorXd y = plant.measure(u);
+      all.insert(all.end(), {y[0], y[1], plant.x()[0], plant.x()[1]});
+      plant.advance(u, VectorXd::Zero(2));
+    }
+    return all;
+  };
+  CHECK(run(9) == run(9));
+  CHECK(run(9) != run(10));
+}
+
+TEST_CASE("A plant starts at its initial state and at the operating point without one") {
+  CHECK(Plant(fixtures::built(fixtures::tank_settings()), Random(1)).x() == Eigen::Vector2d(0.15, 0.12));
+  model::ModelSettings s = fixtures::tank_settings();
+  for (auto& state : s.states) state.initial = state.initial_std = {};
+  CHECK(Plant(fixtures::built(s), Random(1)).x() == Eigen::Vector2d(0.124, 0.124));
+}
+
+TEST_CASE("A disturbance adds its rate times the sample time per step and state limits hold") {
+  const model::StateSpace model = fixtures::built(fixtures::tank_settings());
+  Plant calm(model, Random(4));
+  Plant leaking(model, Random(4));
+  const VectorXd u = VectorXd::Constant(1, 3.0);
+  calm.measure(u);
+  leaking.measure(u);
+  calm.advance(u, VectorXd::Zero(2));
+  leaking.advance(u, Eigen::Vector2d(-0.02, 0.0));
+  CHECK(leaking.x()[0] - calm.x()[0] == Approx(-0.002).epsilon(1e-9));
+  CHECK(leaking.x()[1] == calm.x()[1]);
+  for (int k = 0; k < 100; ++k) {
+    leaking.measure(u);
+    leaking.advance(u, Eigen::Vector2d(-1.0, 1.0));
+    REQUIRE(leaking.x()[0] >= 0.0);
+    REQUIRE(leaking.x()[1] <= 0.3);
+  }
+  CHECK(leaking.x()[0] == 0.0);
+  CHECK(leaking.x()[1] == 0.3);
+}
+
+}  // namespace twinkeeper::simulation
