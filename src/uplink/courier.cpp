@@ -23,6 +23,7 @@ constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
 constexpr base::Duration kRetryPause = std::chrono::seconds{1};  // after a publication failed without a loss
 constexpr base::Duration kPoisonWithin = std::chrono::seconds{5};
 constexpr int kLossesToBlame = 3;
+constexpr base::Duration kBarredFor = std::chrono::minutes{5};
 
 bool packable(const StoredMessage& message) {
   return message.message.message_class == signals::MessageClass::samples ||
@@ -168,7 +169,9 @@ class Courier::Implementation {
       StoredMessage message = std::move(waiting_.front());
       waiting_.pop_front();
       claimed_.erase(message.row);
-      if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
+      if (barred(message, now)) {
+        set_aside(message);
+      } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
         leave_behind(message.row);
       } else {
         send_plain(std::move(message), now);
@@ -189,7 +192,12 @@ class Courier::Implementation {
       }
       cursor_ = rows.back().row;
       for (StoredMessage& row : rows) {
-        if (!claimed_.contains(row.row)) chunk_.push_back(std::move(row));
+        if (claimed_.contains(row.row)) continue;
+        if (barred(row, clock_.now())) {
+          set_aside(row);
+        } else {
+          chunk_.push_back(std::move(row));
+        }
       }
     }
     return !chunk_.empty();
@@ -197,6 +205,11 @@ class Courier::Implementation {
 
   void send_backlog(base::Instant now) {
     const StoredMessage& head = chunk_.front();
+    if (barred(head, now)) {
+      set_aside(head);
+      chunk_.pop_front();
+      return;
+    }
     const bool packs = settings_.backlog == BacklogFormat::packed && packable(head) && !no_packets_ &&
                        !never_packed_.contains(head.message.stream) && age_of(head, clock_) > settings_.backlog_after;
     if (packs) {
@@ -274,7 +287,7 @@ class Courier::Implementation {
       if (event.kind == LinkEvent::Kind::acknowledged) {
         for (const StoredMessage& message : flight.messages) acknowledged.push_back(message.row);
         acknowledged_since_connect_ = true;
-        if (!refused_topics_.empty() && !flight.packed) refused_topics_.erase(flight.messages.front().message.stream);
+        if (!barred_.empty() && !flight.packed) barred_.erase(flight.messages.front().message.stream);
       } else if (event.kind == LinkEvent::Kind::refused) {
         refuse(flight, event.reason);
       } else {
@@ -298,14 +311,27 @@ class Courier::Implementation {
       return;
     }
     const StoredMessage& message = flight.messages.front();
-    spool_.refuse(message, reason);
-    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
-    if (refused_topics_.insert(message.message.stream).second) {
+    const std::string& stream = message.message.stream;
+    const bool news = !barred_.contains(stream);
+    barred_[stream] = {clock_.now() + kBarredFor, reason};
+    set_aside(message);
+    if (news) {
       events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
-                     "the broker refused a publication on " +
-                         topic_of_stream(settings_.topic_prefix, message.message.stream) + " (" + reason +
-                         "); its messages are set aside until it accepts them"});
+                     "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, stream) + " (" +
+                         reason + "); its messages are set aside and one is tried again every few minutes"});
     }
+  }
+
+  // Brokers may hang up with each refusal, so a stream that is not allowed is not tried with every message.
+  [[nodiscard]] bool barred(const StoredMessage& message, base::Instant now) const {
+    if (barred_.empty()) return false;
+    const auto found = barred_.find(message.message.stream);
+    return found != barred_.end() && now < found->second.until;
+  }
+
+  void set_aside(const StoredMessage& message) {
+    spool_.refuse(message, barred_[message.message.stream].reason);
+    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
   }
 
   void connected(const LinkEvent& event) {
@@ -350,8 +376,17 @@ class Courier::Implementation {
     if (head.packed) {
       never_packed_.insert(head.messages.front().message.stream);
     } else {
-      refuse(head, reason);
+      bury_alone(head.messages.front(), reason);
     }
+  }
+
+  // One message that the broker chokes on says nothing about its stream.
+  void bury_alone(const StoredMessage& message, const std::string& reason) {
+    spool_.refuse(message, reason);
+    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
+    events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
+                   "a message on " + topic_of_stream(settings_.topic_prefix, message.message.stream) +
+                       " was set aside: " + reason});
   }
 
   void count() {
@@ -394,7 +429,12 @@ class Courier::Implementation {
   base::Instant gaps_told_at_{};
 
   std::map<std::string, std::int64_t> newest_retained_;
-  std::set<std::string> refused_topics_;
+  std::set<std::string> refused_topics_;  // that no broker accepts
+  struct Bar {
+    base::Instant until{};
+    std::string reason;
+  };
+  std::map<std::string, Bar> barred_;  // streams the broker refuses
   std::set<std::string> never_packed_;
   bool no_packets_ = false;
   bool acknowledged_since_connect_ = false;

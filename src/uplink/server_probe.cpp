@@ -149,19 +149,27 @@ std::string end_of(X509* certificate) {
   return base::format_rfc3339(time).substr(0, 10);
 }
 
-LinkFault judge(const UplinkSettings& settings, const std::string& server, SSL* connection, long verdict) {
-  const std::unique_ptr<X509, FreeCertificate> certificate(SSL_get1_peer_certificate(connection));
+// A handshake that fails leaves no peer certificate behind, so the verification keeps the one it looks at.
+int keep_certificate(int good, X509_STORE_CTX* store) {
+  auto* connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* kept = static_cast<std::unique_ptr<X509, FreeCertificate>*>(SSL_get_app_data(connection));
+  X509* certificate = X509_STORE_CTX_get0_cert(store);
+  if (good == 0 && certificate != nullptr && X509_up_ref(certificate) == 1) kept->reset(certificate);
+  return good;
+}
+
+LinkFault judge(const UplinkSettings& settings, const std::string& server, X509* certificate, long verdict) {
   switch (verdict) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
-      const std::string names = certificate ? names_of(certificate.get()) : std::string{};
+      const std::string names = certificate != nullptr ? names_of(certificate) : std::string{};
       return {"wrong_host", "the certificate of " + server + " is not valid for host name " + settings.endpoint.host +
                                 (names.empty() ? std::string{} : " (it is for " + names + ")")};
     }
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return {"server_certificate_expired", "the server certificate of " + server + " has expired" +
-                                                (certificate ? " on " + end_of(certificate.get()) : std::string{}) +
-                                                ", or the clock is wrong"};
+      return {"server_certificate_expired",
+              "the server certificate of " + server + " has expired" +
+                  (certificate != nullptr ? " on " + end_of(certificate) : std::string{}) + ", or the clock is wrong"};
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return {"server_certificate_not_yet_valid",
               "the server certificate of " + server + " is not valid yet; is the clock right?"};
@@ -234,8 +242,10 @@ LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout) {
     ERR_clear_error();
     return {"tls_failed", "the certificate files can't be loaded"};
   }
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, keep_certificate);
+  std::unique_ptr<X509, FreeCertificate> seen;
   const std::unique_ptr<SSL, FreeConnection> connection(SSL_new(context.get()));
+  SSL_set_app_data(connection.get(), &seen);
   X509_VERIFY_PARAM* parameters = SSL_get0_param(connection.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(parameters, settings.endpoint.host.c_str()) != 1) {
     X509_VERIFY_PARAM_set1_host(parameters, settings.endpoint.host.c_str(), 0);
@@ -257,7 +267,7 @@ LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout) {
       return {"timeout", server + " accepted the connection but did not answer the TLS handshake"};
     }
     const long verdict = SSL_get_verify_result(connection.get());
-    if (verdict != X509_V_OK) return judge(settings, server, connection.get(), verdict);
+    if (verdict != X509_V_OK) return judge(settings, server, seen.get(), verdict);
     return explain_failure(settings, server, number);
   }
   // With TLS 1.3 the server judges our certificate only after our side of the handshake is complete.
