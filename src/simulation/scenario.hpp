@@ -44,6 +44,7 @@ class Scenario {
   [[nodiscard]] std::uint64_t dropout_changes() const { return dropout_changes_; }
   [[nodiscard]] const RegisterMap& registers() const { return registers_; }
   [[nodiscard]] base::Instant origin() const { return origin_; }
+  [[nodiscard]] const Eigen::VectorXd& truth(std::size_t twin) const { return runners_[twin].plant.x(); }
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
   [[nodiscard]] std::uint64_t skipped() const { return skipped_; }
 
