@@ -1,0 +1,64 @@
+// The uplink as the application runs it: the spool thread, the connection thread, and a source of messages.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "support/mosquitto.hpp"
+#include "support/uplink_parts.hpp"
+#include "uplink/connection.hpp"
+#include "uplink/courier.hpp"
+
+namespace twinkeeper::test {
+
+class FixedStatus final : public uplink::StatusSource {
+ public:
+  std::string status_state() override { return "online"; }
+  std::string status_reason() override { return "start"; }
+  std::string status_members(std::string_view state, std::string_view reason, std::uint64_t session,
+                             const uplink::PreviousEpoch* previous) override;
+};
+
+// A folder with throwaway certificates, made once for the whole program.
+const std::string& pki();
+
+class UplinkRig {
+ public:
+  explicit UplinkRig(std::uint16_t port);
+  ~UplinkRig();
+
+  void start();
+  void stop();
+  void submit(signals::Message message);
+  // `count` states of twins.tanks, one about every `apart`.
+  void submit_states(int count, base::Duration apart);
+
+  TemporaryFolder folder;
+  base::SystemClock clock;
+  RememberingSink events;
+  uplink::UplinkSettings settings;
+  uplink::SpoolSettings spool_settings;
+  uplink::ConnectionTiming timing;
+  uplink::Statistics statistics;
+  std::uint64_t epoch = 0;
+  std::uint64_t submitted = 0;
+  std::optional<uplink::Connection> connection;
+
+ private:
+  void spool_thread(const std::stop_token& stop);
+
+  FixedStatus status_;
+  std::optional<uplink::Spool> spool_;
+  std::optional<uplink::Link> link_;
+  std::optional<uplink::Courier> courier_;
+  std::mutex mutex_;
+  std::deque<signals::Message> inbox_;
+  std::jthread spool_thread_;
+  std::jthread connection_thread_;
+};
+
+}  // namespace twinkeeper::test
