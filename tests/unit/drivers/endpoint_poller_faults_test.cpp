@@ -49,7 +49,7 @@ struct Rig {
   test::RememberingSamples samples;
   test::RememberingEvents events;
   EndpointPoller poller;
-  base::Instant next = base::Instant::min();
+  base::Instant next = clock.now();
 };
 
 void check_good(const signals::Sample& sample) {
