@@ -22,8 +22,10 @@ class BrokerOutage(RigTestCase):
         wait_until(complete, 60, "the backlog to be drained and every stream to be complete")
 
     def wait_live(self, since, deadline_s):
-        """The first live state that arrived after the mark `since`."""
-        return self.arrives(STATE, lambda m: not m["replay"], deadline_s, "a live state after the reconnect", since)
+        """The first state that was made after the first message behind the mark `since` had arrived."""
+        wait_until(lambda: self.subscriber.count() > since, deadline_s, "the daemon to be connected again")
+        reconnected_ms = self.subscriber.arrivals()[since].at * 1000
+        return self.arrives(STATE, lambda m: m["time_ms"] > reconnected_ms, 60, "a live state", since)
 
     def check_whole_run(self, stopped_ms):
         """Starts the daemon once more: its first status tells how far each stream of the last epoch went."""
@@ -74,6 +76,7 @@ class BrokerOutage(RigTestCase):
                     and begin_ms < m["time_ms"] < end_ms]
         self.assertEqual(unmarked, [], "every message of the outage is marked as replayed")
         backlog_end = max(m.order for m in after if m.packed)
+        self.assertFalse(live["replay"])
         self.assertLess(live.order, backlog_end, "live data comes before the backlog is finished")
 
         self.broker.kill()
@@ -96,6 +99,7 @@ class BrokerOutage(RigTestCase):
         mark = self.subscriber.count()
         self.broker.start()
         live = self.wait_live(mark, RECONNECT_S)
+        self.assertFalse(live["replay"])
         self.assertGreater(live["step"], 120, "the twin has been running all the time")
         self.wait_drained(live["time_ms"])
         first = min(self.subscriber.messages(STATE), key=lambda m: m["seq"])

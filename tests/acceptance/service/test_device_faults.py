@@ -24,10 +24,13 @@ class DeviceFaults(RigTestCase):
         self.assertEqual(set(bad["tags"].values()), {None}, "a bad tag carries no old value as if it were new")
         self.wait_for_mode("predict_only", 30, mark)
         blind = self.arrives(STATE, lambda m: m["mode"] == "predict_only" and not m["replay"], 30, "blind state", mark)
+        silent_ms = blind["time_ms"] - bad["time_ms"]
         for output in blind["outputs"].values():
-            self.assertEqual((output["measured"], output["quality"]), (None, "bad"))
+            self.assertEqual((output["quality"], output["fused"], output["innovation"]), ("bad", False, None))
             self.assertIn(output["reason"], ("timeout", "stale"))
             self.assertIsNotNone(output["expected"], "the twin goes on expecting")
+            # The last value may be shown as what it is: with its true age, never as if it had just been read.
+            self.assertTrue(output["measured"] is None or output["age_ms"] >= silent_ms, output)
         raised = self.arrives("devices.plc.anomaly", lambda m: m["event"] == "raised", 30, "the alarm", mark)
         self.assertEqual((raised["kind"], sorted(raised["tags"])), ("communication", TAGS))
         self.arrives("status", lambda m: m["state"] == "degraded" and m["devices"]["plc"]["state"] == "down", 30,

@@ -1,5 +1,6 @@
 """The daemon is killed again and again: what its spool had committed arrives, and no id ever means two things."""
 import random
+import time
 
 from rig import RigTestCase, main, wait_until
 from rig.case import STATE
@@ -25,8 +26,10 @@ class Kill(RigTestCase):
             self.daemon.kill()
             lived.append(seconds)
 
+        restarted_ms = time.time() * 1000
         self.daemon.start()
-        final = self.arrives(STATE, lambda m: not m["replay"] and m["step"] > 20, 60, "the last life's live state")
+        final = self.arrives(STATE, lambda m: m["time_ms"] > restarted_ms and not m["replay"] and m["step"] > 20, 60,
+                             "a live state of the last life")
 
         def told_ends():
             """{epoch: previous.last} as the first status of the epoch after it told."""

@@ -27,6 +27,15 @@ class Message:
     def __getitem__(self, key):
         return self.document[key]
 
+    @property
+    def stream(self):
+        """Of the message itself; a gap's member `stream` names what was lost."""
+        return own_stream(self.document)
+
+
+def own_stream(document):
+    return document["id"].split("/")[1]
+
 
 class Subscriber:
     """A persistent session (-c): what is published while the broker or the subscriber is away is delivered later.
@@ -89,7 +98,7 @@ class Subscriber:
             document = arrival.document
             packed = document["schema"].startswith("twinkeeper.backlog/")
             for inner in document["messages"] if packed else [document]:
-                if order >= since and (stream is None or inner["stream"] == stream):
+                if order >= since and (stream is None or own_stream(inner) == stream):
                     found.append(Message(order, arrival, packed, inner))
         return found
 
