@@ -74,10 +74,12 @@ std::string to_json(const Envelope& envelope, std::string_view members) {
   append_json_string(out, envelope.schema);
   out += ",\"gateway\":";
   append_json_string(out, envelope.gateway);
-  out += ",\"stream\":";
-  append_json_string(out, envelope.stream);
-  out += ",\"epoch\":";
-  append_integer(out, envelope.epoch);
+  if (!envelope.identity_in_id_only) {
+    out += ",\"stream\":";
+    append_json_string(out, envelope.stream);
+    out += ",\"epoch\":";
+    append_integer(out, envelope.epoch);
+  }
   out += ",\"seq\":";
   append_integer(out, envelope.seq);
   out += ",\"id\":\"";

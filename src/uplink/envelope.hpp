@@ -23,6 +23,9 @@ struct Envelope {
   bool clock_synced = false;
   std::string_view boot_id;
   bool replay = false;
+  // A gap message is about another stream: its members name the lost `stream` and `epoch`, and its own identity is in
+  // `id` alone.
+  bool identity_in_id_only = false;
 };
 
 [[nodiscard]] std::string to_json(const Envelope& envelope, std::string_view members);

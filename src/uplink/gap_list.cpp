@@ -75,13 +75,13 @@ std::vector<Gap> GapList::take() { return std::exchange(gaps_, {}); }
 
 std::string gap_members(const Gap& gap) {
   const bool known = !gap.stream.empty();
-  std::string out = "\"lost_stream\":";
+  std::string out = "\"stream\":";
   if (known) {
     append_json_string(out, gap.stream);
   } else {
     out += "null";
   }
-  append_natural(out, "lost_epoch", known, gap.epoch);
+  append_natural(out, "epoch", known, gap.epoch);
   append_natural(out, "first_seq", known, gap.first_seq);
   append_natural(out, "last_seq", known, gap.last_seq);
   append_time(out, "first_time", gap.first_time);

@@ -26,6 +26,7 @@ std::string message_text(const StoredMessage& message, std::string_view gateway,
   envelope.seq = message.seq;
   envelope.boot_id = message.boot_id;
   envelope.replay = replay;
+  envelope.identity_in_id_only = message.message.message_class == signals::MessageClass::gap;
   envelope.clock_synced = message.clock_synced;
   if (message.this_boot && !message.clock_synced && clock.synchronised()) {
     envelope.time = clock.to_wall(message.message.time);

@@ -209,7 +209,7 @@ TEST_CASE("a refused publication is told with its topic while the others go on")
     return anomaly && lost == 5;
   }));
   CHECK(gap["reason"] == "refused");
-  CHECK(gap["lost_stream"] == "twins.tanks.state");
+  CHECK(gap["stream"] == "twins.tanks.state");
 }
 
 TEST_CASE("renewed certificate files are taken into use without a restart") {

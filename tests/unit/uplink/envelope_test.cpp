@@ -131,7 +131,7 @@ TEST_CASE("contiguous losses grow one range and far too many ranges are merged")
   CHECK(list.gaps().front().last_seq == 100);
   CHECK(list.gaps().front().count == 100);
   const auto told = nlohmann::json::parse("{" + gap_members(list.gaps().front()) + "}");
-  CHECK(told["lost_stream"] == "s");
+  CHECK(told["stream"] == "s");
   CHECK(told["count"] == 100);
   CHECK(told["reason"] == "size");
   CHECK(told["first_time"].is_null());
@@ -151,7 +151,7 @@ TEST_CASE("a gap that nobody can name has null for what is unknown") {
   gap.reason = GapReason::corrupt;
   const auto told = nlohmann::json::parse("{" + gap_members(gap) + "}");
   for (const char* member :
-       {"lost_stream", "lost_epoch", "first_seq", "last_seq", "first_time", "last_time", "count"}) {
+       {"stream", "epoch", "first_seq", "last_seq", "first_time", "last_time", "count"}) {
     CAPTURE(member);
     CHECK(told[member].is_null());
   }

@@ -43,7 +43,7 @@ std::map<std::string, std::set<std::uint64_t>> told(const std::vector<StoredMess
     if (document["reason"] != reason) continue;
     const auto last = document["last_seq"].get<std::uint64_t>();
     for (auto seq = document["first_seq"].get<std::uint64_t>(); seq <= last; ++seq) {
-      lost[document["lost_stream"].get<std::string>()].insert(seq);
+      lost[document["stream"].get<std::string>()].insert(seq);
     }
   }
   return lost;
