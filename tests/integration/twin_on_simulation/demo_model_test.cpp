@@ -200,7 +200,7 @@ TEST_CASE("The demonstration's twin follows the true states within its own stand
 TEST_CASE("The demonstration's faults are flagged with the right tag and kind within seconds and clear in time") {
   constexpr double kLeak = 22.0, kLeakEnd = 31.0, kStuck = 52.0, kStuckEnd = 59.0;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
-    Rig rig({"disturbance:tanks.level_1@22+9=-0.002", "stuck:tank_plc.level_2@52+7"}, seed);
+    Rig rig({"disturbance:tanks.level_1@22+9=-0.0015", "stuck:tank_plc.level_2@52+7"}, seed);
     for (int k = 0; k < 750; ++k) rig.step();
     INFO("seed " << seed << "\n" << texts(rig.events));
     std::vector<diagnosis::AnomalyEvent> raised, cleared;
