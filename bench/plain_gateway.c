@@ -4,6 +4,7 @@
  *
  * usage: plain_gateway ssl://HOST:PORT PKI_DIRECTORY PORT... */
 #include <MQTTAsync.h>
+#include <errno.h>
 #include <modbus.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -7,41 +7,54 @@ namespace twinkeeper::diagnosis {
 AlarmBook::AlarmBook(OwnerKind owner_kind, std::string owner) : owner_kind_(owner_kind), owner_(std::move(owner)) {}
 
 AlarmHandle AlarmBook::add(AlarmDefinition definition) {
+  const AlarmHandle alarm = add(AlarmDelays{definition.on_delay, definition.off_delay});
+  entries_[alarm].definition = std::make_unique<AlarmDefinition>(std::move(definition));
+  return alarm;
+}
+
+AlarmHandle AlarmBook::add(AlarmDelays delays) {
   Entry entry;
-  entry.told.owner_kind = owner_kind_;
-  entry.told.owner = owner_;
-  entry.told.id = definition.id;
-  entry.definition = std::move(definition);
+  entry.delays = delays;
   entries_.push_back(std::move(entry));
   return entries_.size() - 1;
 }
 
-AnomalyEvent* AlarmBook::advance(AlarmHandle alarm, bool condition, base::Instant now) {
+AlarmBook::Move AlarmBook::next(AlarmHandle alarm, bool condition, base::Instant now) {
   Entry& entry = entries_[alarm];
   if (!entry.active) {
     if (!condition) {
       entry.on_since.reset();
-      return nullptr;
+      return Move::none;
     }
     if (!entry.on_since) entry.on_since = now;
-    return now - *entry.on_since >= entry.definition.on_delay ? open(entry, now) : nullptr;
+    return now - *entry.on_since >= entry.delays.on ? Move::open : Move::none;
   }
   if (!condition) {
     if (!entry.off_since) entry.off_since = now;
-    return now - *entry.off_since >= entry.definition.off_delay ? close(alarm, now) : nullptr;
+    return now - *entry.off_since >= entry.delays.off ? Move::close : Move::none;
   }
   entry.off_since.reset();
-  if (!entry.changed || now - entry.last_told < kChangeInterval) return nullptr;
-  entry.changed = false;
-  entry.last_told = now;
-  entry.told.event = AnomalyEventKind::changed;
-  entry.told.time = now;
-  return &entry.told;
+  return entry.changed && now - entry.last_told >= kChangeInterval ? Move::change : Move::none;
 }
 
-AnomalyEvent* AlarmBook::open(Entry& entry, base::Instant now) {
-  const AlarmDefinition& definition = entry.definition;
-  AnomalyEvent event;
+AnomalyEvent& AlarmBook::perform(Entry& entry, Move move, base::Instant now) {
+  if (move == Move::open) {
+    open(entry, now);
+  } else if (move == Move::close) {
+    close(entry, now);
+  } else {
+    entry.told->event = AnomalyEventKind::changed;
+    entry.told->time = now;
+  }
+  entry.changed = false;
+  entry.last_told = now;
+  return *entry.told;
+}
+
+void AlarmBook::open(Entry& entry, base::Instant now) {
+  const AlarmDefinition& definition = *entry.definition;
+  entry.told = std::make_unique<AnomalyEvent>();
+  AnomalyEvent& event = *entry.told;
   event.owner_kind = owner_kind_;
   event.owner = owner_;
   event.id = definition.id;
@@ -56,31 +69,23 @@ AnomalyEvent* AlarmBook::open(Entry& entry, base::Instant now) {
   event.unit = definition.unit;
   event.time = event.raised_at = now;
   event.onset = entry.on_since.value_or(now);
-  entry.told = std::move(event);
   entry.active = true;
-  entry.changed = false;
   entry.on_since.reset();
   entry.off_since.reset();
-  entry.last_told = now;
   ++active_count_;
-  return &entry.told;
 }
 
-AnomalyEvent* AlarmBook::close(AlarmHandle alarm, base::Instant now) {
-  Entry& entry = entries_[alarm];
-  if (!entry.active) return nullptr;
+void AlarmBook::close(Entry& entry, base::Instant now) {
   entry.active = false;
-  entry.changed = false;
   entry.on_since.reset();
   entry.off_since.reset();
-  entry.last_told = now;
-  entry.told.event = AnomalyEventKind::cleared;
-  entry.told.state = AnomalyState::returned;
-  entry.told.time = now;
-  entry.told.cleared_at = now;
-  if (!entry.definition.message_cleared.empty()) entry.told.message = entry.definition.message_cleared;
+  AnomalyEvent& event = *entry.told;
+  event.event = AnomalyEventKind::cleared;
+  event.state = AnomalyState::returned;
+  event.time = now;
+  event.cleared_at = now;
+  if (!entry.definition->message_cleared.empty()) event.message = entry.definition->message_cleared;
   --active_count_;
-  return &entry.told;
 }
 
 void AlarmBook::mark_changed(AlarmHandle alarm) {
@@ -105,9 +110,9 @@ void AlarmBook::active_ids(std::vector<std::string>& out) const {
     for (const Entry& entry : entries_) {
       if (!entry.active) continue;
       if (count < out.size()) {
-        out[count] = entry.definition.id;
+        out[count] = entry.definition->id;
       } else {
-        out.push_back(entry.definition.id);
+        out.push_back(entry.definition->id);
       }
       ++count;
     }
@@ -119,7 +124,7 @@ Priority AlarmBook::highest_priority() const {
   Priority highest = Priority::none;
   if (active_count_ == 0) return highest;
   for (const Entry& entry : entries_) {
-    if (entry.active) highest = std::max(highest, priority_of(entry.told.severity));
+    if (entry.active) highest = std::max(highest, priority_of(entry.told->severity));
   }
   return highest;
 }

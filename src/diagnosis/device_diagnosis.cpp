@@ -57,32 +57,28 @@ DeviceDiagnosis::DeviceDiagnosis(DeviceDiagnosisSetup setup)
   connection.off_delay = off_delay;
   connection_ = book_.add(std::move(connection));
 
-  for (std::size_t r = 0; r < kSilences.size(); ++r) {
-    for (std::size_t i = 0; i < setup_.tags.size(); ++i) {
-      AlarmDefinition definition;
-      definition.test = std::string(signals::to_string(kSilences[r]));
-      definition.id = tag_name(i) + "." + definition.test;
-      definition.kind = AnomalyKind::communication;
-      definition.message = finding(kSilences[r]) + tag_name(i) + ".";
-      definition.message_cleared = tag_name(i) + " is read again.";
-      definition.advice = way_advice(kSilences[r]);
-      definition.severity = 500;
-      definition.ne107 = NamurStatus::failure;
-      definition.on_delay = on_delay;
-      definition.off_delay = off_delay;
-      shared_[r].alarms.push_back(book_.add(std::move(definition)));
-    }
+  const AlarmDelays delays{on_delay, off_delay};
+  for (Shared& shared : shared_) {
+    for (std::size_t i = 0; i < setup_.tags.size(); ++i) shared.alarms.push_back(book_.add(delays));
   }
   sensors_.resize(setup_.tags.size());
   for (std::size_t i = 0; i < setup_.tags.size(); ++i) {
     if (!setup_.tags[i].own_sensor_alarms) continue;
-    for (std::size_t r = 0; r < kSensorReasons.size(); ++r) {
-      AlarmDefinition definition = sensor_alarm(tag_name(i), kSensorReasons[r], tag_name(i));
-      definition.on_delay = on_delay;
-      definition.off_delay = off_delay;
-      sensors_[i][r] = book_.add(std::move(definition));
-    }
+    for (AlarmHandle& alarm : sensors_[i]) alarm = book_.add(delays);
   }
+}
+
+AlarmDefinition DeviceDiagnosis::shared_definition(std::size_t reason, std::size_t tag) const {
+  AlarmDefinition definition;
+  definition.test = std::string(signals::to_string(kSilences[reason]));
+  definition.id = tag_name(tag) + "." + definition.test;
+  definition.kind = AnomalyKind::communication;
+  definition.message = finding(kSilences[reason]) + tag_name(tag) + ".";
+  definition.message_cleared = tag_name(tag) + " is read again.";
+  definition.advice = way_advice(kSilences[reason]);
+  definition.severity = 500;
+  definition.ne107 = NamurStatus::failure;
+  return definition;
 }
 
 std::string DeviceDiagnosis::tag_name(std::size_t tag) const { return setup_.device + "." + setup_.tags[tag].name; }
@@ -123,7 +119,8 @@ void DeviceDiagnosis::evaluate_shared(std::size_t reason, base::Instant now, std
   }
   const AlarmHandle alarm = shared.alarms[shared.bearer];
   if (affected > shared.affected) book_.mark_changed(alarm);
-  book_.update(alarm, affected > 0, now, out, [&](AnomalyEvent& event) {
+  const auto define = [&] { return shared_definition(reason, shared.bearer); };
+  book_.update_defined(alarm, affected > 0, now, out, define, [&](AnomalyEvent& event) {
     if (event.event == AnomalyEventKind::cleared) {
       shared.affected = 0;
       return;
@@ -150,7 +147,8 @@ void DeviceDiagnosis::evaluate_sensors(std::size_t tag, const TagCondition& cond
       book_.drop_pending(alarm);
     } else {
       const bool standing = book_.active(alarm);
-      book_.update(alarm, has(condition, kSensorReasons[r]), now, out);
+      const auto define = [&] { return sensor_alarm(tag_name(tag), kSensorReasons[r], tag_name(tag)); };
+      book_.update_defined(alarm, has(condition, kSensorReasons[r]), now, out, define, [](AnomalyEvent&) {});
       if (standing || !book_.active(alarm)) continue;
       for (const AlarmHandle other : sensors_[tag]) {
         if (other == alarm) continue;

@@ -9,6 +9,8 @@
 // The book keeps the event last told of each alarm. Text and figures are written only when an event is due: update()
 // then calls describe(AnomalyEvent&), whose `event` says which it is; identity, state and times are filled in already,
 // and at `raised` the fixed parts of the definition. At `changed` and `cleared` the earlier content is still there.
+// A gateway has thousands of alarms that never come: add(delays) takes no text, and update() then asks for the
+// definition when the alarm is raised for the first time.
 // Errors: none. Thread rule: one thread. Allocation: update() none while no event is due.
 // Source: condition, delays and states after ISA-18.2 / IEC 62682.
 #pragma once
@@ -16,6 +18,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +44,11 @@ struct AlarmDefinition {
   base::Duration off_delay{};
 };
 
+struct AlarmDelays {
+  base::Duration on{};
+  base::Duration off{};
+};
+
 using AlarmHandle = std::size_t;
 
 class AlarmBook {
@@ -50,16 +58,23 @@ class AlarmBook {
   AlarmBook(OwnerKind owner_kind, std::string owner);
 
   [[nodiscard]] AlarmHandle add(AlarmDefinition definition);  // at start-up
+  [[nodiscard]] AlarmHandle add(AlarmDelays delays);          // to be updated with update_defined()
 
   // True if an event was appended to `out`. Instants must not go back.
   template <class Describe>
   bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out,
               Describe&& describe) {
-    AnomalyEvent* event = advance(alarm, condition, now);
-    if (event == nullptr) return false;
-    std::forward<Describe>(describe)(*event);
-    out.push_back(*event);
-    return true;
+    return tell(alarm, next(alarm, condition, now), now, out, std::forward<Describe>(describe));
+  }
+  // The same for an alarm without a definition yet: define() gives it at the first raising.
+  template <class Define, class Describe>
+  bool update_defined(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out,
+                      Define&& define, Describe&& describe) {
+    const Move move = next(alarm, condition, now);
+    if (move == Move::open && !entries_[alarm].definition) {
+      entries_[alarm].definition = std::make_unique<AlarmDefinition>(std::forward<Define>(define)());
+    }
+    return tell(alarm, move, now, out, std::forward<Describe>(describe));
   }
   bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out) {
     return update(alarm, condition, now, out, [](AnomalyEvent&) {});
@@ -67,11 +82,8 @@ class AlarmBook {
   // Clears without waiting for off_delay; false if it does not stand.
   template <class Describe>
   bool clear_now(AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
-    AnomalyEvent* event = close(alarm, now);
-    if (event == nullptr) return false;
-    std::forward<Describe>(describe)(*event);
-    out.push_back(*event);
-    return true;
+    const Move move = entries_[alarm].active ? Move::close : Move::none;
+    return tell(alarm, move, now, out, std::forward<Describe>(describe));
   }
   // A `changed` is due at one of the next updates with the condition on.
   void mark_changed(AlarmHandle alarm);
@@ -80,9 +92,10 @@ class AlarmBook {
 
   [[nodiscard]] bool active(AlarmHandle alarm) const { return entries_[alarm].active; }
   [[nodiscard]] bool pending(AlarmHandle alarm) const;
-  // The event last told (all but identity empty before the first).
-  [[nodiscard]] const AnomalyEvent& told(AlarmHandle alarm) const { return entries_[alarm].told; }
-  [[nodiscard]] const AlarmDefinition& definition(AlarmHandle alarm) const { return entries_[alarm].definition; }
+  // The event last told; only of an alarm that was raised at least once.
+  [[nodiscard]] const AnomalyEvent& told(AlarmHandle alarm) const { return *entries_[alarm].told; }
+  // Only of an alarm that was added with one or raised at least once.
+  [[nodiscard]] const AlarmDefinition& definition(AlarmHandle alarm) const { return *entries_[alarm].definition; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
   // What stands now. active_ids(out) replaces the content of `out`, in order of definition.
@@ -92,20 +105,31 @@ class AlarmBook {
   [[nodiscard]] Priority highest_priority() const;
 
  private:
+  enum class Move : std::uint8_t { none, open, change, close };
   struct Entry {
-    AlarmDefinition definition;
+    AlarmDelays delays;
+    std::unique_ptr<AlarmDefinition> definition;
+    std::unique_ptr<AnomalyEvent> told;
     bool active = false;
     bool changed = false;
     std::optional<base::Instant> on_since;   // condition on, not raised yet
     std::optional<base::Instant> off_since;  // raised, condition off
     base::Instant last_told;
     std::uint32_t occurrences = 0;
-    AnomalyEvent told;
   };
 
-  AnomalyEvent* advance(AlarmHandle alarm, bool condition, base::Instant now);
-  AnomalyEvent* open(Entry& entry, base::Instant now);
-  AnomalyEvent* close(AlarmHandle alarm, base::Instant now);
+  template <class Describe>
+  bool tell(AlarmHandle alarm, Move move, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
+    if (move == Move::none) return false;
+    AnomalyEvent& event = perform(entries_[alarm], move, now);
+    std::forward<Describe>(describe)(event);
+    out.push_back(event);
+    return true;
+  }
+  Move next(AlarmHandle alarm, bool condition, base::Instant now);
+  AnomalyEvent& perform(Entry& entry, Move move, base::Instant now);
+  void open(Entry& entry, base::Instant now);
+  void close(Entry& entry, base::Instant now);
 
   OwnerKind owner_kind_;
   std::string owner_;

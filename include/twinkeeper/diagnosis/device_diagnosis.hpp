@@ -69,6 +69,7 @@ class DeviceDiagnosis {
                        std::vector<AnomalyEvent>& out);
   void evaluate_sensors(std::size_t tag, const TagCondition& condition, base::Instant now,
                         std::vector<AnomalyEvent>& out);
+  [[nodiscard]] AlarmDefinition shared_definition(std::size_t reason, std::size_t tag) const;
   [[nodiscard]] std::string tag_name(std::size_t tag) const;
 
   DeviceDiagnosisSetup setup_;

@@ -150,8 +150,7 @@ TEST_CASE("a gap that nobody can name has null for what is unknown") {
   Gap gap;
   gap.reason = GapReason::corrupt;
   const auto told = nlohmann::json::parse("{" + gap_members(gap) + "}");
-  for (const char* member :
-       {"stream", "epoch", "first_seq", "last_seq", "first_time", "last_time", "count"}) {
+  for (const char* member : {"stream", "epoch", "first_seq", "last_seq", "first_time", "last_time", "count"}) {
     CAPTURE(member);
     CHECK(told[member].is_null());
   }
