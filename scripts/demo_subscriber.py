@@ -90,7 +90,7 @@ def coverage(states, truth, before):
     inside = {1: 0, 3: 0}
     total = 0
     for message in states:
-        at = message["time_ms"] / 1000
+        at = message["time_ms"] / 1000 + 0.001  # time_ms is rounded down
         if message["mode"] != "tracking" or at >= before:
             continue
         row = bisect.bisect_right(times, at) - 1  # the plant holds its state until its next step

@@ -19,7 +19,15 @@ simulation::Settings settings_of(const Plan& plan, const SimulateArguments& argu
   settings.seed = arguments.seed;
   settings.speed = arguments.speed;
   settings.truth_file = arguments.truth_file;
-  for (const auto& device : plan.config.devices) settings.devices.push_back(device.driver);
+  for (const auto& device : plan.config.devices) {
+    settings.devices.push_back(device.driver);
+    // Registers that no twin drives stand in the middle of their range.
+    for (const auto& options : device.registers) {
+      const auto& low = options.validation.min_value;
+      const auto& high = options.validation.max_value;
+      settings.constants.push_back(low && high ? std::optional((*low + *high) / 2.0) : std::nullopt);
+    }
+  }
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& twin = plan.config.twins[i];
     simulation::TwinSettings simulated{twin.name, plan.models[i], twin.period, {}, twin.outputs};

@@ -37,6 +37,11 @@ constexpr base::Duration kSpoolPatience = 60s;        // a slow disk's fsync
 constexpr base::Duration kConnectionPatience = 90s;   // resolver, TCP and TLS time-outs one after the other
 constexpr base::Duration kResolverPatience = 20s;     // on top of a poller's longest block
 
+// Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
+base::Instant next_whole_second(base::Instant instant) {
+  return base::Instant{std::chrono::ceil<std::chrono::seconds>(instant.time_since_epoch())};
+}
+
 std::string read_boot_id() {
   std::string id;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
@@ -115,7 +120,7 @@ class Gateway::Implementation {
       : plan_(std::move(plan)),
         clock_(clock),
         process_start_(process_start),
-        origin_(clock.now() + kStartDelay),
+        origin_(next_whole_second(clock.now() + kStartDelay)),
         outbox_(plan_),
         spool_(std::move(spool)),
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
