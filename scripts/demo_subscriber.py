@@ -173,7 +173,7 @@ def main():
         print(f"  messages           {last['publish_sent_total']} sent, {last['publish_acknowledged_total']} acknowledged, "
               f"{len(collector.messages)} received, {collector.duplicates} duplicates, {last['spool_messages']} waiting")
 
-    good = judged >= 50 and share[3] >= 0.99 and 0.5 <= share[1] <= 0.85 and all(found.values()) and not others
+    good = judged >= 50 and share[3] >= 0.99 and 0.55 <= share[1] <= 0.80 and widest <= sensor_std and all(found.values()) and not others
     print("  verdict            " + ("the twin tracked and both faults were flagged" if good else "FAILED"))
     sys.stdout.flush()
     if arguments.keep:
