@@ -43,7 +43,7 @@ class Kill(RigTestCase):
         wait_until(complete, 90, "every message of a committed row")
         self.daemon.stop()
 
-        epochs = sorted({m["epoch"] for m in self.subscriber.messages()})
+        epochs = sorted({m.epoch for m in self.subscriber.messages()})
         ends = told_ends()
         # Each life that was long enough to connect has told how far its predecessor came.
         connected_lives = [life for life in range(1, KILLS) if life not in BROKER_AWAY and lived[life] > 1.5]

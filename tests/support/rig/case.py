@@ -119,9 +119,9 @@ class RigTestCase(unittest.TestCase):
         contents = {}
         for message in (subscriber or self.subscriber).messages():
             document = message.document
-            if message.stream != "gap":  # a gap's stream and epoch are those of what was lost
-                expected = f"{document['gateway']}/{document['stream']}/{document['epoch']}/{document['seq']}"
-                self.assertEqual(document["id"], expected)
+            self.assertEqual(document["id"], f"{configuration.GATEWAY}/{message.stream}/{message.epoch}/{document['seq']}")
+            if message.stream != "gap":
+                self.assertEqual((document["stream"], document["epoch"]), (message.stream, message.epoch))
             self.assertEqual(document["gateway"], configuration.GATEWAY)
             if not message.packed:
                 topic = configuration.PREFIX + "/" + message.stream.replace(".", "/")
@@ -132,11 +132,11 @@ class RigTestCase(unittest.TestCase):
             self.assertEqual(first, content, f"{document['id']} came with two contents")
 
     def sequences(self, subscriber=None):
-        """{(epoch, stream): the set of sequence numbers that arrived}; status is not spooled, a gap is about another stream: left out."""
+        """{(epoch, stream): the set of sequence numbers that arrived}; status is not spooled and left out."""
         found = {}
         for message in (subscriber or self.subscriber).messages():
-            if message.stream not in ("status", "gap"):
-                found.setdefault((message["epoch"], message["stream"]), set()).add(message["seq"])
+            if message.stream != "status":
+                found.setdefault((message.epoch, message.stream), set()).add(message["seq"])
         return found
 
     def check_no_sequence_missing(self, last=None, subscriber=None):
@@ -161,7 +161,7 @@ class RigTestCase(unittest.TestCase):
 
     def epoch(self):
         """The newest epoch that arrived."""
-        return max(m["epoch"] for m in self.subscriber.messages())
+        return max(m.epoch for m in self.subscriber.messages())
 
 
 class PymodbusPeer:

@@ -18,23 +18,21 @@ class Arrival:
 
 @dataclass
 class Message:
-    """One message of the daemon, taken out of its backlog package if it came in one."""
+    """One message of the daemon, taken out of its backlog package if it came in one.
+
+    `stream` and `epoch` are those of its id: the members of these names in a gap tell what was lost.
+    """
     order: int       # of arrival
     arrival: Arrival
     packed: bool
     document: dict
 
+    def __post_init__(self):
+        _, self.stream, epoch, _ = self.document["id"].split("/")
+        self.epoch = int(epoch)
+
     def __getitem__(self, key):
         return self.document[key]
-
-    @property
-    def stream(self):
-        """Of the message itself; a gap's member `stream` names what was lost."""
-        return own_stream(self.document)
-
-
-def own_stream(document):
-    return document["id"].split("/")[1]
 
 
 class Subscriber:
@@ -98,8 +96,9 @@ class Subscriber:
             document = arrival.document
             packed = document["schema"].startswith("twinkeeper.backlog/")
             for inner in document["messages"] if packed else [document]:
-                if order >= since and (stream is None or own_stream(inner) == stream):
-                    found.append(Message(order, arrival, packed, inner))
+                message = Message(order, arrival, packed, inner)
+                if order >= since and stream in (None, message.stream):
+                    found.append(message)
         return found
 
     def last(self, stream):
