@@ -119,7 +119,8 @@ class RigTestCase(unittest.TestCase):
         contents = {}
         for message in (subscriber or self.subscriber).messages():
             document = message.document
-            self.assertEqual(document["id"], f"{configuration.GATEWAY}/{message.stream}/{message.epoch}/{document['seq']}")
+            identity = f"{configuration.GATEWAY}/{message.stream}/{message.epoch}/{document['seq']}"
+            self.assertEqual(document["id"], identity)
             if message.stream != "gap":
                 self.assertEqual((document["stream"], document["epoch"]), (message.stream, message.epoch))
             self.assertEqual(document["gateway"], configuration.GATEWAY)
