@@ -17,6 +17,7 @@
 namespace twinkeeper::uplink {
 namespace {
 
+constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
 constexpr base::Duration kFilesLookedAtEvery = std::chrono::seconds{1};
@@ -109,7 +110,8 @@ class Connection::Implementation {
   bool connect(const std::stop_token& stop) {
     beat();
     if (!files_serve()) return false;
-    ++session_;
+    // Epochs are durable and only grow, so sessions grow over restarts, too.
+    session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
     const Will will{status_topic(), status_text("offline", "connection_lost").first, settings_.retain};
     client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_);
     const auto alive = [&] {

@@ -53,6 +53,11 @@ void Link::forget_down() {
   down_.clear();
 }
 
+std::uint64_t Link::epoch() {
+  const std::lock_guard lock(mutex_);
+  return epoch_;
+}
+
 Link::StatusIdentity Link::next_status() {
   const std::lock_guard lock(mutex_);
   return {epoch_, ++status_seq_, previous_};

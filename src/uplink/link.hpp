@@ -61,6 +61,7 @@ class Link {
     std::uint64_t seq = 0;
     std::optional<PreviousEpoch> previous;  // until status_acknowledged(epoch)
   };
+  [[nodiscard]] std::uint64_t epoch();
   [[nodiscard]] StatusIdentity next_status();
   void status_acknowledged(std::uint64_t epoch);
 

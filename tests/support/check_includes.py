@@ -23,7 +23,6 @@ LAYERS = {
             "telemetry", "uplink", "config"},
 }
 THIRD_PARTY = {  # header prefix: layers that may include it
-    "readerwriterqueue/": {"base"},
     "Eigen/": {"model", "estimation", "diagnosis", "simulation"},
     "unsupported/Eigen/": {"model"},
     "modbus": {"drivers", "simulation"},

@@ -4,6 +4,7 @@
 // RecyclingQueue<T>   lends out records that were built beforehand, so that records with vectors inside (a twin step,
 //                     a device snapshot) cross threads without allocation: the producer asks for a free record, fills
 //                     it and sends it; the consumer receives it and gives it back.
+// SpscRing<T>         what both stand on: a ring of acquire/release indices (docs/decisions/0007-queues.md).
 // Thread rule: one thread calls the producer's functions, one the consumer's. Counters may be read from any thread.
 #pragma once
 
@@ -15,14 +16,48 @@
 #include <utility>
 #include <vector>
 
-#include <readerwriterqueue/readerwriterqueue.h>
-
 namespace twinkeeper::base {
+
+// The ring both queues stand on. The indices only grow; a slot belongs to the producer until its store-release of tail_,
+// to the consumer from its load-acquire of tail_ until its store-release of head_.
+template <class T>
+class SpscRing {
+ public:
+  explicit SpscRing(std::size_t capacity) : slots_(capacity > 0 ? capacity : 1) {}
+
+  bool try_enqueue(T value) {
+    const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
+    if (tail - head_.load(std::memory_order_acquire) >= slots_.size()) return false;
+    slots_[tail % slots_.size()] = std::move(value);
+    tail_.store(tail + 1, std::memory_order_release);
+    return true;
+  }
+  [[nodiscard]] T* peek() {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);
+    return head == tail_.load(std::memory_order_acquire) ? nullptr : &slots_[head % slots_.size()];
+  }
+  void pop() { head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  bool try_dequeue(T& value) {
+    T* front = peek();
+    if (front == nullptr) return false;
+    value = std::move(*front);
+    pop();
+    return true;
+  }
+  [[nodiscard]] std::size_t size_approx() const {
+    const std::uint64_t head = head_.load(std::memory_order_relaxed);  // first: tail never falls behind it
+    return static_cast<std::size_t>(tail_.load(std::memory_order_relaxed) - head);
+  }
+
+ private:
+  std::vector<T> slots_;
+  alignas(64) std::atomic<std::uint64_t> head_{0};
+  alignas(64) std::atomic<std::uint64_t> tail_{0};
+};
 
 template <class T>
 class BoundedQueue {
  public:
-  // The underlying queue rounds its size up; `capacity` is the least that fits.
   explicit BoundedQueue(std::size_t capacity) : queue_(capacity) {}
 
   // Producer. False: the queue was full, the value is dropped and counted.
@@ -41,7 +76,7 @@ class BoundedQueue {
   [[nodiscard]] std::size_t size_approx() const { return queue_.size_approx(); }
 
  private:
-  moodycamel::ReaderWriterQueue<T> queue_;
+  SpscRing<T> queue_;
   std::atomic<std::uint64_t> dropped_{0};
 };
 
@@ -77,8 +112,8 @@ class RecyclingQueue {
 
  private:
   std::vector<std::unique_ptr<T>> records_;
-  moodycamel::ReaderWriterQueue<T*> free_;
-  moodycamel::ReaderWriterQueue<T*> filled_;
+  SpscRing<T*> free_;
+  SpscRing<T*> filled_;
   std::atomic<std::uint64_t> dropped_{0};
 };
 
