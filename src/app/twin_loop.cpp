@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace twinkeeper::app {
 namespace {
@@ -167,6 +168,8 @@ void TwinLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
     heartbeat.beat(now);
     const Due due = schedule_.next();
     if (due.deadline > now) {
+      // One ring for all that fell due together: the spool thread then stores and sends it as one batch.
+      if (std::exchange(outbox_filled_, false)) wake_();
       clock_.sleep_until(std::min(due.deadline, now + kLongestNap));
       continue;
     }
@@ -232,7 +235,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
       run.diagnosis.alarms().active_ids(record->anomalies.active);
       record->anomalies.priority = run.diagnosis.alarms().highest_priority();
       outbox_.steps[index]->send(record);
-      wake_();
+      outbox_filled_ = true;
     }
   }
   schedule_.advance();
@@ -242,7 +245,7 @@ void TwinLoop::take_snapshot(std::size_t device, const Due& due) {
   if (signals::DeviceSnapshot* record = outbox_.snapshots[device]->try_acquire()) {
     snapshots_[device]->build(validator_, due.deadline, *record);
     outbox_.snapshots[device]->send(record);
-    wake_();
+    outbox_filled_ = true;
   }
 }
 
@@ -264,7 +267,7 @@ void TwinLoop::send_anomalies() {
   if (anomalies_.empty()) return;
   for (auto& event : anomalies_) outbox_.anomalies.try_push(std::move(event));
   anomalies_.clear();
-  wake_();
+  outbox_filled_ = true;
 }
 
 }  // namespace twinkeeper::app

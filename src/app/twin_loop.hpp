@@ -45,7 +45,7 @@ struct DeviceFigures {
 
 class TwinLoop {
  public:
-  // `wake` is called after something was put into the outbox. The twins must be built from the plan's models.
+  // `wake` is called once the outbox holds all that fell due together. The twins must be built from the plan's models.
   TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues, Outbox& outbox,
            std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock);
 
@@ -80,6 +80,7 @@ class TwinLoop {
   std::vector<SampleQueue*> queues_;
   Outbox& outbox_;
   std::function<void()> wake_;
+  bool outbox_filled_ = false;  // since the last wake_()
   const base::Instant origin_;
   const base::Clock& clock_;
 
