@@ -36,8 +36,9 @@ ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices
                      base::format_duration(time.time) + ", longer than the poll interval of " +
                      base::format_duration(time.shortest_interval) + "; lengthen poll_interval or shorten pauses");
   } else if (!time.met_with_timeout()) {
-    warnings.push_back(controller + ": one time-out makes a cycle take " + base::format_duration(time.time_with_timeout) +
-                       ", longer than the poll interval of " + base::format_duration(time.shortest_interval));
+    warnings.push_back(controller + ": one time-out makes a cycle take " +
+                       base::format_duration(time.time_with_timeout) + ", longer than the poll interval of " +
+                       base::format_duration(time.shortest_interval));
   }
   return {{"controller", controller},
           {"devices", names},

@@ -26,9 +26,11 @@ struct Stream {
 
 // The size on the wire of a message whose numbers are all as long as they get.
 std::size_t size_of(const config::Config& config, const signals::Message& message) {
-  const uplink::Envelope envelope{message.schema, config.gateway.id, message.stream, 1'800'000'000, 100'000'000,
-                                  base::WallTime{std::chrono::seconds{1'800'000'000}}, true,
-                                  "00000000-0000-0000-0000-000000000000", false};
+  const uplink::Envelope envelope{message.schema, config.gateway.id,
+                                  message.stream, 1'800'000'000,
+                                  100'000'000,    base::WallTime{std::chrono::seconds{1'800'000'000}},
+                                  true,           "00000000-0000-0000-0000-000000000000",
+                                  false};
   return uplink::to_json(envelope, message.members).size();
 }
 
@@ -45,7 +47,8 @@ Stream state_stream(const Plan& plan, std::size_t twin) {
   std::fill(step.std.begin(), step.std.end(), kLong);
   for (auto& input : step.inputs) input = {kLong, signals::Quality::good, signals::Reason::none, std::chrono::hours{1}};
   for (auto& output : step.outputs) {
-    output = {kLong, kLong, kLong, kLong, kLong, false, signals::Quality::good, signals::Reason::none, std::chrono::hours{1}};
+    output = {
+        kLong, kLong, kLong, kLong, kLong, false, signals::Quality::good, signals::Reason::none, std::chrono::hours{1}};
   }
   step.nis = kLong;
   step.nis_dof = static_cast<int>(model.n_y());
@@ -57,7 +60,8 @@ Stream state_stream(const Plan& plan, std::size_t twin) {
 
 Stream samples_stream(const Plan& plan, const config::DeviceConfig& device) {
   const auto description = describe_device(device);
-  const telemetry::SamplesEncoder encoder(description, [](base::Instant instant) { return base::WallTime{instant.time_since_epoch()}; });
+  const telemetry::SamplesEncoder encoder(
+      description, [](base::Instant instant) { return base::WallTime{instant.time_since_epoch()}; });
   signals::DeviceSnapshot snapshot;
   for (std::size_t r = 0; r < device.registers.size(); ++r) {
     if (!device.registers[r].publish) continue;
@@ -65,7 +69,8 @@ Stream samples_stream(const Plan& plan, const config::DeviceConfig& device) {
     tag.age = base::Duration::zero();
     tag.last.quality = signals::Quality::good;
     tag.last.value = -1.2345678901234567e-12;
-    tag.last.raw.kind = device.driver.registers[r].type == drivers::ValueType::FLOAT64 ? signals::RawKind::float64 : signals::RawKind::float32;
+    tag.last.raw.kind = device.driver.registers[r].type == drivers::ValueType::FLOAT64 ? signals::RawKind::float64
+                                                                                       : signals::RawKind::float32;
     tag.last.raw.real = static_cast<double>(-1.2345678e-12F);
     if (device.driver.registers[r].type == drivers::ValueType::STRING) {
       tag.last.raw.kind = signals::RawKind::text;
@@ -91,7 +96,8 @@ ordered_json report_stream(const config::Config& config, const Stream& stream, s
     warnings.push_back("stream " + stream.name + ": a message of " + std::to_string(stream.bytes) +
                        " bytes is above 5120 and is billed as " + std::to_string(static_cast<int>(units)) + " units");
   }
-  if (!uplink::valid_topic(topic)) errors.push_back("stream " + stream.name + ": the broker will not take the topic " + topic);
+  if (!uplink::valid_topic(topic))
+    errors.push_back("stream " + stream.name + ": the broker will not take the topic " + topic);
   return {{"stream", stream.name},
           {"topic", topic},
           {"topic_bytes", topic.size()},
@@ -126,7 +132,8 @@ ordered_json check_streams(const Plan& plan, std::vector<std::string>& warnings,
   }
   if (uplink.max_bytes_per_second && bytes_per_second > static_cast<double>(*uplink.max_bytes_per_second)) {
     errors.push_back("uplink.max_bytes_per_second: the streams make " + std::to_string(bytes_per_second) +
-                     " bytes/s, more than " + std::to_string(*uplink.max_bytes_per_second) + "; lengthen publish intervals");
+                     " bytes/s, more than " + std::to_string(*uplink.max_bytes_per_second) +
+                     "; lengthen publish intervals");
   }
   return list;
 }
@@ -146,7 +153,8 @@ ordered_json check_spool(const Plan& plan, const ordered_json& streams, std::vec
   const double by_age = std::chrono::duration<double, std::ratio<3600>>(spool.max_age).count();
   report["outage_hours"] = std::min(by_size, by_age);
   if (by_size < by_age) {
-    warnings.push_back("spool: max_bytes is full after " + std::to_string(by_size) + " h of outage, before max_age; raise spool.max_bytes or lengthen publish intervals");
+    warnings.push_back("spool: max_bytes is full after " + std::to_string(by_size) +
+                       " h of outage, before max_age; raise spool.max_bytes or lengthen publish intervals");
   }
   // What the rate limit leaves beside live data; without a limit the broker decides.
   const auto& limit = plan.config.uplink->max_bytes_per_second;
@@ -168,7 +176,8 @@ ordered_json check_files(const Plan& plan, std::vector<std::string>& warnings) {
   if (auto expiry = uplink::certificate_expiry(uplink.cert)) {
     const double days = std::chrono::duration<double, std::ratio<86400>>(expiry.value() - now).count();
     report["certificate_days_left"] = std::floor(days);
-    if (days < 30 && days >= 0) warnings.push_back("uplink.cert: the certificate expires in " + std::to_string(static_cast<int>(days)) + " days");
+    if (days < 30 && days >= 0)
+      warnings.push_back("uplink.cert: the certificate expires in " + std::to_string(static_cast<int>(days)) + " days");
   } else {
     report["certificate_days_left"] = nullptr;
   }

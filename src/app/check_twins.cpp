@@ -27,7 +27,8 @@ ordered_json gain_table(const model::StateSpace& model) {
   ordered_json table = ordered_json::object();
   for (Eigen::Index i = 0; i < model.n_y(); ++i) {
     for (Eigen::Index j = 0; j < model.n_u(); ++j) {
-      table[model.outputs[static_cast<std::size_t>(i)].name][model.inputs[static_cast<std::size_t>(j)].name] = (*gain)(i, j);
+      table[model.outputs[static_cast<std::size_t>(i)].name][model.inputs[static_cast<std::size_t>(j)].name] =
+          (*gain)(i, j);
     }
   }
   return table;
@@ -35,7 +36,8 @@ ordered_json gain_table(const model::StateSpace& model) {
 
 }  // namespace
 
-ordered_json check_twin(const config::TwinConfig& twin, const model::StateSpace& model, std::vector<std::string>& warnings) {
+ordered_json check_twin(const config::TwinConfig& twin, const model::StateSpace& model,
+                        std::vector<std::string>& warnings) {
   ordered_json report{{"name", twin.name},
                       {"model", model.name},
                       {"version", model.version},

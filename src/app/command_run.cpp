@@ -10,7 +10,7 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/gateway.hpp"
-#include "app/service_manager.hpp"
+#include "app/systemd.hpp"
 #include "app/version.hpp"
 
 namespace twinkeeper::app {
@@ -48,12 +48,13 @@ class Service {
     if (const int code = start(std::move(std::get<Plan>(loaded)), telemetry::StatusReason::start); code != kExitDone) {
       return code;
     }
-    service_manager::ready(gateway_->summary());
+    systemd::ready(gateway_->summary());
     log_.info("service", "twinkeeper " + std::string(kVersion) + " runs " + config_file_);
-    const auto interval = service_manager::watchdog_interval();
+    const auto interval = systemd::watchdog_interval();
     for (;;) {
       // Half the watchdog's interval at most, so that one slow turn does not cost the service its life.
-      const base::Duration turn = std::min<base::Duration>(std::chrono::seconds{1}, interval.value_or(std::chrono::seconds{2}) / 2);
+      const base::Duration turn =
+          std::min<base::Duration>(std::chrono::seconds{1}, interval.value_or(std::chrono::seconds{2}) / 2);
       const timespec timeout{turn / std::chrono::seconds{1}, (turn % std::chrono::seconds{1}).count()};
       const int signal = sigtimedwait(&signals, nullptr, &timeout);
       if (signal == SIGTERM || signal == SIGINT) return stop();
@@ -67,7 +68,9 @@ class Service {
  private:
   int start(Plan plan, telemetry::StatusReason reason) {
     if (!plan.config.uplink) {
-      std::cerr << config_file_ << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
+      std::cerr
+          << config_file_
+          << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
       return kExitConfig;
     }
     // Positions and the expanded text serve messages about the configuration only.
@@ -86,7 +89,7 @@ class Service {
   }
 
   int stop() {
-    service_manager::stopping();
+    systemd::stopping();
     log_.info("service", "stopping");
     gateway_->stop(telemetry::StatusReason::stop);
     log_.info("service", "stopped: " + gateway_->summary());
@@ -95,32 +98,33 @@ class Service {
 
   // Checks first: a wrong configuration changes nothing.
   int reload() {
-    service_manager::reloading(clock_.now());
+    systemd::reloading(clock_.now());
     auto made = make_plan(config_file_, {});
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
       log_.warning("service", "the new configuration has " + std::to_string(faults->size()) +
                                   " fault(s); the old one keeps running");
-      service_manager::ready(gateway_->summary());
+      systemd::ready(gateway_->summary());
       return kExitDone;
     }
     log_.info("service", "reloading " + config_file_);
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
     const int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
-    if (code == kExitDone) service_manager::ready(gateway_->summary());
+    if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
   }
 
   void supervise(bool watched) {
     const auto hung = gateway_->supervise();
     for (const auto& thread : hung) {
-      log_.raise({signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+      log_.raise(
+          {signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
     }
-    if (hung.empty() && watched) service_manager::watchdog();
+    if (hung.empty() && watched) systemd::watchdog();
     if (std::string text = gateway_->summary(); text != status_text_) {
       status_text_ = std::move(text);
-      service_manager::status(status_text_);
+      systemd::status(status_text_);
     }
   }
 

@@ -12,7 +12,8 @@ std::size_t queue_capacity(const std::vector<drivers::DeviceSettings>& devices) 
   std::size_t per_second = 0;
   for (const auto& device : devices) {
     for (const auto& reg : device.registers) {
-      per_second += 1 + static_cast<std::size_t>(std::chrono::seconds{1} / std::max(reg.poll_interval, base::Duration{1'000'000}));
+      per_second += 1 + static_cast<std::size_t>(std::chrono::seconds{1} /
+                                                 std::max(reg.poll_interval, base::Duration{1'000'000}));
     }
   }
   return std::clamp<std::size_t>(per_second, 64, 8192);
@@ -22,8 +23,8 @@ constexpr base::Duration kLongestNap = std::chrono::seconds{1};
 
 }  // namespace
 
-DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-                       signals::EventSink& events)
+DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin,
+                       const base::Clock& clock, signals::EventSink& events)
     : clock_(clock),
       queue_(queue_capacity(devices)),
       poller_(devices, grid_origin, clock, *this, events,

@@ -11,8 +11,8 @@ enum ExitCode : int {
   kExitUnavailable = 69,  // device or broker; never from `run`
   kExitInternal = 70,
   kExitIo = 74,
-  kExitPermission = 77,   // key file modes are the sole fault
-  kExitConfig = 78,       // any fault in the configuration, or in a model or file it names
+  kExitPermission = 77,  // key file modes are the sole fault
+  kExitConfig = 78,      // any fault in the configuration, or in a model or file it names
 };
 
 }  // namespace twinkeeper::app

@@ -33,9 +33,9 @@ constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick a
 
 // How long a turn of each thread may take before it counts as hung.
 constexpr base::Duration kTwinsPatience = 20s;
-constexpr base::Duration kSpoolPatience = 60s;        // a slow disk's fsync
-constexpr base::Duration kConnectionPatience = 90s;   // resolver, TCP and TLS time-outs one after the other
-constexpr base::Duration kResolverPatience = 20s;     // on top of a poller's longest block
+constexpr base::Duration kSpoolPatience = 60s;       // a slow disk's fsync
+constexpr base::Duration kConnectionPatience = 90s;  // resolver, TCP and TLS time-outs one after the other
+constexpr base::Duration kResolverPatience = 20s;    // on top of a poller's longest block
 
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
 base::Instant next_whole_second(base::Instant instant) {
@@ -71,7 +71,8 @@ telemetry::DeviceState state_of(const drivers::DeviceStatistics& statistics, con
     case drivers::DeviceState::degraded: return telemetry::DeviceState::degraded;
     case drivers::DeviceState::up: break;
   }
-  return figures.tags_bad.load(std::memory_order_relaxed) > 0 ? telemetry::DeviceState::degraded : telemetry::DeviceState::up;
+  return figures.tags_bad.load(std::memory_order_relaxed) > 0 ? telemetry::DeviceState::degraded
+                                                              : telemetry::DeviceState::up;
 }
 
 std::string last_error_of(const drivers::DeviceStatistics& statistics) {
@@ -116,7 +117,8 @@ std::variant<std::vector<estimation::Twin>, base::Error> build_twins(const Plan&
 class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
-                 std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock, EventLog& log)
+                 std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
+                 EventLog& log)
       : plan_(std::move(plan)),
         clock_(clock),
         process_start_(process_start),
@@ -124,8 +126,8 @@ class Gateway::Implementation {
         outbox_(plan_),
         spool_(std::move(spool)),
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
-        status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason, first_twin_statuses(plan_.config),
-                first_device_statuses(plan_.config)),
+        status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
+                first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
                     uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile)),
         publisher_(plan_, outbox_, courier_, statistics_, clock),
@@ -140,8 +142,8 @@ class Gateway::Implementation {
       device_loops_.push_back(std::make_unique<DeviceLoop>(std::move(devices), origin_, clock, log));
       queues.push_back(&device_loops_.back()->queue());
     }
-    twin_loop_ = std::make_unique<TwinLoop>(plan_, std::move(twins), std::move(queues), outbox_,
-                                            [this] { courier_.wake(); }, origin_, clock);
+    twin_loop_ = std::make_unique<TwinLoop>(
+        plan_, std::move(twins), std::move(queues), outbox_, [this] { courier_.wake(); }, origin_, clock);
     start_threads();
   }
 
@@ -245,7 +247,8 @@ class Gateway::Implementation {
   [[nodiscard]] std::vector<telemetry::TwinStatus> twin_statuses() const {
     std::vector<telemetry::TwinStatus> statuses;
     for (std::size_t i = 0; i < plan_.config.twins.size(); ++i) {
-      statuses.push_back({plan_.config.twins[i].name, twin_loop_->twin_figures(i).mode.load(std::memory_order_relaxed)});
+      statuses.push_back(
+          {plan_.config.twins[i].name, twin_loop_->twin_figures(i).mode.load(std::memory_order_relaxed)});
     }
     return statuses;
   }
@@ -386,9 +389,9 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   const std::string boot_id = read_boot_id();
   auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
   if (!spool) return std::move(spool).error();
-  auto implementation = std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
-                                                         std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id,
-                                                         clock, log);
+  auto implementation =
+      std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
+                                       std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log);
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -13,25 +13,63 @@ constexpr base::Duration kWarnBefore = 30 * 24h;
 constexpr base::Duration kRecent = 60s;  // a loss counts as going on for this long after the newest one
 
 AlarmDefinition connection_definition() {
-  return {"gateway.uplink", AnomalyKind::communication, "connection", "The broker has been away; messages wait in the spool",
-          "The broker is there again", "Check the network, the broker and the certificates; the log names the cause", {}, 650,
-          NamurStatus::failure, "", 30s, 10s};
+  return {"gateway.uplink",
+          AnomalyKind::communication,
+          "connection",
+          "The broker has been away; messages wait in the spool",
+          "The broker is there again",
+          "Check the network, the broker and the certificates; the log names the cause",
+          {},
+          650,
+          NamurStatus::failure,
+          "",
+          30s,
+          10s};
 }
 AlarmDefinition spool_definition() {
-  return {"gateway.spool", AnomalyKind::gateway, "spool", "The spool discards messages", "The spool keeps all messages again",
-          "Raise spool.max_bytes or spool.max_age, lengthen publish intervals, or mend the broker connection; gap messages "
-          "say what was discarded",
-          {}, 700, NamurStatus::off_spec, "", 0s, kRecent};
+  return {
+      "gateway.spool",
+      AnomalyKind::gateway,
+      "spool",
+      "The spool discards messages",
+      "The spool keeps all messages again",
+      "Raise spool.max_bytes or spool.max_age, lengthen publish intervals, or mend the broker connection; gap messages "
+      "say what was discarded",
+      {},
+      700,
+      NamurStatus::off_spec,
+      "",
+      0s,
+      kRecent};
 }
 AlarmDefinition refused_definition() {
-  return {"gateway.refused", AnomalyKind::gateway, "refused", "The broker refuses messages", "The broker refuses nothing any more",
-          "Check the broker's policy for this gateway's topics; the refused messages are kept in the spool's table dead", {},
-          700, NamurStatus::off_spec, "", 0s, kRecent};
+  return {
+      "gateway.refused",
+      AnomalyKind::gateway,
+      "refused",
+      "The broker refuses messages",
+      "The broker refuses nothing any more",
+      "Check the broker's policy for this gateway's topics; the refused messages are kept in the spool's table dead",
+      {},
+      700,
+      NamurStatus::off_spec,
+      "",
+      0s,
+      kRecent};
 }
 AlarmDefinition certificate_definition() {
-  return {"gateway.certificate", AnomalyKind::gateway, "certificate", "The gateway's certificate expires soon",
-          "The gateway's certificate is good for long enough", "Renew the certificate and put it in place", {}, 550,
-          NamurStatus::maintenance_required, "d", 0s, 0s};
+  return {"gateway.certificate",
+          AnomalyKind::gateway,
+          "certificate",
+          "The gateway's certificate expires soon",
+          "The gateway's certificate is good for long enough",
+          "Renew the certificate and put it in place",
+          {},
+          550,
+          NamurStatus::maintenance_required,
+          "d",
+          0s,
+          0s};
 }
 
 }  // namespace

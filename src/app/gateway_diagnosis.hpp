@@ -1,5 +1,5 @@
-// The gateway's own anomalies (P/anomaly): the broker away, messages discarded or refused, a certificate about to expire.
-// Thread rule: one thread.
+// The gateway's own anomalies (P/anomaly): the broker away, messages discarded or refused, a certificate about to
+// expire. Thread rule: one thread.
 #pragma once
 
 #include <optional>

@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
   simulate->add_option("--truth", simulation.truth_file, "Writes the true states as CSV");
   simulate->add_option("--fault", simulation.faults, kFaults);
   simulate->footer(
-      "Example: twinkeeper simulate --config demo.yaml --truth truth.csv --fault disturbance:tanks.level_1@20+10=-0.002");
+      "Example: twinkeeper simulate --config demo.yaml --truth truth.csv --fault "
+      "disturbance:tanks.level_1@20+10=-0.002");
 
   auto* version = cli.add_subcommand("version", "Version, build and library versions");
   version->add_flag("--json", json, "Print as JSON");

@@ -19,9 +19,10 @@ Outbox::Outbox(const Plan& plan) : anomalies(kAnomalies) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& model = plan.models[i];
     const auto build = [&model] {
-      TwinRecord record{estimation::TwinStep(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
-                                             static_cast<std::size_t>(model.n_y())),
-                        {}};
+      TwinRecord record{
+          estimation::TwinStep(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
+                               static_cast<std::size_t>(model.n_y())),
+          {}};
       return record;
     };
     steps.push_back(std::make_unique<base::RecyclingQueue<TwinRecord>>(

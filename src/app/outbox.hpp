@@ -1,5 +1,5 @@
-// What crosses from the twin thread to the spool thread: records that were built beforehand, so that nothing on the twin
-// thread allocates, locks or waits. A full queue drops the newest record and counts it.
+// What crosses from the twin thread to the spool thread: records that were built beforehand, so that nothing on the
+// twin thread allocates, locks or waits. A full queue drops the newest record and counts it.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,9 @@ struct TwinRecord {
 struct Outbox {
   explicit Outbox(const Plan& plan);
 
-  std::vector<std::unique_ptr<base::RecyclingQueue<TwinRecord>>> steps;                  // per twin
-  std::vector<std::unique_ptr<base::RecyclingQueue<signals::DeviceSnapshot>>> snapshots;  // per device, null: not published
+  std::vector<std::unique_ptr<base::RecyclingQueue<TwinRecord>>> steps;  // per twin
+  std::vector<std::unique_ptr<base::RecyclingQueue<signals::DeviceSnapshot>>>
+      snapshots;  // per device, null: not published
   base::BoundedQueue<diagnosis::AnomalyEvent> anomalies;
 };
 

@@ -16,7 +16,9 @@ ProcessUsage process_usage() {
   }
   rusage spent{};
   if (getrusage(RUSAGE_SELF, &spent) == 0) {
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+    const auto seconds = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+    };
     usage.cpu_seconds = seconds(spent.ru_utime) + seconds(spent.ru_stime);
   }
   return usage;

@@ -15,7 +15,11 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
                      const base::Clock& clock)
-    : plan_(plan), outbox_(outbox), courier_(courier), statistics_(statistics), clock_(clock),
+    : plan_(plan),
+      outbox_(outbox),
+      courier_(courier),
+      statistics_(statistics),
+      clock_(clock),
       tags_(describe_tags(plan.config)) {
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };

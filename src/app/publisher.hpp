@@ -1,5 +1,5 @@
-// The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which stores
-// and sends it. It never waits for the network.
+// The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which
+// stores and sends it. It never waits for the network.
 //
 // Thread rule: run() is the body of one thread; post() may come from any.
 #pragma once

@@ -20,7 +20,7 @@ struct Job {
 
 struct Due {
   std::size_t job = 0;
-  std::int64_t turn = 0;       // n
+  std::int64_t turn = 0;  // n
   base::Instant deadline;
 };
 

@@ -42,7 +42,8 @@ std::vector<acquisition::TagRules> tag_rules(const Plan& plan) {
       const double coarser = std::isnan(model.resolution[y]) ? 0.0 : model.resolution[y];
       rules[*twin.outputs[y]].noise = acquisition::OutputNoise{
           std::isnan(given) ? std::sqrt(model.R(index, index)) : given,
-          std::max(coarser, resolution_of(plan.config.devices[origin.device].driver.registers[origin.reg])), twin.period};
+          std::max(coarser, resolution_of(plan.config.devices[origin.device].driver.registers[origin.reg])),
+          twin.period};
     }
   }
   return rules;
@@ -69,7 +70,8 @@ acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t 
   return setup;
 }
 
-diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index, const std::vector<std::string>& names) {
+diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
+                                              const std::vector<std::string>& names) {
   const auto& twin = plan.config.twins[index];
   const auto& model = plan.models[index];
   diagnosis::TwinDiagnosisSetup setup;
@@ -108,8 +110,8 @@ base::Duration shortest_poll(const config::DeviceConfig& device) {
 
 }  // namespace
 
-TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues, Outbox& outbox,
-                   std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock)
+TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues,
+                   Outbox& outbox, std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock)
     : plan_(plan),
       queues_(std::move(queues)),
       outbox_(outbox),
@@ -130,8 +132,10 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
   for (std::size_t i = 0; i < twins.size(); ++i) {
     const auto& config = plan.config.twins[i];
     auto record = twins[i].make_record();
-    const auto ratio = static_cast<double>(config.publish.state_interval.count()) / static_cast<double>(config.period.count());
-    twins_.push_back({std::move(twins[i]), acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
+    const auto ratio =
+        static_cast<double>(config.publish.state_interval.count()) / static_cast<double>(config.period.count());
+    twins_.push_back({std::move(twins[i]),
+                      acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
                       diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names)), std::move(record),
                       std::max<std::int64_t>(1, std::llround(ratio)), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
@@ -255,7 +259,8 @@ void TwinLoop::look_at(std::size_t device, const Due& due) {
       std::lower_bound(device_of_tag_.begin(), device_of_tag_.end(), device) - device_of_tag_.begin());
   std::uint32_t bad = 0;
   for (std::size_t r = 0; r < conditions.size(); ++r) {
-    conditions[r].quality = validator_.quality_at(first + static_cast<signals::TagIndex>(r), due.deadline, conditions[r].reason);
+    conditions[r].quality =
+        validator_.quality_at(first + static_cast<signals::TagIndex>(r), due.deadline, conditions[r].reason);
     if (conditions[r].quality == signals::Quality::bad) ++bad;
   }
   device_figures_[device]->tags_bad.store(bad, std::memory_order_relaxed);

@@ -1,10 +1,10 @@
-#include "app/service_manager.hpp"
+#include "app/systemd.hpp"
 
 #include <systemd/sd-daemon.h>
 
 #include "app/event_log.hpp"
 
-namespace twinkeeper::app::service_manager {
+namespace twinkeeper::app::systemd {
 
 void ready(const std::string& status_text) {
   sd_notifyf(0, "READY=1\nSTATUS=%s", escape_control_bytes(status_text).c_str());
@@ -27,4 +27,4 @@ std::optional<base::Duration> watchdog_interval() {
   return std::chrono::microseconds{us};
 }
 
-}  // namespace twinkeeper::app::service_manager
+}  // namespace twinkeeper::app::systemd

@@ -6,7 +6,7 @@
 
 #include "twinkeeper/base/clock.hpp"
 
-namespace twinkeeper::app::service_manager {
+namespace twinkeeper::app::systemd {
 
 void ready(const std::string& status_text);
 // Before a reload (`now` for systemd ≥ 253, which wants the time); ready() ends it.
@@ -18,4 +18,4 @@ void watchdog();
 // How often watchdog() is expected, if at all (WatchdogSec of the unit).
 [[nodiscard]] std::optional<base::Duration> watchdog_interval();
 
-}  // namespace twinkeeper::app::service_manager
+}  // namespace twinkeeper::app::systemd
