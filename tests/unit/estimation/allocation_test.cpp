@@ -41,14 +41,17 @@ int __wrap_posix_memalign(void** block, std::size_t alignment, std::size_t size)
 }
 }
 
-void* operator new(std::size_t size) {
+// Kept out of line: GCC 12 takes an inlined half of the pair for a mismatch.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   if (void* block = std::malloc(size == 0 ? 1 : size)) return block;
   std::abort();
 }
 // Catch2 allocates this way; all forms must lead to the same heap.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size == 0 ? 1 : size); }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
+[[gnu::noinline]] void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 
 using namespace twinkeeper;
 using namespace twinkeeper::estimation;
