@@ -327,7 +327,6 @@ class Gateway::Implementation {
     }
     metrics_before_ = now;
     for (const auto& loop : device_loops_) report.samples_dropped_total += loop->queue().dropped();
-    report.anomalies_dropped_total = outbox_.anomalies.dropped();
     report.spool_messages = load(statistics_.spool_messages);
     report.spool_bytes = load(statistics_.spool_bytes);
     report.spool_dropped_total = load(statistics_.dropped_total);

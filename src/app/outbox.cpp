@@ -7,10 +7,13 @@ namespace {
 
 constexpr std::size_t kAnomalies = 1024;
 
-// Room for the longest stall of the spool thread that is worth bridging, bounded by memory.
+// The longest stall of the spool thread that is bridged without a loss: a slow memory card's worst commit and more.
+constexpr auto kBridged = std::chrono::seconds{20};
+constexpr std::int64_t kMostRecords = 1000;
+
 std::size_t capacity_for(base::Duration interval) {
-  const auto records = std::chrono::seconds{10} / std::max(interval, base::Duration{1});
-  return static_cast<std::size_t>(std::clamp<std::int64_t>(records, 4, 16));
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(kBridged / std::max(interval, base::Duration{1}), 8,
+                                                           kMostRecords));
 }
 
 }  // namespace
@@ -18,15 +21,13 @@ std::size_t capacity_for(base::Duration interval) {
 Outbox::Outbox(const Plan& plan) : anomalies(kAnomalies) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& model = plan.models[i];
-    const auto build = [&model] {
-      TwinRecord record{
-          estimation::TwinStep(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
-                               static_cast<std::size_t>(model.n_y())),
-          {}};
-      return record;
+    const auto build = [blank = estimation::TwinStep(static_cast<std::size_t>(model.n_x()),
+                                                     static_cast<std::size_t>(model.n_u()),
+                                                     static_cast<std::size_t>(model.n_y()))] {
+      return TwinRecord{blank, {}, {}};
     };
-    steps.push_back(std::make_unique<base::RecyclingQueue<TwinRecord>>(
-        2 * capacity_for(plan.config.twins[i].publish.state_interval), build));
+    steps.push_back(std::make_unique<OutboxQueue<TwinRecord>>(
+        capacity_for(plan.config.twins[i].publish.state_interval), build));
   }
   for (const auto& device : plan.config.devices) {
     if (!device.publish.interval) {
@@ -35,11 +36,11 @@ Outbox::Outbox(const Plan& plan) : anomalies(kAnomalies) {
     }
     const auto published = static_cast<std::size_t>(
         std::count_if(device.registers.begin(), device.registers.end(), [](const auto& r) { return r.publish; }));
-    snapshots.push_back(std::make_unique<base::RecyclingQueue<signals::DeviceSnapshot>>(
-        capacity_for(*device.publish.interval), [published] {
-          signals::DeviceSnapshot snapshot;
-          snapshot.tags.resize(published);
-          return snapshot;
+    snapshots.push_back(
+        std::make_unique<OutboxQueue<SnapshotRecord>>(capacity_for(*device.publish.interval), [published] {
+          SnapshotRecord record;
+          record.snapshot.tags.resize(published);
+          return record;
         }));
   }
 }

@@ -86,19 +86,25 @@ void Publisher::publish_outbox() {
     while (TwinRecord* record = outbox_.steps[i]->try_receive()) {
       signals::Message message;
       state_encoders_[i].encode(record->step, record->anomalies, message);
+      skip(message.stream, record->unsent);
       outbox_.steps[i]->recycle(record);
       courier_.submit(std::move(message));
     }
   }
   for (std::size_t i = 0; i < outbox_.snapshots.size(); ++i) {
     if (!outbox_.snapshots[i]) continue;
-    while (signals::DeviceSnapshot* snapshot = outbox_.snapshots[i]->try_receive()) {
+    while (SnapshotRecord* record = outbox_.snapshots[i]->try_receive()) {
       signals::Message message;
-      samples_encoders_[i]->encode(*snapshot, message);
-      outbox_.snapshots[i]->recycle(snapshot);
+      samples_encoders_[i]->encode(record->snapshot, message);
+      skip(message.stream, record->unsent);
+      outbox_.snapshots[i]->recycle(record);
       courier_.submit(std::move(message));
     }
   }
+}
+
+void Publisher::skip(const std::string& stream, const Unsent& unsent) {
+  if (unsent.count > 0) courier_.skip(stream, unsent.count, unsent.first, unsent.last);
 }
 
 void Publisher::publish_infos_after_connect() {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "app/heartbeat.hpp"
@@ -34,6 +35,7 @@ class Publisher {
  private:
   void take_posts();
   void publish_outbox();
+  void skip(const std::string& stream, const Unsent& unsent);
   void publish_infos_after_connect();
   void publish(const diagnosis::AnomalyEvent& event);
 

@@ -234,7 +234,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   figures.mode.store(run.step.mode, std::memory_order_relaxed);
   send_anomalies();
   if (due.turn % run.steps_per_state == 0) {
-    if (TwinRecord* record = outbox_.steps[index]->try_acquire()) {
+    if (TwinRecord* record = outbox_.steps[index]->try_acquire(run.step.time)) {
       record->step = run.step;
       run.diagnosis.alarms().active_ids(record->anomalies.active);
       record->anomalies.priority = run.diagnosis.alarms().highest_priority();
@@ -246,8 +246,8 @@ void TwinLoop::step(std::size_t index, const Due& due) {
 }
 
 void TwinLoop::take_snapshot(std::size_t device, const Due& due) {
-  if (signals::DeviceSnapshot* record = outbox_.snapshots[device]->try_acquire()) {
-    snapshots_[device]->build(validator_, due.deadline, *record);
+  if (SnapshotRecord* record = outbox_.snapshots[device]->try_acquire(due.deadline)) {
+    snapshots_[device]->build(validator_, due.deadline, record->snapshot);
     outbox_.snapshots[device]->send(record);
     outbox_filled_ = true;
   }
@@ -270,8 +270,12 @@ void TwinLoop::look_at(std::size_t device, const Due& due) {
 
 void TwinLoop::send_anomalies() {
   if (anomalies_.empty()) return;
-  for (auto& event : anomalies_) outbox_.anomalies.try_push(std::move(event));
-  anomalies_.clear();
+  // Events are rare and worth most: those that find no room wait here for the next turn.
+  std::size_t sent = 0;
+  while (sent < anomalies_.size() && !outbox_.anomalies.full()) {
+    outbox_.anomalies.try_push(std::move(anomalies_[sent++]));
+  }
+  anomalies_.erase(anomalies_.begin(), anomalies_.begin() + static_cast<std::ptrdiff_t>(sent));
   outbox_filled_ = true;
 }
 

@@ -93,7 +93,7 @@ class TwinLoop {
   std::vector<std::vector<diagnosis::TagCondition>> conditions_;  // scratch of look_at, per device
   std::vector<TaskOf> tasks_;
   Schedule schedule_;
-  std::vector<diagnosis::AnomalyEvent> anomalies_;  // scratch
+  std::vector<diagnosis::AnomalyEvent> anomalies_;  // that the outbox has not taken yet
   std::vector<std::unique_ptr<TwinFigures>> twin_figures_;
   std::vector<std::unique_ptr<DeviceFigures>> device_figures_;
 };

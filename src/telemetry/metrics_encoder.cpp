@@ -52,7 +52,6 @@ void write_gateway(JsonWriter& writer, const MetricsReport& report) {
   writer.natural("samples_dropped_total", report.samples_dropped_total);
   writer.natural("steps_dropped_total", report.steps_dropped_total);
   writer.natural("snapshots_dropped_total", report.snapshots_dropped_total);
-  writer.natural("anomalies_dropped_total", report.anomalies_dropped_total);
   writer.natural("spool_messages", report.spool_messages);
   writer.natural("spool_bytes", report.spool_bytes);
   writer.natural("spool_dropped_total", report.spool_dropped_total);

@@ -57,9 +57,8 @@ struct MetricsReport {
   std::uint64_t samples_bad_total = 0;
   std::uint64_t samples_late_total = 0;
   std::uint64_t samples_dropped_total = 0;    // queues that were full: samples on their way to the twins,
-  std::uint64_t steps_dropped_total = 0;      // steps,
-  std::uint64_t snapshots_dropped_total = 0;  // snapshots
-  std::uint64_t anomalies_dropped_total = 0;  // and events of anomalies on their way to the encoder
+  std::uint64_t steps_dropped_total = 0;      // steps
+  std::uint64_t snapshots_dropped_total = 0;  // and snapshots on their way to the encoder
   std::uint64_t spool_messages = 0;
   std::uint64_t spool_bytes = 0;
   std::uint64_t spool_dropped_total = 0;

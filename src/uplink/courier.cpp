@@ -69,6 +69,11 @@ class Courier::Implementation {
     count();
   }
 
+  void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
+    spool_.skip(stream, count, first, last);
+    this->count();
+  }
+
   void run_once(base::Duration max_wait) {
     Statistics::beat(statistics_.spool_heartbeat_ns, clock_.now());
     link_.spool_wake_up().wait_for(std::max(base::Duration::zero(), std::min(max_wait, next_work())));
@@ -449,6 +454,9 @@ Courier::Courier(Spool& spool, Link& link, Statistics& statistics, UplinkSetting
       link_(link) {}
 Courier::~Courier() = default;
 void Courier::submit(signals::Message message) { implementation_->submit(std::move(message)); }
+void Courier::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
+  implementation_->skip(stream, count, first, last);
+}
 void Courier::run_once(base::Duration max_wait) { implementation_->run_once(max_wait); }
 void Courier::wake() noexcept { link_.spool_wake_up().ring(); }
 void Courier::stop(base::Instant deadline) { implementation_->stop(deadline); }

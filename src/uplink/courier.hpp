@@ -7,9 +7,10 @@
 // topic; `replay` is true for what is not handed over within 5 s of its instant. A message that the broker refuses for
 // good, or that was alone at the head of three losses in a row, is set aside in the table `dead` and told by a gap.
 //
-// Thread rule: submit(), run_once() and stop() belong to one thread, wake() may come from any.
+// Thread rule: submit(), skip(), run_once() and stop() belong to one thread, wake() may come from any.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,8 @@ class Courier {
   Courier& operator=(const Courier&) = delete;
 
   void submit(signals::Message message);
+  // `count` messages of `stream` were lost before they came here: see Spool::skip.
+  void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
   // Waits at most `max_wait` for work (less if a commit or the token bucket is due, not at all if work waits), then
   // does it. Ends early on wake(): ring it when messages for submit() wait elsewhere.
   void run_once(base::Duration max_wait);

@@ -49,6 +49,7 @@ const char* to_string(GapReason reason) noexcept {
     case GapReason::age: return "age";
     case GapReason::refused: return "refused";
     case GapReason::corrupt: return "corrupt";
+    case GapReason::overrun: return "overrun";
   }
   return "corrupt";
 }

@@ -15,7 +15,7 @@
 
 namespace twinkeeper::uplink {
 
-enum class GapReason : std::uint8_t { size, age, refused, corrupt };
+enum class GapReason : std::uint8_t { size, age, refused, corrupt, overrun };  // stored as numbers
 [[nodiscard]] const char* to_string(GapReason reason) noexcept;
 
 struct Gap {

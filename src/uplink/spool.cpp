@@ -225,6 +225,9 @@ Spool::~Spool() = default;
 std::uint64_t Spool::epoch() const noexcept { return implementation_->epoch(); }
 const PreviousEpoch* Spool::previous() const noexcept { return implementation_->previous(); }
 StoredMessage Spool::append(signals::Message message) { return implementation_->append(std::move(message)); }
+void Spool::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
+  implementation_->skip(stream, count, first, last);
+}
 void Spool::commit_if_due() { implementation_->commit_if_due(); }
 void Spool::commit() { implementation_->commit(); }
 std::optional<base::Instant> Spool::commit_due() const { return implementation_->commit_due(); }

@@ -71,6 +71,9 @@ class Spool {
   [[nodiscard]] const PreviousEpoch* previous() const noexcept;  // nullptr: there was none
 
   StoredMessage append(signals::Message message);
+  // `count` messages of `stream` were lost on their way here, the first and last made at the instants given: the next
+  // `count` sequence numbers are theirs, and a gap `overrun` tells it.
+  void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
 
   // Commits if commit_interval has passed since the oldest uncommitted change, or 100 changes wait.
   void commit_if_due();

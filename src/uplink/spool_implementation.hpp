@@ -30,6 +30,7 @@ class Spool::Implementation {
   Implementation& operator=(const Implementation&) = delete;
 
   StoredMessage append(signals::Message message);
+  void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
   void commit_if_due();
   void commit();
   [[nodiscard]] std::optional<base::Instant> commit_due() const;

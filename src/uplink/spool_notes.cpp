@@ -41,7 +41,7 @@ Gap gap_of(sqlite3_stmt* statement) {
   gap.first_time = time(statement, 4);
   gap.last_time = time(statement, 5);
   gap.count = natural(statement, 6);
-  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 3));
+  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 4));
   return gap;
 }
 

@@ -83,6 +83,23 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   return result;
 }
 
+void Spool::Implementation::skip(const std::string& stream, std::uint64_t count, base::Instant first,
+                                 base::Instant last) {
+  if (count == 0) return;
+  Sequence& sequence = sequences_[stream];
+  Gap gap = gap_of(stream, epoch_, sequence.seq + 1, nanoseconds(first), 0, true, GapReason::overrun);
+  sequence.seq += count;
+  gap.last_seq = sequence.seq;
+  gap.last_time = clock_.to_wall(last);
+  gap.count = count;
+  gaps_.add(gap);
+  gaps_dirty_ = true;
+  sequence.dirty = true;
+  sequences_dirty_ = true;
+  if (!sequences_since_) sequences_since_ = clock_.now();
+  figures_.dropped_total += count;
+}
+
 Spool::Implementation::Pending* Spool::Implementation::find_pending(std::int64_t row) {
   if (pending_.empty() || row < pending_.front().row.row || row > pending_.back().row.row) return nullptr;
   return &pending_[static_cast<std::size_t>(row - pending_.front().row.row)];

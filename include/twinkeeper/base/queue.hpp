@@ -1,9 +1,10 @@
-// Bounded hand-over between exactly one producing and one consuming thread. No lock, no allocation after construction.
+// Bounded hand-over between exactly one producing and one consuming thread. No lock, no wait.
 //
 // BoundedQueue<T>     moves values; a full queue refuses the newest value, counts it, and never makes the producer wait.
-// RecyclingQueue<T>   lends out records that were built beforehand, so that records with vectors inside (a twin step,
-//                     a device snapshot) cross threads without allocation: the producer asks for a free record, fills
-//                     it and sends it; the consumer receives it and gives it back.
+// RecyclingQueue<T>   lends out records, so that those with vectors inside (a twin step, a device snapshot) cross
+//                     threads without allocation: the producer asks for a free record, fills it and sends it; the
+//                     consumer receives it and gives it back. A record is built when none is free, up to the capacity:
+//                     memory follows the longest stall of the consumer, not the longest that is allowed.
 // SpscRing<T>         what both stand on: a ring of acquire/release indices (docs/decisions/0007-queues.md).
 // Thread rule: one thread calls the producer's functions, one the consumer's. Counters may be read from any thread.
 #pragma once
@@ -44,6 +45,7 @@ class SpscRing {
     pop();
     return true;
   }
+  [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
   [[nodiscard]] std::size_t size_approx() const {
     const std::uint64_t head = head_.load(std::memory_order_relaxed);  // first: tail never falls behind it
     return static_cast<std::size_t>(tail_.load(std::memory_order_relaxed) - head);
@@ -66,6 +68,8 @@ class BoundedQueue {
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
+  // Producer: whether try_push would refuse.
+  [[nodiscard]] bool full() const { return queue_.size_approx() >= queue_.capacity(); }
   // Consumer.
   bool try_pop(T& value) { return queue_.try_dequeue(value); }
   // Consumer: the oldest value, still in the queue, or nullptr; pop() takes it off.
@@ -83,18 +87,17 @@ class BoundedQueue {
 template <class T>
 class RecyclingQueue {
  public:
-  RecyclingQueue(std::size_t capacity, const std::function<T()>& build) : free_(capacity), filled_(capacity) {
-    records_.reserve(capacity);
-    for (std::size_t i = 0; i < capacity; ++i) {
-      records_.push_back(std::make_unique<T>(build()));
-      free_.try_enqueue(records_.back().get());
-    }
-  }
+  RecyclingQueue(std::size_t capacity, std::function<T()> build)
+      : build_(std::move(build)), free_(capacity), filled_(capacity) {}
 
-  // Producer: a record to fill, or nullptr (counted) when the consumer holds them all.
+  // Producer: a record to fill, or nullptr (counted) when the consumer has left `capacity` of them in the queue.
   T* try_acquire() {
     T* record = nullptr;
     if (free_.try_dequeue(record)) return record;
+    if (records_.size() < filled_.capacity()) {
+      records_.push_back(std::make_unique<T>(build_()));
+      return records_.back().get();
+    }
     dropped_.fetch_add(1, std::memory_order_relaxed);
     return nullptr;
   }
@@ -111,7 +114,8 @@ class RecyclingQueue {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
-  std::vector<std::unique_ptr<T>> records_;
+  const std::function<T()> build_;
+  std::vector<std::unique_ptr<T>> records_;  // the producer's
   SpscRing<T*> free_;
   SpscRing<T*> filled_;
   std::atomic<std::uint64_t> dropped_{0};

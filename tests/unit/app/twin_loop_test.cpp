@@ -57,6 +57,9 @@ struct Rig {
   app::SampleQueue queue{4096};
   app::Outbox outbox{plan};
   std::vector<estimation::TwinStep> steps;
+  std::vector<app::Unsent> unsent;  // before each step
+  std::uint64_t unsent_snapshots = 0;
+  bool spool_stalls = false;
   std::vector<diagnosis::AnomalyEvent> anomalies;
   std::size_t snapshots = 0;
   app::Heartbeat heart{"twins", 1h, kOrigin};
@@ -79,12 +82,15 @@ struct Rig {
     queue.try_push(std::move(sample));
   }
   void collect() {
+    if (spool_stalls) return;
     while (auto* record = outbox.steps[0]->try_receive()) {
       steps.push_back(record->step);
+      unsent.push_back(record->unsent);
       outbox.steps[0]->recycle(record);
     }
     while (auto* record = outbox.snapshots[0]->try_receive()) {
       ++snapshots;
+      unsent_snapshots += record->unsent.count;
       outbox.snapshots[0]->recycle(record);
     }
     diagnosis::AnomalyEvent event;
@@ -165,4 +171,36 @@ TEST_CASE("TwinLoop raises one connection alarm for a device that stays silent a
   CHECK(rig.steps.back().mode == estimation::Mode::predict_only);
   CHECK(rig.steps.back().outputs[0].reason == signals::Reason::stale);
   CHECK(rig.steps.back().std[0] > rig.steps[49].std[0]);
+}
+
+TEST_CASE("TwinLoop bridges a stall of the spool thread, and says which steps a longer one has cost") {
+  const auto run = [](base::Duration stall) {
+    auto rig = std::make_unique<Rig>();
+    auto loop = rig->make_loop();
+    int polls = 0;
+    rig->run(*loop, kOrigin + 40s, [&](base::Instant now) {
+      rig->spool_stalls = now >= kOrigin + 2s && now < kOrigin + 2s + stall;
+      for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig->send(1.0, kOrigin + polls * 100ms + 3ms);
+    });
+    return rig;
+  };
+  const auto bridged = run(19s);
+  CHECK(bridged->outbox.steps[0]->dropped() == 0);
+  CHECK(bridged->outbox.snapshots[0]->dropped() == 0);
+  CHECK(bridged->snapshots == 39);
+
+  const auto rig = run(30s);
+  CHECK(rig->outbox.steps[0]->dropped() > 90);
+  CHECK(rig->snapshots + rig->unsent_snapshots == 39);
+  std::int64_t expected = 0;
+  for (std::size_t i = 0; i < rig->steps.size(); ++i) {
+    const app::Unsent& unsent = rig->unsent[i];
+    if (unsent.count > 0) {
+      CHECK(unsent.first == kOrigin + expected * 100ms);
+      expected += static_cast<std::int64_t>(unsent.count);
+      CHECK(unsent.last == kOrigin + (expected - 1) * 100ms);
+    }
+    CHECK(rig->steps[i].step == expected++);
+  }
+  CHECK(expected >= 398);
 }

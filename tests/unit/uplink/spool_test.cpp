@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/uplink_parts.hpp"
+#include "twinkeeper/base/timestamp.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
@@ -225,6 +226,23 @@ TEST_CASE("losses of one life are told in the next if nobody heard them") {
   Spool spool = rig.open();
   CHECK(told(spool.take_own_messages(), "age").at("twins.tanks.state").size() == 1);
   spool.commit();
+}
+
+TEST_CASE("messages lost on their way to the spool take their sequence numbers and are told") {
+  Rig rig;
+  Spool spool = rig.open();
+  const base::Instant first = rig.clock.now();
+  spool.append(test::state_message(first));
+  spool.skip("twins.tanks.state", 3, first + seconds{1}, first + seconds{3});
+  CHECK(spool.append(test::state_message(first + seconds{4})).seq == 5);
+  CHECK(spool.figures().dropped_total == 3);
+  const auto messages = spool.take_own_messages();
+  CHECK(told(messages, "overrun").at("twins.tanks.state") == std::set<std::uint64_t>{2, 3, 4});
+  REQUIRE(messages.size() == 1);
+  const auto gap = nlohmann::json::parse("{" + messages.front().message.members + "}");
+  CHECK(gap["first_time"] == base::format_rfc3339(rig.clock.to_wall(first + seconds{1})));
+  CHECK(gap["last_time"] == base::format_rfc3339(rig.clock.to_wall(first + seconds{3})));
+  CHECK(gap["count"] == 3);
 }
 
 TEST_CASE("a refused message goes to the dead and is told") {
