@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -75,14 +76,10 @@ telemetry::DeviceState state_of(const drivers::DeviceStatistics& statistics, con
                                                               : telemetry::DeviceState::up;
 }
 
-std::string last_error_of(const drivers::DeviceStatistics& statistics) {
-  const auto error = statistics.last_error.load(std::memory_order_relaxed);
-  if (error == drivers::DeviceError::none) return {};
-  std::string text(drivers::to_string(error));
-  if (error == drivers::DeviceError::exception) {
-    text += " " + std::to_string(statistics.last_exception_code.load(std::memory_order_relaxed));
-  }
-  return text;
+// Nothing recorded is nothing known, not zero.
+telemetry::DurationQuantiles quantiles(const base::DurationHistogram::Summary& summary) {
+  if (summary.count == 0) return {};
+  return {summary.p50_s, summary.p99_s, summary.max_s};
 }
 
 std::variant<std::vector<estimation::Twin>, base::Error> build_twins(const Plan& plan) {
@@ -144,6 +141,10 @@ class Gateway::Implementation {
     }
     twin_loop_ = std::make_unique<TwinLoop>(
         plan_, std::move(twins), std::move(queues), outbox_, [this] { courier_.wake(); }, origin_, clock);
+    // Before the first CONNECT, whose status and last will tell it.
+    look_at_certificate(clock.now());
+    static_cast<void>(status_.update(first_twin_statuses(plan_.config), first_device_statuses(plan_.config),
+                                     certificate_expires_));
     start_threads();
   }
 
@@ -153,11 +154,7 @@ class Gateway::Implementation {
 
   std::vector<std::string> supervise() {
     const base::Instant now = clock_.now();
-    if (now >= next_certificate_look_) {
-      next_certificate_look_ = now + kCertificateInterval;
-      auto expiry = uplink::certificate_expiry(plan_.config.uplink->cert);
-      certificate_expires_ = expiry ? std::optional(expiry.value()) : std::nullopt;
-    }
+    if (now >= next_certificate_look_) look_at_certificate(now);
     update_status();
     observe_gateway(now);
     if (now >= next_metrics_) {
@@ -239,7 +236,7 @@ class Gateway::Implementation {
     for (std::size_t d = 0; d < plan_.config.devices.size(); ++d) {
       const auto& statistics = statistics_of(d);
       statuses.push_back({plan_.config.devices[d].driver.name, state_of(statistics, twin_loop_->device_figures(d)),
-                          last_error_of(statistics)});
+                          statistics.last_failure.get()});
     }
     return statuses;
   }
@@ -251,6 +248,12 @@ class Gateway::Implementation {
           {plan_.config.twins[i].name, twin_loop_->twin_figures(i).mode.load(std::memory_order_relaxed)});
     }
     return statuses;
+  }
+
+  void look_at_certificate(base::Instant now) {
+    next_certificate_look_ = now + kCertificateInterval;
+    auto expiry = uplink::certificate_expiry(plan_.config.uplink->cert);
+    certificate_expires_ = expiry ? std::optional(expiry.value()) : std::nullopt;
   }
 
   void update_status() {
@@ -287,15 +290,15 @@ class Gateway::Implementation {
       twin.name = plan_.config.twins[i].name;
       twin.steps_total = load(figures.steps_total);
       twin.steps_missed_total = load(figures.steps_missed_total);
-      twin.step_seconds = {seconds.p50_s, seconds.p99_s, seconds.max_s};
+      twin.step_seconds = quantiles(seconds);
       report.steps_total += twin.steps_total;
       report.steps_missed_total += twin.steps_missed_total;
-      report.samples_late_total += load(figures.samples_late_total);
       report.steps_dropped_total += outbox_.steps[i]->dropped();
       // Over all twins: the worst of each quantile.
-      report.twin_step_seconds.p50 = std::max(report.twin_step_seconds.p50, seconds.p50_s);
-      report.twin_step_seconds.p99 = std::max(report.twin_step_seconds.p99, seconds.p99_s);
-      report.twin_step_seconds.max = std::max(report.twin_step_seconds.max, seconds.max_s);
+      const auto worst = [](double a, double b) { return std::fmax(a, b); };  // a NaN is nothing
+      report.twin_step_seconds = {worst(report.twin_step_seconds.p50, twin.step_seconds.p50),
+                                  worst(report.twin_step_seconds.p99, twin.step_seconds.p99),
+                                  worst(report.twin_step_seconds.max, twin.step_seconds.max)};
       report.twins.push_back(std::move(twin));
     }
     std::map<std::size_t, std::uint64_t> busy_ns;
@@ -308,6 +311,7 @@ class Gateway::Implementation {
       for (const auto& failures : statistics.failures_total) device.request_errors_total += load(failures);
       device.samples_total = load(figures.samples_total);
       device.samples_bad_total = load(figures.samples_bad_total);
+      device.samples_late_total = load(figures.samples_late_total);
       device.reconnects_total = load(statistics.reconnects_total);
       device.additional = {{"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
                            {"cycles_total", load(statistics.cycles_total)},
@@ -315,6 +319,7 @@ class Gateway::Implementation {
                            {"exceptions_total", load(statistics.exceptions_total)}};
       report.samples_total += device.samples_total;
       report.samples_bad_total += device.samples_bad_total;
+      report.samples_late_total += device.samples_late_total;
       if (outbox_.snapshots[d]) report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
       busy_ns[place_of_device_.at(d).loop] += static_cast<std::uint64_t>(load(statistics.busy_ns_total));
       report.devices.push_back(std::move(device));
@@ -330,7 +335,7 @@ class Gateway::Implementation {
     report.spool_messages = load(statistics_.spool_messages);
     report.spool_bytes = load(statistics_.spool_bytes);
     report.spool_dropped_total = load(statistics_.dropped_total);
-    report.spool_commit_seconds.max = 1e-9 * static_cast<double>(load(statistics_.commit_max_ns));
+    report.spool_commit_seconds = quantiles(statistics_.commit_seconds.take());
     report.publish_sent_total = load(statistics_.published_total);
     report.publish_acknowledged_total = load(statistics_.acknowledged_total);
     report.reconnects_total = load(statistics_.reconnects_total);

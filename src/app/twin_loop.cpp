@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "app/endpoints.hpp"
+
 namespace twinkeeper::app {
 namespace {
 
@@ -141,6 +143,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
   }
+  std::vector<diagnosis::DeviceDiagnosisSetup> device_setups;
   signals::TagIndex next_tag = 0;
   for (std::size_t d = 0; d < plan.config.devices.size(); ++d) {
     const auto& device = plan.config.devices[d];
@@ -153,6 +156,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
       setup.tags.push_back({device.driver.registers[r].name, twins_of_tag_[next_tag].empty()});
     }
     conditions_.emplace_back(setup.tags.size());
+    device_setups.push_back(setup);
     devices_.emplace_back(std::move(setup));
     device_figures_.push_back(std::make_unique<DeviceFigures>());
     snapshots_.emplace_back();
@@ -162,6 +166,16 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     }
     // The first look waits until a first poll can have failed.
     add(Task::look, d, origin_ + std::max(poll, device.driver.timeout) + poll / 2, poll);
+  }
+  place_on_bus_.resize(devices_.size());
+  for (const auto& group : group_by_controller(plan.config)) {
+    if (group.size() < 2) continue;
+    std::vector<diagnosis::DeviceDiagnosisSetup> setups;
+    for (const std::size_t d : group) {
+      place_on_bus_[d] = PlaceOnBus{buses_.size(), setups.size()};
+      setups.push_back(device_setups[d]);
+    }
+    buses_.emplace_back(plan.config.devices[group.front()].driver.controller, setups);
   }
   schedule_ = Schedule(std::move(jobs));
 }
@@ -191,7 +205,13 @@ void TwinLoop::drain_until(base::Instant deadline) {
       if (validator_.validate(*sample)) {
         figures.samples_total.fetch_add(1, std::memory_order_relaxed);
         if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
-        for (const std::size_t twin : twins_of_tag_[sample->tag]) twins_[twin].synchroniser.accept(*sample);
+        for (const std::size_t twin : twins_of_tag_[sample->tag]) {
+          acquisition::FrameSynchroniser& synchroniser = twins_[twin].synchroniser;
+          const std::uint64_t late_before = synchroniser.counters().late_total;
+          synchroniser.accept(*sample);
+          const std::uint64_t late = synchroniser.counters().late_total - late_before;
+          figures.samples_late_total.fetch_add(late > 0 ? 1 : 0, std::memory_order_relaxed);
+        }
       }
       queue->pop();
     }
@@ -230,7 +250,6 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   figures.step_seconds.record(clock_.now() - started);
   run.diagnosis.evaluate(run.step, anomalies_);
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
-  figures.samples_late_total.store(run.synchroniser.counters().late_total, std::memory_order_relaxed);
   figures.mode.store(run.step.mode, std::memory_order_relaxed);
   send_anomalies();
   if (due.turn % run.steps_per_state == 0) {
@@ -264,7 +283,12 @@ void TwinLoop::look_at(std::size_t device, const Due& due) {
     if (conditions[r].quality == signals::Quality::bad) ++bad;
   }
   device_figures_[device]->tags_bad.store(bad, std::memory_order_relaxed);
-  devices_[device].evaluate(due.deadline, conditions, anomalies_);
+  diagnosis::Cover cover;
+  if (const auto& place = place_on_bus_[device]) {
+    const bool lost = diagnosis::DeviceDiagnosis::lost(conditions);
+    cover = buses_[place->bus].evaluate(due.deadline, place->device, lost, anomalies_);
+  }
+  devices_[device].evaluate(due.deadline, conditions, anomalies_, cover);
   send_anomalies();
 }
 

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -18,11 +19,12 @@
 #include "acquisition/snapshot_builder.hpp"
 #include "acquisition/validator.hpp"
 #include "app/device_loop.hpp"
-#include "app/duration_histogram.hpp"
 #include "app/heartbeat.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
 #include "app/schedule.hpp"
+#include "twinkeeper/base/duration_histogram.hpp"
+#include "twinkeeper/diagnosis/bus_diagnosis.hpp"
 #include "twinkeeper/diagnosis/device_diagnosis.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/twin.hpp"
@@ -32,15 +34,15 @@ namespace twinkeeper::app {
 struct TwinFigures {
   std::atomic<std::uint64_t> steps_total{0};
   std::atomic<std::uint64_t> steps_missed_total{0};
-  std::atomic<std::uint64_t> samples_late_total{0};
   std::atomic<estimation::Mode> mode{estimation::Mode::initializing};
-  DurationHistogram step_seconds;
+  base::DurationHistogram step_seconds;
 };
 
 struct DeviceFigures {
   std::atomic<std::uint64_t> samples_total{0};
   std::atomic<std::uint64_t> samples_bad_total{0};
-  std::atomic<std::uint32_t> tags_bad{0};  // at the newest look
+  std::atomic<std::uint64_t> samples_late_total{0};  // too late for a twin, once for each
+  std::atomic<std::uint32_t> tags_bad{0};            // at the newest look
 };
 
 class TwinLoop {
@@ -90,6 +92,12 @@ class TwinLoop {
   std::vector<std::size_t> device_of_tag_;
   std::vector<std::optional<acquisition::SnapshotBuilder>> snapshots_;
   std::vector<diagnosis::DeviceDiagnosis> devices_;
+  struct PlaceOnBus {
+    std::size_t bus = 0;
+    std::size_t device = 0;
+  };
+  std::vector<diagnosis::BusDiagnosis> buses_;                    // controllers with several devices
+  std::vector<std::optional<PlaceOnBus>> place_on_bus_;           // per device
   std::vector<std::vector<diagnosis::TagCondition>> conditions_;  // scratch of look_at, per device
   std::vector<TaskOf> tasks_;
   Schedule schedule_;

@@ -40,8 +40,8 @@ bool is_unheard(const TagCondition& condition) {
 
 DeviceDiagnosis::DeviceDiagnosis(DeviceDiagnosisSetup setup)
     : setup_(std::move(setup)), book_(OwnerKind::device, setup_.device) {
-  const base::Duration on_delay = 2 * std::max(setup_.poll_interval, setup_.timeout);
-  const base::Duration off_delay = 2 * setup_.poll_interval;
+  const base::Duration on_delay = setup_.on_delay();
+  const base::Duration off_delay = setup_.off_delay();
 
   AlarmDefinition connection;
   connection.id = setup_.device + ".connection";
@@ -83,13 +83,25 @@ AlarmDefinition DeviceDiagnosis::shared_definition(std::size_t reason, std::size
 
 std::string DeviceDiagnosis::tag_name(std::size_t tag) const { return setup_.device + "." + setup_.tags[tag].name; }
 
-void DeviceDiagnosis::evaluate(base::Instant now, std::span<const TagCondition> tags, std::vector<AnomalyEvent>& out) {
+bool DeviceDiagnosis::lost(std::span<const TagCondition> tags) noexcept {
+  return !tags.empty() && std::all_of(tags.begin(), tags.end(), is_unheard);
+}
+
+void DeviceDiagnosis::evaluate(base::Instant now, std::span<const TagCondition> tags, std::vector<AnomalyEvent>& out,
+                               const Cover& cover) {
   if (tags.size() != setup_.tags.size()) std::abort();
   if (tags.empty()) return;
-  const bool lost = std::all_of(tags.begin(), tags.end(), is_unheard);
-  book_.update(connection_, lost, now, out);
+  const bool is_lost = lost(tags);
+  if (!cover.covered || book_.active(connection_)) {
+    book_.update(connection_, is_lost, now, out);
+  } else {
+    book_.drop_pending(connection_);
+  }
+  if (!cover.cause.empty()) {
+    book_.clear_now(connection_, now, out, [&](AnomalyEvent& event) { event.caused_by = {std::string(cover.cause)}; });
+  }
   for (std::size_t r = 0; r < shared_.size(); ++r) {
-    if (lost) {
+    if (is_lost) {
       for (const AlarmHandle alarm : shared_[r].alarms) book_.drop_pending(alarm);
     } else {
       evaluate_shared(r, now, tags, out);

@@ -1,10 +1,14 @@
-// What a poller knows about one device, readable from any thread while it runs: relaxed atomics, each exact by itself.
+// What a poller knows about one device, readable from any thread while it runs: relaxed atomics, each exact by itself,
+// and one text behind a lock.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace twinkeeper::drivers {
 
@@ -27,6 +31,22 @@ enum class DeviceError : std::uint8_t {
 [[nodiscard]] std::string_view to_string(DeviceError error) noexcept;
 inline constexpr std::size_t kDeviceErrors = 6;
 
+class SharedText {
+ public:
+  void set(std::string text) {
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
+  [[nodiscard]] std::string get() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
 struct DeviceStatistics {
   std::atomic<std::uint64_t> cycles_total{0};         // run, those skipped by the back-off included
   std::atomic<std::uint64_t> missed_cycles_total{0};  // their time passed while something else was running
@@ -43,6 +63,7 @@ struct DeviceStatistics {
   std::atomic<DeviceState> state{DeviceState::unknown};
   std::atomic<DeviceError> last_error{DeviceError::none};  // the newest failure, kept after recovery
   std::atomic<std::uint8_t> last_exception_code{0};
+  SharedText last_failure;  // the same for a person; empty: none so far
 
   [[nodiscard]] std::uint64_t failures(DeviceError error) const noexcept {
     return failures_total[static_cast<std::size_t>(error)].load(std::memory_order_relaxed);

@@ -130,7 +130,10 @@ class EndpointPoller::Implementation {
   void run_request(PolledDevice& device, PolledGroup& group, std::size_t at, CycleOutcome& outcome) {
     const PlannedRequest& planned = group.requests[at];
     if (device.back_off.blocks(clock_.now())) return give_bad(device, planned, reason_of(device.down_error));
-    if (!ensure_connection(device)) return give_bad(device, planned, signals::Reason::timeout);
+    if (!ensure_connection(device)) {
+      device.found_unavailable();
+      return give_bad(device, planned, signals::Reason::timeout);
+    }
     const ExchangeResult result = exchange(device, planned);
     if (result.error == DeviceError::none) {
       device.answered();

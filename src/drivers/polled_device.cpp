@@ -58,6 +58,10 @@ void PolledDevice::count_exchange(const ExchangeResult& result) noexcept {
 void PolledDevice::count_unavailable() noexcept {
   statistics.consecutive_failures.fetch_add(1, kRelaxed);
   statistics.failures_total[static_cast<std::size_t>(DeviceError::unavailable)].fetch_add(1, kRelaxed);
+  found_unavailable();
+}
+
+void PolledDevice::found_unavailable() noexcept {
   statistics.last_error.store(DeviceError::unavailable, kRelaxed);
   statistics.last_exception_code.store(0, kRelaxed);
   newest_failure_ = ExchangeResult{};
@@ -111,6 +115,7 @@ std::string PolledDevice::describe_failure(const std::string& connection_error) 
 void PolledDevice::end_cycle(PolledGroup& group, const CycleOutcome& outcome, const std::string& connection_error,
                              signals::EventSink& events) {
   group.state = outcome.state();
+  if (group.state != DeviceState::up) statistics.last_failure.set(describe_failure(connection_error));
   const DeviceState before = statistics.state.load(kRelaxed);
   const DeviceState after = combined_state();
   if (before == after) return;

@@ -45,7 +45,8 @@ class PolledDevice {
   PolledDevice(DeviceSettings device, base::Instant grid_origin, base::Instant now);
 
   void count_exchange(const ExchangeResult& result) noexcept;
-  void count_unavailable() noexcept;
+  void count_unavailable() noexcept;  // a connection attempt for this device failed
+  void found_unavailable() noexcept;  // nothing was tried: the connection is down
   // After a request without a matching reply; the second in a row starts the back-off.
   void left_unanswered(const ExchangeResult& result, PolledGroup& group, std::size_t request);
   void answered() noexcept;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -19,10 +20,10 @@ namespace twinkeeper::telemetry {
 using MetricValue = std::variant<std::uint64_t, double>;
 using AdditionalMetrics = std::vector<std::pair<std::string, MetricValue>>;  // name with unit, value
 
-struct DurationQuantiles {  // seconds
-  double p50 = 0.0;
-  double p99 = 0.0;
-  double max = 0.0;
+struct DurationQuantiles {  // seconds; NaN: nothing was measured
+  double p50 = std::numeric_limits<double>::quiet_NaN();
+  double p99 = std::numeric_limits<double>::quiet_NaN();
+  double max = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct DeviceMetrics {

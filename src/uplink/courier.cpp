@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <unordered_set>
 #include <utility>
 
 #include "uplink/envelope.hpp"
@@ -64,7 +63,7 @@ class Courier::Implementation {
     }
     StoredMessage stored = spool_.append(std::move(message));
     follow_epoch();
-    offer(std::move(stored));
+    if (stored.kept) offer(std::move(stored));
     pump();
     count();
   }
@@ -133,15 +132,20 @@ class Courier::Implementation {
       leave_behind(message.row);
       return;
     }
-    claimed_.insert(message.row);
+    spool_.hold(message.row);
     waiting_.push_back(std::move(message));
   }
 
   void leave_behind(std::int64_t row) {
     cursor_ = std::min(cursor_, row - 1);
     behind_ = true;
-    chunk_.erase(std::remove_if(chunk_.begin(), chunk_.end(), [row](const auto& m) { return m.row >= row; }),
-                 chunk_.end());
+    spool_.release(row);
+    const auto later = std::remove_if(chunk_.begin(), chunk_.end(), [&](const auto& m) {
+      if (m.row < row) return false;
+      spool_.release(m.row);
+      return true;
+    });
+    chunk_.erase(later, chunk_.end());
   }
 
   [[nodiscard]] bool room_for_live() const { return connection_ && in_flight_.size() < window_; }
@@ -173,7 +177,6 @@ class Courier::Implementation {
     while (!waiting_.empty() && room_for_live() && tokens(now)) {
       StoredMessage message = std::move(waiting_.front());
       waiting_.pop_front();
-      claimed_.erase(message.row);
       if (barred(message, now)) {
         set_aside(message);
       } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
@@ -197,10 +200,11 @@ class Courier::Implementation {
       }
       cursor_ = rows.back().row;
       for (StoredMessage& row : rows) {
-        if (claimed_.contains(row.row)) continue;
+        if (spool_.held(row.row)) continue;
         if (barred(row, clock_.now())) {
           set_aside(row);
         } else {
+          spool_.hold(row.row);
           chunk_.push_back(std::move(row));
         }
       }
@@ -264,7 +268,7 @@ class Courier::Implementation {
   void publish(std::string topic, std::string payload, bool retain, InFlight flight, base::Instant now) {
     message_bucket_.take(1.0, now);
     byte_bucket_.take(static_cast<double>(topic.size() + payload.size()), now);
-    for (const StoredMessage& message : flight.messages) claimed_.insert(message.row);
+    for (const StoredMessage& message : flight.messages) spool_.hold(message.row);
     statistics_.published_total.fetch_add(flight.messages.size(), std::memory_order_relaxed);
     flight.handed_over = now;
     const std::uint64_t token = ++last_token_;
@@ -288,7 +292,7 @@ class Courier::Implementation {
       if (found == in_flight_.end()) continue;
       InFlight flight = std::move(found->second);
       in_flight_.erase(found);
-      for (const StoredMessage& message : flight.messages) claimed_.erase(message.row);
+      for (const StoredMessage& message : flight.messages) spool_.release(message.row);
       if (event.kind == LinkEvent::Kind::acknowledged) {
         for (const StoredMessage& message : flight.messages) acknowledged.push_back(message.row);
         acknowledged_since_connect_ = true;
@@ -335,6 +339,7 @@ class Courier::Implementation {
   }
 
   void set_aside(const StoredMessage& message) {
+    spool_.release(message.row);
     spool_.refuse(message, barred_[message.message.stream].reason);
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
   }
@@ -359,7 +364,7 @@ class Courier::Implementation {
   void forget_flights() {
     in_flight_.clear();
     waiting_.clear();
-    claimed_.clear();
+    spool_.release_all();
     chunk_.clear();
     newest_retained_.clear();
   }
@@ -401,9 +406,10 @@ class Courier::Implementation {
     set(statistics_.spool_bytes, figures.bytes);
     set(statistics_.appended_total, figures.appended_total);
     set(statistics_.dropped_total, figures.dropped_total);
-    set(statistics_.commits_total, figures.commits_total);
-    set(statistics_.commit_last_ns, figures.commit_last.count());
-    set(statistics_.commit_max_ns, figures.commit_max.count());
+    if (statistics_.commits_total.load(std::memory_order_relaxed) != figures.commits_total) {
+      statistics_.commit_seconds.record(figures.commit_last);
+      set(statistics_.commits_total, figures.commits_total);
+    }
     set(statistics_.in_flight, in_flight_.size());
   }
 
@@ -423,10 +429,8 @@ class Courier::Implementation {
   std::uint64_t last_token_ = 0;
   std::map<std::uint64_t, InFlight> in_flight_;  // in the order they were handed over
   std::deque<StoredMessage> waiting_;            // live, for want of room
-  std::unordered_set<std::int64_t> claimed_;     // rows in flight or waiting: not backlog
-
   std::deque<StoredMessage> chunk_;  // of the backlog, read ahead
-  std::int64_t cursor_ = 0;          // rows up to here are claimed, in the chunk or gone
+  std::int64_t cursor_ = 0;          // rows up to here are held or gone
   bool behind_ = false;              // there may be rows after the cursor
   bool draining_ = false;
   base::Instant backlog_after_{};

@@ -10,7 +10,7 @@ constexpr std::size_t kPacketHead = 320;  // more than the packet's own members 
 }  // namespace
 
 base::Duration age_of(const StoredMessage& message, const base::Clock& clock) {
-  if (message.this_boot) return clock.now() - message.message.time;
+  if (message.this_boot) return clock.now() - message.made;
   return base::Duration::max();  // of another boot: older than anything that is asked for
 }
 

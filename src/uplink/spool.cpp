@@ -238,6 +238,10 @@ void Spool::acknowledge(const std::vector<std::int64_t>& rows) { implementation_
 void Spool::refuse(const StoredMessage& message, const std::string& reason) {
   implementation_->refuse(message, reason);
 }
+void Spool::hold(std::int64_t row) { implementation_->hold(row); }
+void Spool::release(std::int64_t row) { implementation_->release(row); }
+void Spool::release_all() { implementation_->release_all(); }
+bool Spool::held(std::int64_t row) const { return implementation_->held(row); }
 void Spool::maintain() { implementation_->maintain(); }
 std::vector<StoredMessage> Spool::take_own_messages() { return implementation_->take_own_messages(); }
 const SpoolFigures& Spool::figures() const noexcept { return implementation_->figures(); }

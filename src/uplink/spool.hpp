@@ -6,7 +6,8 @@
 // a row part of the open transaction, commit() makes it durable, together with the last sequence number of each stream.
 //
 // Bounds: more than max_bytes, or rows older than max_age, are evicted: samples and state first, then metrics, info,
-// anomalies; gap messages never. Every eviction, damaged row and refused message is told by a gap message
+// anomalies; gap messages and rows that are held never. With the policy `newest` a full spool refuses the new row
+// instead, unless others are worth less. Every eviction, damaged row and refused message is told by a gap message
 // (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason).
 // Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new
 // epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk
@@ -44,8 +45,12 @@ struct StoredMessage {
   signals::Message message;  // `time` is meaningful only if `this_boot`
   std::string boot_id;
   bool this_boot = true;
+  // When it came to the spool, of a live message; of one read back its `time`. A slow twin's step is computed long after
+  // its instant: what counts as live is judged by this.
+  base::Instant made{};
   std::optional<base::WallTime> wall;  // absent: the clock has not been synchronised since it was made
   bool clock_synced = false;
+  bool kept = true;  // false: it found no room and is gone, told by a gap
 };
 
 struct SpoolFigures {
@@ -55,7 +60,6 @@ struct SpoolFigures {
   std::uint64_t appended_total = 0;
   std::uint64_t commits_total = 0;
   base::Duration commit_last{0};
-  base::Duration commit_max{0};
 };
 
 class Spool {
@@ -88,6 +92,11 @@ class Spool {
   void acknowledge(const std::vector<std::int64_t>& rows);
   // Puts a message that can never be delivered into the table `dead` and tells the gap `refused`.
   void refuse(const StoredMessage& message, const std::string& reason);
+  // A row that is held is on its way to the broker: no bound evicts it, so nothing is both delivered and told as lost.
+  void hold(std::int64_t row);
+  void release(std::int64_t row);
+  void release_all();
+  [[nodiscard]] bool held(std::int64_t row) const;
   // Evicts by age and fills in wall times after the clock's first synchronisation. Call about once a second.
   void maintain();
   // Gap messages (and others of the spool's own) appended since the last call, for the caller to send as live.

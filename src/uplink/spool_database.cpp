@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "uplink/crc32c.hpp"
@@ -45,9 +46,9 @@ constexpr const char* kRead =
     "body "
     "FROM message WHERE row>?1 ORDER BY row LIMIT ?2";
 constexpr const char* kOldestOfWorth =
-    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 ORDER BY row LIMIT ?2";
+    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 AND row>?3 ORDER BY row LIMIT ?2";
 constexpr const char* kNewestOfWorth =
-    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 ORDER BY row DESC LIMIT ?2";
+    "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 AND row<?3 ORDER BY row DESC LIMIT ?2";
 constexpr const char* kOldest = "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE row>?1 ORDER BY row LIMIT ?2";
 #undef TWINKEEPER_HEAD_COLUMNS
 constexpr const char* kTotals =
@@ -306,11 +307,13 @@ SpoolRowHead SpoolDatabase::head(sqlite3_stmt* statement) const {
   return head;
 }
 
-base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, std::int64_t first, std::size_t limit) {
+base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, std::int64_t first, std::size_t limit,
+                                                               std::optional<std::int64_t> beyond) {
   auto statement = prepare(sql);
   if (!statement.ok()) return statement.error();
   bind(statement.value(), 1, first);
   bind(statement.value(), 2, static_cast<std::int64_t>(limit));
+  if (beyond) bind(statement.value(), 3, *beyond);
   std::vector<SpoolRowHead> found;
   int code = SQLITE_OK;
   while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) found.push_back(head(statement.value()));
@@ -321,8 +324,11 @@ base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, st
   return found;
 }
 
-base::Result<std::vector<SpoolRowHead>> SpoolDatabase::victims(int worth, bool newest_first, std::size_t limit) {
-  return heads(newest_first ? kNewestOfWorth : kOldestOfWorth, worth, limit);
+base::Result<std::vector<SpoolRowHead>> SpoolDatabase::victims(int worth, bool newest_first, std::size_t limit,
+                                                                 std::optional<std::int64_t> beyond) {
+  constexpr auto kRow = std::numeric_limits<std::int64_t>();
+  if (!beyond) beyond = newest_first ? kRow.max() : kRow.min();
+  return heads(newest_first ? kNewestOfWorth : kOldestOfWorth, worth, limit, beyond);
 }
 
 base::Result<std::vector<SpoolRowHead>> SpoolDatabase::oldest(std::int64_t after_row, std::size_t limit) {

@@ -79,7 +79,9 @@ class SpoolDatabase {
   [[nodiscard]] base::Result<std::uint64_t> remove(std::int64_t row);
   [[nodiscard]] base::Result<std::vector<SpoolRow>> read(std::int64_t after_row, std::size_t limit, std::size_t bytes);
   // Heads of up to `limit` rows: of one worth from one end, or of all after `after_row` in ascending order.
-  [[nodiscard]] base::Result<std::vector<SpoolRowHead>> victims(int worth, bool newest_first, std::size_t limit);
+  // `beyond`: the row after which to go on.
+  [[nodiscard]] base::Result<std::vector<SpoolRowHead>> victims(int worth, bool newest_first, std::size_t limit,
+                                                                std::optional<std::int64_t> beyond = {});
   [[nodiscard]] base::Result<std::vector<SpoolRowHead>> oldest(std::int64_t after_row, std::size_t limit);
   [[nodiscard]] base::Result<SpoolTotals> totals();
 
@@ -116,7 +118,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Result<std::int64_t> name_number(const std::string& name);
   [[nodiscard]] const std::string& name(std::int64_t number) const;
   [[nodiscard]] SpoolRowHead head(sqlite3_stmt* statement) const;
-  [[nodiscard]] base::Result<std::vector<SpoolRowHead>> heads(const char* sql, std::int64_t first, std::size_t limit);
+  [[nodiscard]] base::Result<std::vector<SpoolRowHead>> heads(const char* sql, std::int64_t first, std::size_t limit,
+                                                              std::optional<std::int64_t> beyond = {});
   [[nodiscard]] base::Result<std::vector<Gap>> gap_rows(const char* sql);
   [[nodiscard]] base::Status update_wall_times(const char* sql, const std::string& boot_id, std::int64_t value);
 

@@ -27,9 +27,24 @@ Gap Spool::Implementation::gap_of(const std::string& stream, std::uint64_t epoch
   return gap;
 }
 
+// With the policy `newest`: whether a new row finds no room, though what is worth less has made way for it. A spool
+// that was full refuses until some room has come together, or it would keep a row here and there.
+bool Spool::Implementation::refuses(int worth, std::uint64_t cost) {
+  if (settings_.discard_policy != DiscardPolicy::newest || worth > kMostWorthEvicted) return false;
+  const std::uint64_t most = settings_.max_bytes;
+  if (figures_.bytes <= most - most / 32) refusing_ = false;
+  if (worth == 0 && refusing_) return true;
+  if (figures_.bytes + cost <= most) return false;
+  if (worth > 0) evict(most - std::min(most, cost), GapReason::size, worth - 1);
+  refusing_ = true;
+  return figures_.bytes + cost > most;
+}
+
 void Spool::Implementation::keep_bounds() {
   // A little more than needed at once, so that a full spool does not evict for every message.
-  if (figures_.bytes > settings_.max_bytes) evict(settings_.max_bytes - settings_.max_bytes / 32, GapReason::size);
+  if (figures_.bytes > settings_.max_bytes) {
+    evict(settings_.max_bytes - settings_.max_bytes / 32, GapReason::size, kMostWorthEvicted);
+  }
   if (database_ && trouble_.empty()) return;
   const std::uint64_t most = std::min(settings_.max_bytes, kMemoryBytes);
   if (pending_bytes_ <= most) return;
@@ -37,9 +52,9 @@ void Spool::Implementation::keep_bounds() {
   for (int worth = 0; worth <= kMostWorthEvicted; ++worth) evict_from_memory(worth, target, GapReason::size);
 }
 
-void Spool::Implementation::evict(std::uint64_t target, GapReason reason) {
+void Spool::Implementation::evict(std::uint64_t target, GapReason reason, int most_worth) {
   const bool newest = settings_.discard_policy == DiscardPolicy::newest;
-  for (int worth = 0; worth <= kMostWorthEvicted && figures_.bytes > target; ++worth) {
+  for (int worth = 0; worth <= most_worth && figures_.bytes > target; ++worth) {
     if (newest) evict_from_memory(worth, target, reason);
     while (database_ && figures_.bytes > target && evict_from_database(worth, target, reason)) {
     }
@@ -54,7 +69,7 @@ void Spool::Implementation::evict_from_memory(int worth, std::uint64_t target, G
   std::uint64_t freed = 0;
   for (std::size_t i = 0; i < size && figures_.bytes > target + freed; ++i) {
     const Pending& pending = pending_[newest ? size - 1 - i : i];
-    if (pending.gone || pending.row.worth != worth) continue;
+    if (pending.gone || pending.row.worth != worth || held_.contains(pending.row.row)) continue;
     freed += pending.cost;
     gaps_.add(gap_of(pending.row.stream, pending.row.epoch, pending.row.seq, pending.row.monotonic_ns,
                      pending.row.wall_ns, pending.row.boot_id == boot_id_, reason));
@@ -70,20 +85,25 @@ void Spool::Implementation::evict_from_memory(int worth, std::uint64_t target, G
 // Whether anything was removed.
 bool Spool::Implementation::evict_from_database(int worth, std::uint64_t target, GapReason reason) {
   const bool newest = settings_.discard_policy == DiscardPolicy::newest;
-  auto found = database_->victims(worth, newest, kRowsPerEviction);
-  if (!found.ok()) {
-    fail(found.error());
-    return false;
+  std::optional<std::int64_t> beyond;
+  while (true) {
+    auto found = database_->victims(worth, newest, kRowsPerEviction, beyond);
+    if (!found.ok()) {
+      fail(found.error());
+      return false;
+    }
+    if (found.value().empty()) return false;
+    beyond = found.value().back().row;
+    std::vector<SpoolRowHead> rows;
+    std::uint64_t freed = 0;
+    for (SpoolRowHead& row : found.value()) {
+      if (figures_.bytes <= target + freed) break;
+      if (held_.contains(row.row)) continue;
+      freed += row.cost;
+      rows.push_back(std::move(row));
+    }
+    if (!rows.empty()) return remove_rows(rows, reason);
   }
-  std::vector<SpoolRowHead> rows = std::move(found).value();
-  std::uint64_t freed = 0;
-  const auto enough = std::find_if(rows.begin(), rows.end(), [&](const SpoolRowHead& row) {
-    if (figures_.bytes <= target + freed) return true;
-    freed += row.cost;
-    return false;
-  });
-  rows.erase(enough, rows.end());
-  return !rows.empty() && remove_rows(rows, reason);
 }
 
 // One transaction takes the rows away and says so; the counts change only if it holds.
@@ -143,7 +163,7 @@ void Spool::Implementation::evict_aged() {
     more = found.value().size() == kRowsPerEviction;
     for (SpoolRowHead& row : found.value()) {
       after = row.row;
-      if (row.worth > kMostWorthEvicted) continue;
+      if (row.worth > kMostWorthEvicted || held_.contains(row.row)) continue;
       if (!aged(row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_)) {
         more = false;  // rows stand in order of time
         break;
@@ -154,7 +174,7 @@ void Spool::Implementation::evict_aged() {
   }
   std::vector<std::int64_t> gone;
   for (const Pending& pending : pending_) {
-    if (pending.gone || pending.row.worth > kMostWorthEvicted) continue;
+    if (pending.gone || pending.row.worth > kMostWorthEvicted || held_.contains(pending.row.row)) continue;
     if (!aged(pending.row.monotonic_ns, pending.row.wall_ns, pending.row.boot_id == boot_id_)) break;
     gaps_.add(gap_of(pending.row.stream, pending.row.epoch, pending.row.seq, pending.row.monotonic_ns,
                      pending.row.wall_ns, pending.row.boot_id == boot_id_, GapReason::age));

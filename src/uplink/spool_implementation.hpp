@@ -39,6 +39,10 @@ class Spool::Implementation {
   void refuse(const StoredMessage& message, const std::string& reason);
   void maintain();
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
+  void hold(std::int64_t row) { held_.insert(row); }
+  void release(std::int64_t row) { held_.erase(row); }
+  void release_all() { held_.clear(); }
+  [[nodiscard]] bool held(std::int64_t row) const { return held_.contains(row); }
 
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] const PreviousEpoch* previous() const noexcept { return previous_ ? &*previous_ : nullptr; }
@@ -80,7 +84,8 @@ class Spool::Implementation {
 
   // spool_eviction.cpp
   void keep_bounds();
-  void evict(std::uint64_t target, GapReason reason);
+  [[nodiscard]] bool refuses(int worth, std::uint64_t cost);
+  void evict(std::uint64_t target, GapReason reason, int most_worth);
   [[nodiscard]] bool evict_from_database(int worth, std::uint64_t target, GapReason reason);
   void evict_from_memory(int worth, std::uint64_t target, GapReason reason);
   [[nodiscard]] bool remove_rows(const std::vector<SpoolRowHead>& rows, GapReason reason);
@@ -100,6 +105,8 @@ class Spool::Implementation {
   std::uint64_t epoch_ = 0;
   std::optional<PreviousEpoch> previous_;
   std::map<std::string, Sequence> sequences_;
+  std::unordered_set<std::int64_t> held_;
+  bool refusing_ = false;  // with the policy `newest`
   std::int64_t next_row_ = 1;
 
   std::deque<Pending> pending_;  // consecutive row numbers

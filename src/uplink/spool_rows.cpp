@@ -42,6 +42,7 @@ StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
                      row.body};
   message.boot_id = row.boot_id;
   message.this_boot = row.boot_id == boot_id_;
+  message.made = message.message.time;
   if (row.wall_ns != 0) message.wall = base::WallTime{base::Duration{row.wall_ns}};
   message.clock_synced = row.clock_synced;
   return message;
@@ -69,17 +70,28 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   unsynchronised_rows_ = unsynchronised_rows_ || !row.clock_synced;
   const base::Instant now = clock_.now();
   if (!sequences_since_) sequences_since_ = now;
-  if (!rows_since_) rows_since_ = now;
 
   StoredMessage result = stored(row);
+  result.made = now;
   const std::uint64_t cost = row_cost(row.body.size());
+  ++figures_.appended_total;
+  if (refuses(row.worth, cost)) {
+    result.kept = false;
+    --next_row_;  // rows in memory follow each other without a hole
+    gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, true, GapReason::size));
+    gaps_dirty_ = true;
+    ++figures_.dropped_total;
+    return result;
+  }
   pending_.push_back({std::move(row), cost, false});
+  if (!rows_since_) rows_since_ = now;
   ++pending_kept_;
   pending_bytes_ += cost;
   ++figures_.messages;
   figures_.bytes += cost;
-  ++figures_.appended_total;
   keep_bounds();
+  const Pending* kept = find_pending(result.row);
+  result.kept = kept != nullptr && !kept->gone;
   return result;
 }
 
@@ -237,7 +249,6 @@ void Spool::Implementation::commit() {
       written();
       trouble_over();
       figures_.commit_last = clock_.now() - started;
-      figures_.commit_max = std::max(figures_.commit_max, figures_.commit_last);
       return;
     }
     const base::Error cause = std::move(status).error();

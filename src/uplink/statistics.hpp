@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/duration_histogram.hpp"
 
 namespace twinkeeper::uplink {
 
@@ -18,8 +19,7 @@ struct Statistics {
   std::atomic<std::uint64_t> dropped_total{0};  // evicted, refused or damaged: each told by a gap message
   std::atomic<std::uint64_t> refused_total{0};
   std::atomic<std::uint64_t> commits_total{0};
-  std::atomic<std::int64_t> commit_last_ns{0};
-  std::atomic<std::int64_t> commit_max_ns{0};
+  base::DurationHistogram commit_seconds;
   std::atomic<std::uint64_t> published_total{0};     // handed to the connection
   std::atomic<std::uint64_t> acknowledged_total{0};  // PUBACK received
   std::atomic<std::uint64_t> in_flight{0};

@@ -8,7 +8,8 @@
 //   <device>.<register>.<reason> sensor         not_finite, error_value, out_of_range, rate_of_change, stuck, for tags
 //                                               with own_sensor_alarms (those of a twin's tags are the twin's)
 // One cause, one alarm: while the condition of the connection holds, even before its delay is over, nothing else of the
-// device is raised; what stood before stays as it is until the device is heard again.
+// device is raised; what stood before stays as it is until the device is heard again. A lost bus covers the loss of its
+// devices in turn (BusDiagnosis).
 // A sensor alarm of a register takes the place of another one of the same register: the earlier is cleared with
 // caused_by.
 //
@@ -17,10 +18,12 @@
 // Allocation: evaluate() none while no event is due.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "twinkeeper/base/clock.hpp"
@@ -40,6 +43,9 @@ struct DeviceDiagnosisSetup {
   std::vector<DeviceTagSetup> tags;  // registers in the configuration's order
   base::Duration poll_interval{};
   base::Duration timeout{};
+
+  [[nodiscard]] base::Duration on_delay() const { return 2 * std::max(poll_interval, timeout); }
+  [[nodiscard]] base::Duration off_delay() const { return 2 * poll_interval; }
 };
 
 struct TagCondition {
@@ -47,12 +53,22 @@ struct TagCondition {
   signals::Reason reason = signals::Reason::stale;
 };
 
+// Whether a wider alarm speaks for a lost device.
+struct Cover {
+  bool covered = false;
+  std::string_view cause;  // id of the alarm that stands; empty: not raised yet
+};
+
 class DeviceDiagnosis {
  public:
   explicit DeviceDiagnosis(DeviceDiagnosisSetup setup);
 
+  // Whether the condition of the connection holds.
+  [[nodiscard]] static bool lost(std::span<const TagCondition> tags) noexcept;
+
   // Appends the events of this instant to `out`. To be called about once per poll interval.
-  void evaluate(base::Instant now, std::span<const TagCondition> tags, std::vector<AnomalyEvent>& out);
+  void evaluate(base::Instant now, std::span<const TagCondition> tags, std::vector<AnomalyEvent>& out,
+                const Cover& cover = {});
 
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
 

@@ -1,5 +1,5 @@
 """The device goes away and comes back: values go bad with the right reason, one alarm, the twin predicts meanwhile."""
-from rig import RigTestCase, main
+from rig import RigTestCase, configuration, main
 from rig.case import SAMPLES, STATE
 from rig.waiting import let_run
 
@@ -62,6 +62,29 @@ class DeviceFaults(RigTestCase):
             self.simulator.kill()
 
         self.lose_and_find(lose, self.simulator.start)
+
+    def test_bus_with_three_devices_lost(self):
+        self.start_line(twin_extra=QUICK, more_devices=configuration.METERS)
+        self.daemon.start()
+        self.wait_for_mode("tracking", 60)
+        mark = self.subscriber.count()
+        self.simulator.kill()
+        down = self.arrives("status", lambda m: all(d["state"] == "down" for d in m["devices"].values()), 30,
+                            "all devices to be down", mark)
+        for name, device in down["devices"].items():
+            self.assertIn("refused", device["last_error"] or "", f"{name} says why")
+        raised = self.arrives("anomaly", lambda m: m["event"] == "raised", 30, "the alarm of the bus", mark)
+        self.assertEqual(raised["kind"], "communication")
+        self.assertEqual(sorted(raised["tags"]), sorted([*TAGS, "meter.power", "drive.speed"]))
+        let_run(5, self.daemon.process)
+        self.simulator.start()
+        self.arrives("anomaly", lambda m: m["event"] == "cleared", 90, "the alarm to be cleared", mark)
+        self.daemon.stop()
+        events = {(m["anomaly"], m["event"]) for m in self.anomalies(mark)}
+        self.assertEqual(events, {(raised["anomaly"], "raised"), (raised["anomaly"], "cleared")},
+                         "one cause, one alarm")
+        self.check_envelopes()
+        self.check_schemas()
 
     def test_device_silent_for_a_while(self):
         silent_at, silent_for = 12, 8

@@ -48,6 +48,22 @@ devices:
       - {{name: pump, register: input, address: 10, type: FLOAT32, unit: V}}
 """
 
+# More units behind the same controller.
+METERS = """\
+  - name: meter
+    controller: tcp://127.0.0.1:{modbus_port}
+    slave_id: 2
+    poll_interval: 200ms
+    timeout: 300ms
+    registers: [{{name: power, register: input, address: 0, type: FLOAT32, unit: kW}}]
+  - name: drive
+    controller: tcp://127.0.0.1:{modbus_port}
+    slave_id: 3
+    poll_interval: 200ms
+    timeout: 300ms
+    registers: [{{name: speed, register: input, address: 0, type: UINT16}}]
+"""
+
 TANKS_TWIN = """\
 twins:
   - name: tanks
@@ -70,12 +86,13 @@ uplink:
 """
 
 DEFAULTS = {"gateway": GATEWAY, "samples_interval": "200ms", "state_interval": "100ms",
-            "host": "localhost", "twin_extra": "", "uplink_extra": ""}
+            "host": "localhost", "twin_extra": "", "uplink_extra": "", "more_devices": ""}
 
 
 def plant_with_twin(**values):
     """The whole job: one PLC, one twin of two tanks, the uplink."""
-    return (GATEWAY_SECTION + PLANT_DEVICE + TANKS_TWIN + UPLINK_SECTION).format(**{**DEFAULTS, **values})
+    values = {**DEFAULTS, **values}
+    return (GATEWAY_SECTION + PLANT_DEVICE + values["more_devices"] + TANKS_TWIN + UPLINK_SECTION).format(**values)
 
 
 def plain_gateway(device, **values):

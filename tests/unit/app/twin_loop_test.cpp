@@ -125,7 +125,7 @@ TEST_CASE("TwinLoop closes each tick half a period after it and fuses the sample
     CHECK(rig.steps[k].outputs[0].fused);
   }
   CHECK(loop->twin_figures(0).steps_missed_total == 0);
-  CHECK(loop->twin_figures(0).samples_late_total == 0);
+  CHECK(loop->device_figures(0).samples_late_total == 0);
   CHECK(rig.snapshots == 4);
   CHECK(rig.anomalies.empty());
 }

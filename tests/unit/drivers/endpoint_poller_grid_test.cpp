@@ -198,6 +198,19 @@ TEST_CASE("An unreachable controller is left alone for 0.5 s doubling to 10 s wh
   CHECK(bench.poller.statistics(0).state == DeviceState::up);
 }
 
+TEST_CASE("Every device behind an unreachable controller says why it is down") {
+  Bench bench({device({test::word(0, 0)}, 1), device({test::word(1, 0)}, 2)});
+  bench.transport->reachable = false;
+  while (bench.next < bench.origin + 300ms) bench.turn();
+  for (std::size_t d = 0; d < 2; ++d) {
+    CHECK(bench.poller.statistics(d).state == DeviceState::down);
+    CHECK(bench.poller.statistics(d).last_error == DeviceError::unavailable);
+    CHECK(bench.poller.statistics(d).last_failure.get() == "plc:502: connection refused");
+  }
+  REQUIRE(bench.events.events.size() == 2);
+  CHECK(bench.events.events[1].message == "tcp://plc unit 2 gives no answer: plc:502: connection refused");
+}
+
 TEST_CASE("A silent device costs two time-outs and then nobody's time while its neighbour goes on") {
   Bench bench({device({test::word(0, 0), test::word(1, 500), test::word(2, 1000)}, 1), device({test::word(3, 0)}, 2)});
   bench.transport->silent = [](const ReadRequest& request) { return request.unit == 1; };

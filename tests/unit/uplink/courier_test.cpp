@@ -218,6 +218,67 @@ TEST_CASE("a refused publication is set aside and told while the other streams g
   CHECK(rig.spool->figures().messages == 0);
 }
 
+TEST_CASE("a step that a slow twin makes long after its instant is live when it is made") {
+  Rig rig;
+  rig.start();
+  rig.connect();
+  rig.courier->submit(test::state_message(rig.clock.now() - seconds{12}));
+  const auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].topic == "twinkeeper/gw1/twins/tanks/state");
+  CHECK(json::parse(sent[0].payload)["replay"] == false);
+}
+
+TEST_CASE("with a full spool nothing is both delivered and told as lost") {
+  const auto policy = GENERATE(DiscardPolicy::oldest, DiscardPolicy::newest);
+  CAPTURE(policy == DiscardPolicy::newest);
+  Rig rig;
+  rig.spool_settings.max_bytes = 128 << 10;
+  rig.spool_settings.discard_policy = policy;
+  rig.start();
+  const auto produce = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      rig.courier->submit(test::state_message(rig.clock.now(), 1000));
+      rig.clock.advance(milliseconds{100});
+      rig.turn();
+    }
+  };
+  produce(300);  // an outage that fills the spool
+  rig.connect(10);
+  std::vector<Publication> in_flight = rig.link.take_down();
+  CHECK_FALSE(in_flight.empty());
+  produce(300);  // the broker takes nothing, the window stays full
+  std::vector<Publication> delivered;
+  for (auto& publication : in_flight) {
+    rig.answer(publication);
+    delivered.push_back(std::move(publication));
+  }
+  for (int i = 0; i < 20; ++i) {
+    produce(1);
+    for (auto& publication : rig.drain()) delivered.push_back(std::move(publication));
+  }
+  rig.clock.advance(seconds{5});
+  for (auto& publication : rig.drain()) delivered.push_back(std::move(publication));
+
+  std::map<std::uint64_t, int> arrived;
+  std::map<std::uint64_t, int> lost;
+  for (const json& message : messages(delivered)) {
+    if (message["schema"] == "twinkeeper.gap/1") {
+      for (auto seq = message["first_seq"].get<std::uint64_t>(); seq <= message["last_seq"]; ++seq) ++lost[seq];
+    } else {
+      ++arrived[message["seq"].get<std::uint64_t>()];
+    }
+  }
+  std::size_t blocks = 0;
+  for (const auto& [seq, times] : lost) blocks += lost.contains(seq - 1) ? 0 : 1;
+  CHECK(blocks >= 1);
+  CHECK(blocks <= 3);  // not a comb
+  for (std::uint64_t seq = 1; seq <= 620; ++seq) {
+    CAPTURE(seq);
+    CHECK(arrived[seq] + lost[seq] == 1);
+  }
+}
+
 TEST_CASE("a refused packet is sent message by message instead of being given up") {
   Rig rig;
   rig.start();

@@ -19,6 +19,7 @@ StoredMessage stored(std::uint64_t seq, std::size_t bytes, base::Instant time) {
   message.epoch = 7;
   message.seq = seq;
   message.message = test::state_message(time, bytes);
+  message.made = time;
   message.boot_id = "boot";
   message.wall = base::WallTime{std::chrono::seconds{1'772'352'930}};
   message.clock_synced = true;

@@ -11,7 +11,7 @@
 
 #include "twinkeeper/base/clock.hpp"
 
-namespace twinkeeper::app {
+namespace twinkeeper::base {
 
 class DurationHistogram {
  public:
@@ -64,4 +64,4 @@ class DurationHistogram {
   std::atomic<std::uint64_t> max_{0};
 };
 
-}  // namespace twinkeeper::app
+}  // namespace twinkeeper::base

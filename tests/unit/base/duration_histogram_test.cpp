@@ -1,4 +1,4 @@
-#include "app/duration_histogram.hpp"
+#include "twinkeeper/base/duration_histogram.hpp"
 
 #include "support/catch.hpp"
 
@@ -6,7 +6,7 @@ using namespace twinkeeper;
 using namespace std::chrono_literals;
 
 TEST_CASE("DurationHistogram gives quantiles within its bucket width and starts anew after take") {
-  app::DurationHistogram histogram;
+  base::DurationHistogram histogram;
   for (int i = 1; i <= 1000; ++i) histogram.record(i * 1us);
   const auto summary = histogram.take();
   CHECK(summary.count == 1000);
@@ -17,7 +17,7 @@ TEST_CASE("DurationHistogram gives quantiles within its bucket width and starts 
 }
 
 TEST_CASE("DurationHistogram takes any duration, negative and very long ones included") {
-  app::DurationHistogram histogram;
+  base::DurationHistogram histogram;
   histogram.record(-1s);
   histogram.record(24h);
   const auto summary = histogram.take();
