@@ -3,7 +3,9 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <iostream>
 
@@ -45,9 +47,9 @@ class Service {
   int run(const sigset_t& signals) {
     auto loaded = load_or_report(config_file_, true);
     if (const int* code = std::get_if<int>(&loaded)) return *code;
-    if (const int code = start(std::move(std::get<Plan>(loaded)), telemetry::StatusReason::start); code != kExitDone) {
-      return code;
-    }
+    Plan& plan = std::get<Plan>(loaded);
+    if (const int code = prepare(plan); code != kExitDone) return code;
+    if (const int code = start(std::move(plan), telemetry::StatusReason::start); code != kExitDone) return code;
     systemd::ready(gateway_->summary());
     log_.info("service", "twinkeeper " + std::string(kVersion) + " runs " + config_file_);
     const auto interval = systemd::watchdog_interval();
@@ -66,18 +68,31 @@ class Service {
   }
 
  private:
-  int start(Plan plan, telemetry::StatusReason reason) {
+  // What a start needs beyond a right configuration and can be found out without stopping anything.
+  int prepare(const Plan& plan) const {
     if (!plan.config.uplink) {
       std::cerr
           << config_file_
           << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
       return kExitConfig;
     }
+    const std::string& directory = plan.config.gateway.state_directory;
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (!error && ::access(directory.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
+    if (!error && !std::filesystem::is_directory(directory)) error = std::make_error_code(std::errc::not_a_directory);
+    if (!error) return kExitDone;
+    std::cerr << plan.config.locate({"gateway.state_directory", directory + " can't be used: " + error.message(),
+                                     "a directory that this process may create and write to"})
+                     .text()
+              << '\n';
+    return kExitIo;
+  }
+
+  int start(Plan plan, telemetry::StatusReason reason) {
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    std::error_code error;
-    std::filesystem::create_directories(plan.config.gateway.state_directory, error);
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_);
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
@@ -102,17 +117,26 @@ class Service {
     auto made = make_plan(config_file_, {});
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
-      log_.warning("service", "the new configuration has " + std::to_string(faults->size()) +
-                                  " fault(s); the old one keeps running");
-      systemd::ready(gateway_->summary());
-      return kExitDone;
+      return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)");
     }
+    if (prepare(std::get<Plan>(made)) != kExitDone) return keep_old("the new configuration can't be started");
     log_.info("service", "reloading " + config_file_);
+    Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
-    const int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
+    int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
+    if (code != kExitDone) {
+      log_.warning("service", "the new configuration could not be started; the old one is started again");
+      code = start(std::move(old), telemetry::StatusReason::reload);
+    }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
+  }
+
+  int keep_old(const std::string& why) {
+    log_.warning("service", why + "; the old one keeps running");
+    systemd::ready(gateway_->summary());
+    return kExitDone;
   }
 
   void supervise(bool watched) {

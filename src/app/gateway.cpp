@@ -164,6 +164,8 @@ class Gateway::Implementation {
     return hung_threads(now);
   }
 
+  [[nodiscard]] const Plan& plan() const { return plan_; }
+
   [[nodiscard]] std::string summary() const {
     std::size_t up = 0;
     for (const auto& status : device_statuses()) up += status.state == telemetry::DeviceState::up ? 1 : 0;
@@ -404,6 +406,7 @@ Gateway::~Gateway() = default;
 
 std::vector<std::string> Gateway::supervise() { return implementation_->supervise(); }
 std::string Gateway::summary() const { return implementation_->summary(); }
+const Plan& Gateway::plan() const { return implementation_->plan(); }
 void Gateway::stop(telemetry::StatusReason reason) { implementation_->stop(reason); }
 
 }  // namespace twinkeeper::app

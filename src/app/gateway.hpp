@@ -39,6 +39,8 @@ class Gateway {
   [[nodiscard]] std::vector<std::string> supervise();
   // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
   [[nodiscard]] std::string summary() const;
+  // What it was started with.
+  [[nodiscard]] const Plan& plan() const;
   // `reason` goes into the retained `offline` status.
   void stop(telemetry::StatusReason reason);
 

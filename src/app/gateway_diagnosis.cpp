@@ -1,5 +1,7 @@
 #include "app/gateway_diagnosis.hpp"
 
+#include <algorithm>
+
 namespace twinkeeper::app {
 namespace {
 
@@ -90,9 +92,13 @@ std::vector<AnomalyEvent> GatewayDiagnosis::evaluate(base::Instant now, const Ga
                     (event.cleared_at ? " is there again" : " has been away for 30 s; messages wait in the spool");
   });
   // Refused messages are counted among the discarded ones; they have an anomaly of their own.
-  const std::uint64_t discarded = condition.spool_dropped_total - condition.refused_total;
-  if (discarded > dropped_before_) dropped_at_ = now;
-  dropped_before_ = discarded;
+  // The two are read one after the other, so their difference may be short of the truth for a moment, never beyond it.
+  const std::uint64_t discarded =
+      condition.spool_dropped_total - std::min(condition.spool_dropped_total, condition.refused_total);
+  if (discarded > dropped_before_) {
+    dropped_at_ = now;
+    dropped_before_ = discarded;
+  }
   book_.update(spool_, now - dropped_at_ < kRecent, now, events,
                [&](AnomalyEvent& event) { event.statistic = static_cast<double>(discarded); });
   if (condition.refused_total > refused_before_) refused_at_ = now;

@@ -53,14 +53,6 @@ class Courier::Implementation {
   }
 
   void submit(signals::Message message) {
-    if (!valid_topic(topic_of_stream(settings_.topic_prefix, message.stream))) {
-      if (refused_topics_.insert(message.stream).second) {
-        events_.raise({signals::EventLevel::error, "uplink", "invalid_topic",
-                       "messages of stream " + message.stream + " can't be sent: no broker accepts their topic"});
-      }
-      statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
     StoredMessage stored = spool_.append(std::move(message));
     follow_epoch();
     if (stored.kept) offer(std::move(stored));
@@ -438,7 +430,6 @@ class Courier::Implementation {
   base::Instant gaps_told_at_{};
 
   std::map<std::string, std::int64_t> newest_retained_;
-  std::set<std::string> refused_topics_;  // that no broker accepts
   struct Bar {
     base::Instant until{};
     std::string reason;

@@ -117,16 +117,14 @@ std::string topic_of_stream(std::string_view prefix, std::string_view stream) {
 
 bool valid_topic(std::string_view topic) {
   if (topic.empty() || topic.size() > 256) return false;
-  std::size_t slashes = 0;
   for (std::size_t i = 0; i < topic.size();) {
     const auto byte = static_cast<unsigned char>(topic[i]);
     if (byte < 0x20 || byte == 0x7F || byte == '+' || byte == '#') return false;
-    if (byte == '/') ++slashes;
     const std::size_t length = utf8_length(topic, i);
     if (length == 0) return false;
     i += length;
   }
-  return slashes <= 7;
+  return true;
 }
 
 }  // namespace twinkeeper::uplink

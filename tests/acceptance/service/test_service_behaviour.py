@@ -1,5 +1,7 @@
 """What systemd and an operator expect of a service."""
+import fcntl
 import json
+import os
 import re
 import shutil
 import signal
@@ -107,6 +109,47 @@ class ServiceBehaviour(RigTestCase):
         self.check_no_sequence_missing()
         self.check_envelopes()
         self.check_schemas()
+
+    def reload_and_wait(self):
+        """SIGHUP; returns what systemd was told."""
+        mark = len(self.notify.lines())
+        self.daemon.hang_up()
+        wait_until(lambda: "READY=1" in self.notify.lines(mark), 30,
+                   lambda: f"READY=1 after RELOADING=1\n{self.daemon.process.tail()}")
+        self.assertIn("RELOADING=1", self.notify.lines(mark))
+
+    def test_sighup_with_a_configuration_that_cannot_start(self):
+        self.start_line()
+        self.daemon.start()
+        first = self.arrives(STATE, lambda m: m["step"] > 10, 60, "the twin to run")
+        good = configuration.plant_with_twin(**self.values)
+        keeps = {"without a broker": (good[:good.index("uplink:")] + good[good.index("spool:"):], ": uplink: "),
+                 "state directory is a file": (good.replace("state_directory: state", "state_directory: tanks_model.yaml"),
+                                               ": gateway.state_directory: ")}
+        for name, (text, told) in keeps.items():
+            with self.subTest(name):
+                self.assertNotEqual(text, good)
+                self.write_configuration(text)
+                self.reload_and_wait()
+                self.assertIn(told, self.daemon.stderr())
+                kept = self.subscriber.last(STATE)
+                self.arrives(STATE, lambda m: m["epoch"] == first["epoch"] and m["step"] > kept["step"] + 5, 60,
+                             "the old configuration to go on in the same epoch")
+
+        # What only the start itself can find: another process has the spool. The old configuration is started again.
+        taken = os.path.join(self.folder, "taken")
+        os.mkdir(taken)
+        with open(os.path.join(taken, "spool.lock"), "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.write_configuration(good.replace("state_directory: state", "state_directory: taken"))
+            self.reload_and_wait()
+            again = self.arrives(STATE, lambda m: m["epoch"] > first["epoch"] and m["step"] > 5, 60,
+                                 "the old configuration to run again")
+        self.daemon.stop()
+        self.check_steps_contiguous(first["epoch"])
+        self.check_steps_contiguous(again["epoch"])
+        self.check_no_sequence_missing()
+        self.check_envelopes()
 
     def test_watchdog_and_status_lines(self):
         self.start_line()

@@ -45,7 +45,11 @@ TEST_CASE("discarded messages raise the spool anomaly and refused ones their own
   const auto refused = run(diagnosis, base::Instant{106s}, 5s, condition);
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].id == "gateway.refused");
-  condition.spool_dropped_total = 10;
+  condition.refused_total = 4;  // counted, its loss not yet
+  CHECK(run(diagnosis, base::Instant{108s}, 1s, condition).empty());
+  condition.spool_dropped_total = 4;
+  CHECK(run(diagnosis, base::Instant{110s}, 1s, condition).empty());
+  condition.spool_dropped_total = 11;
   const auto discarded = run(diagnosis, base::Instant{112s}, 5s, condition);
   REQUIRE(discarded.size() == 1);
   CHECK(discarded[0].id == "gateway.spool");

@@ -356,16 +356,6 @@ TEST_CASE("a replayed retained message does not replace a newer one") {
   CHECK(retained == std::vector<bool>{true, false});
 }
 
-TEST_CASE("a stream whose topic no broker accepts is told once and never spooled") {
-  Rig rig;
-  rig.start();
-  auto message = test::state_message(rig.clock.now(), 10, "twins.a+b.state");
-  rig.courier->submit(message);
-  rig.courier->submit(message);
-  CHECK(rig.events.count("invalid_topic") == 1);
-  CHECK(rig.spool->figures().messages == 0);
-}
-
 TEST_CASE("stopping without a broker commits what is there and returns at once") {
   Rig rig;
   rig.start();
