@@ -16,6 +16,8 @@ class BackOff {
   }
   void clear() noexcept { *this = BackOff{}; }
   [[nodiscard]] bool blocks(base::Instant now) const noexcept { return now < until_; }
+  [[nodiscard]] bool failed() const noexcept { return until_ != base::Instant::min(); }  // since the last clear()
+  [[nodiscard]] base::Instant until() const noexcept { return until_; }
 
  private:
   static constexpr base::Duration kShortest = std::chrono::milliseconds{500};

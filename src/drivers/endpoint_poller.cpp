@@ -68,10 +68,14 @@ class EndpointPoller::Implementation {
       const base::Instant now = clock_.now();
       // A cycle that fell due only while this call was running belongs to the next one.
       if (stop.stop_requested() || group->due() > entered || now - entered >= kReturnAfter) return group->due();
+      // One cycle serves both the grid and a question out of turn, if that is what is due.
+      const bool of_grid = group->on_grid() <= now;
+      if (group->ask_at && *group->ask_at <= now) group->ask_at.reset();
       run_cycle(*device, *group, stop);
       const std::int64_t passed = group->passed(clock_.now());  // this one, and those that it came or ran too late for
       group->next_cycle += passed;
-      device->statistics.missed_cycles_total.fetch_add(static_cast<std::uint64_t>(passed - 1), kRelaxed);
+      device->statistics.missed_cycles_total.fetch_add(static_cast<std::uint64_t>(passed - (of_grid ? 1 : 0)),
+                                                       kRelaxed);
     }
   }
 
@@ -124,19 +128,19 @@ class EndpointPoller::Implementation {
     device.statistics.cycles_total.fetch_add(1, kRelaxed);
     device.statistics.connected.store(transport_->connected(), kRelaxed);
     device.statistics.busy_ns_total.fetch_add((clock_.now() - begin).count(), kRelaxed);
-    device.end_cycle(group, outcome, connection_error_, events_);
+    device.end_cycle(clock_.now(), group, outcome, connection_error_, events_);
   }
 
   void run_request(PolledDevice& device, PolledGroup& group, std::size_t at, CycleOutcome& outcome) {
     const PlannedRequest& planned = group.requests[at];
-    if (device.back_off.blocks(clock_.now())) return give_bad(device, planned, reason_of(device.down_error));
-    if (!ensure_connection(device)) {
+    if (device.left_alone(group, clock_.now())) return give_bad(device, planned, reason_of(device.down_error));
+    if (!ensure_connection(device, group)) {
       device.found_unavailable();
       return give_bad(device, planned, signals::Reason::timeout);
     }
     const ExchangeResult result = exchange(device, planned);
     if (result.error == DeviceError::none) {
-      device.answered();
+      device.answered(result.finished, group);
       ++outcome.answered;
       ++outcome.good;
       give_good(device, planned, result);
@@ -144,7 +148,7 @@ class EndpointPoller::Implementation {
     }
     give_bad(device, planned, reason_of(result.error), result.exception_code);
     if (result.error == DeviceError::exception) {
-      device.answered();
+      device.answered(result.finished, group);
       if (!is_from_gateway(result)) ++outcome.answered;
       if (result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_address) &&
           planned.fields.size() > 1) {
@@ -157,7 +161,7 @@ class EndpointPoller::Implementation {
     device.left_unanswered(result, group, at);
   }
 
-  bool ensure_connection(PolledDevice& device) {
+  bool ensure_connection(PolledDevice& device, const PolledGroup& group) {
     if (transport_->connected()) {
       if (transport_->quiet()) return true;
       transport_->close();
@@ -167,10 +171,12 @@ class EndpointPoller::Implementation {
     const base::Status status = transport_->connect(device.settings.timeout);
     if (!status.ok()) {
       connection_error_ = status.error().message();
+      if (!connection_back_off_.failed()) ask_others(group);
       connection_back_off_.fail(clock_.now());
       device.count_unavailable();
       return false;
     }
+    if (connection_back_off_.failed()) ask_others(group);
     connection_back_off_.clear();
     if (ever_connected_ && !closed_on_purpose_) {
       device.statistics.reconnects_total.fetch_add(1, kRelaxed);
@@ -181,6 +187,10 @@ class EndpointPoller::Implementation {
       clock_.sleep_until(clock_.now() + device.settings.workarounds.pause_after_connect);
     }
     return true;
+  }
+
+  void ask_others(const PolledGroup& group) {
+    for (const auto& device : devices_) device->ask_others(clock_.now(), group);
   }
 
   ExchangeResult exchange(PolledDevice& device, const PlannedRequest& planned) {

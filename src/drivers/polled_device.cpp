@@ -69,15 +69,30 @@ void PolledDevice::found_unavailable() noexcept {
 }
 
 void PolledDevice::left_unanswered(const ExchangeResult& result, PolledGroup& group, std::size_t request) {
-  if (++unanswered_in_a_row_ < kUnansweredBeforeBackOff) return;
+  ++unanswered_in_a_row_;
+  const DeviceState state = statistics.state.load(kRelaxed);
+  const bool first_sign = unanswered_in_a_row_ == 1 && (state == DeviceState::up || state == DeviceState::unknown);
+  if (first_sign) ask_others(result.finished, group);
+  if (unanswered_in_a_row_ < kUnansweredBeforeBackOff) return;
   down_error = result.error;
+  if (!back_off.failed()) ask_others(result.finished, group);
   back_off.fail(result.finished);
   group.first_request = (request + 1) % group.requests.size();
+  next_to_retry_ = (next_to_retry_ + 1) % groups.size();
+  groups[next_to_retry_].ask_at = back_off.until();
 }
 
-void PolledDevice::answered() noexcept {
+void PolledDevice::answered(base::Instant now, const PolledGroup& group) noexcept {
   unanswered_in_a_row_ = 0;
+  if (!back_off.failed()) return;
   back_off.clear();
+  ask_others(now, group);
+}
+
+void PolledDevice::ask_others(base::Instant now, const PolledGroup& group) noexcept {
+  for (PolledGroup& other : groups) {
+    if (&other != &group) other.ask_at = now;
+  }
 }
 
 void PolledDevice::restore_plan() {
@@ -112,10 +127,13 @@ std::string PolledDevice::describe_failure(const std::string& connection_error) 
   return std::string{to_string(newest_failure_.error)};
 }
 
-void PolledDevice::end_cycle(PolledGroup& group, const CycleOutcome& outcome, const std::string& connection_error,
-                             signals::EventSink& events) {
+void PolledDevice::end_cycle(base::Instant now, PolledGroup& group, const CycleOutcome& outcome,
+                             const std::string& connection_error, signals::EventSink& events) {
   group.state = outcome.state();
   if (group.state != DeviceState::up) statistics.last_failure.set(describe_failure(connection_error));
+  const bool undecided = std::any_of(groups.begin(), groups.end(),
+                                     [now](const auto& other) { return other.ask_at && *other.ask_at <= now; });
+  if (undecided) return;
   const DeviceState before = statistics.state.load(kRelaxed);
   const DeviceState after = combined_state();
   if (before == after) return;

@@ -1,8 +1,10 @@
 // What an EndpointPoller keeps of one device: its plan, its grid of cycles, its state and its events.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,20 +25,22 @@ struct CycleOutcome {
   [[nodiscard]] DeviceState state() const noexcept;
 };
 
-// The cycles of one poll interval: due at origin + m · interval.
+// The cycles of one poll interval: due at origin + m · interval, and once more at `ask_at` if that is set.
 struct PolledGroup {
   base::Duration interval{};
   base::Instant origin;
   std::vector<PlannedRequest> planned;   // as planned
   std::vector<PlannedRequest> requests;  // the same, split where the device refuses an address range
   std::int64_t next_cycle = 0;
+  std::optional<base::Instant> ask_at;
   std::size_t first_request = 0;  // where the next cycle begins
   DeviceState state = DeviceState::unknown;
 
-  [[nodiscard]] base::Instant due() const noexcept { return base::grid_point(origin, interval, next_cycle); }
-  // Cycles whose time has passed at `now`, next_cycle included.
+  [[nodiscard]] base::Instant due() const noexcept { return ask_at ? std::min(*ask_at, on_grid()) : on_grid(); }
+  [[nodiscard]] base::Instant on_grid() const noexcept { return base::grid_point(origin, interval, next_cycle); }
+  // Cycles of the grid whose time has passed at `now`, next_cycle included.
   [[nodiscard]] std::int64_t passed(base::Instant now) const noexcept {
-    return now < due() ? 0 : (now - due()) / interval + 1;
+    return now < on_grid() ? 0 : (now - on_grid()) / interval + 1;
   }
 };
 
@@ -49,10 +53,19 @@ class PolledDevice {
   void found_unavailable() noexcept;  // nothing was tried: the connection is down
   // After a request without a matching reply; the second in a row starts the back-off.
   void left_unanswered(const ExchangeResult& result, PolledGroup& group, std::size_t request);
-  void answered() noexcept;
-  // Ends a cycle: takes over its state and raises an event if the device's state has changed.
-  void end_cycle(PolledGroup& group, const CycleOutcome& outcome, const std::string& connection_error,
-                 signals::EventSink& events);
+  void answered(base::Instant now, const PolledGroup& group) noexcept;
+  // The next attempt after a back-off is one group's: they take turns, or the one with the shortest interval would
+  // always be the one to fail.
+  [[nodiscard]] bool left_alone(const PolledGroup& group, base::Instant now) const noexcept {
+    return back_off.blocks(now) || (back_off.failed() && &group != &groups[next_to_retry_]);
+  }
+  // All groups but the one whose cycle is running are asked now, whatever their intervals: what was found out concerns
+  // the whole device.
+  void ask_others(base::Instant now, const PolledGroup& group) noexcept;
+  // Ends a cycle: takes over its state and, unless other groups are to be asked first, raises an event if the device's
+  // state has changed.
+  void end_cycle(base::Instant now, PolledGroup& group, const CycleOutcome& outcome,
+                 const std::string& connection_error, signals::EventSink& events);
   // A new connection may lead to a restarted device: refused address ranges are tried whole again.
   void restore_plan();
 
@@ -67,6 +80,7 @@ class PolledDevice {
   [[nodiscard]] DeviceState combined_state() const noexcept;
 
   int unanswered_in_a_row_ = 0;
+  std::size_t next_to_retry_ = 0;  // group
   ExchangeResult newest_failure_;
 };
 

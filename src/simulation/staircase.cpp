@@ -42,10 +42,27 @@ double room(const model::StateSpace& model, const std::vector<double>& amplitude
   return factor;
 }
 
+struct Excitation {
+  double middle;
+  double amplitude;
+};
+
+// An input whose nominal value stands on a limit moves on that limit's inner side.
+Excitation excitation_of(double nominal, const model::Limits& limits) {
+  nominal = std::min(std::max(nominal, limits.min), limits.max);
+  const double way = reach(nominal, limits);
+  const double unbounded = nominal == 0.0 ? 1.0 : kShareOfReach * std::abs(nominal);
+  if (std::isinf(way)) return {nominal, unbounded};
+  if (way > 0.0) return {nominal, kShareOfReach * way};
+  const double range = limits.max - limits.min;
+  const double amplitude = std::isinf(range) ? unbounded : 0.5 * kShareOfReach * range;
+  return {nominal == limits.min ? nominal + amplitude : nominal - amplitude, amplitude};
+}
+
 }  // namespace
 
-Staircase::Staircase(double nominal, double amplitude, double dwell, Random random)
-    : nominal_(nominal), amplitude_(amplitude), dwell_(dwell), random_(random) {}
+Staircase::Staircase(double middle, double amplitude, double dwell, Random random)
+    : middle_(middle), amplitude_(amplitude), dwell_(dwell), random_(random) {}
 
 double Staircase::at(double time) {
   const auto turn = static_cast<std::int64_t>(std::floor(time / dwell_));
@@ -53,24 +70,22 @@ double Staircase::at(double time) {
     const int others = static_cast<int>(random_.uniform() * 4.0);  // 0 … 3: the levels but the present one
     level_ = others - 2 >= level_ ? others - 1 : others - 2;
   }
-  return nominal_ + 0.5 * amplitude_ * level_;
+  return middle_ + 0.5 * amplitude_ * level_;
 }
 
 std::vector<Staircase> make_staircases(const model::StateSpace& model, std::uint64_t seed, const std::string& twin) {
-  std::vector<double> nominals;
+  std::vector<double> middles;
   std::vector<double> amplitudes;
   for (std::size_t i = 0; i < model.inputs.size(); ++i) {
-    const model::Limits& limits = model.inputs[i].limits;
-    const double nominal = std::min(std::max(model.u_op[static_cast<Eigen::Index>(i)], limits.min), limits.max);
-    const double way = reach(nominal, limits);
-    nominals.push_back(nominal);
-    amplitudes.push_back(kShareOfReach * (std::isfinite(way) ? way : std::abs(nominal)));
+    const auto [middle, amplitude] = excitation_of(model.u_op[static_cast<Eigen::Index>(i)], model.inputs[i].limits);
+    middles.push_back(middle);
+    amplitudes.push_back(amplitude);
   }
   const double factor = room(model, amplitudes);
   const double dwell = dwell_of(model);
   std::vector<Staircase> staircases;
-  for (std::size_t i = 0; i < nominals.size(); ++i) {
-    staircases.emplace_back(nominals[i], factor * amplitudes[i], dwell,
+  for (std::size_t i = 0; i < middles.size(); ++i) {
+    staircases.emplace_back(middles[i], factor * amplitudes[i], dwell,
                             Random(seed, "staircase " + twin + "." + model.inputs[i].name));
   }
   return staircases;

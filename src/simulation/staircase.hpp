@@ -1,11 +1,12 @@
 // What an input does while nobody commands it: a seeded staircase around its nominal value.
 //
-// The first step is nominal, each later one another of nominal + a {−1, −½, 0, ½, 1}, drawn at random and never twice
+// The first step is the middle, each later one another of middle + a {−1, −½, 0, ½, 1}, drawn at random and never twice
 // the same in a row. Each lasts three times the model's slowest decaying time constant, within 20 s … 10 min, so that
 // the plant all but settles on it.
-// a is a tenth of the distance from nominal to the nearer of min and max (a tenth of |nominal| without limits), made
-// smaller where the settled states would otherwise use more than half of their distance to their limits.
-// Nominal is the operating point, moved inside min … max.
+// The middle is the nominal value, the operating point moved inside min … max. a is a tenth of its distance to the nearer
+// of min and max, without limits a tenth of |nominal|, or 1 around 0. A nominal value that stands on a limit would leave
+// no room: there a is a twentieth of the range and the middle lies a inside the limit. a is made smaller where the
+// settled states would otherwise use more than half of their distance to their limits.
 // Thread rule: one thread. Source of the idea: staircase excitation of identification experiments.
 #pragma once
 
@@ -20,7 +21,7 @@ namespace twinkeeper::simulation {
 
 class Staircase {
  public:
-  Staircase(double nominal, double amplitude, double dwell, Random random);
+  Staircase(double middle, double amplitude, double dwell, Random random);
 
   // Value at `time` (s from the start); times must not go back.
   [[nodiscard]] double at(double time);
@@ -29,7 +30,7 @@ class Staircase {
   [[nodiscard]] double dwell() const { return dwell_; }
 
  private:
-  double nominal_;
+  double middle_;
   double amplitude_;
   double dwell_;
   Random random_;

@@ -5,7 +5,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include <ctime>
 #include <memory>
 
+#include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::uplink {
@@ -86,44 +86,6 @@ void check_validity(const UplinkSettings& settings, X509* certificate, base::Wal
   }
 }
 
-std::string octal(mode_t mode) {
-  char text[8];
-  std::snprintf(text, sizeof text, "%04o", static_cast<unsigned>(mode & 07777u));
-  return text;
-}
-
-bool member_of(gid_t group) {
-  if (group == ::getegid()) return true;
-  gid_t groups[256];
-  const int count = ::getgroups(256, groups);
-  for (int i = 0; i < count; ++i) {
-    if (groups[i] == group) return true;
-  }
-  return false;
-}
-
-std::optional<LinkFault> check_key_permissions(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  const mode_t group_bits = member_of(status.st_gid) ? 037u : 077u;  // our own group may read it
-  if ((status.st_mode & group_bits) != 0) {
-    return LinkFault{"key_permissions", "key " + path + " is accessible to others (mode " + octal(status.st_mode) +
-                                            "); run: chmod 600 " + path};
-  }
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return LinkFault{"key_permissions", "key " + path + " belongs to another user (uid " +
-                                            std::to_string(status.st_uid) + "); run: chown " +
-                                            std::to_string(::geteuid()) + " " + path};
-  }
-  const auto slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-    return LinkFault{"key_permissions", "folder " + folder + " of the key can be written by others (mode " +
-                                            octal(status.st_mode) + "); run: chmod o-w " + folder};
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now) {
@@ -152,7 +114,9 @@ std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::
   if (auto fault = unreadable(settings.key, "key", "key_missing")) {
     faults.push_back(*std::move(fault));
   } else {
-    if (auto open_to_others = check_key_permissions(settings.key)) faults.push_back(*std::move(open_to_others));
+    if (const auto open = base::private_file_fault(settings.key)) {
+      faults.push_back({"key_permissions", "key " + open->what + "; accepted: " + open->accepted});
+    }
     // Through the TLS context, as the connection does it: keys in a TPM load this way only. It compares the key with
     // the certificate that is loaded already.
     if (SSL_CTX_use_PrivateKey_file(context.get(), settings.key.c_str(), SSL_FILETYPE_PEM) != 1) {

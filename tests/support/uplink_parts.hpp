@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "support/temporary_folder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/message.hpp"
@@ -59,25 +60,6 @@ class RememberingSink final : public signals::EventSink {
  private:
   mutable std::mutex mutex_;
   std::vector<signals::Event> events_;
-};
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "twinkeeper-test-XXXXXX").string();
-    path_ = ::mkdtemp(name.data()) == nullptr ? std::string{} : name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
 };
 
 inline signals::Message state_message(base::Instant time, std::size_t bytes = 100,

@@ -211,6 +211,56 @@ TEST_CASE("Every device behind an unreachable controller says why it is down") {
   CHECK(bench.events.events[1].message == "tcp://plc unit 2 gives no answer: plc:502: connection refused");
 }
 
+TEST_CASE("Registers of every interval go bad and good again together with their device") {
+  DeviceSettings settings = device({test::word(0, 0), test::word(1, 500)});
+  settings.registers[1].poll_interval = std::chrono::hours{1};
+  Bench bench({settings, device({test::word(2, 0)}, 2)});
+  while (bench.next < bench.origin + 1s) bench.turn();
+  const auto newest = [&](signals::TagIndex tag) {
+    signals::Sample found;
+    for (const auto& sample : bench.samples.samples) {
+      if (sample.tag == tag) found = sample;
+    }
+    return found.quality;
+  };
+  SECTION("a silent device") {
+    bench.transport->silent = [](const ReadRequest& request) { return request.unit == 1; };
+    while (bench.next < bench.origin + 1500ms) bench.turn();
+    CHECK(newest(0) == signals::Quality::bad);
+    CHECK(newest(1) == signals::Quality::bad);
+    CHECK(newest(2) == signals::Quality::good);
+    CHECK(bench.events.codes() == std::vector<std::string>{"connection_lost"});
+    bench.transport->silent = nullptr;
+    while (bench.next < bench.origin + 5s) bench.turn();
+    CHECK(newest(0) == signals::Quality::good);
+    CHECK(newest(1) == signals::Quality::good);
+    CHECK(bench.events.codes() == std::vector<std::string>{"connection_lost", "restored"});
+    CHECK(bench.poller.statistics(0).missed_cycles_total < 10);
+  }
+  SECTION("an unreachable controller") {
+    bench.transport->reachable = false;
+    bench.transport->close();
+    while (bench.next < bench.origin + 1500ms) bench.turn();
+    for (const signals::TagIndex tag : {0u, 1u, 2u}) CHECK(newest(tag) == signals::Quality::bad);
+    bench.transport->reachable = true;
+    while (bench.next < bench.origin + 5s) bench.turn();
+    for (const signals::TagIndex tag : {0u, 1u, 2u}) CHECK(newest(tag) == signals::Quality::good);
+  }
+}
+
+TEST_CASE("A dead range that is read often doesn't starve a live one that is read seldom") {
+  DeviceSettings settings = device({test::word(0, 0), test::word(1, 500)});
+  settings.registers[1].poll_interval = 2s;
+  Bench bench({settings});
+  bench.transport->silent = [](const ReadRequest& request) { return request.address == 0; };
+  while (bench.next < bench.origin + 120s) bench.turn();
+  int good = 0;
+  for (const auto& sample : bench.samples.samples) {
+    if (sample.tag == 1) good += sample.quality == signals::Quality::good;
+  }
+  CHECK(good >= 40);
+}
+
 TEST_CASE("A silent device costs two time-outs and then nobody's time while its neighbour goes on") {
   Bench bench({device({test::word(0, 0), test::word(1, 500), test::word(2, 1000)}, 1), device({test::word(3, 0)}, 2)});
   bench.transport->silent = [](const ReadRequest& request) { return request.unit == 1; };

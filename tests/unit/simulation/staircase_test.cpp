@@ -45,4 +45,27 @@ TEST_CASE("Staircases stay moderate inside the limits of inputs and settled stat
   CHECK(stairs[0].dwell() == Approx(600.0).epsilon(0.01));
 }
 
+TEST_CASE("A staircase moves inside the limits wherever the nominal value stands") {
+  struct Case {
+    double nominal;
+    std::optional<double> min, max;
+  };
+  for (const Case& each : {Case{0.0, {}, {}}, Case{0.0, 0.0, 10.0}, Case{10.0, 0.0, 10.0}, Case{0.0, 4.0, 10.0},
+                           Case{0.0, 0.0, {}}, Case{-3.0, {}, -3.0}, Case{5.0, 5.0, {}}}) {
+    CAPTURE(each.nominal, each.min.value_or(-1e9), each.max.value_or(1e9));
+    model::ModelSettings s = fixtures::tank_settings();
+    s.operating_point.u = {each.nominal};
+    s.inputs[0].nominal = {};
+    s.inputs[0].min = each.min;
+    s.inputs[0].max = each.max;
+    s.states[0].min = s.states[0].max = {};
+    auto stairs = make_staircases(fixtures::built(s), 1, "tanks");
+    std::set<double> levels;
+    for (int turn = 0; turn < 100; ++turn) levels.insert(stairs[0].at(20.0 * turn));
+    CHECK(levels.size() == 5);
+    CHECK(*levels.begin() >= each.min.value_or(-1e9));
+    CHECK(*levels.rbegin() <= each.max.value_or(1e9));
+  }
+}
+
 }  // namespace twinkeeper::simulation

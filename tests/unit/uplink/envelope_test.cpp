@@ -63,7 +63,7 @@ TEST_CASE("topics that a broker would hang up on are recognised") {
   CHECK(topic_of_stream("twinkeeper/gw", "twins.tanks.state") == "twinkeeper/gw/twins/tanks/state");
   CHECK(topic_of_stream("site.1/gw", "gap") == "site.1/gw/gap");
   CHECK(valid_topic("twinkeeper/gw/twins/tanks/state"));
-  for (const char* bad : {"", "a/+", "a/#", "a\tb", "a/\xFF", "1/2/3/4/5/6/7/8/9"}) {
+  for (const char* bad : {"", "a/+", "a/#", "a\tb", "a/\xFF"}) {
     CAPTURE(bad);
     CHECK_FALSE(valid_topic(bad));
   }
