@@ -82,33 +82,6 @@ telemetry::DurationQuantiles quantiles(const base::DurationHistogram::Summary& s
   return {summary.p50_s, summary.p99_s, summary.max_s};
 }
 
-std::variant<std::vector<estimation::Twin>, base::Error> build_twins(const Plan& plan) {
-  std::vector<estimation::Twin> twins;
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
-    const auto& config = plan.config.twins[i];
-    estimation::TwinSettings settings;
-    settings.gate = config.diagnosis.gate;
-    settings.gate_timeout = config.diagnosis.gate_timeout;
-    settings.period = config.period;
-    const auto origins = tag_origins(plan.config);
-    for (const auto& output : config.outputs) {
-      settings.mapped.push_back(output.has_value());
-      settings.intervals.push_back(config.period);
-      if (output) {
-        const auto& origin = origins[*output];
-        settings.intervals.back() = plan.config.devices[origin.device].driver.registers[origin.reg].poll_interval;
-      }
-    }
-    auto created = estimation::Twin::create(plan.models[i], std::move(settings));
-    if (auto* issues = std::get_if<base::Issues>(&created)) {
-      return base::Error(base::ErrorCode::invalid_argument,
-                         "twin " + config.name + ": " + issues->front().path + ": " + issues->front().what);
-    }
-    twins.push_back(std::move(std::get<estimation::Twin>(created)));
-  }
-  return twins;
-}
-
 }  // namespace
 
 class Gateway::Implementation {
@@ -390,8 +363,10 @@ class Gateway::Implementation {
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
                                                       EventLog& log) {
-  auto twins = build_twins(plan);
-  if (auto* error = std::get_if<base::Error>(&twins)) return std::move(*error);
+  auto twins = make_twins(plan);
+  if (auto* issues = std::get_if<base::Issues>(&twins)) {
+    return base::Error(base::ErrorCode::invalid_argument, issues->front().path + ": " + issues->front().what);
+  }
   const std::string boot_id = read_boot_id();
   auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
   if (!spool) return std::move(spool).error();

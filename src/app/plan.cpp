@@ -30,6 +30,38 @@ std::vector<std::string> tag_names(const config::Config& config) {
   return names;
 }
 
+std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan& plan) {
+  std::vector<estimation::Twin> twins;
+  base::Issues faults;
+  const auto origins = tag_origins(plan.config);
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    const auto& config = plan.config.twins[i];
+    estimation::TwinSettings settings;
+    settings.gate = config.diagnosis.gate;
+    settings.gate_timeout = config.diagnosis.gate_timeout;
+    settings.period = config.period;
+    for (const auto& output : config.outputs) {
+      settings.mapped.push_back(output.has_value());
+      settings.intervals.push_back(config.period);
+      if (output) {
+        const auto& origin = origins[*output];
+        settings.intervals.back() = plan.config.devices[origin.device].driver.registers[origin.reg].poll_interval;
+      }
+    }
+    auto created = estimation::Twin::create(plan.models[i], std::move(settings));
+    if (auto* twin = std::get_if<estimation::Twin>(&created)) {
+      twins.push_back(std::move(*twin));
+      continue;
+    }
+    for (auto& issue : std::get<base::Issues>(created)) {
+      issue.path = "twins[" + std::to_string(i) + "]." + issue.path;
+      faults.push_back(std::move(issue));
+    }
+  }
+  if (!faults.empty()) return faults;
+  return twins;
+}
+
 std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options) {
   auto loaded = config::load(file, options);
   if (auto* faults = std::get_if<std::vector<config::Diagnostic>>(&loaded)) return std::move(*faults);
@@ -48,6 +80,11 @@ std::variant<Plan, Faults> make_plan(const std::string& file, const config::Load
     }
   }
   if (!faults.empty()) return faults;
+  const auto twins = make_twins(plan);
+  if (const auto* issues = std::get_if<base::Issues>(&twins)) {
+    for (const auto& issue : *issues) faults.push_back(plan.config.locate(issue));
+    return faults;
+  }
   return plan;
 }
 

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/estimation/twin.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::app {
@@ -28,8 +30,11 @@ struct TagOrigin {
 // "<device>.<register>" by TagIndex.
 [[nodiscard]] std::vector<std::string> tag_names(const config::Config& config);
 
+// The twins as they start, one per configured twin; or what stands in their way, all of it, by paths of the configuration.
+[[nodiscard]] std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan& plan);
+
 using Faults = std::vector<config::Diagnostic>;
-// Reads, checks and builds; every fault at once, those of the models included.
+// Reads, checks and builds; every fault at once, those of the models and of the twins that start from them included.
 [[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options);
 
 // One line per fault; returns the exit code they stand for (78, or 77 if key modes are the sole fault).

@@ -68,6 +68,16 @@ class CommandLine(RigTestCase):
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertRegex(done.stderr, r"tanks_model\.yaml:\d+:\d+: \S*noise\S*: ")
 
+    def test_twin_that_cannot_start_is_found_by_check(self):
+        pki = self.make_pki()
+        text = configuration.plant_with_twin(modbus_port=1502, mqtt_port=8883, pki=pki.folder)
+        mapped = "outputs: {level_1: plc.level_1, level_2: plc.level_2}"
+        self.assertIn(mapped, text)
+        path = self.write_configuration(text.replace(mapped, "outputs: {}"))
+        done = command("check", "--config", path)
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertRegex(done.stderr, r"twinkeeper\.yaml:\d+:\d+: twins\[0\]\.outputs: none of .+; accepted: .+")
+
     def test_version_names_the_libraries(self):
         done = command("version")
         self.assertEqual(done.returncode, 0)
