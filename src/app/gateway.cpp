@@ -316,7 +316,7 @@ class Gateway::Implementation {
     report.reconnects_total = load(statistics_.reconnects_total);
     const auto usage = process_usage();
     report.rss_bytes = usage.rss_bytes;
-    report.cpu_seconds_total = usage.cpu_seconds;
+    report.cpu_seconds_total = usage.cpu_seconds - cpu_before_;
     report.uptime = now - process_start_;
     return report;
   }
@@ -352,6 +352,7 @@ class Gateway::Implementation {
   base::Instant next_metrics_ = clock_.now() + kMetricsInterval;
   base::Instant metrics_before_ = clock_.now();
   std::map<std::size_t, std::uint64_t> busy_ns_before_;
+  const double cpu_before_ = process_usage().cpu_seconds;  // of an epoch before a reload
   bool stopped_ = false;
 
   std::jthread connection_thread_;

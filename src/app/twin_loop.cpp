@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "app/endpoints.hpp"
@@ -72,21 +73,24 @@ acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t 
   return setup;
 }
 
+// `told`: tags whose reasons an earlier twin tells, or this twin by an earlier signal.
 diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
-                                              const std::vector<std::string>& names) {
+                                              const std::vector<std::string>& names,
+                                              std::set<signals::TagIndex>& told) {
   const auto& twin = plan.config.twins[index];
   const auto& model = plan.models[index];
   diagnosis::TwinDiagnosisSetup setup;
   setup.twin = twin.name;
   setup.settings = twin.diagnosis;
   setup.period = twin.period;
-  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
-    const auto& tag = twin.inputs[u].tag;
-    setup.inputs.push_back({model.inputs[u].name, model.inputs[u].unit, tag ? names[*tag] : std::string()});
-  }
+  const auto signal = [&](const std::string& name, const std::string& unit, const std::optional<signals::TagIndex>& tag) {
+    return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};
+  };
   for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-    const auto& tag = twin.outputs[y];
-    setup.outputs.push_back({model.outputs[y].name, model.outputs[y].unit, tag ? names[*tag] : std::string()});
+    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, twin.outputs[y]));
+  }
+  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
+    setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
   }
   return setup;
 }
@@ -129,6 +133,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     jobs.push_back({first, period});
   };
   const auto names = tag_names(plan.config);
+  std::set<signals::TagIndex> told;
   add(Task::drain, 0, origin_, kDrainInterval);
   twins_.reserve(twins.size());
   for (std::size_t i = 0; i < twins.size(); ++i) {
@@ -138,7 +143,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
         static_cast<double>(config.publish.state_interval.count()) / static_cast<double>(config.period.count());
     twins_.push_back({std::move(twins[i]),
                       acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
-                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names)), std::move(record),
+                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(record),
                       std::max<std::int64_t>(1, std::llround(ratio)), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);

@@ -81,11 +81,11 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   }
 
   for (Signal& input : inputs_) {
-    if (!input.setup.tag.empty()) evaluate_reasons(input, nullptr, now, out);
+    if (!input.setup.tag.empty() && input.setup.tells_reasons) evaluate_reasons(input, nullptr, now, out);
   }
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
-    if (output.setup.tag.empty()) continue;
+    if (output.setup.tag.empty() || !output.setup.tells_reasons) continue;
     const std::size_t told_before = out.size();
     evaluate_reasons(output, &step.outputs[i], now, out);
     for (std::size_t e = told_before, end = out.size(); e < end; ++e) {

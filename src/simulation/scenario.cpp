@@ -67,11 +67,17 @@ Scenario::Scenario(const Settings& settings, signals::EventSink& events)
       if (tag) measured.insert(*tag);
     }
   }
+  std::set<signals::TagIndex> shown;
   for (const TwinSettings& twin : settings.twins) {
+    // Of twins of one and the same machine the first is the plant; the others only look at it.
+    std::vector<std::optional<signals::TagIndex>> outputs = twin.outputs;
+    for (auto& tag : outputs) {
+      if (tag && !shown.insert(*tag).second) tag.reset();
+    }
     Runner runner{Plant(twin.model, Random(settings.seed, "noise " + twin.name)),
                   on_clock(std::chrono::duration<double>(twin.period).count(), settings.speed),
                   twin.inputs,
-                  twin.outputs,
+                  std::move(outputs),
                   std::vector<Staircase*>(twin.inputs.size(), nullptr),
                   twin.model.u_op,
                   Eigen::VectorXd::Zero(twin.model.n_x()),

@@ -1,7 +1,7 @@
 // A simulation as the application describes it: the devices to serve, the twins whose models stand in for the plant,
 // and the faults to inject.
 //
-// Who drives a register: an output's tag carries the measured y of the (last) twin that maps it; an input's tag that is
+// Who drives a register: an output's tag carries the measured y of the first twin that maps it; an input's tag that is
 // no output carries the seeded staircase of the first twin that uses it; every other register holds `constants`.
 #pragma once
 

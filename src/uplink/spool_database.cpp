@@ -1,6 +1,9 @@
 #include "uplink/spool_database.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -64,6 +67,11 @@ std::uint32_t checksum(const SpoolRow& row) {
 }  // namespace
 
 base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::uint64_t max_bytes) {
+  // What is spooled is for nobody else's eyes; SQLite gives its -wal and -shm the same mode.
+  if (const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600); file >= 0) {
+    static_cast<void>(::fchmod(file, 0600));
+    ::close(file);
+  }
   sqlite3* handle = nullptr;
   const int code =
       sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);

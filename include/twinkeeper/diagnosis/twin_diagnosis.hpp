@@ -59,6 +59,7 @@ struct SignalSetup {
   std::string name;  // of the model's input or output
   std::string unit;
   std::string tag;  // "<device>.<register>"; empty: a constant input or a virtual output, never an alarm
+  bool tells_reasons = true;  // false: another twin uses the tag, too, and tells what acquisition has found about it
 };
 
 struct TwinDiagnosisSetup {

@@ -40,10 +40,10 @@ constexpr double kSigma = 0.002;
 class Bench {
  public:
   Bench() : Bench(DiagnosisSettings{}) {}
-  explicit Bench(DiagnosisSettings settings)
+  explicit Bench(DiagnosisSettings settings, bool tells_level_2 = true)
       : diagnosis_({"tanks",
                     {{"pump", "V", "plc.pump"}},
-                    {{"level_1", "m", "plc.level_1"}, {"level_2", "m", "plc.level_2"}},
+                    {{"level_1", "m", "plc.level_1"}, {"level_2", "m", "plc.level_2", tells_level_2}},
                     settings,
                     100ms}),
         step_(0, 1, 2) {
@@ -258,6 +258,18 @@ TEST_CASE("A reason raised for an output drops what is pending on it") {
   bench.repair(1);
   bench.run(1);
   CHECK(bench.diagnosis().cusum(1).value() < 5.0);
+}
+
+TEST_CASE("A twin says nothing about a sensor of which another twin tells") {
+  Bench bench(DiagnosisSettings{}, false);
+  bench.run(50);
+  bench.fault(1, Reason::stuck);
+  bench.run(200);
+  CHECK(bench.out.empty());
+  bench.fault(0, Reason::stuck);
+  bench.run(200);
+  REQUIRE(bench.out.size() == 1);
+  CHECK(bench.out[0].id == "tanks.level_1.stuck");
 }
 
 TEST_CASE("An anomaly that a stuck sensor explains is cleared when the sensor is told") {

@@ -154,6 +154,20 @@ TEST_CASE("Inputs that nobody drives are constants and measured tags feed other 
   }
 }
 
+TEST_CASE("Of two twins of one machine the first is the plant that the registers show") {
+  fixtures::RecordedEvents events;
+  Settings settings = with_faults({"disturbance:tanks.level_1@0+1000=0.01"});
+  settings.twins.push_back(settings.twins[0]);
+  settings.twins[1].name = "again";
+  Scenario scenario(settings, events);
+  scenario.start(at(1s));
+  double level = 0.0;
+  for (int k = 0; k < 200; ++k) level = (*scenario.advance()[0])[0];
+  const auto shown = *settings.twins[0].outputs[0];
+  CHECK(scenario.registers().value(shown) == Approx(level).margin(0.02));
+  CHECK(level > settings.twins[0].model.x_op[0] + 0.04);
+}
+
 TEST_CASE("Steps that are given up are counted and the grid stays") {
   fixtures::RecordedEvents events;
   Scenario scenario(with_faults({"bias:plc.level_1@1+100=1"}), events);

@@ -162,6 +162,19 @@ TEST_CASE("random damage anywhere in the file never crashes the spool nor stops 
   }
 }
 
+TEST_CASE("what is spooled is for nobody else's eyes") {
+  Rig rig;
+  Spool spool = rig.open();
+  spool.append(test::state_message(rig.clock.now()));
+  spool.commit();
+  for (const char* name : {"spool.db", "spool.db-wal", "spool.db-shm", "spool.epoch", "spool.lock"}) {
+    CAPTURE(name);
+    const auto mode = std::filesystem::status(rig.folder.file(name)).permissions();
+    CHECK((mode & (std::filesystem::perms::group_all | std::filesystem::perms::others_all)) ==
+          std::filesystem::perms::none);
+  }
+}
+
 TEST_CASE("a row whose bytes rotted on disk is dropped and told") {
   Rig rig;
   rig.fill(5);
