@@ -39,7 +39,8 @@ std::optional<MatrixXd> doubling(const MatrixXd& A, const MatrixXd& C, const Mat
   constexpr int kMostDoublings = 64;
   const Index n = A.rows();
   MatrixXd F = A.transpose();
-  MatrixXd G = symmetric(C.transpose() * R.ldlt().solve(C));
+  MatrixXd G = MatrixXd::Zero(n, n);
+  if (C.rows() > 0) G = symmetric(C.transpose() * R.ldlt().solve(C));
   MatrixXd H = Q;
   for (int i = 0; i < kMostDoublings; ++i) {
     const Eigen::PartialPivLU<MatrixXd> lu(MatrixXd::Identity(n, n) + G * H);
@@ -85,6 +86,7 @@ std::string join(const std::vector<std::string>& names) {
 MatrixXd unobservable_subspace(const MatrixXd& A, const MatrixXd& C) {
   const Index n = A.rows();
   MatrixXd basis = MatrixXd::Identity(n, n);
+  if (C.rows() == 0) return basis;
   MatrixXd test = C;
   for (Index i = 0; i < test.rows(); ++i) {
     const double length = test.row(i).norm();
@@ -163,9 +165,18 @@ base::Result<SteadyState> steady_state(const StateSpace& model, const std::vecto
     return Error(ErrorCode::invalid_argument,
                  "no output shows the non-decaying part of: " + join(seen.undetectable_states));
   }
+  SteadyState result;
+  if (C.rows() == 0) {
+    std::optional<MatrixXd> P = prediction_covariance(model.A, C, model.Q, R);
+    if (!P) return Error(ErrorCode::invalid_argument, "the steady-state covariance does not exist");
+    result.P_post = *P;
+    result.P = *std::move(P);
+    result.M = result.K = MatrixXd::Zero(model.n_x(), 0);
+    result.Sigma = MatrixXd::Zero(0, 0);
+    return result;
+  }
   const Eigen::LLT<MatrixXd> R_factor(R);
   if (R_factor.info() != Eigen::Success) return Error(ErrorCode::invalid_argument, "R is not positive definite");
-  SteadyState result;
   if (model.innovations_form_only && C.rows() == model.n_y()) {
     result.P = MatrixXd::Zero(model.n_x(), model.n_x());
   } else {
@@ -228,6 +239,10 @@ double spectral_radius(const MatrixXd& matrix) {
 }
 
 Detectability detectability(const StateSpace& model) { return detectability_of(model, model.C); }
+
+Detectability detectability(const StateSpace& model, const std::vector<Index>& measured) {
+  return detectability_of(model, rows_of(model.C, measured));
+}
 
 std::optional<MatrixXd> steady_state_gain(const StateSpace& model) {
   const Index n = model.n_x();
