@@ -1,4 +1,5 @@
-// The sections of what `check` prints, each as JSON; the text form is written from the same values.
+// What `check` prints: one section each as JSON (the text form is written from the same values), and what it found on
+// the way. Nothing here touches the network, a device or the state directory.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -9,23 +10,46 @@
 
 namespace twinkeeper::app {
 
+// Faults and warnings that only the whole plan shows, each at the key a person would change.
+class Findings {
+ public:
+  // `config` outlives the findings.
+  explicit Findings(const config::Config& config) : config_(config) {}
+
+  void error(const std::string& path, const std::string& what, const std::string& accepted);
+  // One that counts as a matter of file permissions (exit 77 if there is no other).
+  void permission_error(const std::string& path, const std::string& what, const std::string& accepted);
+  void warn(const std::string& path, const std::string& what);
+
+  [[nodiscard]] const std::vector<config::Diagnostic>& errors() const { return errors_; }
+  [[nodiscard]] const std::vector<config::Diagnostic>& warnings() const { return warnings_; }
+
+ private:
+  const config::Config& config_;
+  std::vector<config::Diagnostic> errors_, warnings_;
+};
+
+// "devices[0].poll_interval" of ("devices", 0, "poll_interval")
+[[nodiscard]] std::string path_of(const std::string& list, std::size_t index, const std::string& key);
+// Four significant digits.
+[[nodiscard]] std::string short_number(double value);
+
+// All sections below in one object.
+[[nodiscard]] nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings);
+
 // Requests, bytes and time of one polling cycle of one controller against its poll intervals.
 [[nodiscard]] nlohmann::ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices,
-                                               std::vector<std::string>& warnings, std::vector<std::string>& errors);
+                                               Findings& findings);
 
-// Order, poles as time constants, stability, detectability, steady-state gain and standard deviations.
-[[nodiscard]] nlohmann::ordered_json check_twin(const config::TwinConfig& twin, const model::StateSpace& model,
-                                                std::vector<std::string>& warnings);
+// Order, poles as time constants, stability, steady-state gain; of the measured outputs: detectability, standard
+// deviations and which faults they cannot tell apart (model::ambiguity).
+[[nodiscard]] nlohmann::ordered_json check_twin(const Plan& plan, std::size_t twin, Findings& findings);
 
-// Every stream that is published on its own: message size, rates, topic, billing units of 5 KiB per 30 days.
-[[nodiscard]] nlohmann::ordered_json check_streams(const Plan& plan, std::vector<std::string>& warnings,
-                                                   std::vector<std::string>& errors);
+// Streams: message size, rates, topic, billing units of 5 KiB per 30 days, against the broker's limits. Outage: how
+// long one the spool holds and how long it takes to drain.
+[[nodiscard]] nlohmann::ordered_json check_uplink(const Plan& plan, Findings& findings);
 
-// How long an outage the spool holds and how long it takes to drain, from the streams' bytes per second.
-[[nodiscard]] nlohmann::ordered_json check_spool(const Plan& plan, const nlohmann::ordered_json& streams,
-                                                 std::vector<std::string>& warnings);
-
-// Modes of key and certificates, faults of the files, days until the certificate expires.
-[[nodiscard]] nlohmann::ordered_json check_files(const Plan& plan, std::vector<std::string>& warnings);
+// Owner, mode and end of validity of certificate, key and CA, and the faults of the three together.
+[[nodiscard]] nlohmann::ordered_json check_files(const Plan& plan, Findings& findings);
 
 }  // namespace twinkeeper::app

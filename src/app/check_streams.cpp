@@ -1,186 +1,200 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/check_messages.hpp"
 #include "app/check_report.hpp"
-#include "app/descriptions.hpp"
-#include "telemetry/anomaly_encoder.hpp"
-#include "telemetry/samples_encoder.hpp"
-#include "telemetry/state_encoder.hpp"
+#include "twinkeeper/base/quantity.hpp"
 #include "uplink/envelope.hpp"
-#include "uplink/preflight.hpp"
+#include "uplink/outgoing.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kRefusedAbove = 128 * 1024;  // AWS IoT Core's limit of a payload
-constexpr std::size_t kWarnedAbove = 5120;         // one billing unit
+constexpr std::size_t kRefusedAbove = 128 * 1024;  // AWS IoT Core's limits
+constexpr std::size_t kMostTopicBytes = 256;
+constexpr std::ptrdiff_t kMostSlashes = 7;
+constexpr std::size_t kWarnedAbove = 5120;  // one billing unit
 constexpr double kSecondsPerMonth = 30.0 * 86400.0;
 
-struct Stream {
-  std::string name;
-  std::size_t bytes;
-  double messages_per_second;
-};
+double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
+double hours(base::Duration duration) { return seconds(duration) / 3600.0; }
 
-// The size on the wire of a message whose numbers are all as long as they get.
-std::size_t size_of(const config::Config& config, const signals::Message& message) {
-  const uplink::Envelope envelope{message.schema, config.gateway.id,
-                                  message.stream, 1'800'000'000,
-                                  100'000'000,    base::WallTime{std::chrono::seconds{1'800'000'000}},
-                                  true,           "00000000-0000-0000-0000-000000000000",
-                                  false};
-  return uplink::to_json(envelope, message.members).size();
+double rate_of(const PlannedStream& stream) { return stream.interval ? 1.0 / seconds(*stream.interval) : 0.0; }
+double bytes_rate_of(const PlannedStream& stream) {
+  return rate_of(stream) * static_cast<double>(stream.message_bytes);
+}
+double units_of(const PlannedStream& stream) {
+  return std::ceil(static_cast<double>(stream.message_bytes) / static_cast<double>(kWarnedAbove));
 }
 
-Stream state_stream(const Plan& plan, std::size_t twin) {
-  const auto description = describe_twin(plan, twin);
-  const telemetry::StateEncoder encoder(description, plan.config.uplink->digits, description.layout);
-  const auto& model = plan.models[twin];
-  estimation::TwinStep step(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
-                            static_cast<std::size_t>(model.n_y()));
-  constexpr double kLong = -1.234567e-12;
-  step.step = 100'000'000;
-  step.mode = estimation::Mode::initializing;
-  std::fill(step.x.begin(), step.x.end(), kLong);
-  std::fill(step.std.begin(), step.std.end(), kLong);
-  for (auto& input : step.inputs) input = {kLong, signals::Quality::good, signals::Reason::none, std::chrono::hours{1}};
-  for (auto& output : step.outputs) {
-    output = {
-        kLong, kLong, kLong, kLong, kLong, false, signals::Quality::good, signals::Reason::none, std::chrono::hours{1}};
-  }
-  step.nis = kLong;
-  step.nis_dof = static_cast<int>(model.n_y());
-  signals::Message message;
-  encoder.encode(step, {}, message);
-  const double interval = std::chrono::duration<double>(description.state_interval).count();
-  return {message.stream, size_of(plan.config, message), 1.0 / interval};
-}
-
-Stream samples_stream(const Plan& plan, const config::DeviceConfig& device) {
-  const auto description = describe_device(device);
-  const telemetry::SamplesEncoder encoder(
-      description, [](base::Instant instant) { return base::WallTime{instant.time_since_epoch()}; });
-  signals::DeviceSnapshot snapshot;
-  for (std::size_t r = 0; r < device.registers.size(); ++r) {
-    if (!device.registers[r].publish) continue;
-    signals::TagSnapshot tag;
-    tag.age = base::Duration::zero();
-    tag.last.quality = signals::Quality::good;
-    tag.last.value = -1.2345678901234567e-12;
-    tag.last.raw.kind = device.driver.registers[r].type == drivers::ValueType::FLOAT64 ? signals::RawKind::float64
-                                                                                       : signals::RawKind::float32;
-    tag.last.raw.real = static_cast<double>(-1.2345678e-12F);
-    if (device.driver.registers[r].type == drivers::ValueType::STRING) {
-      tag.last.raw.kind = signals::RawKind::text;
-      tag.last.raw.text.assign(static_cast<std::size_t>(device.driver.registers[r].length.value_or(0)), 'x');
-    }
-    snapshot.tags.push_back(std::move(tag));
-  }
-  signals::Message message;
-  encoder.encode(snapshot, message);
-  const double interval = std::chrono::duration<double>(*device.publish.interval).count();
-  return {message.stream, size_of(plan.config, message), 1.0 / interval};
-}
-
-ordered_json report_stream(const config::Config& config, const Stream& stream, std::vector<std::string>& warnings,
-                           std::vector<std::string>& errors) {
-  const std::string topic = uplink::topic_of_stream(config.uplink->topic_prefix, stream.name);
-  const auto slashes = std::count(topic.begin(), topic.end(), '/');
-  const double units = std::ceil(static_cast<double>(stream.bytes) / static_cast<double>(kWarnedAbove));
-  if (stream.bytes > kRefusedAbove) {
-    errors.push_back("stream " + stream.name + ": a message of " + std::to_string(stream.bytes) +
-                     " bytes is above the broker's limit of 131072; publish fewer registers");
-  } else if (stream.bytes > kWarnedAbove) {
-    warnings.push_back("stream " + stream.name + ": a message of " + std::to_string(stream.bytes) +
-                       " bytes is above 5120 and is billed as " + std::to_string(static_cast<int>(units)) + " units");
-  }
-  if (!uplink::valid_topic(topic))
-    errors.push_back("stream " + stream.name + ": the broker will not take the topic " + topic);
-  return {{"stream", stream.name},
-          {"topic", topic},
-          {"topic_bytes", topic.size()},
-          {"topic_slashes", slashes},
-          {"message_bytes", stream.bytes},
-          {"messages_per_second", stream.messages_per_second},
-          {"bytes_per_second", static_cast<double>(stream.bytes) * stream.messages_per_second},
-          {"billing_units_per_month", std::round(units * stream.messages_per_second * kSecondsPerMonth)}};
-}
-
-}  // namespace
-
-ordered_json check_streams(const Plan& plan, std::vector<std::string>& warnings, std::vector<std::string>& errors) {
-  ordered_json list = ordered_json::array();
-  if (!plan.config.uplink) return list;
-  double messages_per_second = 0.0;
-  double bytes_per_second = 0.0;
-  const auto add = [&](const Stream& stream) {
-    list.push_back(report_stream(plan.config, stream, warnings, errors));
-    messages_per_second += stream.messages_per_second;
-    bytes_per_second += static_cast<double>(stream.bytes) * stream.messages_per_second;
+void judge_topic(const std::string& topic, std::ptrdiff_t slashes, const uplink::UplinkSettings& uplink,
+                 Findings& findings) {
+  const char* const path = "uplink.topic_prefix";
+  const auto refuse = [&](const std::string& what, const std::string& accepted) {
+    findings.error(path, "the topic \"" + topic + "\" has " + what, accepted);
   };
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) add(state_stream(plan, i));
-  for (const auto& device : plan.config.devices) {
-    if (device.publish.interval) add(samples_stream(plan, device));
+  if (uplink.profile == uplink::Profile::aws_iot_core && topic.size() > kMostTopicBytes) {
+    refuse(std::to_string(topic.size()) + " bytes",
+           "topics of at most " + std::to_string(kMostTopicBytes) + " bytes under aws-iot-core");
+  } else if (uplink.profile == uplink::Profile::aws_iot_core && slashes > kMostSlashes) {
+    refuse(std::to_string(slashes) + " slashes",
+           "topics with at most " + std::to_string(kMostSlashes) + " slashes under aws-iot-core");
+  } else if (!uplink::valid_topic(topic)) {
+    refuse("characters that no topic may have, or too many", "UTF-8 text without control characters, + and #");
   }
-  const auto& uplink = *plan.config.uplink;
-  if (uplink.max_messages_per_second && messages_per_second > *uplink.max_messages_per_second) {
-    errors.push_back("uplink.max_messages_per_second: the streams make " + std::to_string(messages_per_second) +
-                     " messages/s, more than " + std::to_string(*uplink.max_messages_per_second) +
-                     "; lengthen publish intervals");
-  }
-  if (uplink.max_bytes_per_second && bytes_per_second > static_cast<double>(*uplink.max_bytes_per_second)) {
-    errors.push_back("uplink.max_bytes_per_second: the streams make " + std::to_string(bytes_per_second) +
-                     " bytes/s, more than " + std::to_string(*uplink.max_bytes_per_second) +
-                     "; lengthen publish intervals");
-  }
-  return list;
 }
 
-ordered_json check_spool(const Plan& plan, const ordered_json& streams, std::vector<std::string>& warnings) {
-  double bytes_per_second = 0.0;
-  for (const auto& stream : streams) bytes_per_second += stream["bytes_per_second"].get<double>();
-  const auto& spool = plan.config.spool;
-  ordered_json report{{"directory", spool.directory},
-                      {"max_bytes", spool.max_bytes},
-                      {"max_age_hours", std::chrono::duration<double, std::ratio<3600>>(spool.max_age).count()}};
-  if (bytes_per_second <= 0.0) {
-    report["outage_hours"] = nullptr;
-    return report;
+void judge_size(const PlannedStream& stream, Findings& findings) {
+  const std::string size =
+      "a message of " + stream.stream + " has up to " + std::to_string(stream.message_bytes) + " bytes";
+  if (stream.message_bytes > kRefusedAbove) {
+    findings.error(stream.path, size + ", which the broker refuses",
+                   "at most " + std::to_string(kRefusedAbove) + " bytes: " + stream.smaller);
+  } else if (stream.message_bytes > kWarnedAbove && !stream.is_packet) {
+    findings.warn(stream.path, size + ", more than " + std::to_string(kWarnedAbove) +
+                                   ": where messages are billed it counts as " + short_number(units_of(stream)));
   }
-  const double by_size = static_cast<double>(spool.max_bytes) / bytes_per_second / 3600.0;
-  const double by_age = std::chrono::duration<double, std::ratio<3600>>(spool.max_age).count();
-  report["outage_hours"] = std::min(by_size, by_age);
-  if (by_size < by_age) {
-    warnings.push_back("spool: max_bytes is full after " + std::to_string(by_size) +
-                       " h of outage, before max_age; raise spool.max_bytes or lengthen publish intervals");
-  }
-  // What the rate limit leaves beside live data; without a limit the broker decides.
-  const auto& limit = plan.config.uplink->max_bytes_per_second;
-  if (limit && static_cast<double>(*limit) > bytes_per_second) {
-    const double stored = bytes_per_second * std::min(by_size, by_age) * 3600.0;
-    report["drain_hours"] = stored / (static_cast<double>(*limit) - bytes_per_second) / 3600.0;
-  } else {
-    report["drain_hours"] = nullptr;
+}
+
+ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedStream& stream, Findings& findings) {
+  const std::string topic = uplink::topic_of_stream(uplink.topic_prefix, stream.stream);
+  const auto slashes = std::count(topic.begin(), topic.end(), '/');
+  judge_size(stream, findings);
+  judge_topic(topic, slashes, uplink, findings);
+  ordered_json report{{"stream", stream.stream},
+                      {"topic", topic},
+                      {"topic_bytes", topic.size()},
+                      {"topic_slashes", slashes},
+                      {"message_bytes", stream.message_bytes},
+                      {"when", stream.when},
+                      {"messages_per_second", nullptr},
+                      {"bytes_per_second", nullptr},
+                      {"billing_units_per_month", nullptr}};
+  if (stream.interval) {
+    report["messages_per_second"] = rate_of(stream);
+    report["bytes_per_second"] = bytes_rate_of(stream);
+    report["billing_units_per_month"] = std::llround(units_of(stream) * rate_of(stream) * kSecondsPerMonth);
   }
   return report;
 }
 
-ordered_json check_files(const Plan& plan, std::vector<std::string>& warnings) {
-  if (!plan.config.uplink) return nullptr;
-  const auto& uplink = *plan.config.uplink;
-  const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
-  ordered_json report{{"cert", uplink.cert}, {"key", uplink.key}, {"root_ca", uplink.root_ca}};
-  for (const auto& fault : uplink::check_certificates(uplink, now)) warnings.push_back("uplink: " + fault.message);
-  if (auto expiry = uplink::certificate_expiry(uplink.cert)) {
-    const double days = std::chrono::duration<double, std::ratio<86400>>(expiry.value() - now).count();
-    report["certificate_days_left"] = std::floor(days);
-    if (days < 30 && days >= 0)
-      warnings.push_back("uplink.cert: the certificate expires in " + std::to_string(static_cast<int>(days)) + " days");
-  } else {
-    report["certificate_days_left"] = nullptr;
+struct Traffic {
+  double messages_per_second = 0.0;
+  double bytes_per_second = 0.0;
+};
+
+ordered_json check_traffic(const uplink::UplinkSettings& uplink, const Traffic& traffic, Findings& findings) {
+  const auto judge = [&](const char* path, double made, double limit, const char* unit) {
+    if (made <= limit) return;
+    findings.error(path, "the streams make " + short_number(made) + " " + unit + "/s, more than " + short_number(limit),
+                   "longer publish intervals, or a limit of at least " + short_number(std::ceil(made)));
+  };
+  ordered_json report{{"messages_per_second", traffic.messages_per_second},
+                      {"bytes_per_second", traffic.bytes_per_second},
+                      {"max_messages_per_second", nullptr},
+                      {"max_bytes_per_second", nullptr}};
+  if (const auto& limit = uplink.max_messages_per_second) {
+    report["max_messages_per_second"] = *limit;
+    judge("uplink.max_messages_per_second", traffic.messages_per_second, *limit, "messages");
   }
+  if (const auto& limit = uplink.max_bytes_per_second) {
+    report["max_bytes_per_second"] = *limit;
+    judge("uplink.max_bytes_per_second", traffic.bytes_per_second, static_cast<double>(*limit), "bytes");
+  }
+  return report;
+}
+
+// Publications that a backlog of `outage` seconds takes.
+double publications_of(const PlannedStream& stream, double outage, bool packs) {
+  const double messages = rate_of(stream) * outage;
+  if (!stream.packed || !packs) return messages;
+  const double in_one = std::clamp(std::floor(static_cast<double>(uplink::kPacketBytes) /
+                                              static_cast<double>(std::max<std::size_t>(1, stream.message_bytes))),
+                                   1.0, static_cast<double>(uplink::kPacketMessages));
+  return messages / in_one;
+}
+
+// What the limits leave beside live data is the backlog's; without a limit the broker's answers set the pace.
+void add_drain(const uplink::UplinkSettings& uplink, const Traffic& live, double bytes, double publications,
+               ordered_json& report) {
+  report["drain_hours"] = nullptr;
+  report["drain_publications"] = std::llround(std::ceil(publications));
+  std::optional<double> drain;
+  bool possible = true;
+  const auto pace = [&](double amount, double limit, double used) {
+    possible = possible && limit > used;
+    drain = std::max(drain.value_or(0.0), amount / (limit - used) / 3600.0);
+  };
+  if (uplink.max_bytes_per_second)
+    pace(bytes, static_cast<double>(*uplink.max_bytes_per_second), live.bytes_per_second);
+  if (uplink.max_messages_per_second) pace(publications, *uplink.max_messages_per_second, live.messages_per_second);
+  if (!drain) {
+    report["drain_reason"] =
+        "no rate limit is set: how fast the broker acknowledges decides, and that is not known here";
+  } else if (!possible) {
+    report["drain_reason"] = "live data leave nothing of the rate limits";
+  } else {
+    report["drain_hours"] = *drain;
+  }
+}
+
+ordered_json check_spool(const Plan& plan, const std::vector<PlannedStream>& streams, const Traffic& traffic,
+                         Findings& findings) {
+  const auto& spool = plan.config.spool;
+  const double by_age = hours(spool.max_age);
+  ordered_json report{{"directory", spool.directory}, {"max_bytes", spool.max_bytes}, {"max_age_hours", by_age}};
+  double spooled_per_second = 0.0;
+  for (const auto& stream : streams) spooled_per_second += stream.spooled ? bytes_rate_of(stream) : 0.0;
+  const double by_size = static_cast<double>(spool.max_bytes) / spooled_per_second / 3600.0;
+  const double outage = std::min(by_size, by_age);
+  report["outage_hours"] = outage;
+  if (by_size < by_age) {
+    findings.warn("spool.max_bytes", base::format_size(spool.max_bytes) + " are full after " + short_number(by_size) +
+                                         " h of outage, before max_age of " + short_number(by_age) +
+                                         " h; lengthen publish intervals or give it more");
+  }
+  const bool packs = plan.config.uplink->backlog == uplink::BacklogFormat::packed;
+  double publications = 0.0;
+  for (const auto& stream : streams) {
+    if (stream.spooled) publications += publications_of(stream, outage * 3600.0, packs);
+  }
+  add_drain(*plan.config.uplink, traffic, spooled_per_second * outage * 3600.0, publications, report);
+  return report;
+}
+
+// The twin steps on its own grid and can publish only what it has.
+void judge_state_interval(const Plan& plan, std::size_t index, Findings& findings) {
+  const auto& twin = plan.config.twins[index];
+  const std::string path = path_of("twins", index, "publish.state_interval");
+  const base::Duration wanted = twin.publish.state_interval;
+  const base::Duration actual = actual_state_interval(twin);
+  // A period such as 1/3 s is rounded to whole nanoseconds; and a default is nobody's mistake.
+  const bool differs = std::abs(seconds(actual) - seconds(wanted)) > 1e-6 * seconds(wanted);
+  if (!differs || plan.config.sources.count(path) == 0) return;
+  const std::string period = base::format_duration(twin.period);
+  findings.warn(path, base::format_duration(wanted) +
+                          (wanted < twin.period ? " is less than the period of " + period
+                                                : " is no multiple of the period of " + period) +
+                          ": a state is published every " + base::format_duration(actual));
+}
+
+}  // namespace
+
+ordered_json check_uplink(const Plan& plan, Findings& findings) {
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) judge_state_interval(plan, i, findings);
+  ordered_json report{{"streams", ordered_json::array()}, {"traffic", nullptr}, {"spool", nullptr}};
+  if (!plan.config.uplink) return report;
+  const auto streams = planned_streams(plan);
+  Traffic traffic;
+  for (const auto& stream : streams) {
+    report["streams"].push_back(report_stream(*plan.config.uplink, stream, findings));
+    traffic.messages_per_second += rate_of(stream);
+    traffic.bytes_per_second += bytes_rate_of(stream);
+  }
+  report["traffic"] = check_traffic(*plan.config.uplink, traffic, findings);
+  report["spool"] = check_spool(plan, streams, traffic, findings);
   return report;
 }
 

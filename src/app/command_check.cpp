@@ -1,8 +1,8 @@
 #include <iostream>
+#include <sstream>
 
 #include "app/check_report.hpp"
 #include "app/commands.hpp"
-#include "app/endpoints.hpp"
 #include "app/exit_codes.hpp"
 
 namespace twinkeeper::app {
@@ -21,7 +21,10 @@ std::string text_of(const ordered_json& value) {
     out << value.get<double>();
     return out.str();
   }
-  return value.dump();
+  if (!value.is_array()) return value.dump();
+  std::string out = "[";
+  for (const auto& element : value) out += (out.size() > 1 ? ", " : "") + text_of(element);
+  return out + "]";
 }
 
 // Nested objects and lists of objects as an indented outline.
@@ -43,6 +46,19 @@ void print(const ordered_json& value, int indent, std::ostream& out) {
   }
 }
 
+ordered_json list_of(const std::vector<config::Diagnostic>& diagnostics) {
+  ordered_json list = ordered_json::array();
+  for (const auto& diagnostic : diagnostics) {
+    list.push_back({{"file", diagnostic.file},
+                    {"line", diagnostic.line},
+                    {"column", diagnostic.column},
+                    {"path", diagnostic.path},
+                    {"what", diagnostic.what},
+                    {"accepted", diagnostic.accepted.empty() ? ordered_json(nullptr) : diagnostic.accepted}});
+  }
+  return list;
+}
+
 }  // namespace
 
 int check_command(const std::string& config_file, bool json) {
@@ -50,36 +66,21 @@ int check_command(const std::string& config_file, bool json) {
   if (const int* code = std::get_if<int>(&loaded)) return *code;
   const Plan& plan = std::get<Plan>(loaded);
 
-  std::vector<std::string> warnings;
-  std::vector<std::string> errors;
-  ordered_json report;
-  report["config_hash"] = plan.config.hash;
-  report["buses"] = ordered_json::array();
-  for (const auto& devices : group_by_controller(plan.config)) {
-    report["buses"].push_back(check_bus(plan, devices, warnings, errors));
-  }
-  report["twins"] = ordered_json::array();
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
-    report["twins"].push_back(check_twin(plan.config.twins[i], plan.models[i], warnings));
-  }
-  report["streams"] = check_streams(plan, warnings, errors);
-  report["spool"] = check_spool(plan, report["streams"], warnings);
-  report["files"] = check_files(plan, warnings);
-  report["warnings"] = warnings;
-  report["errors"] = errors;
-
+  Findings findings(plan.config);
+  ordered_json result = check_plan(plan, findings);
   if (json) {
-    report["config"] = plan.config.expanded;
-    std::cout << report.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
+    std::vector<config::Diagnostic> warnings = plan.config.warnings;  // those are on stderr already
+    warnings.insert(warnings.end(), findings.warnings().begin(), findings.warnings().end());
+    result["warnings"] = list_of(warnings);
+    result["errors"] = list_of(findings.errors());
+    result["config"] = plan.config.expanded;
+    std::cout << result.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
   } else {
     std::cout << "# effective configuration\n" << plan.config.expanded << "\n# plan\n";
-    report.erase("warnings");
-    report.erase("errors");
-    print(report, 0, std::cout);
+    print(result, 0, std::cout);
   }
-  for (const auto& warning : warnings) std::cerr << "warning: " << warning << '\n';
-  for (const auto& error : errors) std::cerr << config_file << ": " << error << '\n';
-  return errors.empty() ? kExitDone : kExitConfig;
+  for (const auto& warning : findings.warnings()) std::cerr << "warning: " << warning.text() << '\n';
+  return findings.errors().empty() ? kExitDone : report(findings.errors(), std::cerr);
 }
 
 }  // namespace twinkeeper::app

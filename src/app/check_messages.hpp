@@ -1,0 +1,32 @@
+// Every stream that a plan makes, with the size of its largest message as the encoders write it: all numbers as long as
+// they get, nothing bad or stale. For `check`.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/plan.hpp"
+
+namespace twinkeeper::app {
+
+struct PlannedStream {
+  std::string stream;                      // "twins.tanks.state"
+  std::string when;                        // "every 1s", "on each event of an anomaly"
+  std::optional<base::Duration> interval;  // absent: on events
+  std::size_t message_bytes = 0;           // with the envelope
+  bool spooled = true;
+  bool packed = false;     // its backlog travels in packets on P/backlog
+  bool is_packet = false;  // the packets themselves: many messages in one
+  std::string path;        // the key that decides the size, …
+  std::string smaller;     // … and what makes it smaller
+};
+
+// States, samples, status, metrics, infos, anomalies, gap and backlog. The plan has an uplink.
+[[nodiscard]] std::vector<PlannedStream> planned_streams(const Plan& plan);
+
+// Between two published states: a whole number of the twin's periods, at least one.
+[[nodiscard]] base::Duration actual_state_interval(const config::TwinConfig& twin);
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,50 @@
+#include "app/check_report.hpp"
+
+#include <sstream>
+
+#include "app/endpoints.hpp"
+
+namespace twinkeeper::app {
+
+void Findings::error(const std::string& path, const std::string& what, const std::string& accepted) {
+  errors_.push_back(config_.locate({path, what, accepted}));
+}
+
+void Findings::permission_error(const std::string& path, const std::string& what, const std::string& accepted) {
+  error(path, what, accepted);
+  errors_.back().permission = true;
+}
+
+void Findings::warn(const std::string& path, const std::string& what) {
+  warnings_.push_back(config_.locate({path, what, ""}));
+}
+
+std::string path_of(const std::string& list, std::size_t index, const std::string& key) {
+  return list + "[" + std::to_string(index) + "]." + key;
+}
+
+std::string short_number(double value) {
+  std::ostringstream out;
+  out.precision(4);
+  out << value;
+  return out.str();
+}
+
+nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
+  using nlohmann::ordered_json;
+  ordered_json report;
+  report["config_hash"] = plan.config.hash;
+  report["buses"] = ordered_json::array();
+  for (const auto& devices : group_by_controller(plan.config)) {
+    report["buses"].push_back(check_bus(plan, devices, findings));
+  }
+  report["twins"] = ordered_json::array();
+  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+    report["twins"].push_back(check_twin(plan, i, findings));
+  }
+  report.update(check_uplink(plan, findings));
+  report["files"] = check_files(plan, findings);
+  return report;
+}
+
+}  // namespace twinkeeper::app
