@@ -170,6 +170,7 @@ signals::FrameValue FrameSynchroniser::input_value(const Slot& slot, base::Insta
     told.reason = slot.reason;
     return told;
   }
+  told.stand_in = true;
   const bool sensor_speaks =
       newest_is_bad && is_sensor_reason(slot.reason) && age_at(time, slot.news_time) <= slot.max_age;
   told.reason = sensor_speaks ? slot.reason : Reason::stale;

@@ -9,6 +9,8 @@
 //            after it. Older: on_stale decides, hold (that value, uncertain), nominal (the model's, uncertain) or bad
 //            (that value, bad), with reason stale, or the sensor's own reason (out_of_range, stuck, …) while samples
 //            with it keep coming. No good value ever: NaN, bad, except under nominal. Constants are good, always.
+//            Only these, past max_age or without any value, are stand-ins, whatever their quality: within max_age the
+//            last good value is as good as a slow register's, even if newer samples were bad.
 // Ages are t_k minus the time of the value itself, never of a failed request; a sample up to period/2 after t_k has age
 // 0. Each slot keeps the samples of kAhead ticks: one that is further ahead displaces the oldest that waits (counted as
 // future), as after a stall of the caller. Samples of closed ticks are late (counted): outputs drop them, inputs take a

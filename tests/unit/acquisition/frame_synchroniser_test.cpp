@@ -183,13 +183,32 @@ TEST_CASE("What an input becomes when it is stale follows on_stale") {
     const signals::FrameValue before = synchroniser.close(-1).inputs[0];
     CHECK(std::isnan(before.value) == (rule != OnStale::nominal));
     CHECK(before.age < base::Duration{0});
+    CHECK(before.stand_in);
     synchroniser.accept(good(0, 2.0, 0ms));
+    CHECK_FALSE(signals::FrameValue(synchroniser.close(0).inputs[0]).stand_in);
     synchroniser.accept(bad(0, Reason::timeout, 390ms));
     const signals::FrameValue after = synchroniser.close(4).inputs[0];
     CHECK(after.value == value);
     CHECK(after.quality == quality);
     CHECK(after.reason == Reason::stale);
     CHECK(after.age == 400ms);
+    CHECK(after.stand_in);
+    synchroniser.accept(good(0, 2.5, 500ms));
+    CHECK_FALSE(signals::FrameValue(synchroniser.close(5).inputs[0]).stand_in);
+  }
+}
+
+TEST_CASE("An input is a stand-in by the age of its last good value alone and not by what came after it") {
+  for (const Reason reason : {Reason::timeout, Reason::exception, Reason::out_of_range, Reason::stuck}) {
+    FrameSynchroniser synchroniser(setup(), 3);
+    synchroniser.accept(good(0, 2.0, 0ms));
+    for (int k = 0; k < 8; ++k) {
+      if (k > 0) synchroniser.accept(bad(0, reason, k * 100ms, 99.0));
+      const signals::FrameValue& told = synchroniser.close(k).inputs[0];
+      CHECK(told.value == 2.0);
+      CHECK(told.quality == (k == 0 ? Quality::good : Quality::uncertain));
+      CHECK(told.stand_in == (k > 3));  // max_age is 300 ms
+    }
   }
 }
 
@@ -211,6 +230,7 @@ TEST_CASE("Constants are good and virtual outputs have no value") {
   CHECK(frame.inputs[0].value == 21.5);
   CHECK(frame.inputs[0].quality == Quality::good);
   CHECK(frame.inputs[0].reason == Reason::none);
+  CHECK_FALSE(frame.inputs[0].stand_in);
   CHECK(std::isnan(frame.outputs[0].value));
   CHECK(frame.outputs[0].quality == Quality::bad);
 }
