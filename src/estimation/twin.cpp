@@ -21,7 +21,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLargest = std::numeric_limits<double>::max();  // a square beyond it is still only a large number
 constexpr double kDefaultGate = 5.0;                             // ratios are told against it when the gate is off
 constexpr std::int64_t kLeastPatience = 10;
-constexpr std::int64_t kLeastStart = 10;
 
 std::int64_t steps_of(base::Duration duration, base::Duration period) {
   return (duration.count() + period.count() - 1) / period.count();
@@ -83,7 +82,6 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
     : model_(std::move(model)),
       settings_(std::move(settings)),
       filter_(model_),
-      start_(model_),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
@@ -121,15 +119,16 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   for (Index i = 0; i < model_.n_y(); ++i) {
     output_std_limit_(i) = std::max(output_std_limit_(i), 2.0 * std::sqrt(start.row(i).squaredNorm() + model_.R(i, i)));
   }
+  prepare_start();
   if (model_.initial) {
-    start_from(*model_.initial - model_.x_op);
+    filter_.reset(*model_.initial - model_.x_op, initial_std_);
+    await_convergence();
   } else {
-    initializing_ = true;
+    begin_start();
   }
 }
 
-void Twin::start_from(const VectorXd& deviation) {
-  filter_.reset(deviation, initial_std_);
+void Twin::await_convergence() {
   converged_ = false;
   least_spread_ = kInfinity;
   least_spread_step_ = now_;
@@ -144,13 +143,12 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
   out.step = frame.step;
   out.time = frame.time;
   take_inputs(frame, out);
+  filter_.expect(u_);
+  take_outputs(frame, out);
   if (initializing_) {
-    take_outputs(frame, out);
     estimate_start(out);
     out.mode = Mode::initializing;
   } else {
-    filter_.expect(u_);
-    take_outputs(frame, out);
     decide_gate(out);
     if (filter_step(out)) {
       remember(out);
@@ -186,7 +184,7 @@ void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
     }
     told.value = limited;
     u_[j] = limited - model_.u_op[static_cast<Index>(j)];
-    if (told.quality == Quality::bad) {
+    if (told.quality == Quality::bad || in.stand_in) {
       for (const std::size_t i : feeds_[j]) blind_[i] = 1;
     }
   }
@@ -224,26 +222,6 @@ void Twin::take_outputs(const signals::Frame& frame, TwinStep& out) {
     told.innovation = usable ? y_[i] - expected[i] : kNaN;
     told.std = std::sqrt(variance[i]);
   }
-}
-
-void Twin::estimate_start(TwinStep& out) {
-  std::fill(out.x.begin(), out.x.end(), kNaN);
-  std::fill(out.std.begin(), out.std.end(), kNaN);
-  out.nis = kNaN;
-  out.nis_dof = 0;
-  start_.add(u_, y_, good_);
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (good_[i] != 0) rows_[i].last_fused = now_;
-  }
-  const std::int64_t n_x = model_.n_x();
-  if (start_.steps() < std::max(2 * n_x, kLeastStart) || start_.values() < n_x) return;
-  const VectorXd& start = start_.estimate();
-  if (!start.allFinite()) {
-    start_.restart();
-    return;
-  }
-  initializing_ = false;
-  start_from(start);
 }
 
 // All decisions before the first update: V = W without the rows whose ratio is above 1, unless their time is over.
@@ -311,8 +289,7 @@ void Twin::roll_back(TwinStep& out) {
     out.nis = kNaN;
     out.nis_dof = 0;
   }
-  initializing_ = true;
-  start_.restart();
+  begin_start();
 }
 
 void Twin::remember(TwinStep& out) {

@@ -50,9 +50,7 @@ Mode Twin::decide_mode(TwinStep& out) {
     (now_ - row.last_fused > row.patience ? any_starved : any_fed) = true;
   }
   if (lost || !any_fed) {
-    converged_ = false;
-    least_spread_ = std::numeric_limits<double>::infinity();
-    least_spread_step_ = now_;
+    await_convergence();
     return lost ? Mode::lost : Mode::predict_only;
   }
   if (!converged_) {

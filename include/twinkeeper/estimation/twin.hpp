@@ -5,12 +5,13 @@
 //
 //   symbol      shape  unit     meaning
 //   g           –      –        gate in standard deviations; without one no row is rejected and ratios are told for 5
-//   W           rows   –        fresh, not bad, and not fed through D by a bad input: the rows of nis
+//   W           rows   –        fresh, not bad, and not fed through D by a bad or stand-in input: the rows of nis
 //   V           rows   –        W without the rejected ones: the rows that are fused
 //
 // Inputs: limited to min…max first (`uncertain`, `saturated`); one that is not finite keeps its last value (at first:
-// the operating point) and is bad. A bad input still drives the state with its held value, but the rows it feeds
-// through D are not fused: their innovation is told, their test ratio is NaN.
+// the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
+// still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
+// NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
 // Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false. Once a row
 // has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason `spike`, ratio
 // as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies, which diagnosis has
@@ -22,14 +23,18 @@
 //                 the next step starts `initializing` anew), or a standard deviation is beyond its limit: half the
 //                 range of a state with min and max, else 1000 × the steady-state value; never below twice the initial
 //                 one. Left when it is back within.
-//   initializing  no `initial`, or after a roll-back: weighted least squares for the state over max(2 n_x, 10) steps
-//                 from the first, longer until n_x values were usable; states, ŷ, ν, std, nis are NaN there
+//   initializing  no `initial`, or after a roll-back: least squares for the state over max(2 n_x, 10) steps from the
+//                 first, longer until n_x values were usable; states, ŷ, ν, std, nis are NaN there
 //   predict_only  no output fused for longer than its patience
 //   degraded      a mapped output not fused for longer than its patience, others are
 //   converging    until trace P(k|k) ≤ 2 × its steady-state value (with the mapped outputs), or, for sensors slower
 //                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost,
 //                 predict_only.
 //   tracking      else
+// The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
+// included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
+// deviations of 1e7 times the best that these steps can tell of a state. What they leave open keeps such a standard
+// deviation (the twin is then lost, until a value comes); a state that no mapped output ever shows starts at its limit.
 // The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
 // states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
 //
@@ -47,7 +52,6 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/estimation/kalman_filter.hpp"
-#include "twinkeeper/estimation/start_estimator.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
 #include "twinkeeper/model/state_space.hpp"
 #include "twinkeeper/signals/frame.hpp"
@@ -98,8 +102,11 @@ class Twin {
 
   void take_inputs(const signals::Frame& frame, TwinStep& out);
   void take_outputs(const signals::Frame& frame, TwinStep& out);
+  [[nodiscard]] std::int64_t start_window() const;
+  void prepare_start();
+  void begin_start();
   void estimate_start(TwinStep& out);
-  void start_from(const Eigen::VectorXd& deviation);
+  void await_convergence();
   void decide_gate(TwinStep& out);
   void remember(TwinStep& out);
   [[nodiscard]] bool filter_step(TwinStep& out);
@@ -112,15 +119,17 @@ class Twin {
   TwinSettings settings_;
   TwinCounters counters_;
   KalmanFilter filter_;
-  StartEstimator start_;
   std::vector<Row> rows_;
   std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
   std::vector<double> u_, y_;                    // deviations
   std::vector<double> held_;                     // last usable inputs, absolute
   std::vector<std::uint8_t> good_, used_;        // W and V
-  std::vector<std::uint8_t> blind_;              // outputs fed by a bad input
+  std::vector<std::uint8_t> blind_;              // outputs fed by a bad or stand-in input
   Usual usual_;
   Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
+  Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
+  std::int64_t start_steps_ = 0;
+  std::int64_t start_values_ = 0;
   double least_spread_ = 0.0;
   std::int64_t least_spread_step_ = 0;
   std::int64_t now_ = 0;

@@ -180,6 +180,65 @@ TEST_CASE("A bad input keeps the rows it feeds through D from being fused and no
   CHECK(out.outputs[1].fused);
 }
 
+TEST_CASE("An input whose value is a stand-in drives the state but the rows it feeds through D are not fused") {
+  model::StateSpace model = lags(2);
+  model.D(1, 0) = 0.5;
+  Twin twin = make_twin(model);
+  TwinStep out = twin.make_record();
+  signals::Frame frame = frame_of(values({1.0}), values({0.0, 0.5}));
+  frame.inputs[0].quality = Quality::uncertain;
+  for (const Reason reason : {Reason::stale, Reason::stuck, Reason::out_of_range}) {
+    frame.inputs[0].reason = reason;
+    frame.inputs[0].stand_in = true;
+    twin.step(frame, out);
+    CHECK(out.inputs[0].value == 1.0);
+    CHECK(out.inputs[0].quality == Quality::uncertain);
+    CHECK(out.inputs[0].reason == reason);
+    CHECK(out.outputs[0].fused);
+    CHECK_FALSE(out.outputs[1].fused);
+    CHECK(std::isnan(out.outputs[1].test_ratio));
+    CHECK(out.nis_dof == 1);
+    frame.inputs[0].stand_in = false;  // the last good value, not yet older than max_age
+    twin.step(frame, out);
+    CHECK(out.outputs[1].fused);
+    CHECK(out.nis_dof == 2);
+  }
+}
+
+TEST_CASE("A saturated input is a value like any other to the rows it feeds through D unless it stands in") {
+  model::StateSpace model = lags(2);
+  model.D(1, 0) = 0.5;
+  model.inputs[0].limits = {0.0, 1.0};
+  Twin twin = make_twin(model);
+  TwinStep out = twin.make_record();
+  signals::Frame frame = frame_of(values({7.0}), values({0.0, 0.5}));
+  twin.step(frame, out);
+  CHECK(out.inputs[0].reason == Reason::saturated);
+  CHECK(out.outputs[1].fused);
+  frame.inputs[0].stand_in = true;
+  twin.step(frame, out);
+  CHECK(out.inputs[0].value == 1.0);
+  CHECK_FALSE(out.outputs[1].fused);
+}
+
+TEST_CASE("Rows that a stand-in feeds tell nothing of an estimated start") {
+  model::StateSpace model = lags(2);
+  model.D(1, 0) = 0.5;
+  model.initial.reset();
+  Twin twin = make_twin(model);
+  TwinStep out = twin.make_record();
+  signals::Frame frame = frame_of(values({1.0}), values({1.0, 1.5}));
+  frame.inputs[0].quality = Quality::uncertain;
+  frame.inputs[0].reason = Reason::stale;
+  frame.inputs[0].stand_in = true;
+  for (int k = 0; k < 11; ++k) twin.step(frame, out);
+  CHECK(out.std[0] < 0.1);
+  CHECK(out.std[1] > 1000.0);
+  frame.inputs[0].stand_in = false;
+  twin.step(frame, out);
+  CHECK(out.std[1] < 0.2);
+}
+
 TEST_CASE("The gate decides before the first update and its row counts in the NIS but not in the state") {
   model::StateSpace model = lags(2);
   model.C << 1.0, 0.0, 1.0, 0.0;  // two sensors of one state

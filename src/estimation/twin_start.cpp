@@ -1,0 +1,92 @@
+// The start of a twin whose model does not say where: its own filter runs over the window, ungated, from a prior that
+// says practically nothing. That is least squares over the window with the errors' true covariance, process noise
+// included, and P is the covariance of the estimate, with any rows missing, at the cost of ordinary steps.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "twinkeeper/estimation/twin.hpp"
+
+namespace twinkeeper::estimation {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr std::int64_t kLeastSteps = 10;
+
+// The prior's standard deviation over the best that the window can give. What the prior adds to an estimate is below
+// deviation / kIgnorance² of what the data say, and the square root keeps nine digits of P.
+constexpr double kIgnorance = 1e7;
+
+// Below this share of what its limit would tell of a state the outputs are silent about it, but for rounding.
+constexpr double kSilence = 1e-6;
+
+// Per state: the root of the information on x(0) in a window with nothing missing, were all else known.
+VectorXd best_information(const model::StateSpace& model, const std::vector<bool>& mapped, std::int64_t steps) {
+  VectorXd sum = VectorXd::Zero(model.n_x());
+  MatrixXd seen = model.C;
+  for (Index i = 0; i < model.n_y(); ++i) {
+    seen.row(i) *= mapped[static_cast<std::size_t>(i)] ? 1.0 / std::sqrt(model.R(i, i)) : 0.0;
+  }
+  for (std::int64_t k = 0; k < steps; ++k) {
+    const VectorXd more = seen.colwise().squaredNorm().transpose();
+    if (!more.allFinite()) break;  // a model that grows this fast
+    sum += more;
+    seen = (seen * model.A).eval();
+  }
+  return sum.cwiseSqrt();
+}
+
+}  // namespace
+
+std::int64_t Twin::start_window() const { return std::max<std::int64_t>(2 * model_.n_x(), kLeastSteps); }
+
+void Twin::prepare_start() {
+  const VectorXd information = best_information(model_, settings_.mapped, start_window());
+  const double best = information.maxCoeff();
+  start_ = VectorXd::Zero(model_.n_x());
+  start_std_ = VectorXd(model_.n_x());
+  for (Index i = 0; i < model_.n_x(); ++i) {
+    const double limit = std_limit_(i);
+    const bool silent = !(information(i) > 0.0) || information(i) * limit < kSilence;
+    // No data will ever narrow a state that no output shows: as wide as it may be without being lost.
+    if (silent && std::isfinite(limit)) {
+      start_std_(i) = limit;
+    } else {
+      start_std_(i) = kIgnorance / (silent ? std::max(best, 1.0 / kIgnorance) : information(i));
+    }
+  }
+}
+
+void Twin::begin_start() {
+  initializing_ = true;
+  start_steps_ = 0;
+  start_values_ = 0;
+  filter_.reset(start_, start_std_);
+}
+
+void Twin::estimate_start(TwinStep& out) {
+  std::fill(out.x.begin(), out.x.end(), kNaN);
+  std::fill(out.std.begin(), out.std.end(), kNaN);
+  out.nis = kNaN;
+  out.nis_dof = 0;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    if (good_[i] == 0) continue;
+    rows_[i].last_fused = now_;
+    ++start_values_;
+  }
+  ++start_steps_;
+  filter_.fuse(y_, good_, good_);
+  if (!filter_.predict(u_)) {
+    begin_start();
+  } else if (start_steps_ >= start_window() && start_values_ >= model_.n_x()) {
+    initializing_ = false;
+    await_convergence();
+  }
+}
+
+}  // namespace twinkeeper::estimation
