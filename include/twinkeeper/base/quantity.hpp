@@ -11,12 +11,14 @@
 namespace twinkeeper::base {
 
 // "100ms", "1.5s", "15min", "2h", "7d". A number without unit, "1m" and anything else is refused; the message of the
-// error says what is accepted (for "1m" it names both min and ms). Zero is allowed, negative is not.
+// error says what is accepted (for "1m" it names both min and ms). Zero is allowed, negative is not. Nothing is rounded:
+// what is no whole number of nanoseconds is refused, as is a leading zero ("01s").
 [[nodiscard]] Result<Duration> parse_duration(std::string_view text);
-// The shortest spelling that parse_duration reads back: 90s stays "90s", 60s becomes "1min".
+// The shortest spelling that parse_duration reads back to the same duration: 90s stays "90s", 60s becomes "1min".
 [[nodiscard]] std::string format_duration(Duration duration);
 
-// "512B", "64KiB", "256MiB", "1GiB". A number without unit is refused, as are KB, MB and GB.
+// "512B", "64KiB", "256MiB", "1.5GiB". A number without unit is refused, as are KB, MB and GB, a leading zero and what is
+// no whole number of bytes.
 [[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
 [[nodiscard]] std::string format_size(std::uint64_t bytes);
 
