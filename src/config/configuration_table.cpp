@@ -1,5 +1,4 @@
-#include <charconv>
-
+#include "config/host.hpp"
 #include "config/tables.hpp"
 
 namespace twinkeeper::config {
@@ -10,25 +9,24 @@ using namespace std::chrono_literals;
 constexpr const char* kEndpointForm = "HOST or HOST:PORT, the port being 8883 unless given";
 
 Type<uplink::Endpoint> endpoint() {
-  return {kEndpointForm, substitutable({{"type", "string"}, {"pattern", "^[A-Za-z0-9._-]+(:[0-9]{1,5})?$"}}),
+  return {kEndpointForm, substitutable({{"type", "string"}, {"pattern", "^[A-Za-z0-9._-]+(:[1-9][0-9]{0,4})?$"}}),
           [](Reader& reader, const Cursor& at, uplink::Endpoint& value) {
             std::string written;
             if (!read_text(reader, at, kEndpointForm, written)) return false;
-            const std::size_t colon = written.find(':');
-            value.host = written.substr(0, colon);
-            value.port = 8883;
-            bool good = !value.host.empty() && value.host.size() <= 253;
-            for (const char c : value.host) {
-              good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                              c == '-' || c == '_');
+            const auto parsed = parse_host_and_port(written);
+            if (!parsed) {
+              reader.error(at, quote(written) + " is no endpoint", kEndpointForm);
+              return false;
             }
-            if (colon != std::string::npos) {
-              const char* const last = written.data() + written.size();
-              const auto [end, error] = std::from_chars(written.data() + colon + 1, last, value.port);
-              good = good && error == std::errc{} && end == last && value.port != 0;
+            if (is_ipv6(parsed->host)) {
+              // paho-mqtt-c 1.3 looks for "[…" in the certificate, so that no connection would ever come about.
+              reader.error(at, quote(written) + " is an IPv6 address, whose certificate could not be verified",
+                           std::string(kEndpointForm) + ", HOST being a name or an IPv4 address");
+              return false;
             }
-            if (!good) reader.error(at, quote(written) + " is no endpoint", kEndpointForm);
-            return good;
+            value.host = parsed->host;
+            value.port = parsed->port.value_or(8883);
+            return true;
           },
           [](const uplink::Endpoint& value) { return Json(value.host + ":" + std::to_string(value.port)); }};
 }

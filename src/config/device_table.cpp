@@ -1,6 +1,7 @@
 #include <array>
 #include <charconv>
 
+#include "config/host.hpp"
 #include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 
@@ -12,7 +13,8 @@ using drivers::ByteOrder;
 using drivers::RegisterKind;
 using drivers::ValueType;
 
-constexpr const char* kControllerForm = "tcp://HOST[:PORT], the port being 502 unless given";
+constexpr const char* kControllerForm =
+    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets";
 constexpr base::Duration kDay = 24h;
 
 Type<ByteOrder> byte_order() {
@@ -34,35 +36,6 @@ Type<ValueType> value_type() {
                             {"STRING", ValueType::STRING}});
 }
 
-// HOST, HOST:PORT, [IPv6] or [IPv6]:PORT
-bool parse_host_and_port(std::string_view text, drivers::TcpAddress& address) {
-  std::string_view port;
-  bool has_port = false;
-  if (!text.empty() && text.front() == '[') {
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) return false;
-    address.host = std::string(text.substr(1, end - 1));
-    text.remove_prefix(end + 1);
-    has_port = !text.empty();
-    if (has_port && text.front() != ':') return false;
-    if (has_port) port = text.substr(1);
-  } else {
-    const std::size_t colon = text.find(':');
-    address.host = std::string(text.substr(0, colon));
-    has_port = colon != std::string_view::npos;
-    if (has_port) port = text.substr(colon + 1);
-  }
-  if (address.host.empty() || address.host.size() > 253) return false;
-  for (char& c : address.host) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');  // so that one host has one spelling
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (!plain && c != '.' && c != '-' && c != '_' && c != ':' && c != '%') return false;
-  }
-  if (!has_port) return true;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  return error == std::errc{} && end == port.data() + port.size() && address.port != 0 && port.front() != '0';
-}
-
 Key<DeviceText> controller() {
   Key<DeviceText> out;
   out.name = "controller";
@@ -74,14 +47,17 @@ Key<DeviceText> controller() {
     std::string written;
     if (!read_text(reader, at, kControllerForm, written)) return false;
     static constexpr std::string_view kScheme = "tcp://";
-    drivers::TcpAddress address;
-    if (written.substr(0, kScheme.size()) != kScheme ||
-        !parse_host_and_port(std::string_view(written).substr(kScheme.size()), address)) {
+    std::optional<HostAndPort> address;
+    if (written.substr(0, kScheme.size()) == kScheme) {
+      address = parse_host_and_port(std::string_view(written).substr(kScheme.size()));
+    }
+    if (!address) {
       reader.error(at, quote(written) + " is no TCP controller", kControllerForm);
       return false;
     }
     device.config.driver.controller = written;
-    device.config.driver.address = address;
+    device.config.driver.address.host = address->host;
+    if (address->port) device.config.driver.address.port = *address->port;
     return true;
   };
   out.write = [](const DeviceText& device) -> std::optional<Json> { return Json(device.config.driver.controller); };
