@@ -2,11 +2,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include "config/checks.hpp"
+#include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::config {
@@ -92,38 +92,14 @@ bool check_readable(Reader& reader, const std::string& key, const std::string& f
   return true;
 }
 
-std::string octal(unsigned mode) {
-  std::array<char, 8> text{};
-  std::snprintf(text.data(), text.size(), "%04o", mode & 07777U);
-  return text.data();
-}
-
-void check_key_mode(Reader& reader, const std::string& file, const struct stat& status) {
-  static const std::string kPath = "uplink.key";
-  const unsigned mode = status.st_mode & 07777U;
-  if ((mode & 0027U) != 0) {
-    reader.permission_error(
-        kPath, file + ": mode " + octal(mode) + " lets others than its owner read or change the private key",
-        "mode 0600, or 0640 for the service's group; chmod 600 " + file);
-  }
-  const uid_t mine = ::geteuid();
-  if (mine != 0 && status.st_uid != 0 && status.st_uid != mine) {
-    reader.permission_error(kPath, file + ": belongs to another user",
-                            "a key of root or of the user that runs the service");
-  }
-  struct stat folder {};
-  const std::string parent = std::filesystem::path(file).parent_path().string();
-  if (::stat(parent.c_str(), &folder) == 0 && (folder.st_mode & S_IWOTH) != 0 && (folder.st_mode & S_ISVTX) == 0) {
-    reader.permission_error(kPath, parent + ": anybody can replace the key in this folder",
-                            "a folder that others cannot write; chmod o-w " + parent);
-  }
-}
-
 void check_key_files(Reader& reader, const uplink::UplinkSettings& settings) {
   struct stat status {};
   check_readable(reader, "cert", settings.cert, status);
   check_readable(reader, "root_ca", settings.root_ca, status);
-  if (check_readable(reader, "key", settings.key, status)) check_key_mode(reader, settings.key, status);
+  if (!check_readable(reader, "key", settings.key, status)) return;
+  if (const auto fault = base::private_file_fault(settings.key)) {
+    reader.permission_error("uplink.key", fault->what, fault->accepted);
+  }
 }
 
 }  // namespace
