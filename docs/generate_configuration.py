@@ -16,9 +16,11 @@ HEAD = """\
 
 One YAML 1.2 file, read strictly: an unknown, duplicate or mistyped key is an error, and all errors are reported at once as
 `file:line:column: path: what is wrong; what is accepted`. Only `true` and `false` are booleans; numbers with leading zeros,
-quoted numbers, `<<`, anchors, tags and a second document are refused. Durations are a number with `ms s min h d`, sizes with
-`B KiB MiB GiB`. `${NAME}` and `${NAME:-default}` stand for environment variables in any scalar (unset without a default is
-an error; `${HOSTNAME}` always exists). Paths are relative to the file they stand in.
+quoted numbers, `<<`, anchors, tags, a second document and directives other than `%YAML 1.2` are refused. Durations are a
+number with `ms s min h d`, sizes with `B KiB MiB GiB`; nothing is rounded, so that they must be whole nanoseconds and whole
+bytes (`0.5s` is right). `${NAME}` and `${NAME:-default}` stand for environment variables in any scalar (unset without a
+default is an error; `${HOSTNAME}` always exists); the default holds no other `${`, and what a variable holds is taken as it
+is. `$${` stands for the two characters `${`. Paths are relative to the file they stand in; `~` stands for no folder.
 
 `twinkeeper check --config FILE` prints every effective value. For completion in an editor, put
 `# yaml-language-server: $schema=…/twinkeeper.schema.json` into the first line.

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "config/reader.hpp"
+#include "config/scalar.hpp"
 
 namespace twinkeeper::config {
 
@@ -15,7 +16,7 @@ std::string Diagnostic::text() const {
   if (!path.empty()) out += path + ": ";
   out += what;
   if (!accepted.empty()) out += "; accepted: " + accepted;
-  return out;
+  return in_one_line(out);  // names of files and keys can hold anything
 }
 
 Diagnostic Config::locate(const base::Issue& issue) const {

@@ -68,7 +68,7 @@ class RegisterLists {
       device.good = false;
       return;
     }
-    const std::string note = "used by " + at.path + " at " + reader_.place_of(at.node->mark);
+    const std::string note = reader_.used_by(at);
     if (const auto set = sets_.find(name); set != sets_.end()) {
       used_.insert(name);
       add_list(device, set->second, note);
@@ -79,9 +79,14 @@ class RegisterLists {
       reader_.error(at, quote(name) + " names no register set" + did_you_mean(name, names_), kRegistersForm);
       return;
     }
+    if (!is_plain_path(reader_, at, name)) {
+      device.good = false;
+      return;
+    }
     const std::filesystem::path file = reader_.resolve_path(at.node->mark, name);
     auto opened = files_.find(file.string());
-    if (opened == files_.end()) opened = files_.emplace(file.string(), reader_.open(file, &at)).first;
+    if (opened == files_.end())
+      opened = files_.emplace(file.string(), reader_.open(file, &at, "a list of registers")).first;
     if (opened->second) {
       add_list(device, *opened->second, note);
     } else {
@@ -116,20 +121,13 @@ class RegisterLists {
   std::map<std::string, std::optional<Cursor>> files_;
 };
 
-std::string place_of(const Reader& reader, const std::string& path) {
-  const auto found = reader.sources().find(path);
-  if (found == reader.sources().end()) return path;
-  const Position& position = found->second;
-  return position.file + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
-}
-
 // `first` maps a name to the path of its first use.
 void check_unique(Reader& reader, std::map<std::string, std::string>& first, const std::string& name,
                   const std::string& path, const std::string& kind) {
   if (name.empty()) return;
   const auto [known, inserted] = first.emplace(name, path);
   if (inserted) return;
-  reader.error(path, quote(name) + " is taken at " + place_of(reader, known->second),
+  reader.error(path, quote(name) + " is taken at " + reader.place_of(known->second),
                "a name that no other " + kind + " has");
 }
 
@@ -183,7 +181,7 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     const auto differs = [&](const char* name) {
       reader.error(child_path(device.path, std::string("workarounds.") + name),
                    "differs from that of " + known->second->config.driver.name + " at " +
-                       place_of(reader, child_path(known->second->path, "workarounds")) +
+                       reader.place_of(child_path(known->second->path, "workarounds")) +
                        ", which shares the connection to " + device.config.driver.controller,
                    "the same value for every device of one controller");
     };

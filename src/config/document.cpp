@@ -18,7 +18,7 @@ struct Refusal {
 
 class Builder final : public YAML::EventHandler {
  public:
-  explicit Builder(int file) : file_(file) {}
+  Builder(std::string_view text, int file) : text_(text), file_(file) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (++documents_ > 1) throw Refusal{{place(mark), "a second document starts here", "one document per file"}};
@@ -66,8 +66,14 @@ class Builder final : public YAML::EventHandler {
     node.kind = kind;
     node.mark = place(mark);
     node.anchored = anchor != YAML::NullAnchor;
-    if (tag != "?" && tag != "!") node.tag = tag;
+    // The parser says "!" of a quoted scalar too.
+    if (tag != "?" && (tag != "!" || written_at(mark) == '!')) node.tag = tag;
     return node;
+  }
+
+  [[nodiscard]] char written_at(const YAML::Mark& mark) const {
+    const auto at = static_cast<std::size_t>(mark.pos);
+    return mark.pos >= 0 && at < text_.size() ? text_[at] : '\0';
   }
 
   void open(Node node, const YAML::Mark& mark) {
@@ -105,6 +111,7 @@ class Builder final : public YAML::EventHandler {
     }
   }
 
+  std::string_view text_;  // as the parser counts it: without a byte order mark
   int file_;
   int documents_ = 0;
   Node root_;
@@ -113,12 +120,18 @@ class Builder final : public YAML::EventHandler {
 
 }  // namespace
 
-std::variant<Node, DocumentFault> parse_document(std::string_view text, int file) {
+std::string_view without_byte_order_mark(std::string_view text) {
+  static constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.substr(0, kByteOrderMark.size()) == kByteOrderMark) text.remove_prefix(kByteOrderMark.size());
+  return text;
+}
+
+std::variant<Node, DocumentFault> parse_document(std::string_view text, int file, const std::string& form) {
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
-    Builder builder(file);
-    if (!parser.HandleNextDocument(builder)) return DocumentFault{{file, 0, 0}, "the file is empty", "a mapping"};
+    Builder builder(without_byte_order_mark(text), file);
+    if (!parser.HandleNextDocument(builder)) return DocumentFault{{file, 0, 0}, "the file is empty", form};
     Node root = builder.take();
     while (parser.HandleNextDocument(builder)) {
     }

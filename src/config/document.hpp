@@ -47,8 +47,12 @@ struct DocumentFault {
 
 inline constexpr int kMaxDepth = 32;
 
-// The tree, or the first thing that makes the text no single YAML document. Recursion is bounded by kMaxDepth.
-[[nodiscard]] std::variant<Node, DocumentFault> parse_document(std::string_view text, int file);
+// The tree, or the first thing that makes the text no single YAML document. `form`: what is accepted in place of an
+// empty file. Recursion is bounded by kMaxDepth.
+[[nodiscard]] std::variant<Node, DocumentFault> parse_document(std::string_view text, int file,
+                                                               const std::string& form = "a mapping");
+
+[[nodiscard]] std::string_view without_byte_order_mark(std::string_view text);
 
 // Where the text stops being UTF-8 (overlong forms, surrogates and control characters that YAML excludes count as not).
 [[nodiscard]] std::optional<Mark> invalid_utf8(std::string_view text);

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "config/directives.hpp"
 #include "config/scalar.hpp"
 
 namespace twinkeeper::config {
@@ -26,7 +27,7 @@ std::string child_path(const std::string& parent, std::size_t index) {
 }
 
 Cursor Cursor::key(const Entry& entry) const {
-  return {&entry.value, child_path(path, entry.key), child_path(shown, entry.key), note};
+  return {&entry.value, child_path(path, entry.key), child_path(shown, shorten(entry.key)), note};
 }
 
 Cursor Cursor::item(std::size_t index) const {
@@ -61,7 +62,7 @@ Placed place(const SourceMap& sources, const base::Issue& issue) {
   }
 }
 
-std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Cursor* named_at) {
+std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Cursor* named_at, const std::string& form) {
   const std::string shown = file.lexically_normal().string();
   const auto refuse = [&](const std::string& what, const std::string& accepted, bool no_input = false) {
     if (named_at != nullptr) {
@@ -80,17 +81,22 @@ std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Curs
   if (std::filesystem::file_size(file, code) > kMaxFileSize) return refuse("larger than 1 MiB", "at most 1 MiB");
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return refuse(std::string("not readable: ") + std::strerror(errno), "a readable file");
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 
   shown_files_.push_back(shown);
   const int index = static_cast<int>(shown_files_.size()) - 1;
+  Cursor whole;
+  if (named_at != nullptr) whole.note = used_by(*named_at);
   if (const auto fault = invalid_utf8(text)) {
-    error_at({index, fault->line, fault->column}, Cursor{}, "not UTF-8", "UTF-8 text");
+    error_at({index, fault->line, fault->column}, whole, "not UTF-8", "UTF-8 text");
     return std::nullopt;
   }
-  auto parsed = parse_document(text, index);
+  for (const DocumentFault& fault : take_directives(text, index)) {
+    error_at(fault.mark, whole, fault.what, fault.accepted);
+  }
+  auto parsed = parse_document(text, index, form);
   if (const auto* fault = std::get_if<DocumentFault>(&parsed)) {
-    error_at(fault->mark, Cursor{}, fault->what, fault->accepted);
+    error_at(fault->mark, whole, fault->what, fault->accepted);
     return std::nullopt;
   }
   roots_.push_back(std::get<Node>(std::move(parsed)));
@@ -142,14 +148,21 @@ void Reader::inspect_keys(Node& node, const Cursor& at) {
   node.entries = std::move(kept);
 }
 
-// ${NAME} and ${NAME:-default} (used if NAME is unset or empty); what is put in is not looked at again.
+// ${NAME} and ${NAME:-default} (used if NAME is unset or empty); what is put in is not looked at again. $${ is ${.
 void Reader::substitute(Node& node, const Cursor& at) {
-  static constexpr const char* kForm = "${NAME} of a set variable, or ${NAME:-default}";
+  static constexpr const char* kSetForm = "${NAME} of a set variable, or ${NAME:-default}";
+  static constexpr const char* kForm =
+      "${NAME} of a set variable, ${NAME:-default} without another ${, or $${ for the two characters themselves";
   std::string out;
   std::size_t from = 0;
   while (true) {
     const std::size_t start = node.text.find("${", from);
     if (start == std::string::npos) break;
+    if (start > from && node.text[start - 1] == '$') {
+      out.append(node.text, from, start - 1 - from).append("${");
+      from = start + 2;
+      continue;
+    }
     const std::size_t end = node.text.find('}', start);
     if (end == std::string::npos) {
       error(at, "${ without }", kForm);
@@ -157,6 +170,11 @@ void Reader::substitute(Node& node, const Cursor& at) {
       return;
     }
     const std::string inside = node.text.substr(start + 2, end - start - 2);
+    if (inside.find("${") != std::string::npos) {
+      error(at, quote("${" + inside + "}") + " has a ${ within a ${", kForm);
+      node.kind = NodeKind::refused;
+      return;
+    }
     const std::size_t split = inside.find(":-");
     const std::string name = inside.substr(0, split);
     const bool valid = !name.empty() && name.find_first_not_of(
@@ -166,7 +184,7 @@ void Reader::substitute(Node& node, const Cursor& at) {
     const bool fallback = split != std::string::npos && (value == environment_.end() || value->second.empty());
     if (!valid || (value == environment_.end() && !fallback)) {
       error(at, valid ? "the variable " + name + " is not set" : quote("${" + inside + "}") + " names no variable",
-            kForm);
+            valid ? kSetForm : kForm);
       node.kind = NodeKind::refused;
       return;
     }
@@ -175,7 +193,7 @@ void Reader::substitute(Node& node, const Cursor& at) {
     from = end + 1;
     node.substituted = true;
   }
-  if (node.substituted) node.text = out.append(node.text, from);
+  if (from > 0) node.text = out.append(node.text, from);
 }
 
 void Reader::add(std::vector<Found>& to, Diagnostic diagnostic, const std::string& note) {
@@ -239,6 +257,13 @@ std::string Reader::place_of(const Mark& mark) const {
   return shown_files_[static_cast<std::size_t>(mark.file)] + ":" + std::to_string(mark.line) + ":" +
          std::to_string(mark.column);
 }
+
+std::string Reader::place_of(const std::string& path) const {
+  const Diagnostic at = place(sources_, {path, "", ""}).diagnostic;
+  return at.file + ":" + std::to_string(at.line) + ":" + std::to_string(at.column);
+}
+
+std::string Reader::used_by(const Cursor& at) const { return "used by " + at.path + " at " + place_of(at.node->mark); }
 
 std::vector<Diagnostic> Reader::by_position(std::vector<Found> found) {
   std::stable_sort(found.begin(), found.end(), [](const Found& left, const Found& right) {

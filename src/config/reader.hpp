@@ -46,8 +46,10 @@ class Reader {
   explicit Reader(const Environment& environment) : environment_(environment) {}
 
   // Reads, parses and inspects a file. `named_at`: the value that named it, absent for the configuration itself.
+  // `form`: what the file should hold, for the error of an empty one.
   // The returned cursor has the path of `named_at` and is shown as the root of its own file; null after a fault.
-  [[nodiscard]] std::optional<Cursor> open(const std::filesystem::path& file, const Cursor* named_at);
+  [[nodiscard]] std::optional<Cursor> open(const std::filesystem::path& file, const Cursor* named_at,
+                                           const std::string& form = "a mapping");
 
   void error(const Cursor& at, const std::string& what, const std::string& accepted);
   // At the position of the longest known prefix of `path`.
@@ -63,6 +65,10 @@ class Reader {
   [[nodiscard]] std::filesystem::path resolve_path(const Mark& mark, const std::string& written) const;
   // "file:line:column"
   [[nodiscard]] std::string place_of(const Mark& mark) const;
+  // The same, of the longest known prefix of `path`.
+  [[nodiscard]] std::string place_of(const std::string& path) const;
+  // "used by devices[1].registers at config.yaml:6:16", of what stands elsewhere.
+  [[nodiscard]] std::string used_by(const Cursor& at) const;
 
   [[nodiscard]] std::size_t errors() const { return errors_.size(); }
   [[nodiscard]] const SourceMap& sources() const { return sources_; }

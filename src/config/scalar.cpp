@@ -58,6 +58,14 @@ bool is_not_finite(std::string_view text) {
   return text == ".inf" || text == ".Inf" || text == ".INF";
 }
 
+template <class I>
+std::optional<I> whole(std::string_view text, int base) {
+  I value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return value;
+}
+
 }  // namespace
 
 ScalarType resolve(std::string_view plain) {
@@ -76,22 +84,42 @@ ScalarType resolve(std::string_view plain) {
 
 ScalarType resolve(const Node& node) { return node.quoted ? ScalarType::text : resolve(std::string_view(node.text)); }
 
-std::string quote(std::string_view text) {
+std::string shorten(std::string_view text) {
+  static constexpr std::size_t kMost = 80;
+  if (text.size() <= kMost) return std::string(text);
+  std::size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string in_one_line(std::string_view text) {
   static constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text.substr(0, 80)) {
-    const auto byte = static_cast<unsigned char>(c);
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const auto follows = [&](std::size_t offset) {
+      return at + offset < text.size() ? static_cast<unsigned char>(text[at + offset]) : 0U;
+    };
     if (byte < 0x20 || byte == 0x7f) {
       out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 15U];
+    } else if (byte == 0xc2 && follows(1) >= 0x80 && follows(1) < 0xa0) {  // U+0080…U+009F
+      out += "\\u00";
+      out += kHex[follows(1) >> 4U];
+      out += kHex[follows(1) & 15U];
+      at += 1;
+    } else if (byte == 0xe2 && follows(1) == 0x80 && (follows(2) == 0xa8 || follows(2) == 0xa9)) {
+      out += follows(2) == 0xa8 ? "\\u2028" : "\\u2029";
+      at += 2;
     } else {
-      out += c;
+      out += text[at];
     }
   }
-  if (text.size() > 80) out += "…";
-  return out + "\"";
+  return out;
 }
+
+std::string quote(std::string_view text) { return '"' + in_one_line(shorten(text)) + '"'; }
 
 std::string describe(const Node& node) {
   switch (node.kind) {
@@ -110,7 +138,7 @@ std::string describe(const Node& node) {
     case ScalarType::boolean: return "the boolean " + node.text;
     case ScalarType::integer:
     case ScalarType::real:
-    case ScalarType::not_finite: return "the number " + node.text;
+    case ScalarType::not_finite: return "the number " + shorten(node.text);
     case ScalarType::text: break;
   }
   return "the text " + quote(node.text);
@@ -137,16 +165,13 @@ std::optional<std::int64_t> parse_integer(std::string_view plain) {
   } else if (!text.empty() && text.front() == '+') {
     text.remove_prefix(1);
   }
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, hexadecimal ? 16 : 10);
-  if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return value;
+  return whole<std::int64_t>(text, hexadecimal ? 16 : 10);
 }
 
 std::optional<double> parse_number(std::string_view plain) {
   if (is_hexadecimal(plain)) {
-    const auto whole = parse_integer(plain);
-    return whole ? std::optional<double>(static_cast<double>(*whole)) : std::nullopt;
+    const auto raw = whole<std::uint64_t>(plain.substr(2), 16);  // the raw value of a UINT64 may be meant
+    return raw ? std::optional<double>(static_cast<double>(*raw)) : std::nullopt;
   }
   if (!is_decimal(plain)) return std::nullopt;
   if (plain.front() == '+') plain.remove_prefix(1);

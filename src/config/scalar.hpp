@@ -20,7 +20,11 @@ enum class ScalarType { text, integer, real, not_finite, boolean, null };
 
 // "a mapping", "a list", "nothing", "the number 12", "the quoted text \"12\"" …
 [[nodiscard]] std::string describe(const Node& node);
-// `text` in double quotes, control characters escaped, cut after 80 bytes.
+// Cut after 80 bytes at most, between two characters.
+[[nodiscard]] std::string shorten(std::string_view text);
+// Control characters and line breaks of any kind escaped as \xHH or \uHHHH: one line, harmless to a terminal.
+[[nodiscard]] std::string in_one_line(std::string_view text);
+// `text` in double quotes, shortened and in one line.
 [[nodiscard]] std::string quote(std::string_view text);
 [[nodiscard]] bool has_control_characters(std::string_view text);
 

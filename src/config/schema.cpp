@@ -6,7 +6,7 @@ namespace {
 constexpr const char* kDraft = "http://json-schema.org/draft-07/schema#";
 
 Json substitution() {
-  return {{"description", "A value from the environment: ${NAME} or ${NAME:-default}"},
+  return {{"description", "A value from the environment: ${NAME} or ${NAME:-default}; $${ is a plain ${"},
           {"type", "string"},
           {"pattern", "\\$\\{[A-Za-z0-9_]+(:-[^}]*)?\\}"}};
 }

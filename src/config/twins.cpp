@@ -55,7 +55,8 @@ class TwinCheck {
     if (at.node->kind == NodeKind::scalar) {
       std::string name;
       if (!read_text(reader_, at, "a mapping or a file with the diagnosis", name)) return;
-      const auto opened = reader_.open(reader_.resolve_path(at.node->mark, name), &at);
+      if (!is_plain_path(reader_, at, name)) return;
+      const auto opened = reader_.open(reader_.resolve_path(at.node->mark, name), &at, diagnosis_table().accepted());
       if (!opened) return;
       at = *opened;
       if (const Entry* inner = find(*at.node, "diagnosis"); inner != nullptr && at.node->entries.size() == 1) {
@@ -88,11 +89,18 @@ class TwinCheck {
     const auto found = tags_.find(tag);
     if (found != tags_.end()) return found->second;
     const std::string device_name = tag.substr(0, tag.find('.'));
+    bool a_device_has_no_name = false;
     for (const DeviceText& device : text_.devices) {
+      a_device_has_no_name = a_device_has_no_name || device.config.driver.name.empty();
       const bool all_good = device.good && std::all_of(device.registers.begin(), device.registers.end(),
                                                        [](const RegisterText& entry) { return entry.good; });
-      if (device.config.driver.name == device_name && !all_good) return std::nullopt;
+      if (device.config.driver.name == device_name) {
+        if (!all_good) return std::nullopt;
+        a_device_has_no_name = false;
+        break;
+      }
     }
+    if (a_device_has_no_name) return std::nullopt;
     reader_.error(at, quote(tag) + " is no register of a device" + did_you_mean(tag, tag_names_),
                   "a tag DEVICE.REGISTER of this configuration");
     return std::nullopt;
@@ -167,6 +175,14 @@ class TwinCheck {
     if (!reference) return;
     out.source.tag = reference->index;
     check_tag(tag_at, out.tag, *reference, input.unit, "input " + input.name);
+    const auto& poll_interval = reference->entry->poll_interval;
+    if (out.source.max_age && poll_interval && *out.source.max_age < *poll_interval) {
+      reader_.error(child_path(at.path, "max_age"),
+                    base::format_duration(*out.source.max_age) + " is less than the poll_interval " +
+                        base::format_duration(*poll_interval) + " of " + out.tag +
+                        ", so that every value would be stale",
+                    "at least the poll_interval");
+    }
     if (out.source.on_stale == acquisition::OnStale::nominal && !input.nominal &&
         twin_.model.settings.operating_point.u.empty()) {
       reader_.error(child_path(at.path, "on_stale"), "the model gives no nominal value for " + input.name,
@@ -225,9 +241,9 @@ ModelText read_model(Reader& reader, const Cursor& at) {
   ModelText out;
   if (at.node->kind == NodeKind::scalar) {
     std::string name;
-    if (!read_text(reader, at, kModelForm, name)) return out;
+    if (!read_text(reader, at, kModelForm, name) || !is_plain_path(reader, at, name)) return out;
     const std::filesystem::path file = reader.resolve_path(at.node->mark, name);
-    const auto opened = reader.open(file, &at);
+    const auto opened = reader.open(file, &at, model_file_table().accepted());
     if (!opened) return out;
     read_model_file(reader, *opened, out);
     out.settings.file = file.string();

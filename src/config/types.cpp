@@ -22,12 +22,12 @@ bool is_plain_number(Reader& reader, const Cursor& at, const std::string& expect
   if (node.kind != NodeKind::scalar) return refuse(reader, at, expected, accepted);
   const ScalarType type = resolve(node);
   if (type == ScalarType::not_finite) {
-    reader.error(at, node.text + " is not a finite number", accepted);
+    reader.error(at, shorten(node.text) + " is not a finite number", accepted);
     return false;
   }
   if (type != ScalarType::integer && type != ScalarType::real) return refuse(reader, at, expected, accepted);
   if (has_leading_zero(node.text)) {
-    reader.error(at, node.text + " has a leading zero, which some read as octal", accepted);
+    reader.error(at, shorten(node.text) + " has a leading zero, which some read as octal", accepted);
     return false;
   }
   return true;
@@ -73,7 +73,7 @@ Type<std::int64_t> integer_in(std::int64_t least, std::int64_t most, std::string
               return refuse(reader, at, "an integer", accepted);
             }
             if (!parsed || *parsed < least || *parsed > most) {
-              reader.error(at, at.node->text + " is out of range", accepted);
+              reader.error(at, shorten(at.node->text) + " is out of range", accepted);
               return false;
             }
             value = *parsed;
@@ -100,7 +100,7 @@ Type<double> number(NumberRange range) {
             const bool inside =
                 parsed && *parsed <= range.most && (range.above_least ? *parsed > range.least : *parsed >= range.least);
             if (!inside) {
-              reader.error(at, at.node->text + " is out of range", accepted);
+              reader.error(at, shorten(at.node->text) + " is out of range", accepted);
               return false;
             }
             value = *parsed;
@@ -112,7 +112,7 @@ Type<double> number(NumberRange range) {
 Type<base::Duration> duration(base::Duration least, base::Duration most, const std::string& alternatives) {
   const std::string accepted = "a duration from " + base::format_duration(least) + " to " +
                                base::format_duration(most) + ", as a number and one of ms s min h d" + alternatives;
-  return {accepted, substitutable({{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)?(ms|s|min|h|d)$"}}),
+  return {accepted, substitutable({{"type", "string"}, {"pattern", "^(0|[1-9][0-9]*)(\\.[0-9]+)?(ms|s|min|h|d)$"}}),
           [=](Reader& reader, const Cursor& at, base::Duration& value) {
             if (at.node->kind != NodeKind::scalar) return refuse(reader, at, "a duration", accepted);
             const auto parsed = base::parse_duration(at.node->text);
@@ -121,7 +121,7 @@ Type<base::Duration> duration(base::Duration least, base::Duration most, const s
               return false;
             }
             if (parsed.value() < least || parsed.value() > most) {
-              reader.error(at, at.node->text + " is out of range", accepted);
+              reader.error(at, shorten(at.node->text) + " is out of range", accepted);
               return false;
             }
             value = parsed.value();
@@ -133,7 +133,7 @@ Type<base::Duration> duration(base::Duration least, base::Duration most, const s
 Type<std::uint64_t> size(std::uint64_t least, std::uint64_t most) {
   const std::string accepted = "a size from " + base::format_size(least) + " to " + base::format_size(most) +
                                ", as a number and one of B KiB MiB GiB";
-  return {accepted, substitutable({{"type", "string"}, {"pattern", "^[0-9]+(\\.[0-9]+)?(B|KiB|MiB|GiB)$"}}),
+  return {accepted, substitutable({{"type", "string"}, {"pattern", "^(0|[1-9][0-9]*)(\\.[0-9]+)?(B|KiB|MiB|GiB)$"}}),
           [=](Reader& reader, const Cursor& at, std::uint64_t& value) {
             if (at.node->kind != NodeKind::scalar) return refuse(reader, at, "a size", accepted);
             const auto parsed = base::parse_size(at.node->text);
@@ -142,7 +142,7 @@ Type<std::uint64_t> size(std::uint64_t least, std::uint64_t most) {
               return false;
             }
             if (parsed.value() < least || parsed.value() > most) {
-              reader.error(at, at.node->text + " is out of range", accepted);
+              reader.error(at, shorten(at.node->text) + " is out of range", accepted);
               return false;
             }
             value = parsed.value();
@@ -177,6 +177,13 @@ Type<std::string> text(std::size_t most, std::string accepted) {
             return true;
           },
           [](const std::string& value) { return Json(value); }};
+}
+
+bool is_plain_path(Reader& reader, const Cursor& at, const std::string& path) {
+  if (path.empty() || path.front() != '~') return true;
+  reader.error(at, quote(path) + " starts with ~, which stands for no folder here",
+               "a path, absolute or relative to this file");
+  return false;
 }
 
 bool is_identifier(std::string_view word) {
@@ -226,7 +233,7 @@ Type<std::string> path() {
   return {plain.accepted, plain.schema,
           [plain](Reader& reader, const Cursor& at, std::string& value) {
             std::string read;
-            if (!plain.read(reader, at, read)) return false;
+            if (!plain.read(reader, at, read) || !is_plain_path(reader, at, read)) return false;
             std::error_code code;
             const auto absolute = std::filesystem::absolute(reader.resolve_path(at.node->mark, read), code);
             value = absolute.lexically_normal().string();
@@ -280,11 +287,13 @@ bool read_choice(Reader& reader, const Cursor& at, const std::vector<std::string
   const Node& node = *at.node;
   if (node.kind != NodeKind::scalar) return refuse(reader, at, "a word", accepted);
   for (std::size_t i = 0; i < words.size(); ++i) {
-    const bool is_number = resolve(std::string_view(words[i])) == ScalarType::integer;
-    if (node.text == words[i] && !(is_number && node.quoted)) {
-      chosen = i;
-      return true;
+    if (node.text != words[i]) continue;
+    if (node.quoted && resolve(std::string_view(words[i])) == ScalarType::integer) {
+      reader.error(at, describe(node) + " is not accepted, without the quotes it is", accepted);
+      return false;
     }
+    chosen = i;
+    return true;
   }
   reader.error(at, describe(node) + " is not accepted" + did_you_mean(node.text, words), accepted);
   return false;

@@ -52,6 +52,8 @@ struct NumberRange {
 [[nodiscard]] bool is_identifier(std::string_view word);
 // [A-Za-z0-9:_-]{1,64}
 [[nodiscard]] Type<std::string> gateway_id();
+// False after an error for ~/x: a shell would make it a home directory, here it would be a folder of the name ~.
+[[nodiscard]] bool is_plain_path(Reader& reader, const Cursor& at, const std::string& path);
 // A path, absolute after reading: relative ones start at the file they stand in.
 [[nodiscard]] Type<std::string> path();
 

@@ -24,12 +24,23 @@ bool plain_is_safe(std::string_view text) {
   return safe_start && text.back() != ':' && resolve(text) == ScalarType::text;
 }
 
+// ${ is written as $${, so that the text is not taken for a variable when it is read again.
+std::string without_variables(const std::string& text) {
+  std::string out;
+  std::size_t from = 0;
+  for (std::size_t at = text.find("${"); at != std::string::npos; at = text.find("${", from)) {
+    out.append(text, from, at - from).append("$${");
+    from = at + 2;
+  }
+  return out.append(text, from);
+}
+
 std::string scalar(const Json& value) {
   if (value.is_binary()) return {value.get_binary().begin(), value.get_binary().end()};
   if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
+    const std::string text = without_variables(value.get_ref<const std::string&>());
     if (plain_is_safe(text)) return text;
-    return value.dump(-1, ' ', false, Json::error_handler_t::replace);  // a JSON string is a quoted YAML scalar
+    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);  // a JSON string is a quoted YAML scalar
   }
   if (value.is_number_float()) {
     std::string text = format_number(value.get<double>());

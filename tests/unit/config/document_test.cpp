@@ -37,6 +37,29 @@ TEST_CASE("parse_document shows duplicate keys and anchors and aliases and tags"
   CHECK(root.entries[2].value.tag == "tag:yaml.org,2002:int");
 }
 
+TEST_CASE("parse_document tells the tag ! from quotes wherever it stands") {
+  for (const char* before : {"", "\xef\xbb\xbf", "# °C\r\n", "# 🙂\n\n---\n", "é: 'ü'\n"}) {
+    INFO(before);
+    const std::string text =
+        std::string(before) + "a: ! x\nb: \"!\"\nc: '!'\nd: !\ne: ! [1]\nf: ! \"x\"\ng: |\n  !\n! h: 1\n";
+    const Node root = tree(text.c_str());
+    const auto tag = [&](const char* key) {
+      const Entry* entry = find(root, key);
+      return entry == nullptr ? "absent" : entry->value.tag;
+    };
+    for (const char* key : {"a", "d", "e", "f"}) {
+      INFO(key);
+      CHECK(tag(key) == "!");
+    }
+    for (const char* key : {"b", "c", "g"}) {
+      INFO(key);
+      CHECK(tag(key).empty());
+      CHECK(find(root, key)->value.quoted);
+    }
+    CHECK(tag("h") == "absent");  // a tagged key is no plain word
+  }
+}
+
 TEST_CASE("parse_document refuses brackets without end and deep nesting with a position") {
   for (const std::string& text : {std::string("a: [1"), std::string(100'000, '['), std::string("a: 'x")}) {
     const auto parsed = parse_document(text, 0);

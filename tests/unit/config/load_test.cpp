@@ -180,6 +180,49 @@ TEST_CASE("what a variable holds is not looked at for variables again") {
   CHECK(std::get<1>(result)[0].what.find("\"tcp://${INTERVAL}:1502\"") != std::string::npos);
 }
 
+TEST_CASE("two dollars stand for one before a bracket") {
+  const TemporaryFolder folder;
+  const auto unit_of = [&](const std::string& unit) {
+    const config::Config config = loaded(
+        folder.write("a.yaml",
+                     "gateway: {id: gw}\ndevices: [{name: plc, controller: tcp://plc, poll_interval: 1s, registers: "
+                     "[{name: a, register: input, address: 0, type: INT16, unit: \"" +
+                         unit + "\"}]}]\n"),
+        {{"A", "a"}, {"B", "${A}"}});
+    // What is written out means the same when it is read again, without any variable.
+    const config::Config again = loaded(folder.write("b.yaml", config.expanded));
+    CHECK(again.hash == config.hash);
+    CHECK(again.devices[0].driver.registers[0].unit == config.devices[0].driver.registers[0].unit);
+    return config.devices[0].driver.registers[0].unit;
+  };
+  CHECK(unit_of("$${A}") == "${A}");
+  CHECK(unit_of("$$${A}") == "$${A}");
+  CHECK(unit_of("${A}$${A}${A}") == "a${A}a");
+  CHECK(unit_of("${A}$${") == "a${");
+  CHECK(unit_of("${B}") == "${A}");
+  CHECK(unit_of("$$ $A $") == "$$ $A $");
+}
+
+TEST_CASE("load accepts %YAML 1.2 before the configuration") {
+  const TemporaryFolder folder;
+  CHECK(loaded(folder.write("a.yaml", "%YAML 1.2\n---\ngateway: {id: gw}\n")).gateway.id == "gw");
+}
+
+TEST_CASE("an error value of 64 bits reads alike in hexadecimal and decimal") {
+  const TemporaryFolder folder;
+  const config::Config config = loaded(folder.write("a.yaml", R"(gateway: {id: gw}
+devices:
+  - name: plc
+    controller: tcp://plc
+    poll_interval: 1s
+    registers:
+      - {name: a, register: input, address: 0, type: UINT64, error_value: [0xFFFFFFFFFFFFFFFF, 18446744073709551615]}
+)"));
+  const auto& values = config.devices[0].registers[0].validation.error_values;
+  REQUIRE(values.size() == 2);
+  CHECK(values[0] == values[1]);
+}
+
 TEST_CASE("load reads host names and addresses of both versions as controllers") {
   const TemporaryFolder folder;
   const auto address = [&](const std::string& controller) {
@@ -195,6 +238,7 @@ TEST_CASE("load reads host names and addresses of both versions as controllers")
   CHECK(address("tcp://PLC-1.local") == "plc-1.local 502");
   CHECK(address("tcp://10.0.0.7:1502") == "10.0.0.7 1502");
   CHECK(address("tcp://[::1]:1502") == "::1 1502");
+  CHECK(address("tcp://[0:0::1]:1502") == "::1 1502");
   CHECK(address("tcp://[fe80::1%eth0]") == "fe80::1%eth0 502");
   for (const char* wrong : {"tcp://", "tcp://:502", "tcp://a:", "tcp://a:0", "tcp://a:0502", "tcp://[::1",
                             "tcp://[::1]502", "tcp://a b", "tcp://a/b", "udp://a"}) {

@@ -31,6 +31,10 @@ TEST_CASE("parse_integer and parse_number refuse what does not fit") {
   CHECK_FALSE(parse_integer("1.0").has_value());
   CHECK(parse_number("1e-3") == 0.001);
   CHECK(parse_number("0x10") == 16.0);
+  CHECK(parse_number("0x8000000000000000") == 9223372036854775808.0);
+  CHECK(parse_number("0xFFFFFFFFFFFFFFFF") == parse_number("18446744073709551615"));
+  CHECK_FALSE(parse_number("0x10000000000000000").has_value());
+  CHECK_FALSE(parse_integer("0x8000000000000000").has_value());
   CHECK_FALSE(parse_number("1e999").has_value());
   CHECK_FALSE(parse_number("abc").has_value());
 }
@@ -46,4 +50,13 @@ TEST_CASE("format_number reads back to the same double") {
 TEST_CASE("quote escapes control characters and cuts long texts") {
   CHECK(quote("a\nb\x1b") == "\"a\\x0ab\\x1b\"");
   CHECK(quote(std::string(200, 'x')).size() < 100);
+  CHECK(quote("a\x7f\xc2\x85\xe2\x80\xa8\xe2\x80\xa9 °C 雪") == "\"a\\x7f\\u0085\\u2028\\u2029 °C 雪\"");
+  CHECK(quote("\xe2\x80").size() == 4);
+}
+
+TEST_CASE("shorten cuts between two characters") {
+  CHECK(shorten("short") == "short");
+  CHECK(shorten(std::string(80, 'x')) == std::string(80, 'x'));
+  CHECK(shorten(std::string(79, 'x') + "é") == std::string(79, 'x') + "…");
+  CHECK(shorten(std::string(78, 'x') + "éé") == std::string(78, 'x') + "é…");
 }
