@@ -68,11 +68,7 @@ Place place_of(const std::string& code) {
 void report_faults(const uplink::UplinkSettings& uplink, base::WallTime now, Findings& findings) {
   for (const auto& fault : uplink::check_certificates(uplink, now)) {
     const Place place = place_of(fault.code);
-    if (fault.code == "key_permissions") {
-      if (const auto open = base::private_file_fault(uplink.key)) {
-        findings.permission_error(place.path, open->what, open->accepted);
-      }
-    } else if (fault.fatal) {
+    if (fault.fatal) {
       findings.error(place.path, fault.message, place.accepted);
     } else {
       findings.warn(place.path, fault.message);

@@ -23,7 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Duration kMetricsInterval = 60s;
 constexpr base::Instant kSomeInstant{1'000'000s};
 constexpr base::WallTime kSomeTime{1'800'000'000s};
 constexpr double kLong = -1.2345678901234567e-12;
@@ -163,10 +162,8 @@ PlannedStream metrics_stream(const Plan& plan) {
   }
   for (const auto& config : plan.config.devices) {
     telemetry::DeviceMetrics device{config.driver.name, kMany, kMany, kMany, kMany, kMany, kMany, {}};
-    // The gateway adds four figures of this length.
-    for (const char* name : {"last_round_trip_seconds", "cycles_total", "missed_cycles_total", "exceptions_total"}) {
-      device.additional.emplace_back(name, kMany);
-    }
+    device.additional = additional_metrics(drivers::DeviceStatistics{});
+    for (auto& [name, value] : device.additional) value = kMany;
     report.devices.push_back(std::move(device));
   }
   for (const auto& twin : plan.config.twins) {
@@ -250,11 +247,7 @@ PlannedStream gap_stream(const Plan& plan, const std::vector<PlannedStream>& oth
 
 }  // namespace
 
-base::Duration actual_state_interval(const config::TwinConfig& twin) {
-  const double ratio =
-      static_cast<double>(twin.publish.state_interval.count()) / static_cast<double>(twin.period.count());
-  return std::max<std::int64_t>(1, std::llround(ratio)) * twin.period;
-}
+base::Duration actual_state_interval(const config::TwinConfig& twin) { return steps_per_state(twin) * twin.period; }
 
 std::vector<PlannedStream> planned_streams(const Plan& plan) {
   std::vector<PlannedStream> streams;

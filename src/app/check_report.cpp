@@ -10,11 +10,6 @@ void Findings::error(const std::string& path, const std::string& what, const std
   errors_.push_back(config_.locate({path, what, accepted}));
 }
 
-void Findings::permission_error(const std::string& path, const std::string& what, const std::string& accepted) {
-  error(path, what, accepted);
-  errors_.back().permission = true;
-}
-
 void Findings::warn(const std::string& path, const std::string& what) {
   warnings_.push_back(config_.locate({path, what, ""}));
 }

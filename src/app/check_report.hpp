@@ -17,8 +17,6 @@ class Findings {
   explicit Findings(const config::Config& config) : config_(config) {}
 
   void error(const std::string& path, const std::string& what, const std::string& accepted);
-  // One that counts as a matter of file permissions (exit 77 if there is no other).
-  void permission_error(const std::string& path, const std::string& what, const std::string& accepted);
   void warn(const std::string& path, const std::string& what);
 
   [[nodiscard]] const std::vector<config::Diagnostic>& errors() const { return errors_; }

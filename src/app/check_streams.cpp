@@ -12,9 +12,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::size_t kRefusedAbove = 128 * 1024;  // AWS IoT Core's limits
-constexpr std::size_t kMostTopicBytes = 256;
-constexpr std::ptrdiff_t kMostSlashes = 7;
+constexpr std::size_t kRefusedAbove = 128 * 1024;  // AWS IoT Core's limit
 constexpr std::size_t kWarnedAbove = 5120;  // one billing unit
 constexpr double kSecondsPerMonth = 30.0 * 86400.0;
 
@@ -27,23 +25,6 @@ double bytes_rate_of(const PlannedStream& stream) {
 }
 double units_of(const PlannedStream& stream) {
   return std::ceil(static_cast<double>(stream.message_bytes) / static_cast<double>(kWarnedAbove));
-}
-
-void judge_topic(const std::string& topic, std::ptrdiff_t slashes, const uplink::UplinkSettings& uplink,
-                 Findings& findings) {
-  const char* const path = "uplink.topic_prefix";
-  const auto refuse = [&](const std::string& what, const std::string& accepted) {
-    findings.error(path, "the topic \"" + topic + "\" has " + what, accepted);
-  };
-  if (uplink.profile == uplink::Profile::aws_iot_core && topic.size() > kMostTopicBytes) {
-    refuse(std::to_string(topic.size()) + " bytes",
-           "topics of at most " + std::to_string(kMostTopicBytes) + " bytes under aws-iot-core");
-  } else if (uplink.profile == uplink::Profile::aws_iot_core && slashes > kMostSlashes) {
-    refuse(std::to_string(slashes) + " slashes",
-           "topics with at most " + std::to_string(kMostSlashes) + " slashes under aws-iot-core");
-  } else if (!uplink::valid_topic(topic)) {
-    refuse("characters that no topic may have, or too many", "UTF-8 text without control characters, + and #");
-  }
 }
 
 void judge_size(const PlannedStream& stream, Findings& findings) {
@@ -62,7 +43,6 @@ ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedSt
   const std::string topic = uplink::topic_of_stream(uplink.topic_prefix, stream.stream);
   const auto slashes = std::count(topic.begin(), topic.end(), '/');
   judge_size(stream, findings);
-  judge_topic(topic, slashes, uplink, findings);
   ordered_json report{{"stream", stream.stream},
                       {"topic", topic},
                       {"topic_bytes", topic.size()},

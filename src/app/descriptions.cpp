@@ -101,4 +101,12 @@ telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
   return description;
 }
 
+telemetry::AdditionalMetrics additional_metrics(const drivers::DeviceStatistics& statistics) {
+  const auto load = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+  return {{"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
+          {"cycles_total", load(statistics.cycles_total)},
+          {"missed_cycles_total", load(statistics.missed_cycles_total)},
+          {"exceptions_total", load(statistics.exceptions_total)}};
+}
+
 }  // namespace twinkeeper::app

@@ -5,12 +5,16 @@
 #include <vector>
 
 #include "app/plan.hpp"
+#include "drivers/device_statistics.hpp"
 #include "telemetry/description.hpp"
+#include "telemetry/metrics_encoder.hpp"
 
 namespace twinkeeper::app {
 
 [[nodiscard]] telemetry::DeviceDescription describe_device(const config::DeviceConfig& device);
 [[nodiscard]] telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin);
+// What the poller knows of a device beyond the figures that every device's metrics have.
+[[nodiscard]] telemetry::AdditionalMetrics additional_metrics(const drivers::DeviceStatistics& statistics);
 // By TagIndex.
 [[nodiscard]] std::vector<telemetry::TagSource> describe_tags(const config::Config& config);
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
 #include "app/gateway_diagnosis.hpp"
@@ -28,7 +29,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr base::Duration kDrain = 3s;
-constexpr base::Duration kMetricsInterval = 60s;
 constexpr base::Duration kCertificateInterval = 1h;
 constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick and poll: threads are up by then
 
@@ -288,10 +288,7 @@ class Gateway::Implementation {
       device.samples_bad_total = load(figures.samples_bad_total);
       device.samples_late_total = load(figures.samples_late_total);
       device.reconnects_total = load(statistics.reconnects_total);
-      device.additional = {{"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
-                           {"cycles_total", load(statistics.cycles_total)},
-                           {"missed_cycles_total", load(statistics.missed_cycles_total)},
-                           {"exceptions_total", load(statistics.exceptions_total)}};
+      device.additional = additional_metrics(statistics);
       report.samples_total += device.samples_total;
       report.samples_bad_total += device.samples_bad_total;
       report.samples_late_total += device.samples_late_total;

@@ -1,6 +1,7 @@
 #include "app/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 
@@ -12,6 +13,12 @@ std::size_t Plan::tag_count() const {
   std::size_t count = 0;
   for (const auto& device : config.devices) count += device.driver.registers.size();
   return count;
+}
+
+std::int64_t steps_per_state(const config::TwinConfig& twin) {
+  const double ratio =
+      static_cast<double>(twin.publish.state_interval.count()) / static_cast<double>(twin.period.count());
+  return std::max<std::int64_t>(1, std::llround(ratio));
 }
 
 std::vector<TagOrigin> tag_origins(const config::Config& config) {

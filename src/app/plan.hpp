@@ -1,6 +1,7 @@
 // A configuration with its models built: everything the service needs, checked whole before anything starts.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 #include "twinkeeper/model/state_space.hpp"
@@ -20,6 +22,11 @@ struct Plan {
 
   [[nodiscard]] std::size_t tag_count() const;
 };
+
+inline constexpr base::Duration kMetricsInterval = std::chrono::seconds{60};
+
+// Steps between two published states, at least one: the twin steps on its own grid and can publish only what it has.
+[[nodiscard]] std::int64_t steps_per_state(const config::TwinConfig& twin);
 
 struct TagOrigin {
   std::size_t device;

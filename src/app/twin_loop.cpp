@@ -139,12 +139,10 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
   for (std::size_t i = 0; i < twins.size(); ++i) {
     const auto& config = plan.config.twins[i];
     auto record = twins[i].make_record();
-    const auto ratio =
-        static_cast<double>(config.publish.state_interval.count()) / static_cast<double>(config.period.count());
     twins_.push_back({std::move(twins[i]),
                       acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
                       diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(record),
-                      std::max<std::int64_t>(1, std::llround(ratio)), config.period});
+                      steps_per_state(config), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
   }

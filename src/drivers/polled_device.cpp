@@ -70,6 +70,7 @@ void PolledDevice::found_unavailable() noexcept {
 
 void PolledDevice::left_unanswered(const ExchangeResult& result, PolledGroup& group, std::size_t request) {
   ++unanswered_in_a_row_;
+  // Asked at once and not with every failure: one dead range must not make a register of each hour one of each second.
   const DeviceState state = statistics.state.load(kRelaxed);
   const bool first_sign = unanswered_in_a_row_ == 1 && (state == DeviceState::up || state == DeviceState::unknown);
   if (first_sign) ask_others(result.finished, group);

@@ -60,9 +60,9 @@ class Courier::Implementation {
     count();
   }
 
-  void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
-    spool_.skip(stream, count, first, last);
-    this->count();
+  void skip(const std::string& stream, std::uint64_t messages, base::Instant first, base::Instant last) {
+    spool_.skip(stream, messages, first, last);
+    count();
   }
 
   void run_once(base::Duration max_wait) {

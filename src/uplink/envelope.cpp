@@ -115,16 +115,4 @@ std::string topic_of_stream(std::string_view prefix, std::string_view stream) {
   return topic;
 }
 
-bool valid_topic(std::string_view topic) {
-  if (topic.empty() || topic.size() > 256) return false;
-  for (std::size_t i = 0; i < topic.size();) {
-    const auto byte = static_cast<unsigned char>(topic[i]);
-    if (byte < 0x20 || byte == 0x7F || byte == '+' || byte == '#') return false;
-    const std::size_t length = utf8_length(topic, i);
-    if (length == 0) return false;
-    i += length;
-  }
-  return true;
-}
-
 }  // namespace twinkeeper::uplink

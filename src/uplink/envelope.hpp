@@ -33,10 +33,6 @@ struct Envelope {
 // "P/twins/tanks/state" of "twins.tanks.state".
 [[nodiscard]] std::string topic_of_stream(std::string_view prefix, std::string_view stream);
 
-// Whether a broker can accept the topic: UTF-8 without control characters or wildcards, 1 to 256 bytes. Libraries send
-// anything, and brokers answer by closing the connection, so the configuration is checked for it.
-[[nodiscard]] bool valid_topic(std::string_view topic);
-
 // `text` as a JSON string with its quotes.
 void append_json_string(std::string& out, std::string_view text);
 

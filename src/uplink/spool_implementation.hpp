@@ -107,7 +107,7 @@ class Spool::Implementation {
   std::map<std::string, Sequence> sequences_;
   std::unordered_set<std::int64_t> held_;
   bool refusing_ = false;  // with the policy `newest`
-  std::int64_t next_row_ = 1;
+  std::int64_t next_row_ = 1;  // of the next row that is kept
 
   std::deque<Pending> pending_;  // consecutive row numbers
   std::size_t pending_kept_ = 0;

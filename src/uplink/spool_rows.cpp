@@ -51,7 +51,7 @@ StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
 StoredMessage Spool::Implementation::append(signals::Message message) {
   Sequence& sequence = sequences_[message.stream];
   SpoolRow row;
-  row.row = next_row_++;
+  row.row = next_row_;
   row.worth = worth_of(message.message_class);
   row.message_class = static_cast<int>(message.message_class);
   row.epoch = epoch_;
@@ -77,12 +77,12 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   ++figures_.appended_total;
   if (refuses(row.worth, cost)) {
     result.kept = false;
-    --next_row_;  // rows in memory follow each other without a hole
     gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, true, GapReason::size));
     gaps_dirty_ = true;
     ++figures_.dropped_total;
     return result;
   }
+  ++next_row_;
   pending_.push_back({std::move(row), cost, false});
   if (!rows_since_) rows_since_ = now;
   ++pending_kept_;

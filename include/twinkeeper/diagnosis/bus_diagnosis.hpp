@@ -28,8 +28,6 @@ class BusDiagnosis {
   // covers that device's alarm of the connection.
   Cover evaluate(base::Instant now, std::size_t device, bool lost, std::vector<AnomalyEvent>& out);
 
-  [[nodiscard]] const AlarmBook& alarms() const { return book_; }
-
  private:
   AlarmBook book_;
   AlarmHandle connection_ = 0;

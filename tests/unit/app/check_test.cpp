@@ -211,21 +211,6 @@ TEST_CASE("check refuses messages above 128 KB and warns above 5120 bytes") {
   }));
 }
 
-TEST_CASE("check judges every topic under aws-iot-core") {
-  Checked checked(Edits{{"profile: mqtt", "profile: aws-iot-core"}});
-  checked.plan().config.uplink->topic_prefix = "a/b/c/d/e/f/g";
-  checked.run();
-  // Seven slashes at most: of this prefix, one level more.
-  CHECK(checked.errors().size() == 6);
-  CHECK(begins_with(checked.errors(),
-                    "c.yaml:19:3: uplink.topic_prefix: the topic \"a/b/c/d/e/f/g/devices/plc/info\" has 9 "
-                    "slashes; accepted: topics with at most 7 slashes under aws-iot-core"));
-  Checked plain;
-  plain.plan().config.uplink->topic_prefix = "a/b/c/d/e/f/g";
-  plain.run();
-  CHECK(plain.errors().empty());
-}
-
 TEST_CASE("check judges a twin by its measured outputs alone") {
   Checked whole;
   const auto with_both = whole.run()["twins"][0];

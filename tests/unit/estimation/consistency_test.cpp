@@ -28,10 +28,7 @@ void run(Tally& tally, const model::StateSpace& model, std::uint64_t seed, int s
     const VectorXd u = random_matrix(plant.engine(), model.n_u(), 1);
     const VectorXd y = plant.step(u);
     signals::Frame frame = frame_of(u, y, k);
-    if (masked) {
-      const auto mask = random_mask(plant.engine(), model.n_y());
-      for (std::size_t i = 0; i < mask.size(); ++i) frame.outputs[i].fresh = mask[i] != 0;
-    }
+    if (masked) mask_outputs(frame, plant.engine());
     twin.step(frame, out);
     if (k < 200) continue;
     if (out.nis_dof > 0) {

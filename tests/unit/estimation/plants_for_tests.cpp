@@ -95,6 +95,11 @@ VectorXd Plant::step(const VectorXd& u) {
   return model_.C * x_ + model_.D * u + noise.tail(model_.n_y());
 }
 
+void mask_outputs(signals::Frame& frame, std::mt19937_64& engine) {
+  const auto mask = random_mask(engine, static_cast<Eigen::Index>(frame.outputs.size()));
+  for (std::size_t i = 0; i < mask.size(); ++i) frame.outputs[i].fresh = mask[i] != 0;
+}
+
 signals::Frame frame_of(const VectorXd& u, const VectorXd& y, std::int64_t step) {
   using signals::Quality;
   using signals::Reason;

@@ -37,6 +37,9 @@ class Plant {
   Eigen::VectorXd x_, x_next_;
 };
 
+// Takes some outputs away from a frame, as random_mask() says.
+void mask_outputs(signals::Frame& frame, std::mt19937_64& engine);
+
 // A frame of good values, every output fresh; values are absolute.
 [[nodiscard]] signals::Frame frame_of(const Eigen::VectorXd& u, const Eigen::VectorXd& y, std::int64_t step = 0);
 

@@ -93,10 +93,7 @@ Window run(Twin& twin, Plant& plant, const model::StateSpace& model, int steps, 
     const VectorXd u = random_matrix(plant.engine(), model.n_u(), 1);
     const VectorXd y = plant.step(u);
     signals::Frame frame = frame_of(u, y, k);
-    if (masked) {
-      const auto mask = random_mask(plant.engine(), model.n_y());
-      for (std::size_t i = 0; i < mask.size(); ++i) frame.outputs[i].fresh = mask[i] != 0;
-    }
+    if (masked) mask_outputs(frame, plant.engine());
     for (Index i = 0; i < model.n_y(); ++i) {
       if (frame.outputs[static_cast<std::size_t>(i)].fresh) window.rows.push_back({k, i, y(i)});
     }

@@ -32,6 +32,13 @@ TwinSettings every_100ms() {
   return settings;
 }
 
+// Two lags; the first input also enters the second output directly.
+model::StateSpace lags_with_feedthrough() {
+  model::StateSpace model = lags(2);
+  model.D(1, 0) = 0.5;
+  return model;
+}
+
 }  // namespace
 
 TEST_CASE("Twin::create tells a wrong period and outputs that nobody measures and a senseless gate at once") {
@@ -162,9 +169,7 @@ TEST_CASE("An input that is not finite keeps its last value and at first its ope
 }
 
 TEST_CASE("A bad input keeps the rows it feeds through D from being fused and no others") {
-  model::StateSpace model = lags(2);
-  model.D(1, 0) = 0.5;
-  Twin twin = make_twin(model);
+  Twin twin = make_twin(lags_with_feedthrough());
   TwinStep out = twin.make_record();
   signals::Frame frame = frame_of(values({1.0}), values({0.0, 0.5}));
   frame.inputs[0].quality = Quality::bad;
@@ -181,9 +186,7 @@ TEST_CASE("A bad input keeps the rows it feeds through D from being fused and no
 }
 
 TEST_CASE("An input whose value is a stand-in drives the state but the rows it feeds through D are not fused") {
-  model::StateSpace model = lags(2);
-  model.D(1, 0) = 0.5;
-  Twin twin = make_twin(model);
+  Twin twin = make_twin(lags_with_feedthrough());
   TwinStep out = twin.make_record();
   signals::Frame frame = frame_of(values({1.0}), values({0.0, 0.5}));
   frame.inputs[0].quality = Quality::uncertain;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "random_models.hpp"
 #include "settings_for_tests.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/model/analysis.hpp"
@@ -16,12 +17,6 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-StateSpace built(const ModelSettings& settings) {
-  Built result = build(settings, settings.sample_time.value_or(0.1));
-  REQUIRE(std::holds_alternative<StateSpace>(result));
-  return std::get<StateSpace>(std::move(result));
-}
-
 std::vector<FaultSignature> signatures(const StateSpace& model, const std::vector<Index>& measured) {
   const auto steady = steady_state(model, measured);
   REQUIRE(steady.ok());
@@ -30,29 +25,6 @@ std::vector<FaultSignature> signatures(const StateSpace& model, const std::vecto
 
 Ambiguity ambiguity_of(const StateSpace& model, const std::vector<Index>& measured) {
   return ambiguity(signatures(model, measured));
-}
-
-MatrixXd random_matrix(std::mt19937_64& engine, Index rows, Index columns) {
-  std::normal_distribution<double> normal;
-  return MatrixXd::NullaryExpr(rows, columns, [&] { return normal(engine); });
-}
-
-StateSpace random_model(std::mt19937_64& engine, Index n, Index p) {
-  StateSpace model;
-  model.sample_time = 1.0;
-  model.A = random_matrix(engine, n, n);
-  model.A *= 0.9 / spectral_radius(model.A);
-  model.B = MatrixXd::Zero(n, 0);
-  model.C = random_matrix(engine, p, n);
-  model.D = MatrixXd::Zero(p, 0);
-  const MatrixXd root = random_matrix(engine, n + p, n + p);
-  const MatrixXd joint = root * root.transpose() + 1e-3 * MatrixXd::Identity(n + p, n + p);
-  model.Q = joint.topLeftCorner(n, n);
-  model.S = joint.topRightCorner(n, p);
-  model.R = joint.bottomRightCorner(p, p);
-  for (Index i = 0; i < n; ++i) model.states.push_back({"x" + std::to_string(i + 1), "", {}});
-  for (Index i = 0; i < p; ++i) model.outputs.push_back({"y" + std::to_string(i + 1), "", {}});
-  return model;
 }
 
 // The plant with a fault against the filter, run until nothing moves any more.
@@ -76,7 +48,7 @@ TEST_CASE("fault_signatures are what a long run of plant and filter comes to") {
   for (int round = 0; round < 20; ++round) {
     const Index n = 1 + round % 5;
     const Index p = 1 + round % 3;
-    const StateSpace model = random_model(engine, n, p);
+    const StateSpace model = random_model(engine, n, p, 0.9);
     const auto steady = steady_state(model);
     REQUIRE(steady.ok());
     std::vector<Index> all;
@@ -142,7 +114,7 @@ TEST_CASE("ambiguity of two sensors of one state is which of them is wrong, and 
 TEST_CASE("ambiguity does not depend on units or on outputs that are not measured") {
   std::mt19937_64 engine(12);
   for (int round = 0; round < 20; ++round) {
-    StateSpace model = random_model(engine, 4, 3);
+    StateSpace model = random_model(engine, 4, 3, 0.9);
     // Two faults that cannot be told apart: the fourth state moves the first two outputs as the third does.
     model.A.setZero();
     model.A.diagonal() << 0.9, 0.8, 0.7, 0.7;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "random_models.hpp"
 #include "settings_for_tests.hpp"
 #include "support/catch.hpp"
 
@@ -11,36 +12,6 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 namespace {
-
-MatrixXd random_matrix(std::mt19937_64& engine, Eigen::Index rows, Eigen::Index columns) {
-  std::normal_distribution<double> normal;
-  return MatrixXd::NullaryExpr(rows, columns, [&] { return normal(engine); });
-}
-
-// Any size, stable or not, with full R and S ≠ 0.
-StateSpace random_model(std::mt19937_64& engine, Eigen::Index n, Eigen::Index p, double radius) {
-  StateSpace model;
-  model.sample_time = 1.0;
-  model.A = random_matrix(engine, n, n);
-  model.A *= radius / spectral_radius(model.A);
-  model.B = random_matrix(engine, n, 1);
-  model.C = random_matrix(engine, p, n);
-  model.D = MatrixXd::Zero(p, 1);
-  const MatrixXd root = random_matrix(engine, n + p, n + p);
-  const MatrixXd joint = root * root.transpose() + 1e-3 * MatrixXd::Identity(n + p, n + p);
-  model.Q = joint.topLeftCorner(n, n);
-  model.S = joint.topRightCorner(n, p);
-  model.R = joint.bottomRightCorner(p, p);
-  model.d = VectorXd::Zero(n);
-  for (Eigen::Index i = 0; i < n; ++i) model.states.push_back({"x" + std::to_string(i + 1), "", {}});
-  return model;
-}
-
-StateSpace built(const ModelSettings& settings) {
-  Built result = build(settings, settings.sample_time.value_or(0.1));
-  REQUIRE(std::holds_alternative<StateSpace>(result));
-  return std::get<StateSpace>(std::move(result));
-}
 
 }  // namespace
 

@@ -18,15 +18,6 @@ base::Issues issues_of(const ModelSettings& settings, double period = 0.1) {
   return std::get<base::Issues>(std::move(result));
 }
 
-StateSpace built(const ModelSettings& settings, double period = 0.1) {
-  Built result = build(settings, period);
-  if (const auto* issues = std::get_if<base::Issues>(&result)) {
-    for (const auto& issue : *issues) UNSCOPED_INFO(issue.path << ": " << issue.what);
-  }
-  REQUIRE(std::holds_alternative<StateSpace>(result));
-  return std::get<StateSpace>(std::move(result));
-}
-
 struct Fault {
   const char* name;
   std::function<void(ModelSettings&)> spoil;

@@ -1,6 +1,10 @@
 // A small valid model that a test spoils in one place.
 #pragma once
 
+#include <utility>
+#include <variant>
+
+#include "support/catch.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::model {
@@ -17,6 +21,13 @@ inline ModelSettings two_tank_settings() {
   s.C = {{1.0, 0.0}, {0.0, 1.0}};
   s.noise.Q = Rows{{1e-6, 0.0}, {0.0, 1e-6}};
   return s;
+}
+
+// Discretised with the model's own sample time, or with `period`.
+inline StateSpace built(const ModelSettings& settings, double period = 0.1) {
+  Built result = build(settings, settings.sample_time.value_or(period));
+  REQUIRE(std::holds_alternative<StateSpace>(result));
+  return std::get<StateSpace>(std::move(result));
 }
 
 inline Rows rows(const Eigen::MatrixXd& matrix) {

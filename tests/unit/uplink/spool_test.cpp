@@ -21,6 +21,11 @@ struct Rig {
   test::RememberingSink events;
   SpoolSettings settings;
   Rig() { settings.directory = folder.path(); }
+  // 128 KiB that keep what is there.
+  void keep_the_oldest() {
+    settings.max_bytes = 128 << 10;
+    settings.discard_policy = DiscardPolicy::newest;
+  }
   Spool open(const std::string& boot = "boot-1") {
     auto opened = Spool::open(settings, "gw1", clock, boot, events);
     REQUIRE(opened.ok());
@@ -178,8 +183,7 @@ TEST_CASE("a full spool gives up the oldest states first and tells each one") {
 
 TEST_CASE("with the policy newest a full spool keeps what it has") {
   Rig rig;
-  rig.settings.max_bytes = 128 << 10;
-  rig.settings.discard_policy = DiscardPolicy::newest;
+  rig.keep_the_oldest();
   Spool spool = rig.open();
   for (int i = 0; i < 500; ++i) {
     spool.append(test::state_message(rig.clock.now(), 1000));
@@ -197,8 +201,7 @@ TEST_CASE("with the policy newest a full spool keeps what it has") {
 
 TEST_CASE("with the policy newest an anomaly finds room in a spool full of states") {
   Rig rig;
-  rig.settings.max_bytes = 128 << 10;
-  rig.settings.discard_policy = DiscardPolicy::newest;
+  rig.keep_the_oldest();
   Spool spool = rig.open();
   for (int i = 0; i < 500; ++i) {
     spool.append(test::state_message(rig.clock.now(), 1000));
