@@ -42,4 +42,13 @@ nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
   return report;
 }
 
+Faults refusals(const Plan& plan) {
+  Findings findings(plan.config);
+  for (const auto& devices : group_by_controller(plan.config)) {
+    [[maybe_unused]] const auto section = check_bus(plan, devices, findings);
+  }
+  [[maybe_unused]] const auto section = check_uplink(plan, findings);
+  return findings.errors();
+}
+
 }  // namespace twinkeeper::app

@@ -35,6 +35,10 @@ class Findings {
 // All sections below in one object.
 [[nodiscard]] nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings);
 
+// What makes `run` refuse a plan, before a start as before a reload: the errors of check_bus and check_uplink. Those of
+// the files stay with the connection, which tells them and goes on trying.
+[[nodiscard]] Faults refusals(const Plan& plan);
+
 // Requests, bytes and time of one polling cycle of one controller against its poll intervals.
 [[nodiscard]] nlohmann::ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices,
                                                Findings& findings);

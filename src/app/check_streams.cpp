@@ -165,7 +165,10 @@ void judge_state_interval(const Plan& plan, std::size_t index, Findings& finding
 ordered_json check_uplink(const Plan& plan, Findings& findings) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) judge_state_interval(plan, i, findings);
   ordered_json report{{"streams", ordered_json::array()}, {"traffic", nullptr}, {"spool", nullptr}};
-  if (!plan.config.uplink) return report;
+  if (!plan.config.uplink) {
+    findings.warn("uplink", "missing: `simulate` can do without, `run` refuses");
+    return report;
+  }
   const auto streams = planned_streams(plan);
   Traffic traffic;
   for (const auto& stream : streams) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "app/check_report.hpp"
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/gateway.hpp"
@@ -76,6 +77,7 @@ class Service {
           << ": uplink: the service needs a broker to publish to; accepted: a map with endpoint, cert, key, root_ca\n";
       return kExitConfig;
     }
+    if (const Faults faults = refusals(plan); !faults.empty()) return report(faults, std::cerr);
     const std::string& directory = plan.config.gateway.state_directory;
     std::error_code error;
     std::filesystem::create_directories(directory, error);

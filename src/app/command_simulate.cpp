@@ -39,8 +39,7 @@ simulation::Settings settings_of(const Plan& plan, const SimulateArguments& argu
 
 int exit_code_of(const base::Error& error) {
   switch (error.code()) {
-    case base::ErrorCode::invalid_argument: return kExitConfig;
-    case base::ErrorCode::permission_denied: return kExitPermission;
+    case base::ErrorCode::invalid_argument: return kExitUsage;  // --speed: all else is checked before
     case base::ErrorCode::unavailable: return kExitUnavailable;
     default: return kExitIo;
   }

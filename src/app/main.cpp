@@ -1,24 +1,82 @@
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <exception>
 #include <iostream>
+#include <system_error>
 
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
+#include "app/version.hpp"
 
 namespace {
+
+using namespace twinkeeper::app;
 
 constexpr const char* kFaults =
     "Fault to inject, repeatable (T, D in seconds from the start):\n"
     "disturbance:TWIN.STATE@T+D=V (V in unit/s; negative is a leak),\n"
     "stuck:TAG@T+D, bias:TAG@T+D=V, dropout:DEVICE@T+D";
 
+// The whole of `text` as a number that the type can hold.
+template <class Number>
+bool parse(const std::string& text, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+// CLI11 takes "-1" and "1e30" for an integer and "nan" for a positive number: these say what is accepted instead.
+// A validator returns what is wrong, or nothing.
+std::string judge_speed(const std::string& text) {
+  double value = 0.0;
+  return parse(text, value) && std::isfinite(value) && value > 0.0 ? "" : text + "; accepted: a number above 0";
+}
+
+std::string judge_seed(const std::string& text) {
+  std::uint64_t value = 0;
+  return parse(text, value) ? "" : text + "; accepted: a whole number from 0 to 18446744073709551615";
+}
+
+std::string names_of_commands(const CLI::App& cli) {
+  std::string names;
+  for (const auto* command : cli.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return names;
+}
+
+// The command that was given decides which help is named.
+int usage_fault(const CLI::App& cli, std::string what) {
+  const auto given = cli.get_subcommands();
+  const auto unexpected = cli.remaining(true);
+  std::string command = "twinkeeper";
+  if (!given.empty()) {
+    command += " " + given.front()->get_name();
+    if (!unexpected.empty()) what += "; not expected: " + unexpected.front();
+  } else {
+    what = (unexpected.empty() ? "no command given" : unexpected.front() + " is no command") +
+           "; accepted: " + names_of_commands(cli);
+  }
+  std::cerr << command << ": " << what << "\nSee " << command << " --help\n";
+  return kExitUsage;
+}
+
+// Output that could not be written is a failure, whatever the command achieved: a full disk behind `check > plan.txt`.
+int finish(int code) {
+  errno = 0;
+  std::cout.flush();
+  if (std::cout.good()) return code;
+  std::cerr << "twinkeeper: standard output can't be written"
+            << (errno != 0 ? ": " + std::generic_category().message(errno) : "") << '\n';
+  return code == kExitDone ? kExitIo : code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace twinkeeper::app;
-  CLI::App cli{"twinkeeper: a digital twin of the machines behind a factory gateway"};
-  cli.require_subcommand(1);
-  cli.failure_message(CLI::FailureMessage::simple);
+  CLI::App cli{"twinkeeper: a digital twin of the machines behind a factory gateway", "twinkeeper"};
+  cli.set_version_flag("--version", "twinkeeper " + std::string(kVersion), "Version; more with the command version");
 
   std::string config_file;
   bool json = false;
@@ -35,8 +93,9 @@ int main(int argc, char** argv) {
   SimulateArguments simulation;
   auto* simulate = cli.add_subcommand("simulate", "Serves the configuration's devices from the twins' own models");
   simulate->add_option("--config", simulation.config_file, "Configuration file")->required();
-  simulate->add_option("--speed", simulation.speed, "How many times faster than the clock")->check(CLI::PositiveNumber);
-  simulate->add_option("--seed", simulation.seed, "Seed of noise and inputs");
+  simulate->add_option("--speed", simulation.speed, "How many times faster than the clock")
+      ->check(CLI::Validator(judge_speed, "above 0"));
+  simulate->add_option("--seed", simulation.seed, "Seed of noise and inputs")->check(CLI::Validator(judge_seed, ""));
   simulate->add_option("--truth", simulation.truth_file, "Writes the true states as CSV");
   simulate->add_option("--fault", simulation.faults, kFaults);
   simulate->footer(
@@ -47,17 +106,23 @@ int main(int argc, char** argv) {
   version->add_flag("--json", json, "Print as JSON");
   version->footer("Example: twinkeeper version");
 
+  // Not cli.require_subcommand: it would complain that a command is missing where one is misspelt.
   try {
     cli.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    cli.exit(asked);
+    return finish(kExitDone);
+  } catch (const CLI::ExtrasError&) {
+    return usage_fault(cli, "wrong usage");
   } catch (const CLI::ParseError& error) {
-    const int code = cli.exit(error);
-    return code == 0 ? kExitDone : kExitUsage;
+    return usage_fault(cli, error.what());
   }
+  if (cli.get_subcommands().empty()) return usage_fault(cli, "");
   try {
-    if (*run) return run_command(config_file);
-    if (*check) return check_command(config_file, json);
-    if (*simulate) return simulate_command(simulation);
-    return version_command(json);
+    if (*run) return finish(run_command(config_file));
+    if (*check) return finish(check_command(config_file, json));
+    if (*simulate) return finish(simulate_command(simulation));
+    return finish(version_command(json));
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';
     return kExitInternal;

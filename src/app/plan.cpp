@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <iostream>
 
 #include "app/exit_codes.hpp"
@@ -69,26 +68,25 @@ std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan&
   return twins;
 }
 
-std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options) {
+std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options) {
+  const auto build = [](const model::ModelSettings& model, base::Duration period) {
+    return model::build(model, std::chrono::duration<double>(period).count());
+  };
+  options.examine_model = [&](const model::ModelSettings& model, base::Duration period) {
+    auto built = build(model, period);
+    auto* issues = std::get_if<base::Issues>(&built);
+    return issues != nullptr ? std::move(*issues) : base::Issues{};
+  };
   auto loaded = config::load(file, options);
-  if (auto* faults = std::get_if<std::vector<config::Diagnostic>>(&loaded)) return std::move(*faults);
+  if (auto* faults = std::get_if<Faults>(&loaded)) return std::move(*faults);
   Plan plan{std::move(std::get<config::Config>(loaded)), {}};
-  Faults faults;
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
-    const auto& twin = plan.config.twins[i];
-    auto built = model::build(twin.model, std::chrono::duration<double>(twin.period).count());
-    if (auto* model = std::get_if<model::StateSpace>(&built)) {
-      plan.models.push_back(std::move(*model));
-      continue;
-    }
-    for (auto& issue : std::get<base::Issues>(built)) {
-      issue.path = "twins[" + std::to_string(i) + "]." + issue.path;
-      faults.push_back(plan.config.locate(issue));
-    }
+  // Once more, as only a whole configuration knows the hash of its models.
+  for (const auto& twin : plan.config.twins) {
+    plan.models.push_back(std::get<model::StateSpace>(build(twin.model, twin.period)));
   }
-  if (!faults.empty()) return faults;
   const auto twins = make_twins(plan);
   if (const auto* issues = std::get_if<base::Issues>(&twins)) {
+    Faults faults;
     for (const auto& issue : *issues) faults.push_back(plan.config.locate(issue));
     return faults;
   }
@@ -97,16 +95,12 @@ std::variant<Plan, Faults> make_plan(const std::string& file, const config::Load
 
 int report(const Faults& faults, std::ostream& out) {
   for (const auto& fault : faults) out << fault.text() << '\n';
+  if (std::any_of(faults.begin(), faults.end(), [](const auto& f) { return f.no_input; })) return kExitNoInput;
   const bool only_permissions = std::all_of(faults.begin(), faults.end(), [](const auto& f) { return f.permission; });
   return only_permissions ? kExitPermission : kExitConfig;
 }
 
 std::variant<Plan, int> load_or_report(const std::string& file, bool check_files) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(file, error)) {
-    std::cerr << file << ": no such file; give --config a YAML file\n";
-    return kExitNoInput;
-  }
   config::LoadOptions options;
   options.check_files = check_files;
   auto made = make_plan(file, options);

@@ -41,13 +41,14 @@ struct TagOrigin {
 [[nodiscard]] std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan& plan);
 
 using Faults = std::vector<config::Diagnostic>;
-// Reads, checks and builds; every fault at once, those of the models and of the twins that start from them included.
-[[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, const config::LoadOptions& options);
+// Reads, checks and builds: every fault at once, those of the models included. Twins that can't start come after them.
+[[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options);
 
-// One line per fault; returns the exit code they stand for (78, or 77 if key modes are the sole fault).
+// One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself can't be
+// read).
 int report(const Faults& faults, std::ostream& out);
 
-// For commands: loads `file` or reports on stderr and gives the exit code (66 if the file itself is not there).
+// For commands: loads `file` or reports on stderr and gives the exit code.
 [[nodiscard]] std::variant<Plan, int> load_or_report(const std::string& file, bool check_files);
 
 }  // namespace twinkeeper::app

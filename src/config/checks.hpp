@@ -22,7 +22,7 @@ using Tags = std::map<std::string, TagReference>;  // "<device>.<register>"
 [[nodiscard]] Tags number_tags(ConfigText& text);
 
 // Models are read, inputs and outputs mapped to tags.
-void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags);
+void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options);
 // Whether a value of the model file or inline map could be read and is of the right shape.
 [[nodiscard]] ModelText read_model(Reader& reader, const Cursor& at);
 // Names, shapes, limits, and values given twice. `path` is that of the model, such as twins[0].model.

@@ -1,11 +1,12 @@
-// The whole configuration as plain structs, after every check that needs no network and no linear algebra.
+// The whole configuration as plain structs, after every check that needs no network.
 //
 // load() never stops at the first fault: it returns either a Config or all diagnostics, each with file, line and
-// column. Faults that only linear algebra can see (a covariance that is not PSD) are found by model::build and turned
-// into the same diagnostics by locate().
+// column. Faults that only linear algebra can see (a covariance that is not PSD) come from LoadOptions::examine_model,
+// those that need the whole (a twin that can't start) are turned into the same diagnostics by locate().
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,7 +31,7 @@ struct Diagnostic {
   std::string what;
   std::string accepted;
   bool permission = false;  // the fault is only a key file's mode (exit 77 instead of 78)
-  bool no_input = false;    // the file given to load() is not there (exit 66 instead of 78)
+  bool no_input = false;    // the file given to load() can't be read (exit 66 instead of 78)
 
   // "file:line:column: path: what; accepted: …", without the parts that are unknown
   [[nodiscard]] std::string text() const;
@@ -85,7 +86,7 @@ struct Config {
   std::vector<Diagnostic> warnings;
   SourceMap sources;
 
-  // A fault found later (by model::build for twins[i].model…), placed as well as the path allows: the longest known
+  // A fault found later, placed as well as the path allows: the longest known
   // prefix of issue.path decides.
   [[nodiscard]] Diagnostic locate(const base::Issue& issue) const;
 };
@@ -94,11 +95,12 @@ using Environment = std::map<std::string, std::string>;  // for ${NAME}; the pro
 [[nodiscard]] Environment process_environment();
 
 using Loaded = std::variant<Config, std::vector<Diagnostic>>;
-// `check_files`: whether the files of `uplink` (certificate, key, CA) must exist with proper modes. `simulate` leaves
-// them alone.
 struct LoadOptions {
+  // Whether the files of `uplink` (certificate, key, CA) must exist with proper modes. `simulate` leaves them alone.
   bool check_files = true;
   Environment environment = process_environment();
+  // What else is wrong with a model whose text is right, at the twin's period; paths begin with "model". Optional.
+  std::function<base::Issues(const model::ModelSettings&, base::Duration period)> examine_model = {};
 };
 [[nodiscard]] Loaded load(const std::string& file, const LoadOptions& options = {});
 

@@ -55,7 +55,7 @@ Loaded load(const std::string& file, const LoadOptions& options) {
   configuration_table().read(reader, *root, text);
   resolve_devices(reader, text);
   const Tags tags = number_tags(text);
-  resolve_twins(reader, text, tags);
+  resolve_twins(reader, text, tags, options);
   resolve_uplink(reader, text, options.check_files);
   if (reader.errors() > 0) return reader.take_errors();
   return to_config(reader, std::move(text));

@@ -64,21 +64,22 @@ Placed place(const SourceMap& sources, const base::Issue& issue) {
 
 std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Cursor* named_at, const std::string& form) {
   const std::string shown = file.lexically_normal().string();
-  const auto refuse = [&](const std::string& what, const std::string& accepted, bool no_input = false) {
+  const auto refuse = [&](const std::string& what, const std::string& accepted, bool unreadable = true) {
     if (named_at != nullptr) {
       error(*named_at, shown + ": " + what, accepted);
     } else {
       shown_files_.push_back(shown);
-      Diagnostic diagnostic{shown, 0, 0, "", what, accepted, false, no_input};
-      add(errors_, std::move(diagnostic), "");
+      add(errors_, Diagnostic{shown, 0, 0, "", what, accepted, false, unreadable}, "");
     }
     return std::nullopt;
   };
   std::error_code code;
   const auto status = std::filesystem::status(file, code);
-  if (!std::filesystem::exists(status)) return refuse("no such file", "a file that exists", true);
+  if (!std::filesystem::exists(status)) return refuse("no such file", "a file that exists");
+  if (!std::filesystem::status_known(status)) return refuse("not readable: " + code.message(), "a readable file");
+  if (std::filesystem::is_directory(status)) return refuse("is a directory", "a YAML file");
   if (!std::filesystem::is_regular_file(status)) return refuse("not a regular file", "a YAML file");
-  if (std::filesystem::file_size(file, code) > kMaxFileSize) return refuse("larger than 1 MiB", "at most 1 MiB");
+  if (std::filesystem::file_size(file, code) > kMaxFileSize) return refuse("larger than 1 MiB", "at most 1 MiB", false);
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return refuse(std::string("not readable: ") + std::strerror(errno), "a readable file");
   std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};

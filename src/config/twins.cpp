@@ -29,8 +29,8 @@ void read_model_file(Reader& reader, const Cursor& at, ModelText& out) {
 
 class TwinCheck {
  public:
-  TwinCheck(Reader& reader, ConfigText& text, const Tags& tags, TwinText& twin)
-      : reader_(reader), text_(text), tags_(tags), twin_(twin) {
+  TwinCheck(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options, TwinText& twin)
+      : reader_(reader), text_(text), tags_(tags), options_(options), twin_(twin) {
     for (const auto& [name, reference] : tags_) tag_names_.push_back(name);
   }
 
@@ -40,7 +40,7 @@ class TwinCheck {
     twin_.diagnosis = twin_.model.diagnosis;
     if (twin_.diagnosis_at.given()) read_diagnosis();
     if (!twin_.model.good) return;
-    period();
+    if (period()) examine();
     inputs();
     outputs();
   }
@@ -66,13 +66,14 @@ class TwinCheck {
     diagnosis_table().read(reader_, at, twin_.diagnosis);
   }
 
-  void period() {
+  // Whether the twin has one that fits its model.
+  bool period() {
     const model::ModelSettings& model = twin_.model.settings;
     if (model.time == model::TimeBase::continuous) {
       if (!twin_.period) error("period", "missing: a continuous model has none of its own", "a duration such as 100ms");
-      return;
+      return twin_.period.has_value();
     }
-    if (!model.sample_time) return;
+    if (!model.sample_time) return false;
     const base::Duration sample_time{std::llround(*model.sample_time * 1e9)};
     if (!twin_.period) {
       twin_.period = sample_time;
@@ -81,6 +82,15 @@ class TwinCheck {
             base::format_duration(*twin_.period) + " differs from the model's sample_time of " +
                 base::format_duration(sample_time),
             "the sample_time of the discrete model");
+      return false;
+    }
+    return true;
+  }
+
+  void examine() {
+    if (!options_.examine_model) return;
+    for (const auto& issue : options_.examine_model(twin_.model.settings, *twin_.period)) {
+      error(issue.path, issue.what, issue.accepted);
     }
   }
 
@@ -231,6 +241,7 @@ class TwinCheck {
   Reader& reader_;
   ConfigText& text_;
   const Tags& tags_;
+  const LoadOptions& options_;
   TwinText& twin_;
   std::vector<std::string> tag_names_;
 };
@@ -260,9 +271,9 @@ ModelText read_model(Reader& reader, const Cursor& at) {
   return out;
 }
 
-void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags) {
+void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options) {
   for (TwinText& twin : text.twins) {
-    TwinCheck(reader, text, tags, twin).run();
+    TwinCheck(reader, text, tags, options, twin).run();
     if (!twin.model.good || twin.model.has_diagnosis || twin.diagnosis_at.given()) continue;
     reader.warn(twin.path, "neither the model nor the twin has a diagnosis section: the defaults apply, all tests on");
   }

@@ -90,7 +90,7 @@ base::Status ModbusTcpServer::open() {
   const std::string place = address_.host + ":" + std::to_string(address_.port);
   if (const int code = getaddrinfo(address_.host.c_str(), std::to_string(address_.port).c_str(), &hints, &found);
       code != 0) {
-    return base::Error(base::ErrorCode::not_found, "cannot listen on " + place + ": " + gai_strerror(code));
+    return base::Error(base::ErrorCode::unavailable, "cannot listen on " + place + ": " + gai_strerror(code));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> guard(found, &freeaddrinfo);
   int last = EADDRNOTAVAIL;

@@ -1,6 +1,7 @@
 """The command line: help, exit codes (sysexits) and messages that say what is accepted."""
 import json
 import os
+import shutil
 
 from rig import RigTestCase, configuration, main
 from rig.pki import SOURCE, Pki
@@ -28,6 +29,47 @@ class CommandLine(RigTestCase):
             done = command(*arguments)
             self.assertEqual(done.returncode, 64, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertTrue(done.stderr.strip(), f"{arguments} says nothing")
+        self.assertIn("dance is no command; accepted: run, check, simulate, version", command("dance").stderr)
+        self.assertIn("--confg", command("check", "--confg", "x.yaml").stderr, "a misspelt option is named")
+
+    def test_wrong_numbers_exit_64_with_what_is_accepted(self):
+        path, environment = self.demo()
+        for option, accepted, values in (
+                ("--speed", "a number above 0", ("0", "-1", "nan", "inf", "1e400", "2x", "")),
+                ("--seed", "a whole number from 0 to 18446744073709551615", ("-1", "1.5", "18446744073709551616", "x")),
+                ("--speed", "a lower speed or a longer period", ("1e9",))):
+            for value in values:
+                done = command("simulate", "--config", path, option, value, environment=environment)
+                self.assertEqual(done.returncode, 64, f"{option} {value}: {done.stderr}")
+                self.assertIn(accepted, done.stderr, f"{option} {value}")
+
+    def test_configuration_that_cannot_be_read_exits_66(self):
+        pipe = os.path.join(self.folder, "pipe.yaml")
+        os.mkfifo(pipe)
+        for name in ("run", "check", "simulate"):
+            for path, why in ((self.folder, "is a directory"), (pipe, "not a regular file")):
+                done = command(name, "--config", path)
+                self.assertEqual(done.returncode, 66, f"{name}: {done.stderr}")
+                self.assertIn(f"{path}: {why}; accepted: a YAML file", done.stderr)
+
+    def test_host_that_nobody_knows_exits_69(self):
+        path, environment = self.demo()
+        with open(path, encoding="utf-8") as demo:
+            text = demo.read().replace("tcp://127.0.0.1:", "tcp://nobody.invalid:")
+        self.assertIn("nobody.invalid", text)
+        shutil.copytree(os.path.dirname(path), os.path.join(self.folder, "config"))
+        done = command("simulate", "--config", self.write_configuration(text, os.path.join("config", "unknown.yaml")),
+                       environment=environment)
+        self.assertEqual(done.returncode, 69, done.stderr)
+        self.assertIn("nobody.invalid", done.stderr)
+
+    def test_output_that_cannot_be_written_exits_74(self):
+        path, environment = self.demo()
+        for arguments in (("--help",), ("--version",), ("version",), ("check", "--help"), ("check", "--config", path)):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = command(*arguments, environment=environment, stdout=full)
+            self.assertEqual(done.returncode, 74, f"{arguments}: {done.stderr}")
+            self.assertIn("standard output can't be written", done.stderr)
 
     def test_missing_configuration_exits_66(self):
         for name in ("run", "check", "simulate"):
@@ -62,11 +104,37 @@ class CommandLine(RigTestCase):
         model = configuration.TWO_TANKS.replace("R: [[4.0e-6, 0], [0, 4.0e-6]]", "R: [[4.0e-6, 0], [0, -4.0e-6]]")
         self.assertNotEqual(model, configuration.TWO_TANKS)
         pki = self.make_pki()
-        path = self.write_configuration(configuration.plant_with_twin(modbus_port=1502, mqtt_port=8883, pki=pki.folder))
+        text = configuration.plant_with_twin(modbus_port=1502, mqtt_port=8883, pki=pki.folder)
+        path = self.write_configuration(text.replace("profile: mqtt", "profile: mqtt5"))
         configuration.write(self.folder, model, "tanks_model.yaml")
         done = command("check", "--config", path)
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertRegex(done.stderr, r"tanks_model\.yaml:\d+:\d+: \S*noise\S*: ")
+        self.assertIn(": uplink.profile: ", done.stderr, "faults of the text are told with those of the algebra")
+
+    def test_run_refuses_what_check_refuses(self):
+        pki = self.make_pki()
+        good = configuration.plant_with_twin(modbus_port=1502, mqtt_port=8883, pki=pki.folder)
+        for key, text in (
+                ("devices[0].poll_interval", good.replace("poll_interval: 100ms", "poll_interval: 1ms")),
+                ("uplink.max_messages_per_second",
+                 good.replace("profile: mqtt", "profile: mqtt\n  max_messages_per_second: 2"))):
+            path = self.write_configuration(text)
+            told = []
+            for name in ("check", "run"):
+                done = command(name, "--config", path)
+                self.assertEqual(done.returncode, 78, f"{name}: {done.stderr}")
+                told.append([line for line in done.stderr.splitlines() if f": {key}: " in line])
+                self.assertEqual(len(told[-1]), 1, f"{name}: {done.stderr}")
+            self.assertEqual(told[0], told[1])
+            self.assertFalse(os.path.exists(os.path.join(self.folder, "state")), "run has started nothing")
+
+    def test_check_warns_where_run_lacks_a_broker(self):
+        text = configuration.plant_with_twin(modbus_port=1502, mqtt_port=8883, pki=self.folder)
+        path = self.write_configuration(text[:text.index("uplink:")] + text[text.index("spool:"):])
+        done = command("check", "--config", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"warning: .*uplink: missing: .*`run` refuses")
 
     def test_twin_that_cannot_start_is_found_by_check(self):
         pki = self.make_pki()
@@ -87,6 +155,7 @@ class CommandLine(RigTestCase):
             self.assertIn(library, text)
         document = json.loads(command("version", "--json").stdout)
         self.assertEqual(document["version"], done.stdout.splitlines()[0].split()[1])
+        self.assertEqual(command("--version").stdout, done.stdout.splitlines()[0] + "\n")
 
     def demo(self):
         pki = Pki(os.path.join(self.folder, "pki"))

@@ -125,7 +125,10 @@ class ServiceBehaviour(RigTestCase):
         good = configuration.plant_with_twin(**self.values)
         keeps = {"without a broker": (good[:good.index("uplink:")] + good[good.index("spool:"):], ": uplink: "),
                  "state directory is a file": (good.replace("state_directory: state", "state_directory: tanks_model.yaml"),
-                                               ": gateway.state_directory: ")}
+                                               ": gateway.state_directory: "),
+                 "more messages than its own limit": (
+                     good.replace("profile: mqtt\n", "profile: mqtt\n  max_messages_per_second: 2\n"),
+                     ": uplink.max_messages_per_second: ")}
         for name, (text, told) in keeps.items():
             with self.subTest(name):
                 self.assertNotEqual(text, good)

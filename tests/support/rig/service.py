@@ -15,10 +15,10 @@ def executable():
     return path
 
 
-def command(*arguments, environment=None, deadline_s=60):
+def command(*arguments, environment=None, deadline_s=60, stdout=subprocess.PIPE):
     """Runs one command to its end; returns subprocess.CompletedProcess with text output."""
-    return subprocess.run([executable(), *arguments], capture_output=True, text=True, timeout=deadline_s,
-                          env=clean_environment(environment), stdin=subprocess.DEVNULL)
+    return subprocess.run([executable(), *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True,
+                          timeout=deadline_s, env=clean_environment(environment), stdin=subprocess.DEVNULL)
 
 
 class Daemon:

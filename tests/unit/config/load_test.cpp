@@ -302,7 +302,9 @@ TEST_CASE("a configuration that is not there is told apart from a wrong one") {
   CHECK(missing[0].no_input);
   CHECK(missing[0].text() == "/nonexistent/twinkeeper.yaml: no such file; accepted: a file that exists");
   const TemporaryFolder folder;
-  CHECK_FALSE(faults(folder.path().string())[0].no_input);
+  const auto directory = faults(folder.path().string());
+  CHECK(directory[0].no_input);
+  CHECK(directory[0].text() == folder.path().string() + ": is a directory; accepted: a YAML file");
   CHECK_FALSE(faults(folder.write("a.yaml", "gateway: 3\n"))[0].no_input);
 }
 
