@@ -124,7 +124,7 @@ PlannedStream samples_stream(const Plan& plan, std::size_t index) {
   const auto description = describe_device(device);
   const telemetry::SamplesEncoder encoder(
       description, [](base::Instant instant) { return base::WallTime{instant.time_since_epoch()}; });
-  signals::DeviceSnapshot snapshot;
+  signals::DeviceSnapshot snapshot, lost;
   for (std::size_t r = 0; r < device.registers.size(); ++r) {
     if (!device.registers[r].publish) continue;
     signals::TagSnapshot tag;
@@ -132,11 +132,18 @@ PlannedStream samples_stream(const Plan& plan, std::size_t index) {
     tag.last.quality = signals::Quality::good;
     tag.last.value = kLong;
     tag.last.raw = longest_value(device.driver.registers[r]);
-    snapshot.tags.push_back(std::move(tag));
+    snapshot.tags.push_back(tag);
+    tag.age = 10'000h;
+    tag.last.quality = signals::Quality::bad;
+    tag.last.reason = signals::Reason::timeout;
+    lost.tags.push_back(std::move(tag));
   }
   signals::Message message;
+  encoder.encode(lost, message);
+  const std::size_t lost_bytes = size_of(plan.config, message);
   encoder.encode(snapshot, message);
   PlannedStream planned = every(*device.publish.interval, plan.config, message);
+  planned.lost_bytes = lost_bytes;
   planned.packed = true;
   planned.path = path_of("devices", index, "registers");
   planned.smaller = "publish: false for some registers";
@@ -261,7 +268,7 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   streams.push_back(gap_stream(plan, streams));
   streams.push_back(status_stream(plan, streams));
   if (plan.config.uplink->backlog == uplink::BacklogFormat::packed) {
-    streams.push_back(on_event("after an outage", "backlog", uplink::kPacketBytes));
+    streams.push_back(on_event("after an outage", uplink::kPacketStream, uplink::kPacketBytes));
     streams.back().is_packet = true;
     streams.back().spooled = false;
   }

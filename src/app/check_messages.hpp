@@ -1,5 +1,5 @@
-// Every stream that a plan makes, with the size of its largest message as the encoders write it: all numbers as long as
-// they get, nothing bad or stale. For `check`.
+// Every stream that a plan makes, with the size of its messages as the encoders write them: all numbers as long as they
+// get, nothing bad or stale; for samples beside that the size while the device is lost. For `check`.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +16,7 @@ struct PlannedStream {
   std::string when;                        // "every 1s", "on each event of an anomaly"
   std::optional<base::Duration> interval;  // absent: on events
   std::size_t message_bytes = 0;           // with the envelope
+  std::size_t lost_bytes = 0;              // the same while the device does not answer; 0: no different
   bool spooled = true;
   bool packed = false;     // its backlog travels in packets on P/backlog
   bool is_packet = false;  // the packets themselves: many messages in one

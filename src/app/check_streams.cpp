@@ -28,13 +28,16 @@ double units_of(const PlannedStream& stream) {
 }
 
 void judge_size(const PlannedStream& stream, Findings& findings) {
-  const std::string size =
-      "a message of " + stream.stream + " has up to " + std::to_string(stream.message_bytes) + " bytes";
-  if (stream.message_bytes > kRefusedAbove) {
-    findings.error(stream.path, size + ", which the broker refuses",
+  const auto size_of = [&](std::size_t bytes) {
+    return "a message of " + stream.stream + " has up to " + std::to_string(bytes) + " bytes";
+  };
+  const std::size_t largest = std::max(stream.message_bytes, stream.lost_bytes);
+  if (largest > kRefusedAbove) {
+    const char* when = largest > stream.message_bytes ? " while the device is lost" : "";
+    findings.error(stream.path, size_of(largest) + when + ", which the broker refuses",
                    "at most " + std::to_string(kRefusedAbove) + " bytes: " + stream.smaller);
   } else if (stream.message_bytes > kWarnedAbove && !stream.is_packet) {
-    findings.warn(stream.path, size + ", more than " + std::to_string(kWarnedAbove) +
+    findings.warn(stream.path, size_of(stream.message_bytes) + ", more than " + std::to_string(kWarnedAbove) +
                                    ": where messages are billed it counts as " + short_number(units_of(stream)));
   }
 }
@@ -48,10 +51,12 @@ ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedSt
                       {"topic_bytes", topic.size()},
                       {"topic_slashes", slashes},
                       {"message_bytes", stream.message_bytes},
+                      {"message_bytes_while_lost", nullptr},
                       {"when", stream.when},
                       {"messages_per_second", nullptr},
                       {"bytes_per_second", nullptr},
                       {"billing_units_per_month", nullptr}};
+  if (stream.lost_bytes > 0) report["message_bytes_while_lost"] = stream.lost_bytes;
   if (stream.interval) {
     report["messages_per_second"] = rate_of(stream);
     report["bytes_per_second"] = bytes_rate_of(stream);
@@ -168,6 +173,11 @@ ordered_json check_uplink(const Plan& plan, Findings& findings) {
   if (!plan.config.uplink) {
     findings.warn("uplink", "missing: `simulate` can do without, `run` refuses");
     return report;
+  }
+  if (plan.config.uplink->mqtt_version == uplink::MqttVersion::v3_1_1) {
+    findings.warn("uplink.mqtt_version",
+                  "3.1.1 has no word for a refusal: what the broker acknowledges and does not take is lost unseen; "
+                  "prefer 5 wherever the broker speaks it");
   }
   const auto streams = planned_streams(plan);
   Traffic traffic;

@@ -4,11 +4,13 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "uplink/envelope.hpp"
+#include "uplink/flights.hpp"
+#include "uplink/hang_ups.hpp"
 #include "uplink/outgoing.hpp"
+#include "uplink/refusals.hpp"
 #include "uplink/token_bucket.hpp"
 
 namespace twinkeeper::uplink {
@@ -18,11 +20,8 @@ constexpr std::size_t kWaitingMost = 1000;  // live messages that wait for room;
 constexpr std::size_t kChunkRows = 2000;    // of the backlog in memory at once
 constexpr std::size_t kChunkBytes = 1u << 20;
 constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
+constexpr base::Duration kQuietBeforeAlone = std::chrono::seconds{2};  // a connection that breaks by itself shows it
 constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
-constexpr base::Duration kRetryPause = std::chrono::seconds{1};  // after a publication failed without a loss
-constexpr base::Duration kPoisonWithin = std::chrono::seconds{5};
-constexpr int kLossesToBlame = 3;
-constexpr base::Duration kBarredFor = std::chrono::minutes{5};
 
 bool packable(const StoredMessage& message) {
   return message.message.message_class == signals::MessageClass::samples ||
@@ -47,7 +46,8 @@ class Courier::Implementation {
         byte_bucket_(settings_.max_bytes_per_second
                          ? std::optional<double>(static_cast<double>(*settings_.max_bytes_per_second))
                          : std::nullopt,
-                     static_cast<double>(settings_.max_bytes_per_second.value_or(1)), clock.now()) {
+                     static_cast<double>(settings_.max_bytes_per_second.value_or(1)), clock.now()),
+        flights_(settings_.mqtt_version) {
     follow_epoch();
     count();
   }
@@ -93,7 +93,7 @@ class Courier::Implementation {
     spool_.commit();
     turn();
     draining_ = true;
-    while (connection_ && (!in_flight_.empty() || !waiting_.empty()) && clock_.now() < deadline) {
+    while (connection_ && !(flights_.none() && waiting_.empty()) && clock_.now() < deadline) {
       const base::Duration left = deadline - clock_.now();
       link_.spool_wake_up().wait_for(std::min<base::Duration>({left, next_work(), std::chrono::milliseconds{100}}));
       turn();
@@ -104,12 +104,6 @@ class Courier::Implementation {
   }
 
  private:
-  struct InFlight {
-    std::vector<StoredMessage> messages;
-    bool packed = false;
-    base::Instant handed_over{};
-  };
-
   void follow_epoch() {
     if (spool_.epoch() == epoch_) return;
     epoch_ = spool_.epoch();
@@ -132,18 +126,23 @@ class Courier::Implementation {
     cursor_ = std::min(cursor_, row - 1);
     behind_ = true;
     spool_.release(row);
+    put_back_chunk(row);
+  }
+
+  // Rows from `first` on are no longer read ahead.
+  void put_back_chunk(std::int64_t first) {
     const auto later = std::remove_if(chunk_.begin(), chunk_.end(), [&](const auto& m) {
-      if (m.row < row) return false;
+      if (m.row < first) return false;
       spool_.release(m.row);
       return true;
     });
     chunk_.erase(later, chunk_.end());
   }
 
-  [[nodiscard]] bool room_for_live() const { return connection_ && in_flight_.size() < window_; }
+  [[nodiscard]] bool room_for_live() const { return connection_ && flights_.in_flight() < window_; }
   // The backlog leaves a part of the window free, so that live messages need not wait behind it.
   [[nodiscard]] bool room_for_backlog() const {
-    return connection_ && in_flight_.size() < std::max<std::size_t>(1, window_ - window_ / 4);
+    return connection_ && flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
   }
   [[nodiscard]] bool backlog_waits() const { return connection_ && !draining_ && (behind_ || !chunk_.empty()); }
 
@@ -151,12 +150,12 @@ class Courier::Implementation {
     const base::Instant now = clock_.now();
     base::Duration wait = kMaintainEvery;
     if (const auto due = spool_.commit_due()) wait = std::min(wait, *due - now);
+    if (const auto due = flights_.settles_at()) wait = std::min(wait, *due - now);
     const bool live = !waiting_.empty() && room_for_live();
     const bool backlog = backlog_waits() && room_for_backlog();
-    if (live || backlog) {
-      base::Duration pause = std::max(message_bucket_.wait(now), byte_bucket_.wait(now));
-      if (!live) pause = std::max(pause, backlog_after_ - now);
-      wait = std::min(wait, pause);
+    const bool blocked = suspect() && (!flights_.none() || now < quiet_until_);
+    if ((live || backlog) && !blocked) {
+      wait = std::min(wait, std::max(message_bucket_.wait(now), byte_bucket_.wait(now)));
     }
     return wait;
   }
@@ -165,11 +164,15 @@ class Courier::Implementation {
 
   void pump() {
     if (!connection_) return;
-    base::Instant now = clock_.now();
+    const base::Instant now = clock_.now();
+    if (const auto* alone = suspect()) {
+      if (flights_.none() && now >= quiet_until_ && tokens(now)) send_alone(*alone, now);
+      return;
+    }
     while (!waiting_.empty() && room_for_live() && tokens(now)) {
       StoredMessage message = std::move(waiting_.front());
       waiting_.pop_front();
-      if (barred(message, now)) {
+      if (refusals_.barred(message.message.stream, now)) {
         set_aside(message);
       } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
         leave_behind(message.row);
@@ -177,10 +180,31 @@ class Courier::Implementation {
         send_plain(std::move(message), now);
       }
     }
-    while (waiting_.empty() && backlog_waits() && room_for_backlog() && now >= backlog_after_ && tokens(now)) {
+    while (waiting_.empty() && backlog_waits() && room_for_backlog() && tokens(now)) {
       if (chunk_.empty() && !load_chunk()) return;
       send_backlog(now);
     }
+  }
+
+  [[nodiscard]] const HangUps::Suspect* suspect() const {
+    return connection_ && !draining_ ? hang_ups_.next_alone() : nullptr;
+  }
+
+  // The same publication as before, with nothing else on its way.
+  void send_alone(const HangUps::Suspect suspect, base::Instant now) {
+    put_back_chunk(0);
+    cursor_ = suspect.row - 1;
+    behind_ = true;
+    if (!load_chunk() || chunk_.front().row != suspect.row) {
+      hang_ups_.clear(suspect.topic);
+    } else if (suspect.topic == kPacketStream) {
+      send_backlog(now);
+    } else {
+      send_first_plain(now);
+    }
+    put_back_chunk(0);
+    cursor_ = 0;
+    behind_ = true;
   }
 
   bool load_chunk() {
@@ -193,7 +217,7 @@ class Courier::Implementation {
       cursor_ = rows.back().row;
       for (StoredMessage& row : rows) {
         if (spool_.held(row.row)) continue;
-        if (barred(row, clock_.now())) {
+        if (refusals_.barred(row.message.stream, clock_.now())) {
           set_aside(row);
         } else {
           spool_.hold(row.row);
@@ -206,16 +230,16 @@ class Courier::Implementation {
 
   void send_backlog(base::Instant now) {
     const StoredMessage& head = chunk_.front();
-    if (barred(head, now)) {
+    if (refusals_.barred(head.message.stream, now)) {
       set_aside(head);
       chunk_.pop_front();
       return;
     }
-    const bool packs = settings_.backlog == BacklogFormat::packed && packable(head) && !no_packets_ &&
-                       !never_packed_.contains(head.message.stream) && age_of(head, clock_) > settings_.backlog_after;
+    const bool packs = settings_.backlog == BacklogFormat::packed && packable(head) &&
+                       refusals_.may_pack(head.message.stream) && age_of(head, clock_) > settings_.backlog_after;
     if (packs) {
       BacklogPacket packet(gateway_id_, head);
-      InFlight flight;
+      Flight flight;
       flight.packed = true;
       bool full = false;
       std::deque<StoredMessage> rest;
@@ -231,11 +255,15 @@ class Courier::Implementation {
       }
       if (!flight.messages.empty()) {
         chunk_ = std::move(rest);
-        publish(settings_.topic_prefix + "/backlog", packet.text(), false, std::move(flight), now);
+        publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), now);
         return;
       }
       chunk_.front() = std::move(rest.front());
     }
+    send_first_plain(now);
+  }
+
+  void send_first_plain(base::Instant now) {
     StoredMessage message = std::move(chunk_.front());
     chunk_.pop_front();
     send_plain(std::move(message), now);
@@ -252,24 +280,22 @@ class Courier::Implementation {
     }
     std::string text = message_text(message, gateway_id_, clock_, is_replay(message, clock_));
     std::string topic = topic_of_stream(settings_.topic_prefix, stream);
-    InFlight flight;
+    Flight flight;
     flight.messages.push_back(std::move(message));
     publish(std::move(topic), std::move(text), retain, std::move(flight), now);
   }
 
-  void publish(std::string topic, std::string payload, bool retain, InFlight flight, base::Instant now) {
+  void publish(std::string topic, std::string payload, bool retain, Flight flight, base::Instant now) {
     message_bucket_.take(1.0, now);
     byte_bucket_.take(static_cast<double>(topic.size() + payload.size()), now);
     for (const StoredMessage& message : flight.messages) spool_.hold(message.row);
     statistics_.published_total.fetch_add(flight.messages.size(), std::memory_order_relaxed);
-    flight.handed_over = now;
     const std::uint64_t token = ++last_token_;
-    in_flight_.emplace(token, std::move(flight));
+    flights_.add(token, std::move(flight), now);
     link_.send_down({*connection_, token, std::move(topic), std::move(payload), retain});
   }
 
   void take_events() {
-    std::vector<std::int64_t> acknowledged;
     for (LinkEvent& event : link_.take_up()) {
       if (event.kind == LinkEvent::Kind::connected) {
         connected(event);
@@ -280,20 +306,34 @@ class Courier::Implementation {
         lost();
         continue;
       }
-      const auto found = in_flight_.find(event.token);
-      if (found == in_flight_.end()) continue;
-      InFlight flight = std::move(found->second);
-      in_flight_.erase(found);
-      for (const StoredMessage& message : flight.messages) spool_.release(message.row);
       if (event.kind == LinkEvent::Kind::acknowledged) {
-        for (const StoredMessage& message : flight.messages) acknowledged.push_back(message.row);
-        acknowledged_since_connect_ = true;
-        if (!barred_.empty() && !flight.packed) barred_.erase(flight.messages.front().message.stream);
-      } else if (event.kind == LinkEvent::Kind::refused) {
-        refuse(flight, event.reason);
+        flights_.acknowledged(event.token, clock_.now());
+      } else if (event.kind == LinkEvent::Kind::failed) {
+        flights_.failed(event.token, clock_.now());
+      } else if (const auto flight = flights_.take(event.token)) {
+        for (const StoredMessage& message : flight->messages) spool_.release(message.row);
+        refuse(*flight, event.reason);
+      }
+    }
+    // After all events: what is lost by now must not be taken for settled.
+    settle();
+    for (const Flight& flight : flights_.take_failed(clock_.now())) {
+      for (const StoredMessage& message : flight.messages) leave_behind(message.row);
+    }
+  }
+
+  void settle() {
+    std::vector<std::int64_t> acknowledged;
+    for (const Flight& flight : flights_.take_settled(clock_.now())) {
+      for (const StoredMessage& message : flight.messages) {
+        spool_.release(message.row);
+        acknowledged.push_back(message.row);
+      }
+      hang_ups_.clear(flight.topic());
+      if (flight.packed) {
+        refusals_.packet_passed();
       } else {
-        leave_behind(flight.messages.front().row);
-        backlog_after_ = clock_.now() + kRetryPause;
+        refusals_.passed(flight.stream());
       }
     }
     if (acknowledged.empty()) return;
@@ -301,21 +341,19 @@ class Courier::Implementation {
     spool_.acknowledge(acknowledged);
   }
 
-  void refuse(const InFlight& flight, const std::string& reason) {
+  void refuse(const Flight& flight, const std::string& reason) {
     if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
-      if (!std::exchange(no_packets_, true)) {
+      if (refusals_.packets_refused()) {
         events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
-                       "the broker refused a publication on " + settings_.topic_prefix + "/backlog (" + reason +
+                       "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) + " (" + reason +
                            "); the backlog is sent message by message"});
       }
-      leave_behind(flight.messages.front().row);
+      leave_behind(flight.row());
       return;
     }
-    const StoredMessage& message = flight.messages.front();
-    const std::string& stream = message.message.stream;
-    const bool news = !barred_.contains(stream);
-    barred_[stream] = {clock_.now() + kBarredFor, reason};
-    set_aside(message);
+    const std::string& stream = flight.stream();
+    const bool news = refusals_.refused(stream, reason, clock_.now());
+    set_aside(flight.messages.front());
     if (news) {
       events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
                      "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, stream) + " (" +
@@ -323,16 +361,9 @@ class Courier::Implementation {
     }
   }
 
-  // Brokers may hang up with each refusal, so a stream that is not allowed is not tried with every message.
-  [[nodiscard]] bool barred(const StoredMessage& message, base::Instant now) const {
-    if (barred_.empty()) return false;
-    const auto found = barred_.find(message.message.stream);
-    return found != barred_.end() && now < found->second.until;
-  }
-
   void set_aside(const StoredMessage& message) {
     spool_.release(message.row);
-    spool_.refuse(message, barred_[message.message.stream].reason);
+    spool_.refuse(message, refusals_.reason(message.message.stream));
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -342,47 +373,44 @@ class Courier::Implementation {
     window_ = std::max<std::size_t>(1, event.window);
     cursor_ = 0;
     behind_ = true;
-    acknowledged_since_connect_ = false;
-    backlog_after_ = clock_.now();
     gaps_told_at_ = base::Instant{};
+    quiet_until_ = clock_.now() + kQuietBeforeAlone;
   }
 
   void lost() {
-    blame_head();
+    const auto open = flights_.in_doubt(clock_.now());
+    std::vector<HangUps::Suspect> in_doubt;
+    for (const Flight* flight : open) in_doubt.push_back({flight->topic(), flight->row()});
+    std::optional<Flight> guilty;
+    if (const auto culprit = hang_ups_.broke(in_doubt)) {
+      guilty = **std::find_if(open.begin(), open.end(), [&](const auto* f) { return f->topic() == culprit->topic; });
+    }
     forget_flights();
     connection_.reset();
+    if (guilty) blame(*guilty);
   }
 
   void forget_flights() {
-    in_flight_.clear();
+    flights_.clear();
     waiting_.clear();
     spool_.release_all();
     chunk_.clear();
     newest_retained_.clear();
   }
 
-  // A publication at which the broker hangs up comes first again after every reconnect: it would block all behind it.
-  void blame_head() {
-    if (acknowledged_since_connect_ || in_flight_.empty()) {
-      blamed_losses_ = 0;
-      if (in_flight_.empty()) return;
-    }
-    const InFlight& head = in_flight_.begin()->second;
-    if (clock_.now() - head.handed_over > kPoisonWithin) return;  // silence is not a verdict
-    const std::int64_t row = head.messages.front().row;
-    blamed_losses_ = row == blamed_row_ ? blamed_losses_ + 1 : 1;
-    blamed_row_ = row;
-    if (blamed_losses_ < kLossesToBlame) return;
-    blamed_losses_ = 0;
-    const std::string reason = "the connection was lost " + std::to_string(kLossesToBlame) + " times at it";
-    if (head.packed) {
-      never_packed_.insert(head.messages.front().message.stream);
+  // What the broker hangs up at would come first again after every reconnect and block all behind it. One message says
+  // nothing about its stream, two in a row do.
+  void blame(const Flight& flight) {
+    const std::string reason = "it hung up at it again and again";
+    if (flight.packed && refusals_.packets_pass()) {
+      refusals_.never_pack(flight.stream());
+    } else if (!flight.packed && refusals_.doubt(flight.stream())) {
+      bury_alone(flight.messages.front(), reason);
     } else {
-      bury_alone(head.messages.front(), reason);
+      refuse(flight, reason);
     }
   }
 
-  // One message that the broker chokes on says nothing about its stream.
   void bury_alone(const StoredMessage& message, const std::string& reason) {
     spool_.refuse(message, reason);
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
@@ -402,7 +430,7 @@ class Courier::Implementation {
       statistics_.commit_seconds.record(figures.commit_last);
       set(statistics_.commits_total, figures.commits_total);
     }
-    set(statistics_.in_flight, in_flight_.size());
+    set(statistics_.in_flight, flights_.in_flight());
   }
 
   Spool& spool_;
@@ -419,27 +447,19 @@ class Courier::Implementation {
   std::optional<std::uint64_t> connection_;
   std::size_t window_ = 1;
   std::uint64_t last_token_ = 0;
-  std::map<std::uint64_t, InFlight> in_flight_;  // in the order they were handed over
+  Flights flights_;
   std::deque<StoredMessage> waiting_;            // live, for want of room
   std::deque<StoredMessage> chunk_;  // of the backlog, read ahead
   std::int64_t cursor_ = 0;          // rows up to here are held or gone
   bool behind_ = false;              // there may be rows after the cursor
   bool draining_ = false;
-  base::Instant backlog_after_{};
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};
+  base::Instant quiet_until_{};
 
   std::map<std::string, std::int64_t> newest_retained_;
-  struct Bar {
-    base::Instant until{};
-    std::string reason;
-  };
-  std::map<std::string, Bar> barred_;  // streams the broker refuses
-  std::set<std::string> never_packed_;
-  bool no_packets_ = false;
-  bool acknowledged_since_connect_ = false;
-  std::int64_t blamed_row_ = 0;
-  int blamed_losses_ = 0;
+  Refusals refusals_;
+  HangUps hang_ups_;
 };
 
 Courier::Courier(Spool& spool, Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,

@@ -5,7 +5,8 @@
 // handed over twice on one connection; when a connection is lost, all of them are backlog again. Samples and states
 // older than backlog_after travel packed on `P/backlog` (or plain on their own topic), all else is replayed on its own
 // topic; `replay` is true for what is not handed over within 5 s of its instant. A message that the broker refuses for
-// good, or that was alone at the head of three losses in a row, is set aside in the table `dead` and told by a gap.
+// good, or at which it hangs up again and again (HangUps), is set aside in the table `dead` and told by a gap.
+// Under MQTT 3.1.1 a row is deleted only when the connection has outlived its PUBACK by a second.
 //
 // Thread rule: submit(), skip(), run_once() and stop() belong to one thread, wake() may come from any.
 #pragma once

@@ -14,6 +14,7 @@ namespace twinkeeper::uplink {
 
 // A message not handed to the connection within this time of its making is a replay.
 inline constexpr base::Duration kLiveFor = std::chrono::seconds{5};
+inline const std::string kPacketStream = "backlog";
 inline constexpr std::size_t kPacketBytes = 122880;
 inline constexpr std::size_t kPacketMessages = 500;
 

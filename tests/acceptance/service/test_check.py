@@ -129,9 +129,12 @@ class CheckOfSizes(RigTestCase):
     def test_no_message_is_larger_than_told(self):
         self.start_line()
         report = json.loads(command("check", "--config", self.configuration, "--json").stdout)
-        told = {stream["topic"]: stream["message_bytes"] for stream in report["streams"]}
+        told = {stream["topic"]: max(stream["message_bytes"], stream["message_bytes_while_lost"] or 0)
+                for stream in report["streams"]}
         self.daemon.start()
         self.arrives("twins.tanks.state", lambda m: m["step"] > 20, 60, "some states")
+        self.simulator.kill()
+        self.arrives("devices.plc.samples", lambda m: len(m["bad"]) == 3, 60, "a lost device")
         self.daemon.stop()
         self.arrives("metrics", lambda m: True, 30, "the last metrics")
         with open(self.subscriber.process.stdout_path, encoding="utf-8") as file:

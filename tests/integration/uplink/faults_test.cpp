@@ -1,6 +1,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <set>
 
 #include "integration/uplink/uplink_rig.hpp"
 #include "support/catch.hpp"
@@ -57,6 +58,14 @@ struct OwnFiles {
   }
   std::string folder;
 };
+
+MosquittoOptions states_denied() {
+  MosquittoOptions options;
+  options.access_rules =
+      "user gateway\ntopic deny twinkeeper/gw1/twins/tanks/state\ntopic readwrite #\nuser subscriber\ntopic readwrite "
+      "#\n";
+  return options;
+}
 
 }  // namespace
 
@@ -180,11 +189,7 @@ TEST_CASE("a server without TLS is told as such") {
 
 TEST_CASE("a refused publication is told with its topic while the others go on") {
   TemporaryFolder folder;
-  MosquittoOptions options;
-  options.access_rules =
-      "user gateway\ntopic deny twinkeeper/gw1/twins/tanks/state\ntopic readwrite #\nuser subscriber\ntopic readwrite "
-      "#\n";
-  Mosquitto broker(folder.path(), pki(), options);
+  Mosquitto broker(folder.path(), pki(), states_denied());
   broker.start();
   Subscriber subscriber(folder.path(), pki(), broker.port(), "twinkeeper/#");
   UplinkRig rig(broker.port());
@@ -210,6 +215,42 @@ TEST_CASE("a refused publication is told with its topic while the others go on")
   }));
   CHECK(gap["reason"] == "refused");
   CHECK(gap["stream"] == "twins.tanks.state");
+}
+
+// Mosquitto acknowledges here what it refuses and then hangs up; nothing on the wire says why.
+TEST_CASE("a refusal without a word is found under MQTT 3.1.1 and costs the other streams nothing") {
+  TemporaryFolder folder;
+  Mosquitto broker(folder.path(), pki(), states_denied());
+  broker.start();
+  Subscriber subscriber(folder.path(), pki(), broker.port(), "twinkeeper/#");
+  UplinkRig rig(broker.port());
+  rig.settings.mqtt_version = uplink::MqttVersion::v3_1_1;
+  rig.settings.backlog = uplink::BacklogFormat::plain;  // packets would pass on their own topic
+  rig.timing.backoff_cap = milliseconds{200};
+  rig.timing.least_pause = milliseconds{50};
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connected.load(); }));
+  for (int i = 0; i < 5; ++i) {
+    rig.submit(anomaly_message(rig.clock.now()));
+    rig.submit(state_message(rig.clock.now()));
+  }
+  REQUIRE(eventually(seconds{60}, [&] { return rig.statistics.refused_total == 5u; }));
+  CHECK(rig.events.count("refused_publish") == 1);
+  CHECK(rig.events.message("refused_publish").find("twinkeeper/gw1/twins/tanks/state (it hung up") != std::string::npos);
+  std::set<std::uint64_t> anomalies;
+  std::set<std::uint64_t> told;
+  REQUIRE(eventually(seconds{30}, [&] {
+    for (const auto& arrival : subscriber.arrivals()) {
+      const auto message = nlohmann::json::parse(arrival.payload);
+      if (arrival.topic == "twinkeeper/gw1/twins/tanks/anomaly") anomalies.insert(message["seq"].get<std::uint64_t>());
+      if (arrival.topic != "twinkeeper/gw1/gap") continue;
+      CHECK(message["reason"] == "refused");
+      for (auto seq = message["first_seq"].get<std::uint64_t>(); seq <= message["last_seq"]; ++seq) told.insert(seq);
+    }
+    return anomalies.size() == 5 && told.size() == 5;
+  }));
+  REQUIRE(eventually(seconds{10}, [&] { return rig.statistics.spool_messages == 0u; }));
+  CHECK(told == std::set<std::uint64_t>{1, 2, 3, 4, 5});
 }
 
 TEST_CASE("renewed certificate files are taken into use without a restart") {

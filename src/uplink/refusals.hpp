@@ -1,0 +1,58 @@
+// What the broker takes and what it refuses, as far as its answers have shown: streams on their own topics, and packets
+// of backlog.
+//
+// Brokers may hang up with each refusal, so a refused stream is not tried with every message but once in a while.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::uplink {
+
+class Refusals {
+ public:
+  // False if it was known already.
+  bool refused(const std::string& stream, const std::string& reason, base::Instant now) {
+    return barred_.insert_or_assign(stream, Bar{now + kBarredFor, reason}).second;
+  }
+  bool packets_refused() { return !std::exchange(no_packets_, true); }
+  void never_pack(const std::string& stream) { never_packed_.insert(stream); }
+
+  void passed(const std::string& stream) {
+    if (!barred_.empty()) barred_.erase(stream);
+    if (!doubtful_.empty()) doubtful_.erase(stream);
+  }
+  void packet_passed() { packets_pass_ = true; }
+  // One message of the stream was given up. False if that is the second one in a row.
+  bool doubt(const std::string& stream) { return doubtful_.insert(stream).second; }
+
+  [[nodiscard]] bool barred(const std::string& stream, base::Instant now) const {
+    if (barred_.empty()) return false;
+    const auto found = barred_.find(stream);
+    return found != barred_.end() && now < found->second.until;
+  }
+  [[nodiscard]] const std::string& reason(const std::string& stream) const { return barred_.at(stream).reason; }
+  [[nodiscard]] bool may_pack(const std::string& stream) const {
+    return !no_packets_ && !never_packed_.contains(stream);
+  }
+  [[nodiscard]] bool packets_pass() const { return packets_pass_; }
+
+ private:
+  static constexpr base::Duration kBarredFor = std::chrono::minutes{5};
+
+  struct Bar {
+    base::Instant until{};
+    std::string reason;
+  };
+  std::map<std::string, Bar> barred_;
+  std::set<std::string> doubtful_;
+  std::set<std::string> never_packed_;
+  bool no_packets_ = false;
+  bool packets_pass_ = false;
+};
+
+}  // namespace twinkeeper::uplink
