@@ -10,18 +10,6 @@ namespace {
 using signals::Quality;
 using signals::Reason;
 
-// Reasons that speak of the sensor, not of the way to it.
-bool is_sensor_reason(Reason reason) {
-  switch (reason) {
-    case Reason::out_of_range:
-    case Reason::rate_of_change:
-    case Reason::stuck:
-    case Reason::error_value:
-    case Reason::not_finite: return true;
-    default: return false;
-  }
-}
-
 std::size_t ring_position(std::int64_t step) {
   const std::int64_t remainder = step % FrameSynchroniser::kAhead;
   return static_cast<std::size_t>(remainder < 0 ? remainder + FrameSynchroniser::kAhead : remainder);
@@ -171,9 +159,8 @@ signals::FrameValue FrameSynchroniser::input_value(const Slot& slot, base::Insta
     return told;
   }
   told.stand_in = true;
-  const bool sensor_speaks =
-      newest_is_bad && is_sensor_reason(slot.reason) && age_at(time, slot.news_time) <= slot.max_age;
-  told.reason = sensor_speaks ? slot.reason : Reason::stale;
+  const bool news_tell_why = newest_is_bad && age_at(time, slot.news_time) <= slot.max_age;
+  told.reason = news_tell_why ? slot.reason : Reason::stale;
   switch (slot.input.source.on_stale) {
     case OnStale::hold: told.quality = slot.has_value ? Quality::uncertain : Quality::bad; break;
     case OnStale::nominal:
