@@ -3,6 +3,8 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -26,12 +28,20 @@ class JournalPriority final : public spdlog::custom_flag_formatter {
   }
 };
 
+// systemd.exec(5): JOURNAL_STREAM is inherited, so it counts only if it names this very stderr.
+bool stderr_is_journal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat self {};
+  return stream != nullptr && ::fstat(STDERR_FILENO, &self) == 0 &&
+         stream == std::to_string(self.st_dev) + ":" + std::to_string(self.st_ino);
+}
+
 void open_log() {
   if (spdlog::get("twinkeeper")) return;
   auto logger = spdlog::stderr_logger_mt("twinkeeper");
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<JournalPriority>('*');
-  formatter->set_pattern(std::getenv("JOURNAL_STREAM") ? "%*%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  formatter->set_pattern(stderr_is_journal() ? "%*%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   logger->set_formatter(std::move(formatter));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));

@@ -10,7 +10,9 @@ import time
 
 from rig import RigTestCase, configuration, main, wait_until
 from rig.case import STATE
+from rig.ports import free_port
 from rig.process import clean_environment
+from rig.service import executable
 from rig.waiting import let_run
 
 
@@ -153,6 +155,25 @@ class ServiceBehaviour(RigTestCase):
         self.check_steps_contiguous(again["epoch"])
         self.check_no_sequence_missing()
         self.check_envelopes()
+
+    def test_journal_priorities_for_the_journal_alone(self):
+        pki = self.make_pki()
+        path = self.write_configuration(configuration.plant_with_twin(modbus_port=free_port(), mqtt_port=free_port(),
+                                                                      pki=pki.folder))
+        for matches, first in ((True, r"<6>service: twinkeeper .* runs "), (False, r"\d{4}-\d\d-\d\dT.* info service: ")):
+            ours, theirs = os.pipe()
+            with open(ours, encoding="utf-8") as lines:
+                status = os.fstat(theirs)
+                stream = f"{status.st_dev}:{status.st_ino + (0 if matches else 1)}"
+                daemon = subprocess.Popen([executable(), "run", "--config", path], stderr=theirs,
+                                          env=clean_environment({"JOURNAL_STREAM": stream}))
+                os.close(theirs)
+                try:
+                    line = next(line for line in lines if "service: " in line)
+                finally:
+                    daemon.kill()
+                    daemon.wait()
+            self.assertRegex(line, "^" + first)
 
     def test_watchdog_and_status_lines(self):
         self.start_line()
