@@ -13,7 +13,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kRefusedAbove = 128 * 1024;  // AWS IoT Core's limit
-constexpr std::size_t kWarnedAbove = 5120;  // one billing unit
+constexpr std::size_t kWarnedAbove = 5120;         // one billing unit
 constexpr double kSecondsPerMonth = 30.0 * 86400.0;
 
 double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }

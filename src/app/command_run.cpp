@@ -84,8 +84,9 @@ class Service {
     if (!error && ::access(directory.c_str(), W_OK | X_OK) != 0) error.assign(errno, std::generic_category());
     if (!error && !std::filesystem::is_directory(directory)) error = std::make_error_code(std::errc::not_a_directory);
     if (!error) return kExitDone;
-    std::cerr << plan.config.locate({"gateway.state_directory", directory + " can't be used: " + error.message(),
-                                     "a directory that this process may create and write to"})
+    std::cerr << plan.config
+                     .locate({"gateway.state_directory", directory + " can't be used: " + error.message(),
+                              "a directory that this process may create and write to"})
                      .text()
               << '\n';
     return kExitIo;

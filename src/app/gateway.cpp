@@ -116,8 +116,8 @@ class Gateway::Implementation {
         plan_, std::move(twins), std::move(queues), outbox_, [this] { courier_.wake(); }, origin_, clock);
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
-    static_cast<void>(status_.update(first_twin_statuses(plan_.config), first_device_statuses(plan_.config),
-                                     certificate_expires_));
+    static_cast<void>(
+        status_.update(first_twin_statuses(plan_.config), first_device_statuses(plan_.config), certificate_expires_));
     start_threads();
   }
 

@@ -37,15 +37,16 @@ struct TagOrigin {
 // "<device>.<register>" by TagIndex.
 [[nodiscard]] std::vector<std::string> tag_names(const config::Config& config);
 
-// The twins as they start, one per configured twin; or what stands in their way, all of it, by paths of the configuration.
+// The twins as they start, one per configured twin; or what stands in their way, all of it, by paths of the
+// configuration.
 [[nodiscard]] std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan& plan);
 
 using Faults = std::vector<config::Diagnostic>;
 // Reads, checks and builds: every fault at once, those of the models included. Twins that can't start come after them.
 [[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options);
 
-// One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself can't be
-// read).
+// One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself
+// can't be read).
 int report(const Faults& faults, std::ostream& out);
 
 // For commands: loads `file` or reports on stderr and gives the exit code.

@@ -83,7 +83,8 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
   setup.twin = twin.name;
   setup.settings = twin.diagnosis;
   setup.period = twin.period;
-  const auto signal = [&](const std::string& name, const std::string& unit, const std::optional<signals::TagIndex>& tag) {
+  const auto signal = [&](const std::string& name, const std::string& unit,
+                          const std::optional<signals::TagIndex>& tag) {
     return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};
   };
   for (std::size_t y = 0; y < twin.outputs.size(); ++y) {

@@ -2,10 +2,9 @@
 //
 // When      Cycle m of a group of registers with one poll interval T is due at grid_origin + collection_offset + m·T.
 //           A cycle whose time passed while another was running is skipped and counted, never run back-to-back.
-//           When a device or its controller stops answering, or answers again, all groups concerned get one cycle out of
-//           turn: a register that is read once an hour goes bad, and good again, with the others.
-// Samples   Every register of a due cycle gives exactly one sample per cycle. Good ones carry the middle of the
-// instants
+//           When a device or its controller stops answering, or answers again, all groups concerned get one cycle out
+//           of turn: a register that is read once an hour goes bad, and good again, with the others.
+// Samples   Every register of a due cycle gives exactly one sample per cycle. Good ones carry the middle of the instants
 //           at which the request was handed to the kernel and the last byte of its reply arrived; bad ones the instant
 //           of the failure. No value is ever given twice.
 // Errors    cost only their own request:
@@ -18,9 +17,9 @@
 // Recovery  A lost connection is opened again before the next request. If that fails, the controller is left alone for
 //           0.5, 1, 2, … 10 s (no jitter). A device that left two requests in a row without a matching reply is left
 //           alone in the same way, its connection is the others' to use; the next attempt begins with the request after
-//           the last one that failed, and the groups take turns, so a dead range of addresses can't starve the live ones.
-//           Meanwhile due cycles give their samples at once, bad with the reason that led there; nothing waits. Bytes that
-//           nobody asked for, or a closed connection found before a request, reopen it without any loss.
+//           the last one that failed, and the groups take turns, so a dead range of addresses can't starve the live
+//           ones. Meanwhile due cycles give their samples at once, bad with the reason that led there; nothing waits.
+//           Bytes that nobody asked for, or a closed connection found before a request, reopen it without any loss.
 // Events    subject = device, once per change: `connection_lost` (warning, no request was answered), `degraded`
 //           (warning, some were), `restored` (info). The first successful cycle after start raises nothing.
 // Blocking  poll_due runs each due group at most once and looks at the stop token before each request, so it returns

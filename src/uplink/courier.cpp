@@ -345,8 +345,8 @@ class Courier::Implementation {
     if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
       if (refusals_.packets_refused()) {
         events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
-                       "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) + " (" + reason +
-                           "); the backlog is sent message by message"});
+                       "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) +
+                           " (" + reason + "); the backlog is sent message by message"});
       }
       leave_behind(flight.row());
       return;
@@ -448,10 +448,10 @@ class Courier::Implementation {
   std::size_t window_ = 1;
   std::uint64_t last_token_ = 0;
   Flights flights_;
-  std::deque<StoredMessage> waiting_;            // live, for want of room
-  std::deque<StoredMessage> chunk_;  // of the backlog, read ahead
-  std::int64_t cursor_ = 0;          // rows up to here are held or gone
-  bool behind_ = false;              // there may be rows after the cursor
+  std::deque<StoredMessage> waiting_;  // live, for want of room
+  std::deque<StoredMessage> chunk_;    // of the backlog, read ahead
+  std::int64_t cursor_ = 0;            // rows up to here are held or gone
+  bool behind_ = false;                // there may be rows after the cursor
   bool draining_ = false;
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};

@@ -9,7 +9,7 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr base::Duration kSettling = std::chrono::seconds{1};
-constexpr base::Duration kHangUpWithin = std::chrono::milliseconds{300};  // of the acknowledgement: it comes right behind
+constexpr base::Duration kHangUpWithin = std::chrono::milliseconds{300};  // it comes right behind the acknowledgement
 constexpr base::Duration kRetryPause = std::chrono::seconds{1};
 constexpr base::Duration kSilence = std::chrono::seconds{5};
 

@@ -4,8 +4,9 @@
 // it doesn't allow, and Mosquitto acknowledges it before it does so. Publications are taken in order, but what had been
 // answered when the connection broke is only half known here. In doubt are therefore the last one acknowledged and all
 // that were in flight. Topics in doubt at two losses in a row get one publication alone, one after the other, on the
-// next connections, when those have stood for a while; where several of them break right then, it is that topic. A bad network or a
-// second gateway with the same client id breaks connections that stand quietly, too, which clears everything.
+// next connections, when those have stood for a while; where several of them break right then, it is that topic. A bad
+// network or a second gateway with the same client id breaks connections that stand quietly, too, which clears
+// everything.
 #pragma once
 
 #include <algorithm>

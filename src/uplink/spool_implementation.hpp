@@ -106,7 +106,7 @@ class Spool::Implementation {
   std::optional<PreviousEpoch> previous_;
   std::map<std::string, Sequence> sequences_;
   std::unordered_set<std::int64_t> held_;
-  bool refusing_ = false;  // with the policy `newest`
+  bool refusing_ = false;      // with the policy `newest`
   std::int64_t next_row_ = 1;  // of the next row that is kept
 
   std::deque<Pending> pending_;  // consecutive row numbers

@@ -236,7 +236,8 @@ TEST_CASE("a refusal without a word is found under MQTT 3.1.1 and costs the othe
   }
   REQUIRE(eventually(seconds{60}, [&] { return rig.statistics.refused_total == 5u; }));
   CHECK(rig.events.count("refused_publish") == 1);
-  CHECK(rig.events.message("refused_publish").find("twinkeeper/gw1/twins/tanks/state (it hung up") != std::string::npos);
+  CHECK(rig.events.message("refused_publish").find("twinkeeper/gw1/twins/tanks/state (it hung up") !=
+        std::string::npos);
   std::set<std::uint64_t> anomalies;
   std::set<std::uint64_t> told;
   REQUIRE(eventually(seconds{30}, [&] {

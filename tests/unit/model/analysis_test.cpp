@@ -11,9 +11,7 @@ using namespace twinkeeper::model;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("steady_state solves its Riccati equation for random models with full R and S") {
   std::mt19937_64 engine(1);
