@@ -4,9 +4,9 @@
 //           A cycle whose time passed while another was running is skipped and counted, never run back-to-back.
 //           When a device or its controller stops answering, or answers again, all groups concerned get one cycle out
 //           of turn: a register that is read once an hour goes bad, and good again, with the others.
-// Samples   Every register of a due cycle gives exactly one sample per cycle. Good ones carry the middle of the instants
-//           at which the request was handed to the kernel and the last byte of its reply arrived; bad ones the instant
-//           of the failure. No value is ever given twice.
+// Samples   Every register of a due cycle gives exactly one sample per cycle. Good ones carry the middle between the
+//           instant at which the request was handed to the kernel and that of the last byte of its reply; bad ones the
+//           instant of the failure. No value is ever given twice.
 // Errors    cost only their own request:
 //             exception reply          bad/exception with the code; the connection stays. Busy (5, 6) is repeated up to
 //                                      `busy_retries` times in the same cycle.
