@@ -142,7 +142,8 @@ class Courier::Implementation {
   [[nodiscard]] bool room_for_live() const { return connection_ && flights_.in_flight() < window_; }
   // The backlog leaves a part of the window free, so that live messages need not wait behind it.
   [[nodiscard]] bool room_for_backlog() const {
-    return connection_ && flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
+    return connection_ && flights_.room_for_backlog() &&
+           flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
   }
   [[nodiscard]] bool backlog_waits() const { return connection_ && !draining_ && (behind_ || !chunk_.empty()); }
 

@@ -13,6 +13,12 @@ constexpr base::Duration kHangUpWithin = std::chrono::milliseconds{300};  // it 
 constexpr base::Duration kRetryPause = std::chrono::seconds{1};
 constexpr base::Duration kSilence = std::chrono::seconds{5};
 
+std::size_t bytes_of(const Flight& flight) {
+  std::size_t bytes = 0;
+  for (const StoredMessage& message : flight.messages) bytes += message.message.members.size();
+  return bytes;
+}
+
 }  // namespace
 
 const std::string& Flight::topic() const { return packed ? kPacketStream : stream(); }
@@ -25,6 +31,7 @@ void Flights::add(std::uint64_t token, Flight flight, base::Instant now) {
 void Flights::acknowledged(std::uint64_t token, base::Instant now) {
   if (auto flight = take(token)) {
     flight->since = now;
+    settling_bytes_ += bytes_of(*flight);
     settling_.push_back(std::move(*flight));
   }
 }
@@ -42,6 +49,7 @@ std::optional<Flight> Flights::take(std::uint64_t token) {
 std::vector<Flight> Flights::take_settled(base::Instant now) {
   std::vector<Flight> settled;
   while (!settling_.empty() && (acknowledgements_tell_all_ || settling_.front().since + kSettling <= now)) {
+    settling_bytes_ -= bytes_of(settling_.front());
     settled.push_back(std::move(settling_.front()));
     settling_.pop_front();
   }
@@ -79,6 +87,7 @@ std::vector<const Flight*> Flights::in_doubt(base::Instant now) const {
 void Flights::clear() {
   in_flight_.clear();
   settling_.clear();
+  settling_bytes_ = 0;
 }
 
 }  // namespace twinkeeper::uplink

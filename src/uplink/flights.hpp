@@ -49,13 +49,19 @@ class Flights {
   [[nodiscard]] std::vector<const Flight*> in_doubt(base::Instant now) const;
 
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
+  // Backlog can be handed over: what settles keeps its messages, and a fast broker could acknowledge any amount of
+  // them.
+  [[nodiscard]] bool room_for_backlog() const { return settling_bytes_ < kMostSettlingBytes; }
   [[nodiscard]] bool none() const { return in_flight_.empty() && settling_.empty(); }
   void clear();
 
  private:
+  static constexpr std::size_t kMostSettlingBytes = 4u << 20;
+
   const bool acknowledgements_tell_all_;
   std::map<std::uint64_t, Flight> in_flight_;  // in the order they were handed over
   std::deque<Flight> settling_;
+  std::size_t settling_bytes_ = 0;
 };
 
 }  // namespace twinkeeper::uplink

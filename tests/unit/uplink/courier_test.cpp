@@ -337,6 +337,24 @@ TEST_CASE("without a reason code a row is deleted only when the connection has o
   CHECK(rig.spool->figures().messages == 0);
 }
 
+TEST_CASE("what settles is bounded in bytes however fast the broker acknowledges") {
+  Rig rig;
+  rig.settings.mqtt_version = MqttVersion::v3_1_1;
+  rig.start();
+  for (int i = 0; i < 800; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20'000));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  const std::size_t at_once = messages(rig.drain()).size();
+  CHECK(at_once >= 4u * 1024 * 1024 / 20'100);
+  CHECK(at_once < 400);
+  std::size_t all = at_once;
+  for (int i = 0; i < 10 && all < 800; ++i) {
+    rig.clock.advance(seconds{1});
+    all += messages(rig.drain()).size();
+  }
+  CHECK(all == 800);
+}
+
 namespace {
 
 // A broker that hangs up at every state, without a word or behind an acknowledgement; it takes all else.
