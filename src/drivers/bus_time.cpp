@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "drivers/request_planner.hpp"
 
 namespace twinkeeper::drivers {
@@ -25,7 +25,7 @@ BusTime bus_time(std::span<const DeviceSettings> devices) {
         ReadRequest request;
         request.function = function_code(planned.kind);
         request.count = planned.count;
-        one.bytes += kRequestSize + reply_size(request);
+        one.bytes += mbap::kRequestSize + mbap::reply_size(request);
       }
       const auto requests = static_cast<std::int64_t>(one.requests);
       base::Duration busy = requests * (kTimePerRequest + settings.workarounds.pause_between_requests);

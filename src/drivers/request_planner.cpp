@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "drivers/codec.hpp"
+#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
 
 namespace twinkeeper::drivers {

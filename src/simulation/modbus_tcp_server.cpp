@@ -18,7 +18,7 @@ namespace twinkeeper::simulation {
 namespace {
 
 constexpr std::size_t kMaxClients = 128;
-constexpr std::size_t kMaxPending = 16 * drivers::kMaxFrameSize;
+constexpr std::size_t kMaxPending = 16 * drivers::mbap::kMaxFrameSize;
 
 std::string describe(const sockaddr_storage& storage, std::uint16_t& port) {
   std::array<char, INET6_ADDRSTRLEN> host{};
@@ -163,7 +163,7 @@ void ModbusTcpServer::accept_clients() {
 }
 
 void ModbusTcpServer::receive(Client& client) {
-  std::array<std::uint8_t, 4 * drivers::kMaxFrameSize> buffer;  // NOLINT: filled by recv
+  std::array<std::uint8_t, 4 * drivers::mbap::kMaxFrameSize> buffer;  // NOLINT: filled by recv
   const ssize_t count = recv(client.socket.number(), buffer.data(), buffer.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) {
@@ -181,9 +181,9 @@ void ModbusTcpServer::answer_received(Client& client) {
       send_pending(client);
       if (client.closed || client.pending.size() >= kMaxPending) break;
     }
-    const auto parsed = drivers::parse_request(std::span(client.received).subspan(taken));
-    if (parsed.state == drivers::RequestState::incomplete) break;
-    if (parsed.state == drivers::RequestState::garbage) {
+    const auto parsed = drivers::mbap::parse_request(std::span(client.received).subspan(taken));
+    if (parsed.state == drivers::mbap::RequestState::incomplete) break;
+    if (parsed.state == drivers::mbap::RequestState::garbage) {
       client.closed = true;
       break;
     }
@@ -200,7 +200,7 @@ void ModbusTcpServer::answer_received(Client& client) {
       answer_from(*unit->bank, parsed.request, client.pending);
     } else {
       ++exceptions_;
-      drivers::append_exception_reply(parsed.request, refusal, client.pending);
+      drivers::mbap::append_exception_reply(parsed.request, refusal, client.pending);
     }
   }
   client.received.erase(client.received.begin(), client.received.begin() + static_cast<std::ptrdiff_t>(taken));
@@ -215,14 +215,14 @@ void ModbusTcpServer::answer_from(const RegisterBank& bank, const drivers::ReadR
   const auto words = bank.at(kind, request.address, request.count);
   if (words.empty()) {
     ++exceptions_;
-    drivers::append_exception_reply(request, static_cast<std::uint8_t>(drivers::ExceptionCode::illegal_data_address),
+    drivers::mbap::append_exception_reply(request, static_cast<std::uint8_t>(drivers::ExceptionCode::illegal_data_address),
                                     out);
   } else if (drivers::is_bit_kind(kind)) {
     std::array<bool, drivers::kMaxBitsPerRequest> bits{};
     std::transform(words.begin(), words.end(), bits.begin(), [](std::uint16_t word) { return word != 0; });
-    drivers::append_bit_reply(request, std::span(bits).first(words.size()), out);
+    drivers::mbap::append_bit_reply(request, std::span(bits).first(words.size()), out);
   } else {
-    drivers::append_word_reply(request, words, out);
+    drivers::mbap::append_word_reply(request, words, out);
   }
 }
 

@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "drivers/settings.hpp"
 #include "simulation/register_map.hpp"
 #include "twinkeeper/base/clock.hpp"

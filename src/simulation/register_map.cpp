@@ -5,7 +5,7 @@
 #include <string>
 #include <tuple>
 
-#include "drivers/codec.hpp"
+#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
 
 namespace twinkeeper::simulation {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <span>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "poller_rig.hpp"
 #include "support/catch.hpp"
 
@@ -38,17 +38,17 @@ class FakeTransport final : public Transport {
     return base::Success{};
   }
   base::Status send(std::span<const std::uint8_t> frame, base::Instant) override {
-    const ParsedRequest parsed = parse_request(frame);
+    const mbap::ParsedRequest parsed = mbap::parse_request(frame);
     requests.push_back(parsed.request);
     std::vector<std::uint8_t> reply;
     if (silent && silent(parsed.request)) return base::Success{};
     if (const std::uint8_t code = refuse ? refuse(parsed.request) : std::uint8_t{0}; code != 0) {
-      append_exception_reply(parsed.request, code, reply);
+      mbap::append_exception_reply(parsed.request, code, reply);
     } else {
       std::vector<std::uint16_t> words(parsed.request.count);
       for (std::size_t i = 0; i < words.size(); ++i)
         words[i] = static_cast<std::uint16_t>(100 + parsed.request.address + i);
-      append_word_reply(parsed.request, words, reply);
+      mbap::append_word_reply(parsed.request, words, reply);
     }
     clock_.advance(round_trip);
     pending_.assign(reply.begin(), reply.end());

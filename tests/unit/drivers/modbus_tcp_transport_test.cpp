@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "support/catch.hpp"
 #include "support/scripted_modbus_server.hpp"
 
@@ -32,7 +32,7 @@ TEST_CASE("The transport takes host names and reconnects without losing a descri
     INFO("connection " << i << ": " << (status.ok() ? "open" : status.error().message()));
     REQUIRE(status.ok());
     // One exchange, so that the server has accepted it before the next one comes.
-    REQUIRE(transport->send(drivers::encode_request({1, 1, 3, 0, 1}), clock.now() + 1s).ok());
+    REQUIRE(transport->send(drivers::mbap::encode_request({1, 1, 3, 0, 1}), clock.now() + 1s).ok());
     std::array<std::uint8_t, 11> reply{};
     REQUIRE(transport->receive(reply, clock.now() + 1s).ok());
   }
@@ -52,7 +52,7 @@ TEST_CASE("Receiving ends at the deadline and a closed connection is told apart 
   const auto transport = drivers::make_modbus_tcp_transport({"127.0.0.1", server.port()}, clock);
   REQUIRE(transport->connect(1s).ok());
   std::array<std::uint8_t, 16> bytes{};
-  const auto request = drivers::encode_request({1, 1, 3, 0, 1});
+  const auto request = drivers::mbap::encode_request({1, 1, 3, 0, 1});
   REQUIRE(transport->send(request, clock.now() + 1s).ok());
   const base::Instant deadline = clock.now() + 20ms;
   const auto late = transport->receive(bytes, deadline);

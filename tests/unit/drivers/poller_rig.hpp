@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "drivers/endpoint_poller.hpp"
 #include "drivers/modbus_tcp_transport.hpp"
 

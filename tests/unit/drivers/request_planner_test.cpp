@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-#include "drivers/codec.hpp"
+#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
 #include "support/catch.hpp"
 

@@ -8,7 +8,7 @@
 #include <array>
 #include <optional>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "drivers/decoder.hpp"
 #include "support/catch.hpp"
 #include "unit/simulation/fixtures.hpp"
@@ -52,12 +52,12 @@ class Client {
     return std::nullopt;
   }
   std::optional<std::vector<std::uint8_t>> ask(const ReadRequest& request) {
-    send(drivers::encode_request(request));
+    send(drivers::mbap::encode_request(request));
     return frame();
   }
   int exception(const ReadRequest& request) {
     const auto reply = ask(request);
-    return reply ? drivers::check_reply(request, *reply).exception_code : -1;
+    return reply ? drivers::mbap::check_reply(request, *reply).exception_code : -1;
   }
   bool closed = false;
 
@@ -102,7 +102,7 @@ TEST_CASE("The server answers all four functions for several slave ids") {
   const ReadRequest levels{1, 1, 3, 0, 6};
   auto frame = client.ask(levels);
   REQUIRE(frame);
-  auto reply = drivers::check_reply(levels, *frame);
+  auto reply = drivers::mbap::check_reply(levels, *frame);
   REQUIRE(reply.ok());
   std::array<std::uint16_t, 2> words{drivers::reply_word(reply.data, 0), drivers::reply_word(reply.data, 1)};
   CHECK(drivers::decode_words(fixtures::tank_device().registers[0], words).value == 0.125);
@@ -113,7 +113,7 @@ TEST_CASE("The server answers all four functions for several slave ids") {
   const ReadRequest pump{2, 1, 4, 10, 2};
   frame = client.ask(pump);
   REQUIRE(frame);
-  reply = drivers::check_reply(pump, *frame);
+  reply = drivers::mbap::check_reply(pump, *frame);
   REQUIRE(reply.ok());
   CHECK(drivers::reply_word(reply.data, 0) == 321);
   CHECK(drivers::reply_word(reply.data, 1) == 215);
@@ -121,21 +121,21 @@ TEST_CASE("The server answers all four functions for several slave ids") {
   const ReadRequest running{3, 1, 1, 3, 1};
   frame = client.ask(running);
   REQUIRE(frame);
-  reply = drivers::check_reply(running, *frame);
+  reply = drivers::mbap::check_reply(running, *frame);
   REQUIRE(reply.ok());
   CHECK(drivers::reply_bit(reply.data, 0));
 
   const ReadRequest door{4, 9, 2, 7, 1};
   frame = client.ask(door);
   REQUIRE(frame);
-  reply = drivers::check_reply(door, *frame);
+  reply = drivers::mbap::check_reply(door, *frame);
   REQUIRE(reply.ok());
   CHECK_FALSE(drivers::reply_bit(reply.data, 0));
 
   const ReadRequest speed{5, 9, 3, 0, 1};
   frame = client.ask(speed);
   REQUIRE(frame);
-  CHECK(drivers::reply_word(drivers::check_reply(speed, *frame).data, 0) == 9);
+  CHECK(drivers::reply_word(drivers::mbap::check_reply(speed, *frame).data, 0) == 9);
   CHECK(rig.server.requests() == 5);
   CHECK(rig.server.exceptions() == 0);
 }
@@ -168,26 +168,26 @@ TEST_CASE("The server closes a connection that does not speak Modbus and keeps t
 TEST_CASE("Requests that arrive byte by byte or many at once are all answered in order") {
   Rig rig;
   Client client(rig.server);
-  const auto bytes = drivers::encode_request({0x1234, 1, 3, 0, 2});
+  const auto bytes = drivers::mbap::encode_request({0x1234, 1, 3, 0, 2});
   for (const std::uint8_t byte : bytes) {
     client.send({&byte, 1});
     REQUIRE(rig.server.run_once(1ms).ok());
   }
   const auto first = client.frame();
   REQUIRE(first);
-  CHECK(drivers::check_reply({0x1234, 1, 3, 0, 2}, *first).ok());
+  CHECK(drivers::mbap::check_reply({0x1234, 1, 3, 0, 2}, *first).ok());
 
   std::vector<std::uint8_t> burst;
   constexpr std::uint16_t kMany = 500;
   for (std::uint16_t i = 0; i < kMany; ++i) {
-    const auto one = drivers::encode_request({i, 1, 3, 0, 6});
+    const auto one = drivers::mbap::encode_request({i, 1, 3, 0, 6});
     burst.insert(burst.end(), one.begin(), one.end());
   }
   client.send(burst);
   for (std::uint16_t i = 0; i < kMany; ++i) {
     const auto frame = client.frame();
     REQUIRE(frame);
-    REQUIRE(drivers::check_reply({i, 1, 3, 0, 6}, *frame).ok());
+    REQUIRE(drivers::mbap::check_reply({i, 1, 3, 0, 6}, *frame).ok());
   }
 }
 

@@ -11,7 +11,7 @@
 #include <sstream>
 #include <thread>
 
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 #include "simulation/fault.hpp"
 #include "simulation/modbus_tcp_server.hpp"
 #include "support/catch.hpp"
@@ -31,11 +31,11 @@ bool answered(std::uint16_t port, std::uint8_t unit) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (::connect(socket.number(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return false;
   const drivers::ReadRequest request{1, unit, 3, 0, 6};
-  const auto bytes = drivers::encode_request(request);
+  const auto bytes = drivers::mbap::encode_request(request);
   if (::send(socket.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return false;
   std::array<std::uint8_t, 300> buffer{};
-  const ssize_t count = recv(socket.number(), buffer.data(), drivers::reply_size(request), MSG_WAITALL);
-  return count > 0 && drivers::check_reply(request, std::span(buffer).first(static_cast<std::size_t>(count))).ok();
+  const ssize_t count = recv(socket.number(), buffer.data(), drivers::mbap::reply_size(request), MSG_WAITALL);
+  return count > 0 && drivers::mbap::check_reply(request, std::span(buffer).first(static_cast<std::size_t>(count))).ok();
 }
 
 struct Running {

@@ -1,4 +1,4 @@
-#include "drivers/codec.hpp"
+#include "drivers/mbap.hpp"
 
 #include <algorithm>
 #include <random>
@@ -6,6 +6,7 @@
 #include "support/catch.hpp"
 
 using namespace twinkeeper::drivers;
+using namespace twinkeeper::drivers::mbap;
 
 namespace {
 
