@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "drivers/modbus_tcp_transport.hpp"
+#include "drivers/serial_transport.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -19,6 +20,12 @@ std::size_t queue_capacity(const std::vector<drivers::DeviceSettings>& devices) 
   return std::clamp<std::size_t>(per_second, 64, 8192);
 }
 
+std::unique_ptr<drivers::Transport> make_transport(const drivers::DeviceSettings& device, const base::Clock& clock) {
+  return device.transmission_mode == drivers::TransmissionMode::RTU
+             ? drivers::make_serial_transport(device.line, clock)
+             : drivers::make_modbus_tcp_transport(device.address, clock);
+}
+
 constexpr base::Duration kLongestNap = std::chrono::seconds{1};
 
 }  // namespace
@@ -28,7 +35,7 @@ DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Insta
     : clock_(clock),
       queue_(queue_capacity(devices)),
       poller_(devices, grid_origin, clock, *this, events,
-              drivers::make_modbus_tcp_transport(devices.front().address, clock)) {}
+              make_transport(devices.front(), clock)) {}
 
 void DeviceLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
   const std::stop_callback wake(stop, [this] { bell_.ring(); });

@@ -2,16 +2,16 @@
 
 #include <map>
 #include <string>
-#include <utility>
+
+#include "drivers/endpoint_key.hpp"
 
 namespace twinkeeper::app {
 
 std::vector<std::vector<std::size_t>> group_by_controller(const config::Config& config) {
   std::vector<std::vector<std::size_t>> groups;
-  std::map<std::pair<std::string, std::uint16_t>, std::size_t> seen;
+  std::map<std::string, std::size_t> seen;
   for (std::size_t d = 0; d < config.devices.size(); ++d) {
-    const auto& address = config.devices[d].driver.address;
-    const auto [place, is_new] = seen.try_emplace({address.host, address.port}, groups.size());
+    const auto [place, is_new] = seen.try_emplace(drivers::endpoint_key(config.devices[d].driver), groups.size());
     if (is_new) groups.emplace_back();
     groups[place->second].push_back(d);
   }

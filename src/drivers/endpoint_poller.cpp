@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 #include "drivers/back_off.hpp"
@@ -16,6 +17,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
 // After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
 constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
+constexpr int kRestAfterTimeout = 4;   // time-outs
 constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
 
 bool is_busy(const ExchangeResult& result) noexcept {
@@ -51,7 +53,7 @@ class EndpointPoller::Implementation {
         samples_(samples),
         events_(events),
         transport_(std::move(transport)),
-        exchange_(*transport_, clock_),
+        exchange_(make_exchange(devices.front(), *transport_, clock_)),
         newest_request_(base::Instant::min()) {
     const base::Instant now = clock_.now();
     devices_.reserve(devices.size());
@@ -89,7 +91,7 @@ class EndpointPoller::Implementation {
       const Workarounds& workarounds = settings.workarounds;
       const int tries = 1 + std::max(0, settings.busy_retries);
       const base::Duration each = kAddressesPerName * settings.timeout + workarounds.pause_after_connect +
-                                  tries * (settings.timeout + workarounds.pause_between_requests + kBusyPause);
+                                  tries * (settings.timeout + exchange_->longest_extra(settings.timeout) + workarounds.pause_between_requests + kBusyPause);
       for (const PolledGroup& group : device->groups) {
         // Split to the utmost: a request for each field.
         std::size_t requests = 0;
@@ -133,7 +135,9 @@ class EndpointPoller::Implementation {
 
   void run_request(PolledDevice& device, PolledGroup& group, std::size_t at, CycleOutcome& outcome) {
     const PlannedRequest& planned = group.requests[at];
-    if (device.left_alone(group, clock_.now())) return give_bad(device, planned, reason_of(device.down_error));
+    const base::Instant now = clock_.now();
+    if (device.left_alone(group, now)) return give_bad(device, planned, reason_of(device.down_error));
+    if (rests(device.settings.slave_id, now)) return give_bad(device, planned, signals::Reason::timeout);
     if (!ensure_connection(device, group)) {
       device.found_unavailable();
       return give_bad(device, planned, signals::Reason::timeout);
@@ -156,9 +160,19 @@ class EndpointPoller::Implementation {
       }
       return;
     }
-    transport_->close();
-    closed_on_purpose_ = false;
+    if (result.error == DeviceError::closed || transport_->reopening_discards()) {
+      transport_->close();
+      closed_on_purpose_ = false;
+    }
+    if (result.may_come_late) rest(device.settings.slave_id, result.sent + kRestAfterTimeout * device.settings.timeout);
     device.left_unanswered(result, group, at);
+  }
+
+  // A late reply of this slave could pass for that to its next request.
+  void rest(int slave_id, base::Instant until) { resting_[slave_id] = until; }
+  [[nodiscard]] bool rests(int slave_id, base::Instant now) const {
+    const auto found = resting_.find(slave_id);
+    return found != resting_.end() && now < found->second;
   }
 
   bool ensure_connection(PolledDevice& device, const PolledGroup& group) {
@@ -204,7 +218,7 @@ class EndpointPoller::Implementation {
       if (pause > base::Duration::zero() && newest_request_ != base::Instant::min()) {
         clock_.sleep_until(newest_request_ + pause);
       }
-      const ExchangeResult result = exchange_.run(request, device.settings.timeout);
+      const ExchangeResult result = exchange_->run(request, device.settings.timeout);
       newest_request_ = result.finished;
       device.count_exchange(result);
       if (retries <= 0 || !is_busy(result)) return result;
@@ -271,11 +285,12 @@ class EndpointPoller::Implementation {
   SampleSink& samples_;
   signals::EventSink& events_;
   std::unique_ptr<Transport> transport_;
-  Exchange exchange_;
+  std::unique_ptr<Exchange> exchange_;
   std::vector<std::unique_ptr<PolledDevice>> devices_;  // statistics can't move
   BackOff connection_back_off_;
   std::string connection_error_;
   base::Instant newest_request_;
+  std::map<int, base::Instant> resting_;  // slave ids, until when
   std::vector<std::size_t> refused_;  // of the cycle under way
   std::array<std::uint16_t, kMaxWordsPerRequest> words_{};
   bool ever_connected_ = false;

@@ -20,6 +20,7 @@
 
 #include "drivers/device_statistics.hpp"
 #include "drivers/pdu.hpp"
+#include "drivers/serial_timing.hpp"
 #include "drivers/transport.hpp"
 #include "twinkeeper/base/clock.hpp"
 
@@ -44,6 +45,9 @@ class Exchange {
 };
 
 // `transport` and `clock` outlive the exchange.
+// The one that speaks `settings.transmission_mode`.
+[[nodiscard]] std::unique_ptr<Exchange> make_exchange(const DeviceSettings& settings, Transport& transport,
+                                                      const base::Clock& clock);
 [[nodiscard]] std::unique_ptr<Exchange> make_mbap_exchange(Transport& transport, const base::Clock& clock);
 [[nodiscard]] std::unique_ptr<Exchange> make_rtu_exchange(Transport& transport, const base::Clock& clock,
                                                           const SerialTiming& timing);

@@ -40,17 +40,6 @@ struct HeaderCheck {
 
 // ---- server ----
 
-enum class RequestState : std::uint8_t {
-  incomplete,  // more bytes are needed
-  complete,    // `frame_size` bytes are one request
-  garbage,     // not Modbus TCP: close the connection
-};
-struct ParsedRequest {
-  RequestState state = RequestState::incomplete;
-  std::size_t frame_size = 0;       // bytes to take off the stream, when complete
-  std::uint8_t exception_code = 0;  // not 0: refuse with it (see parse_read_pdu)
-  ReadRequest request;              // `function` is as received, also when refused
-};
 // Looks at the front of what has been received so far.
 [[nodiscard]] ParsedRequest parse_request(std::span<const std::uint8_t> received) noexcept;
 

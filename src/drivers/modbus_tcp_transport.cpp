@@ -2,15 +2,17 @@
 
 #include <fcntl.h>
 #include <modbus/modbus.h>
-#include <poll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <string>
+
+#include "drivers/wait_for_descriptor.hpp"
 
 namespace twinkeeper::drivers {
 namespace {
@@ -76,7 +78,7 @@ class ModbusTcpTransport final : public Transport {
       if (sent >= 0) {
         frame = frame.subspan(static_cast<std::size_t>(sent));
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(POLLOUT, deadline)) return Error{ErrorCode::timeout, peer_ + ": the request can't be sent", true};
+        if (!wait_for(socket_, POLLOUT, clock_, deadline)) return Error{ErrorCode::timeout, peer_ + ": the request can't be sent", true};
       } else if (errno != EINTR) {
         return Error{ErrorCode::connection_lost, peer_ + ": " + std::strerror(errno), true};
       }
@@ -90,7 +92,7 @@ class ModbusTcpTransport final : public Transport {
       if (received > 0) return static_cast<std::size_t>(received);
       if (received == 0) return Error{ErrorCode::connection_lost, peer_ + ": closed the connection", true};
       if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(POLLIN, deadline)) return Error{ErrorCode::timeout, peer_ + ": no complete reply in time", true};
+        if (!wait_for(socket_, POLLIN, clock_, deadline)) return Error{ErrorCode::timeout, peer_ + ": no complete reply in time", true};
       } else if (errno != EINTR) {
         return Error{ErrorCode::connection_lost, peer_ + ": " + std::strerror(errno), true};
       }
@@ -104,6 +106,15 @@ class ModbusTcpTransport final : public Transport {
     return peeked < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
   }
 
+  bool discard_input() noexcept override {
+    std::array<std::uint8_t, 512> dropped;  // NOLINT: filled by recv
+    bool any = false;
+    while (socket_ >= 0 && ::recv(socket_, dropped.data(), dropped.size(), MSG_DONTWAIT) > 0) any = true;
+    return any;
+  }
+
+  bool reopening_discards() const noexcept override { return true; }
+
   void close() noexcept override {
     if (socket_ < 0) return;
     modbus_close(context_.get());
@@ -113,18 +124,6 @@ class ModbusTcpTransport final : public Transport {
   bool connected() const noexcept override { return socket_ >= 0; }
 
  private:
-  // False once the deadline has passed. Errors and hang-ups count as ready: the next call tells which.
-  bool wait_for(short events, base::Instant deadline) const noexcept {
-    while (true) {
-      const base::Duration left = deadline - clock_.now();
-      if (left <= base::Duration::zero()) return false;
-      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-      const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
-      pollfd entry{.fd = socket_, .events = events, .revents = 0};
-      if (::ppoll(&entry, 1, &timeout, nullptr) > 0) return true;
-    }
-  }
-
   const base::Clock& clock_;
   std::string peer_;
   std::unique_ptr<modbus_t, ContextDeleter> context_;

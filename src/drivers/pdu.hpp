@@ -89,6 +89,19 @@ void encode_read_pdu(const ReadRequest& request, std::span<std::uint8_t> out) no
 
 // ---- server ----
 
+enum class RequestState : std::uint8_t {
+  incomplete,  // more bytes are needed, or (RTU) the silence that ends a frame of unknown length
+  complete,    // `frame_size` bytes are one request
+  garbage,     // no request: Modbus TCP closes the connection, RTU discards all that has been received
+};
+// What the front of received bytes is, by mbap::parse_request or rtu::parse_request.
+struct ParsedRequest {
+  RequestState state = RequestState::incomplete;
+  std::size_t frame_size = 0;       // bytes to take off the stream, when complete
+  std::uint8_t exception_code = 0;  // not 0: refuse with it (see parse_read_pdu)
+  ReadRequest request;              // `function` is as received, also when refused
+};
+
 // Fills in function, address and count; `pdu` has at least the function. Returns the exception to refuse with (1
 // function, 2 address range, 3 count or length), or 0.
 [[nodiscard]] std::uint8_t parse_read_pdu(std::span<const std::uint8_t> pdu, ReadRequest& request) noexcept;

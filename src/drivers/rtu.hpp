@@ -40,17 +40,6 @@ inline constexpr std::size_t kMaxFrameSize = 256;
 
 // ---- server ----
 
-enum class RequestState : std::uint8_t {
-  incomplete,  // more bytes are needed, or the silence that ends a frame of unknown length
-  complete,    // `frame_size` bytes are one request
-  garbage,     // nothing to answer: discard all that has been received
-};
-struct ParsedRequest {
-  RequestState state = RequestState::incomplete;
-  std::size_t frame_size = 0;
-  std::uint8_t exception_code = 0;  // not 0: refuse with it (see parse_read_pdu)
-  ReadRequest request;
-};
 // Looks at what has been received so far; `silent`: nothing has come for as long as it takes to end a frame.
 [[nodiscard]] ParsedRequest parse_request(std::span<const std::uint8_t> received, bool silent) noexcept;
 

@@ -152,6 +152,16 @@ class RtuExchange final : public Exchange {
 
 }  // namespace
 
+std::unique_ptr<Exchange> make_exchange(const DeviceSettings& settings, Transport& transport,
+                                        const base::Clock& clock) {
+  switch (settings.transmission_mode) {
+    case TransmissionMode::TCP: break;
+    case TransmissionMode::RTUoverTCP: return make_rtu_exchange(transport, clock, SerialTiming{});
+    case TransmissionMode::RTU: return make_rtu_exchange(transport, clock, timing_of(settings.line));
+  }
+  return make_mbap_exchange(transport, clock);
+}
+
 std::unique_ptr<Exchange> make_rtu_exchange(Transport& transport, const base::Clock& clock,
                                             const SerialTiming& timing) {
   return std::make_unique<RtuExchange>(transport, clock, timing);

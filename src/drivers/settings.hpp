@@ -51,11 +51,26 @@ struct TcpAddress {
   std::uint16_t port = 502;
 };
 
+enum class TransmissionMode { TCP, RTUoverTCP, RTU };
+
+enum class Parity { none, even, odd };
+
+// The serial line behind "file:///dev/…".
+struct SerialSettings {
+  std::string device;
+  int baud_rate = 9600;
+  int data_bits = 8;
+  Parity parity = Parity::none;
+  int stop_bits = 1;
+};
+
 struct DeviceSettings {
   std::string name;
   std::string controller;  // as written
-  TcpAddress address;
-  int slave_id = 1;  // 0..255 over TCP as the contract allows
+  TransmissionMode transmission_mode = TransmissionMode::TCP;
+  TcpAddress address;   // TCP, RTUoverTCP
+  SerialSettings line;  // RTU
+  int slave_id = 1;     // 1..247, over TCP also 0 and 255
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};

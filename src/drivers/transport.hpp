@@ -25,6 +25,10 @@ class Transport {
   // Whether the connection is open with nothing unread in it: bytes that nobody asked for, or the peer's closing,
   // make the next reply doubtful. Doesn't wait.
   [[nodiscard]] virtual bool quiet() noexcept = 0;
+  // Reads and drops what is unread; false if there was nothing. Doesn't wait.
+  virtual bool discard_input() noexcept = 0;
+  // Whether a new connection leaves behind what was on its way on the old one: true of TCP, not of a serial line.
+  [[nodiscard]] virtual bool reopening_discards() const noexcept = 0;
   virtual void close() noexcept = 0;
   [[nodiscard]] virtual bool connected() const noexcept = 0;
 };

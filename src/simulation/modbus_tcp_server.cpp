@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -18,7 +19,7 @@ namespace twinkeeper::simulation {
 namespace {
 
 constexpr std::size_t kMaxClients = 128;
-constexpr std::size_t kMaxPending = 16 * drivers::mbap::kMaxFrameSize;
+constexpr std::size_t kMaxPending = 4096;
 
 std::string describe(const sockaddr_storage& storage, std::uint16_t& port) {
   std::array<char, INET6_ADDRSTRLEN> host{};
@@ -43,40 +44,18 @@ base::Error failure(const std::string& what, int number) {
 
 }  // namespace
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    close();
-    number_ = std::exchange(other.number_, -1);
-  }
-  return *this;
-}
+ModbusTcpServer::ModbusTcpServer(drivers::TcpAddress address, ModbusResponder responder)
+    : address_(std::move(address)), responder_(std::move(responder)) {}
 
-void Descriptor::close() noexcept {
-  if (number_ >= 0) ::close(number_);
-  number_ = -1;
-}
-
-ModbusTcpServer::ModbusTcpServer(drivers::TcpAddress address, std::vector<Unit> units)
-    : address_(std::move(address)), units_(std::move(units)) {}
-
-base::Result<ModbusTcpServer> ModbusTcpServer::listen(const drivers::TcpAddress& address, std::vector<Unit> units) {
-  ModbusTcpServer server(address, std::move(units));
+base::Result<ModbusTcpServer> ModbusTcpServer::listen(const drivers::TcpAddress& address, std::vector<Unit> units,
+                                                      Framing framing) {
+  ModbusTcpServer server(address, ModbusResponder(framing, std::move(units)));
   if (auto status = server.settle(); !status) return std::move(status).error();
   return server;
 }
 
-void ModbusTcpServer::set_out(int slave_id, bool out) {
-  for (Unit& unit : units_) {
-    if (unit.slave_id == slave_id) unit.out = out;
-  }
-}
-
-bool ModbusTcpServer::all_out() const {
-  return std::all_of(units_.begin(), units_.end(), [](const Unit& unit) { return unit.out; });
-}
-
 base::Status ModbusTcpServer::settle() {
-  if (!all_out()) return listener_.open() ? base::Status(base::Success{}) : open();
+  if (!responder_.all_out()) return listener_.open() ? base::Status(base::Success{}) : open();
   listener_.close();
   clients_.clear();
   return base::Success{};
@@ -141,16 +120,6 @@ void ModbusTcpServer::serve(std::span<const pollfd> ready) {
   if (!ready.empty() && (ready[0].revents & POLLIN)) accept_clients();
 }
 
-base::Status ModbusTcpServer::run_once(base::Duration timeout) {
-  std::vector<pollfd> set;
-  watch(set);
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-  const timespec limit{seconds.count(), (timeout - seconds).count()};
-  if (ppoll(set.data(), set.size(), &limit, nullptr) < 0 && errno != EINTR) return failure("cannot wait", errno);
-  serve(set);
-  return base::Success{};
-}
-
 void ModbusTcpServer::accept_clients() {
   for (;;) {
     Descriptor socket(accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -163,7 +132,7 @@ void ModbusTcpServer::accept_clients() {
 }
 
 void ModbusTcpServer::receive(Client& client) {
-  std::array<std::uint8_t, 4 * drivers::mbap::kMaxFrameSize> buffer;  // NOLINT: filled by recv
+  std::array<std::uint8_t, 1024> buffer;  // NOLINT: filled by recv
   const ssize_t count = recv(client.socket.number(), buffer.data(), buffer.size(), 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) {
@@ -175,54 +144,11 @@ void ModbusTcpServer::receive(Client& client) {
 }
 
 void ModbusTcpServer::answer_received(Client& client) {
-  std::size_t taken = 0;
-  while (!client.closed) {
-    if (client.pending.size() >= kMaxPending) {
-      send_pending(client);
-      if (client.closed || client.pending.size() >= kMaxPending) break;
-    }
-    const auto parsed = drivers::mbap::parse_request(std::span(client.received).subspan(taken));
-    if (parsed.state == drivers::mbap::RequestState::incomplete) break;
-    if (parsed.state == drivers::mbap::RequestState::garbage) {
-      client.closed = true;
-      break;
-    }
-    taken += parsed.frame_size;
-    const auto unit = std::find_if(units_.begin(), units_.end(),
-                                   [&](const Unit& candidate) { return candidate.slave_id == parsed.request.unit; });
-    if (unit != units_.end() && unit->out) continue;
-    ++requests_;
-    std::uint8_t refusal = parsed.exception_code;
-    if (unit == units_.end()) {
-      refusal = static_cast<std::uint8_t>(drivers::ExceptionCode::gateway_target_failed_to_respond);
-    }
-    if (refusal == 0) {
-      answer_from(*unit->bank, parsed.request, client.pending);
-    } else {
-      ++exceptions_;
-      drivers::mbap::append_exception_reply(parsed.request, refusal, client.pending);
-    }
-  }
-  client.received.erase(client.received.begin(), client.received.begin() + static_cast<std::ptrdiff_t>(taken));
-  if (!client.closed && !client.pending.empty()) send_pending(client);
-}
-
-void ModbusTcpServer::answer_from(const RegisterBank& bank, const drivers::ReadRequest& request,
-                                  std::vector<std::uint8_t>& out) {
-  constexpr std::array kKinds{drivers::RegisterKind::coil, drivers::RegisterKind::discrete,
-                              drivers::RegisterKind::holding, drivers::RegisterKind::input};
-  const auto kind = kKinds[request.function - 1U];
-  const auto words = bank.at(kind, request.address, request.count);
-  if (words.empty()) {
-    ++exceptions_;
-    drivers::mbap::append_exception_reply(request, static_cast<std::uint8_t>(drivers::ExceptionCode::illegal_data_address),
-                                    out);
-  } else if (drivers::is_bit_kind(kind)) {
-    std::array<bool, drivers::kMaxBitsPerRequest> bits{};
-    std::transform(words.begin(), words.end(), bits.begin(), [](std::uint16_t word) { return word != 0; });
-    drivers::mbap::append_bit_reply(request, std::span(bits).first(words.size()), out);
-  } else {
-    drivers::mbap::append_word_reply(request, words, out);
+  // As long as replies leave: a client may send many requests at once.
+  for (std::size_t before = client.received.size() + 1; !client.closed && client.received.size() < before;) {
+    before = client.received.size();
+    client.closed = !responder_.answer(client.received, client.pending, kMaxPending);
+    if (!client.closed && !client.pending.empty()) send_pending(client);
   }
 }
 

@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "drivers/endpoint_key.hpp"
+#include "simulation/modbus_line_server.hpp"
 #include "simulation/modbus_tcp_server.hpp"
 #include "simulation/scenario.hpp"
 #include "simulation/truth_writer.hpp"
@@ -23,9 +25,21 @@ constexpr base::Duration kRetryListening = std::chrono::milliseconds{200};
 struct Endpoint {
   std::string controller;
   std::vector<std::size_t> devices;  // in the order of the configuration
-  std::optional<ModbusTcpServer> server;
+  std::unique_ptr<ModbusServer> server;
   bool failed = false;  // to listen again after a dropout; told once
 };
+
+base::Result<std::unique_ptr<ModbusServer>> open_server(const drivers::DeviceSettings& device,
+                                                        std::vector<ModbusResponder::Unit> units) {
+  using drivers::TransmissionMode;
+  if (device.transmission_mode == TransmissionMode::RTU) {
+    return ModbusLineServer::open(device.line.device, std::move(units));
+  }
+  const Framing framing = device.transmission_mode == TransmissionMode::TCP ? Framing::mbap : Framing::rtu;
+  auto server = ModbusTcpServer::listen(device.address, std::move(units), framing);
+  if (!server) return std::move(server).error();
+  return std::unique_ptr<ModbusServer>(std::make_unique<ModbusTcpServer>(std::move(server).value()));
+}
 
 timespec to_timespec(base::Duration duration) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
@@ -57,28 +71,27 @@ struct Simulation::Parts {
 };
 
 base::Status Simulation::Parts::listen() {
-  std::map<std::pair<std::string, std::uint16_t>, std::size_t> known;
+  std::map<std::string, std::size_t> known;
   for (std::size_t d = 0; d < settings.devices.size(); ++d) {
     const auto& device = settings.devices[d];
     // Port 0 asks for any free port: one for each device.
-    const bool shared = device.address.port != 0;
-    const auto place = shared ? known.emplace(std::pair(device.address.host, device.address.port), endpoints.size())
+    const bool shared = device.transmission_mode == drivers::TransmissionMode::RTU || device.address.port != 0;
+    const auto place = shared ? known.emplace(drivers::endpoint_key(device), endpoints.size())
                               : std::pair(known.end(), true);
-    if (place.second) endpoints.push_back({device.controller, {}, std::nullopt, false});
+    if (place.second) endpoints.push_back({device.controller, {}, nullptr, false});
     endpoints[shared ? place.first->second : endpoints.size() - 1].devices.push_back(d);
   }
   for (Endpoint& endpoint : endpoints) {
-    std::vector<ModbusTcpServer::Unit> units;
+    std::vector<ModbusResponder::Unit> units;
     for (const std::size_t d : endpoint.devices) {
       const int slave_id = settings.devices[d].slave_id;
       const bool there =
           std::any_of(units.begin(), units.end(), [&](const auto& unit) { return unit.slave_id == slave_id; });
       if (!there) units.push_back({slave_id, &scenario.registers().bank(scenario.registers().bank_of(d)), false});
     }
-    auto server = ModbusTcpServer::listen(settings.devices[endpoint.devices.front()].address, std::move(units));
-    if (!server) {
-      return std::move(server).error().with_context("device '" + settings.devices[endpoint.devices.front()].name + "'");
-    }
+    const auto& first = settings.devices[endpoint.devices.front()];
+    auto server = open_server(first, std::move(units));
+    if (!server) return std::move(server).error().with_context("device '" + first.name + "'");
     endpoint.server = std::move(server).value();
   }
   return base::Success{};

@@ -38,7 +38,7 @@ class FakeTransport final : public Transport {
     return base::Success{};
   }
   base::Status send(std::span<const std::uint8_t> frame, base::Instant) override {
-    const mbap::ParsedRequest parsed = mbap::parse_request(frame);
+    const ParsedRequest parsed = mbap::parse_request(frame);
     requests.push_back(parsed.request);
     std::vector<std::uint8_t> reply;
     if (silent && silent(parsed.request)) return base::Success{};
@@ -64,6 +64,12 @@ class FakeTransport final : public Transport {
     return size;
   }
   bool quiet() noexcept override { return connected_ && pending_.empty(); }
+  bool discard_input() noexcept override {
+    const bool any = !pending_.empty();
+    pending_.clear();
+    return any;
+  }
+  bool reopening_discards() const noexcept override { return true; }
   void close() noexcept override { connected_ = false; }
   bool connected() const noexcept override { return connected_; }
 

@@ -1,0 +1,23 @@
+// poll(2) for one descriptor until an absolute deadline.
+#pragma once
+
+#include <poll.h>
+
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::drivers {
+
+// False once the deadline has passed. Errors and hang-ups count as ready: the next call on the descriptor tells which.
+[[nodiscard]] inline bool wait_for(int descriptor, short events, const base::Clock& clock,
+                                   base::Instant deadline) noexcept {
+  while (true) {
+    const base::Duration left = deadline - clock.now();
+    if (left <= base::Duration::zero()) return false;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    pollfd entry{.fd = descriptor, .events = events, .revents = 0};
+    if (::ppoll(&entry, 1, &timeout, nullptr) > 0) return true;
+  }
+}
+
+}  // namespace twinkeeper::drivers
