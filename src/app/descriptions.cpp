@@ -3,6 +3,15 @@
 namespace twinkeeper::app {
 namespace {
 
+std::string name_of(drivers::TransmissionMode mode) {
+  switch (mode) {
+    case drivers::TransmissionMode::TCP: break;
+    case drivers::TransmissionMode::RTUoverTCP: return "RTUoverTCP";
+    case drivers::TransmissionMode::RTU: return "RTU";
+  }
+  return "TCP";
+}
+
 std::string name_of(drivers::RegisterKind kind) {
   switch (kind) {
     case drivers::RegisterKind::coil: return "coil";
@@ -50,6 +59,7 @@ telemetry::DeviceDescription describe_device(const config::DeviceConfig& device)
   telemetry::DeviceDescription description;
   description.name = device.driver.name;
   description.controller = device.driver.controller;
+  description.transmission_mode = name_of(device.driver.transmission_mode);
   description.slave_id = device.driver.slave_id;
   description.poll_interval = device.driver.poll_interval;
   description.publish_interval = device.publish.interval;

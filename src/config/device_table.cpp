@@ -14,7 +14,8 @@ using drivers::RegisterKind;
 using drivers::ValueType;
 
 constexpr const char* kControllerForm =
-    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets";
+    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; or "
+    "file:///dev/… for a serial line";
 constexpr base::Duration kDay = 24h;
 
 Type<ByteOrder> byte_order() {
@@ -42,20 +43,23 @@ Key<DeviceText> controller() {
   out.description = "Where the device is reached; devices with the same controller share one connection";
   out.need = Need::required;
   out.accepted = kControllerForm;
-  out.schema = substitutable({{"type", "string"}, {"pattern", "^tcp://[^/]+$"}});
+  out.schema = substitutable({{"type", "string"}, {"pattern", "^(tcp://[^/]+|file:///.+)$"}});
   out.read = [](Reader& reader, const Cursor& at, DeviceText& device) {
     std::string written;
     if (!read_text(reader, at, kControllerForm, written)) return false;
-    static constexpr std::string_view kScheme = "tcp://";
-    std::optional<HostAndPort> address;
-    if (written.substr(0, kScheme.size()) == kScheme) {
-      address = parse_host_and_port(std::string_view(written).substr(kScheme.size()));
+    static constexpr std::string_view kTcp = "tcp://";
+    static constexpr std::string_view kFile = "file:///";
+    device.config.driver.controller = written;
+    if (written.starts_with(kFile) && written.size() > kFile.size()) {
+      device.config.driver.line.device = written.substr(kFile.size() - 1);
+      return true;
     }
+    std::optional<HostAndPort> address;
+    if (written.starts_with(kTcp)) address = parse_host_and_port(std::string_view(written).substr(kTcp.size()));
     if (!address) {
-      reader.error(at, quote(written) + " is no TCP controller", kControllerForm);
+      reader.error(at, quote(written) + " is no controller", kControllerForm);
       return false;
     }
-    device.config.driver.controller = written;
     device.config.driver.address.host = address->host;
     if (address->port) device.config.driver.address.port = *address->port;
     return true;
@@ -263,11 +267,23 @@ const Table<DeviceText>& device_table() {
               "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
               "Name of the device, unique among devices and twins", Need::required),
           controller(),
-          key<T>("transmission_mode", choice<TransmissionMode>({{"TCP", TransmissionMode::tcp}}), &T::transmission_mode,
-                 "How frames are carried"),
+          key<T>("transmission_mode",
+                 choice<drivers::TransmissionMode>({{"TCP", drivers::TransmissionMode::TCP},
+                                                    {"RTUoverTCP", drivers::TransmissionMode::RTUoverTCP},
+                                                    {"RTU", drivers::TransmissionMode::RTU}}),
+                 &T::transmission_mode,
+                 "How frames are carried: TCP or RTUoverTCP on tcp://, RTU on file://; TCP or RTU unless given"),
+          key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate, "Serial line: bits per second, 9600 unless given"),
+          key<T>("data_bits", integer<int>(7, 8), &T::data_bits, "Serial line: 8 unless given"),
+          key<T>("parity",
+                 choice<drivers::Parity>({{"none", drivers::Parity::none},
+                                          {"even", drivers::Parity::even},
+                                          {"odd", drivers::Parity::odd}}),
+                 &T::parity, "Serial line: none unless given"),
+          key<T>("stop_bits", integer<int>(1, 2), &T::stop_bits, "Serial line: 1 unless given"),
           key<T>(
               "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
-              "Unit identifier: 1 to 247, over TCP also 0 and 255"),
+              "Unit identifier: 1 to 247, on tcp:// also 0 and 255"),
           key<T>(
               "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
               "How often the registers are read", Need::required),

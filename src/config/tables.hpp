@@ -23,13 +23,13 @@ struct RegisterText {
   std::optional<base::Duration> max_age;
 };
 
-enum class TransmissionMode { tcp };
-
 struct DeviceText {
   std::string path;
   bool good = true;
   DeviceConfig config;
-  TransmissionMode transmission_mode = TransmissionMode::tcp;
+  std::optional<drivers::TransmissionMode> transmission_mode;  // that of the controller's scheme unless given
+  std::optional<int> baud_rate, data_bits, stop_bits;          // of a serial line
+  std::optional<drivers::Parity> parity;
   Deferred registers_at;
   std::vector<RegisterText> registers;
 };

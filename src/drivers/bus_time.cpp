@@ -4,6 +4,8 @@
 
 #include "drivers/mbap.hpp"
 #include "drivers/request_planner.hpp"
+#include "drivers/rtu.hpp"
+#include "drivers/serial_timing.hpp"
 
 namespace twinkeeper::drivers {
 namespace {
@@ -25,10 +27,16 @@ BusTime bus_time(std::span<const DeviceSettings> devices) {
         ReadRequest request;
         request.function = function_code(planned.kind);
         request.count = planned.count;
-        one.bytes += mbap::kRequestSize + mbap::reply_size(request);
+        const bool tcp = settings.transmission_mode == TransmissionMode::TCP;
+        one.bytes += tcp ? mbap::kRequestSize + mbap::reply_size(request)
+                         : rtu::kRequestSize + rtu::reply_size(request);
       }
       const auto requests = static_cast<std::int64_t>(one.requests);
       base::Duration busy = requests * (kTimePerRequest + settings.workarounds.pause_between_requests);
+      if (settings.transmission_mode == TransmissionMode::RTU) {
+        const SerialTiming timing = timing_of(settings.line);
+        busy += timing.duration_of(one.bytes) + 2 * requests * timing.frame_gap();  // before and behind the request
+      }
       if (settings.workarounds.close_connection_after_gather) busy += settings.workarounds.pause_after_connect;
       one.time = std::max(kLeastTime, busy);
       one.time_with_timeout = one.time + settings.timeout;
