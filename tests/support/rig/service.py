@@ -67,12 +67,12 @@ class Daemon:
 
 
 class Simulator:
-    """`twinkeeper simulate`, the plant behind the Modbus servers."""
+    """`twinkeeper simulate`, the plant behind the Modbus servers. `endpoint`: the port or the serial line to wait for."""
 
-    def __init__(self, folder, configuration, port, arguments=(), environment=None):
+    def __init__(self, folder, configuration, endpoint, arguments=(), environment=None):
         self._folder = folder
         self._command = ["simulate", "--config", configuration, *arguments]
-        self._port = port
+        self._endpoint = endpoint
         self._environment = environment
         self.process = None
 
@@ -81,9 +81,10 @@ class Simulator:
 
         def serves():
             assert self.process.running(), f"the simulator ended by itself\n{self.process.tail()}"
-            return listens(self._port)
+            line = isinstance(self._endpoint, str)
+            return os.path.exists(self._endpoint) if line else listens(self._endpoint)
 
-        wait_until(serves, 30, "the simulator to listen")
+        wait_until(serves, 30, "the simulator to serve")
 
     def kill(self):
         self.process.kill()
