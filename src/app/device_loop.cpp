@@ -34,8 +34,7 @@ DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Insta
                        const base::Clock& clock, signals::EventSink& events)
     : clock_(clock),
       queue_(queue_capacity(devices)),
-      poller_(devices, grid_origin, clock, *this, events,
-              make_transport(devices.front(), clock)) {}
+      poller_(devices, grid_origin, clock, *this, events, make_transport(devices.front(), clock)) {}
 
 void DeviceLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
   const std::stop_callback wake(stop, [this] { bell_.ring(); });

@@ -14,7 +14,8 @@ using drivers::RegisterKind;
 using drivers::ValueType;
 
 constexpr const char* kControllerForm =
-    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; or "
+    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; "
+    "or "
     "file:///dev/… for a serial line";
 constexpr base::Duration kDay = 24h;
 
@@ -273,12 +274,12 @@ const Table<DeviceText>& device_table() {
                                                     {"RTU", drivers::TransmissionMode::RTU}}),
                  &T::transmission_mode,
                  "How frames are carried: TCP or RTUoverTCP on tcp://, RTU on file://; TCP or RTU unless given"),
-          key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate, "Serial line: bits per second, 9600 unless given"),
+          key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate,
+                 "Serial line: bits per second, 9600 unless given"),
           key<T>("data_bits", integer<int>(7, 8), &T::data_bits, "Serial line: 8 unless given"),
           key<T>("parity",
-                 choice<drivers::Parity>({{"none", drivers::Parity::none},
-                                          {"even", drivers::Parity::even},
-                                          {"odd", drivers::Parity::odd}}),
+                 choice<drivers::Parity>(
+                     {{"none", drivers::Parity::none}, {"even", drivers::Parity::even}, {"odd", drivers::Parity::odd}}),
                  &T::parity, "Serial line: none unless given"),
           key<T>("stop_bits", integer<int>(1, 2), &T::stop_bits, "Serial line: 1 unless given"),
           key<T>(

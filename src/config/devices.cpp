@@ -163,7 +163,8 @@ void settle_link(Reader& reader, DeviceText& device) {
   }
   const auto settle = [&](const char* name, auto& given, auto& value) {
     if (!serial && given) {
-      reader.error(child_path(device.path, name), "belongs to a serial line", "a controller file:///dev/…, or no such key");
+      reader.error(child_path(device.path, name), "belongs to a serial line",
+                   "a controller file:///dev/…, or no such key");
     }
     if (serial && !given) given = value;
     if (given) value = *given;
@@ -173,15 +174,14 @@ void settle_link(Reader& reader, DeviceText& device) {
   settle("parity", device.parity, driver.line.parity);
   settle("stop_bits", device.stop_bits, driver.line.stop_bits);
   // libmodbus would take 9600 for any other.
-  static constexpr std::array kBaudRates{1200,  2400,   4800,   9600,   19200, 38400,
-                                         57600, 115200, 230400, 460800, 921600};
+  static constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
   if (std::find(kBaudRates.begin(), kBaudRates.end(), driver.line.baud_rate) == kBaudRates.end()) {
     reader.error(child_path(device.path, "baud_rate"), std::to_string(driver.line.baud_rate) + " is no usual rate",
                  "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
   }
   if (serial && driver.line.data_bits != 8) {
-    reader.error(child_path(device.path, "data_bits"), std::to_string(driver.line.data_bits) + " can't carry RTU frames",
-                 "8");
+    reader.error(child_path(device.path, "data_bits"),
+                 std::to_string(driver.line.data_bits) + " can't carry RTU frames", "8");
   }
 }
 
@@ -218,8 +218,8 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
       const std::string group = name.substr(0, name.find('.'));
       reader.error(child_path(device.path, name),
                    "differs from that of " + known->second->config.driver.name + " at " +
-                       reader.place_of(child_path(known->second->path, group)) +
-                       ", which shares the connection to " + device.config.driver.controller,
+                       reader.place_of(child_path(known->second->path, group)) + ", which shares the connection to " +
+                       device.config.driver.controller,
                    "the same value for every device of one controller");
     };
     if (mine.pause_after_connect != theirs.pause_after_connect) differs("workarounds.pause_after_connect");

@@ -28,8 +28,8 @@ BusTime bus_time(std::span<const DeviceSettings> devices) {
         request.function = function_code(planned.kind);
         request.count = planned.count;
         const bool tcp = settings.transmission_mode == TransmissionMode::TCP;
-        one.bytes += tcp ? mbap::kRequestSize + mbap::reply_size(request)
-                         : rtu::kRequestSize + rtu::reply_size(request);
+        one.bytes +=
+            tcp ? mbap::kRequestSize + mbap::reply_size(request) : rtu::kRequestSize + rtu::reply_size(request);
       }
       const auto requests = static_cast<std::int64_t>(one.requests);
       base::Duration busy = requests * (kTimePerRequest + settings.workarounds.pause_between_requests);

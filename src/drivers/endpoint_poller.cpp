@@ -17,7 +17,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
 // After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
 constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
-constexpr int kRestAfterTimeout = 4;   // time-outs
+constexpr int kRestAfterTimeout = 4;  // time-outs
 constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
 
 bool is_busy(const ExchangeResult& result) noexcept {
@@ -91,7 +91,8 @@ class EndpointPoller::Implementation {
       const Workarounds& workarounds = settings.workarounds;
       const int tries = 1 + std::max(0, settings.busy_retries);
       const base::Duration each = kAddressesPerName * settings.timeout + workarounds.pause_after_connect +
-                                  tries * (settings.timeout + exchange_->longest_extra(settings.timeout) + workarounds.pause_between_requests + kBusyPause);
+                                  tries * (settings.timeout + exchange_->longest_extra(settings.timeout) +
+                                           workarounds.pause_between_requests + kBusyPause);
       for (const PolledGroup& group : device->groups) {
         // Split to the utmost: a request for each field.
         std::size_t requests = 0;
@@ -291,7 +292,7 @@ class EndpointPoller::Implementation {
   std::string connection_error_;
   base::Instant newest_request_;
   std::map<int, base::Instant> resting_;  // slave ids, until when
-  std::vector<std::size_t> refused_;  // of the cycle under way
+  std::vector<std::size_t> refused_;      // of the cycle under way
   std::array<std::uint16_t, kMaxWordsPerRequest> words_{};
   bool ever_connected_ = false;
   bool closed_on_purpose_ = false;

@@ -15,7 +15,8 @@
 //           A reply that breaks off and is followed by silence (no byte in the second half of the time-out) is a short
 //           frame: no_match; one whose bytes still drip at the deadline is late: timeout.
 // RTU       A serial line stays open after such errors: opening it again would not discard what is on its way. Instead
-//           the slave whose reply may come late is left alone for 4 time-outs (bad/timeout meanwhile); the others go on.
+//           the slave whose reply may come late is left alone for 4 time-outs (bad/timeout meanwhile); the others go
+//           on.
 // Recovery  A lost connection is opened again before the next request. If that fails, the controller is left alone for
 //           0.5, 1, 2, … 10 s (no jitter). A device that left two requests in a row without a matching reply is left
 //           alone in the same way, its connection is the others' to use; the next attempt begins with the request after

@@ -1,17 +1,18 @@
 // One request and its reply over a Transport, bounded as a whole by one absolute deadline. Framing is an exchange's
 // business and nobody else's: what a frame is, which reply belongs to a request, when the line must be silent.
 //
-//   mbap   Modbus TCP. A transaction goes with every request, the next one each time, also over reconnects: an old reply
+//   mbap   Modbus TCP. A transaction goes with every request, the next one each time, also over reconnects: an old
+//   reply
 //          can't pass for a new one. A reply that breaks off and is followed by silence (no byte in the second half of
 //          the time-out) is a short frame; one whose bytes still drip at the deadline is late.
 //   rtu    Modbus RTU, on a serial line or through a TCP connection. Before a request the line is silent for 3.5
-//          characters and what has come unasked is discarded. Frames of other slaves and noise are passed over while the
-//          time-out lasts; if a whole frame of another slave was among it, the request is sent once more, as the two may
-//          have collided. A reply of the right size with a wrong checksum, followed by silence, ends the exchange early.
-// A late RTU reply could pass for that of a later request to the same slave: `may_come_late` says that one may be on its
-// way, so the caller lets that slave rest.
-// Thread rule: one thread. Allocation: none but for the text of a transport's error.
-// Source: MODBUS over Serial Line V1.02 §2.5.1 (silences).
+//          characters and what has come unasked is discarded. Frames of other slaves and noise are passed over while
+//          the time-out lasts; if a whole frame of another slave was among it, the request is sent once more, as the
+//          two may have collided. A reply of the right size with a wrong checksum, followed by silence, ends the
+//          exchange early.
+// A late RTU reply could pass for that of a later request to the same slave: `may_come_late` says that one may be on
+// its way, so the caller lets that slave rest. Thread rule: one thread. Allocation: none but for the text of a
+// transport's error. Source: MODBUS over Serial Line V1.02 §2.5.1 (silences).
 #pragma once
 
 #include <cstdint>

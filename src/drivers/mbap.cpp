@@ -69,8 +69,7 @@ ParsedRequest parse_request(std::span<const std::uint8_t> received) noexcept {
   parsed.frame_size = frame_size;
   parsed.request.transaction = get_word(received, 0);
   parsed.request.unit = received[6];
-  parsed.exception_code =
-      parse_read_pdu(received.subspan(kHeaderSize, frame_size - kHeaderSize), parsed.request);
+  parsed.exception_code = parse_read_pdu(received.subspan(kHeaderSize, frame_size - kHeaderSize), parsed.request);
   return parsed;
 }
 

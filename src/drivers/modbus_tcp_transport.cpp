@@ -78,7 +78,8 @@ class ModbusTcpTransport final : public Transport {
       if (sent >= 0) {
         frame = frame.subspan(static_cast<std::size_t>(sent));
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(socket_, POLLOUT, clock_, deadline)) return Error{ErrorCode::timeout, peer_ + ": the request can't be sent", true};
+        if (!wait_for(socket_, POLLOUT, clock_, deadline))
+          return Error{ErrorCode::timeout, peer_ + ": the request can't be sent", true};
       } else if (errno != EINTR) {
         return Error{ErrorCode::connection_lost, peer_ + ": " + std::strerror(errno), true};
       }
@@ -92,7 +93,8 @@ class ModbusTcpTransport final : public Transport {
       if (received > 0) return static_cast<std::size_t>(received);
       if (received == 0) return Error{ErrorCode::connection_lost, peer_ + ": closed the connection", true};
       if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(socket_, POLLIN, clock_, deadline)) return Error{ErrorCode::timeout, peer_ + ": no complete reply in time", true};
+        if (!wait_for(socket_, POLLIN, clock_, deadline))
+          return Error{ErrorCode::timeout, peer_ + ": no complete reply in time", true};
       } else if (errno != EINTR) {
         return Error{ErrorCode::connection_lost, peer_ + ": " + std::strerror(errno), true};
       }

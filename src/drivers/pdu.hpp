@@ -1,6 +1,6 @@
-// Modbus read requests and replies without a frame around them (the PDU), both sides: what Modbus TCP and RTU share. The
-// frames are in mbap.hpp and rtu.hpp. Pure functions on spans, no I/O; shared with the simulator, so that the two can't
-// drift apart.
+// Modbus read requests and replies without a frame around them (the PDU), both sides: what Modbus TCP and RTU share.
+// The frames are in mbap.hpp and rtu.hpp. Pure functions on spans, no I/O; shared with the simulator, so that the two
+// can't drift apart.
 //
 // Request function 1..4 | address (2) | count (2), big-endian
 // Reply   function | byte count (1) | data            or   function + 0x80 | exception code (1)

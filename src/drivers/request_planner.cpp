@@ -4,8 +4,8 @@
 #include <map>
 #include <tuple>
 
-#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
+#include "drivers/pdu.hpp"
 
 namespace twinkeeper::drivers {
 namespace {

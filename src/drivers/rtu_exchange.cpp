@@ -137,8 +137,8 @@ class RtuExchange final : public Exchange {
   // Noise without end: the newest frame's worth of it is kept.
   std::size_t forget_oldest(std::size_t got) {
     const std::size_t kept = rtu::kMaxFrameSize;
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(got - kept), buffer_.begin() + static_cast<std::ptrdiff_t>(got),
-              buffer_.begin());
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(got - kept),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(got), buffer_.begin());
     return kept;
   }
 
@@ -146,7 +146,7 @@ class RtuExchange final : public Exchange {
   const base::Clock& clock_;
   const SerialTiming timing_;
   base::Instant active_ = base::Instant::min() + std::chrono::hours{1};  // when a byte was last on the line
-  bool collided_ = false;                                              // a frame of another slave came in between
+  bool collided_ = false;                                                // a frame of another slave came in between
   std::array<std::uint8_t, 4 * rtu::kMaxFrameSize> buffer_{};
 };
 

@@ -27,8 +27,8 @@ class ModbusTcpServer final : public ModbusServer {
   using Unit = ModbusResponder::Unit;
 
   // Port 0: any free one; port() tells.
-  [[nodiscard]] static base::Result<ModbusTcpServer> listen(const drivers::TcpAddress& address,
-                                                            std::vector<Unit> units, Framing framing = Framing::mbap);
+  [[nodiscard]] static base::Result<ModbusTcpServer> listen(const drivers::TcpAddress& address, std::vector<Unit> units,
+                                                            Framing framing = Framing::mbap);
 
   void set_out(int slave_id, bool out) override { responder_.set_out(slave_id, out); }
   [[nodiscard]] base::Status settle() override;

@@ -5,8 +5,8 @@
 #include <string>
 #include <tuple>
 
-#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
+#include "drivers/pdu.hpp"
 
 namespace twinkeeper::simulation {
 

@@ -76,8 +76,8 @@ base::Status Simulation::Parts::listen() {
     const auto& device = settings.devices[d];
     // Port 0 asks for any free port: one for each device.
     const bool shared = device.transmission_mode == drivers::TransmissionMode::RTU || device.address.port != 0;
-    const auto place = shared ? known.emplace(drivers::endpoint_key(device), endpoints.size())
-                              : std::pair(known.end(), true);
+    const auto place =
+        shared ? known.emplace(drivers::endpoint_key(device), endpoints.size()) : std::pair(known.end(), true);
     if (place.second) endpoints.push_back({device.controller, {}, nullptr, false});
     endpoints[shared ? place.first->second : endpoints.size() - 1].devices.push_back(d);
   }

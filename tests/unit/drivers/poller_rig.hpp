@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "drivers/mbap.hpp"
 #include "drivers/endpoint_poller.hpp"
+#include "drivers/mbap.hpp"
 #include "drivers/modbus_tcp_transport.hpp"
 
 namespace twinkeeper::test {

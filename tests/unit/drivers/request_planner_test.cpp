@@ -6,8 +6,8 @@
 #include <set>
 #include <tuple>
 
-#include "drivers/pdu.hpp"
 #include "drivers/decoder.hpp"
+#include "drivers/pdu.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper::drivers;

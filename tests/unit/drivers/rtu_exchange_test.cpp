@@ -1,12 +1,9 @@
-#include <algorithm>
-#include <deque>
 #include <functional>
 #include <random>
 
 #include "drivers/exchange.hpp"
-#include "drivers/rtu.hpp"
+#include "fake_line.hpp"
 #include "support/catch.hpp"
-#include "support/fake_clock.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::drivers;
@@ -14,71 +11,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-
-// A serial line in time of its own: bytes arrive when the script says.
-class FakeLine final : public Transport {
- public:
-  explicit FakeLine(support::FakeClock& clock) : clock_(clock) {}
-
-  base::Status connect(base::Duration) override { return base::Success{}; }
-  base::Status send(std::span<const std::uint8_t> frame, base::Instant) override {
-    if (next_byte() <= clock_.now()) talked_over = true;
-    const ParsedRequest parsed = rtu::parse_request(frame, true);
-    REQUIRE(parsed.state == RequestState::complete);
-    sent.push_back(clock_.now());
-    if (answer) answer(parsed.request);
-    return base::Success{};
-  }
-  base::Result<std::size_t> receive(std::span<std::uint8_t> into, base::Instant deadline) override {
-    if (next_byte() > clock_.now()) clock_.sleep_until(std::min(next_byte(), deadline));
-    if (next_byte() > clock_.now()) return base::Error{base::ErrorCode::timeout, "no complete reply in time", true};
-    std::size_t size = 0;
-    for (; size < into.size() && next_byte() <= clock_.now(); ++size) {
-      into[size] = bytes_.front().second;
-      bytes_.pop_front();
-    }
-    return size;
-  }
-  bool quiet() noexcept override { return true; }
-  bool discard_input() noexcept override {
-    const std::size_t before = bytes_.size();
-    while (next_byte() <= clock_.now()) bytes_.pop_front();
-    return bytes_.size() < before;
-  }
-  bool reopening_discards() const noexcept override { return false; }
-  void close() noexcept override {}
-  bool connected() const noexcept override { return true; }
-
-  // `bytes` arrive one by one, the first after `delay`.
-  void arrive(const Bytes& bytes, base::Duration delay, base::Duration apart = 1ms) {
-    base::Instant at = clock_.now() + delay;
-    for (const std::uint8_t byte : bytes) {
-      const auto place = std::upper_bound(bytes_.begin(), bytes_.end(), at,
-                                          [](base::Instant time, const auto& entry) { return time < entry.first; });
-      bytes_.insert(place, {at, byte});
-      at += apart;
-    }
-  }
-
-  std::function<void(const ReadRequest&)> answer;
-  std::vector<base::Instant> sent;
-  bool talked_over = false;  // a request went out although bytes were waiting
-
- private:
-  [[nodiscard]] base::Instant next_byte() const { return bytes_.empty() ? base::Instant::max() : bytes_.front().first; }
-
-  support::FakeClock& clock_;
-  std::deque<std::pair<base::Instant, std::uint8_t>> bytes_;
-};
-
-Bytes reply_to(const ReadRequest& request, std::uint16_t first) {
-  std::vector<std::uint16_t> words(request.count);
-  for (std::size_t i = 0; i < words.size(); ++i) words[i] = static_cast<std::uint16_t>(first + i);
-  Bytes frame;
-  rtu::append_word_reply(request, words, frame);
-  return frame;
-}
+using test::Bytes;
+using test::FakeLine;
+using test::reply_to;
 
 struct Rig {
   support::FakeClock clock{base::Instant{1000s}};
@@ -233,10 +168,10 @@ TEST_CASE("100 000 RTU transactions with a faulty slave give no wrong value as g
     base::Duration delay = std::chrono::milliseconds(1 + below(150));
     base::Duration apart = 1ms;
     switch (below(14)) {
-      case 0: delay = std::chrono::milliseconds(100 + below(500)); break;          // late by 0.5 to 3 time-outs
-      case 1: apart = std::chrono::milliseconds(1 + below(40)); break;             // dripping
-      case 2: frame.push_back(static_cast<std::uint8_t>(engine())); break;         // padded
-      case 3: frame.resize(below(frame.size())); break;                            // truncated
+      case 0: delay = std::chrono::milliseconds(100 + below(500)); break;   // late by 0.5 to 3 time-outs
+      case 1: apart = std::chrono::milliseconds(1 + below(40)); break;      // dripping
+      case 2: frame.push_back(static_cast<std::uint8_t>(engine())); break;  // padded
+      case 3: frame.resize(below(frame.size())); break;                     // truncated
       case 4: frame[below(frame.size())] ^= static_cast<std::uint8_t>(1 + below(255)); break;
       case 5: {
         ReadRequest other = request;

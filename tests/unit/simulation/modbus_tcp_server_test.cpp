@@ -8,8 +8,8 @@
 #include <array>
 #include <optional>
 
-#include "drivers/mbap.hpp"
 #include "drivers/decoder.hpp"
+#include "drivers/mbap.hpp"
 #include "support/catch.hpp"
 #include "unit/simulation/fixtures.hpp"
 

@@ -35,7 +35,8 @@ bool answered(std::uint16_t port, std::uint8_t unit) {
   if (::send(socket.number(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return false;
   std::array<std::uint8_t, 300> buffer{};
   const ssize_t count = recv(socket.number(), buffer.data(), drivers::mbap::reply_size(request), MSG_WAITALL);
-  return count > 0 && drivers::mbap::check_reply(request, std::span(buffer).first(static_cast<std::size_t>(count))).ok();
+  return count > 0 &&
+         drivers::mbap::check_reply(request, std::span(buffer).first(static_cast<std::size_t>(count))).ok();
 }
 
 struct Running {
