@@ -3,8 +3,6 @@
 #include <map>
 #include <string>
 
-#include "drivers/endpoint_key.hpp"
-
 namespace twinkeeper::app {
 
 std::vector<std::vector<std::size_t>> group_by_controller(const config::Config& config) {

@@ -1,9 +1,10 @@
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 #include "config/checks.hpp"
-#include "drivers/endpoint_key.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::config {
@@ -173,6 +174,10 @@ void settle_link(Reader& reader, DeviceText& device) {
   settle("data_bits", device.data_bits, driver.line.data_bits);
   settle("parity", device.parity, driver.line.parity);
   settle("stop_bits", device.stop_bits, driver.line.stop_bits);
+  if (serial) {
+    std::error_code error;
+    driver.line.identity = std::filesystem::weakly_canonical(driver.line.device, error).string();
+  }
   // libmodbus would take 9600 for any other.
   static constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
   if (std::find(kBaudRates.begin(), kBaudRates.end(), driver.line.baud_rate) == kBaudRates.end()) {

@@ -57,7 +57,8 @@ enum class Parity { none, even, odd };
 
 // The serial line behind "file:///dev/…".
 struct SerialSettings {
-  std::string device;
+  std::string device;    // as written: a name below /dev/serial/by-id finds the adapter again
+  std::string identity;  // the same with its links resolved, filled in by config
   int baud_rate = 9600;
   int data_bits = 8;
   Parity parity = Parity::none;
@@ -81,5 +82,13 @@ struct DeviceSettings {
   Workarounds workarounds;
   std::vector<RegisterSettings> registers;
 };
+
+// Devices with equal keys are reached through one connection.
+[[nodiscard]] inline std::string endpoint_key(const DeviceSettings& device) {
+  if (device.transmission_mode == TransmissionMode::RTU) {
+    return device.line.identity.empty() ? device.line.device : device.line.identity;
+  }
+  return device.address.host + ":" + std::to_string(device.address.port);
+}
 
 }  // namespace twinkeeper::drivers

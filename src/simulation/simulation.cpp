@@ -9,7 +9,6 @@
 #include <system_error>
 #include <utility>
 
-#include "drivers/endpoint_key.hpp"
 #include "simulation/modbus_line_server.hpp"
 #include "simulation/modbus_tcp_server.hpp"
 #include "simulation/scenario.hpp"
