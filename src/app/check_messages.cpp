@@ -99,7 +99,9 @@ signals::RawValue longest_value(const drivers::RegisterSettings& settings) {
     case ValueType::INT16:
     case ValueType::UINT16: integer(std::numeric_limits<std::int16_t>::min()); break;
     case ValueType::INT32:
-    case ValueType::UINT32: integer(std::numeric_limits<std::int32_t>::min()); break;
+    case ValueType::UINT32:
+    case ValueType::BCD16:
+    case ValueType::BCD32: integer(std::numeric_limits<std::int32_t>::min()); break;
     case ValueType::INT64:
     case ValueType::UINT64: integer(std::numeric_limits<std::int64_t>::min()); break;
     case ValueType::FLOAT16:
@@ -171,6 +173,7 @@ PlannedStream metrics_stream(const Plan& plan) {
     telemetry::DeviceMetrics device{config.driver.name, kMany, kMany, kMany, kMany, kMany, kMany, {}};
     device.additional = additional_metrics(drivers::DeviceStatistics{});
     for (auto& [name, value] : device.additional) value = kMany;
+    device.additional.emplace_back("suggested_configuration", std::string(kLongestSuggestion, 'x'));
     report.devices.push_back(std::move(device));
   }
   for (const auto& twin : plan.config.twins) {

@@ -12,7 +12,7 @@ namespace twinkeeper::config {
 // Register sets and files are put in place, every register is checked, defaults come from its device.
 void resolve_devices(Reader& reader, ConfigText& text);
 // Type, table, address, bit, length, scale, limits of one register.
-void check_register(Reader& reader, RegisterText& entry);
+void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location);
 
 struct TagReference {
   signals::TagIndex index = 0;

@@ -24,6 +24,18 @@ Type<ByteOrder> byte_order() {
       {{"ABCD", ByteOrder::ABCD}, {"DCBA", ByteOrder::DCBA}, {"BADC", ByteOrder::BADC}, {"CDAB", ByteOrder::CDAB}});
 }
 
+// With those of eight bytes only; where four letters mean the same they come first and are what is written.
+Type<ByteOrder> register_byte_order() {
+  return choice<ByteOrder>({{"ABCD", ByteOrder::ABCD},
+                            {"DCBA", ByteOrder::DCBA},
+                            {"BADC", ByteOrder::BADC},
+                            {"CDAB", ByteOrder::CDAB},
+                            {"CDABGHEF", ByteOrder::CDABGHEF},
+                            {"DCBAHGFE", ByteOrder::DCBAHGFE},
+                            {"EFGHABCD", ByteOrder::EFGHABCD},
+                            {"FEHGBADC", ByteOrder::FEHGBADC}});
+}
+
 Type<ValueType> value_type() {
   return choice<ValueType>({{"BIT", ValueType::BIT},
                             {"INT16", ValueType::INT16},
@@ -35,6 +47,8 @@ Type<ValueType> value_type() {
                             {"FLOAT16", ValueType::FLOAT16},
                             {"FLOAT32", ValueType::FLOAT32},
                             {"FLOAT64", ValueType::FLOAT64},
+                            {"BCD16", ValueType::BCD16},
+                            {"BCD32", ValueType::BCD32},
                             {"STRING", ValueType::STRING}});
 }
 
@@ -160,6 +174,7 @@ Type<std::vector<double>> one_or_more_numbers() {
 }
 
 const Table<drivers::Workarounds>& workarounds_table() {
+  using drivers::StringLocation;
   using drivers::Workarounds;
   static const Table<Workarounds> table(
       "a mapping of workarounds",
@@ -175,6 +190,11 @@ const Table<drivers::Workarounds>& workarounds_table() {
                            "Largest request for holding or input registers"),
           key<Workarounds>("max_bit_registers_per_request", integer<int>(1, 2000),
                            &Workarounds::max_bit_registers_per_request, "Largest request for coils or discrete inputs"),
+          key<Workarounds>(
+              "string_register_location",
+              choice<StringLocation>(
+                  {{"both", StringLocation::both}, {"upper", StringLocation::upper}, {"lower", StringLocation::lower}}),
+              &Workarounds::string_register_location, "Which byte of a register holds a character of a STRING"),
           key<Workarounds>("close_connection_after_gather", boolean(), &Workarounds::close_connection_after_gather,
                            "Close the connection after each round of requests"),
       });
@@ -217,10 +237,15 @@ const Table<RegisterText>& register_table() {
               [](auto& t) -> auto& { return t.settings.kind; }, "Which of the four Modbus tables"),
           address(),
           key<T>("type", value_type(), &T::type, "Type of the raw value; coils and discrete inputs are BIT"),
-          key<T>("byte_order", byte_order(), &T::byte_order, "Order of the bytes; the device's unless given"),
+          key<T>("byte_order", register_byte_order(), &T::byte_order,
+                 "Order of the bytes; the device's unless given; eight letters for values of eight bytes whose halves "
+                 "are ordered otherwise"),
           key<T>(
-              "bit", integer<int>(0, 15), [](auto& t) -> auto& { return t.settings.bit; },
-              "Which bit of a word is the BIT, 0 being the least significant"),
+              "bit", integer<int>(0, 63), [](auto& t) -> auto& { return t.settings.bit; },
+              "Which bit of a word is the BIT (0 to 15), or the lowest of `bits`; 0 is the least significant"),
+          key<T>(
+              "bits", integer<int>(1, 64), [](auto& t) -> auto& { return t.settings.bits; },
+              "Integers: only that many bits of the value, from `bit` (0) on"),
           key<T>(
               "length", integer<int>(1, 250), [](auto& t) -> auto& { return t.settings.length; }, "Bytes of a STRING"),
           key<T>(
@@ -307,7 +332,7 @@ const Table<DeviceText>& device_table() {
           key<T>(
               "optimization_max_register_fill", integer<int>(0, 125),
               [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
-              "Longest gap that max_insert reads over"),
+              "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many"),
           key<T>(
               "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
               "Repetitions after a device answered that it is busy"),

@@ -114,7 +114,7 @@ class RegisterLists {
     RegisterText entry;
     entry.path = placed.path;
     entry.good = register_table().read(reader_, placed, entry);
-    if (entry.good) check_register(reader_, entry);
+    if (entry.good) check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
     device.registers.push_back(std::move(entry));
   }
 

@@ -1,6 +1,7 @@
 // Devices and registers as the drivers use them, in std types only (Telegraf's names where it has them).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,10 +14,30 @@ namespace twinkeeper::drivers {
 
 enum class RegisterKind { coil, discrete, input, holding };
 
-enum class ValueType { BIT, INT16, UINT16, INT32, UINT32, INT64, UINT64, FLOAT16, FLOAT32, FLOAT64, STRING };
+// BCD16 and BCD32: four and eight decimal digits, one in each half byte.
+enum class ValueType {
+  BIT,
+  INT16,
+  UINT16,
+  INT32,
+  UINT32,
+  INT64,
+  UINT64,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  BCD16,
+  BCD32,
+  STRING
+};
 
-// Order of the bytes on the wire, A being the most significant: word and byte swaps of big-endian registers.
-enum class ByteOrder { ABCD, DCBA, BADC, CDAB };
+// Order of the bytes on the wire, A being the most significant: word and byte swaps of big-endian registers. The first
+// four hold for values of every size (of eight bytes: ABCDEFGH, HGFEDCBA, BADCFEHG, GHEFCDAB), the others for eight
+// bytes only.
+enum class ByteOrder { ABCD, DCBA, BADC, CDAB, CDABGHEF, DCBAHGFE, EFGHABCD, FEHGBADC };
+
+// Which byte of a register holds a character of a STRING; both: two characters to a register.
+enum class StringLocation { both, upper, lower };
 
 struct RegisterSettings {
   std::string name;
@@ -25,14 +46,37 @@ struct RegisterSettings {
   RegisterKind kind = RegisterKind::holding;
   std::uint16_t address = 0;  // zero-based protocol address
   ValueType type = ValueType::UINT16;
-  ByteOrder byte_order = ByteOrder::ABCD;  // the device's unless given
-  std::optional<int> bit;                  // BIT in a word: 0 = least significant
-  std::optional<int> length;               // STRING: bytes
+  ByteOrder byte_order = ByteOrder::ABCD;                 // the device's unless given
+  std::optional<int> bit;                                 // BIT in a word, or lowest of `bits`: 0 = least significant
+  std::optional<int> bits;                                // integers: that many bits from `bit` on instead of all
+  std::optional<int> length;                              // STRING: bytes
+  StringLocation string_location = StringLocation::both;  // filled in by config: the device's
   double scale = 1.0;
   double offset = 0.0;
   bool scaled = false;             // scale or offset was given
   base::Duration poll_interval{};  // the device's unless given
 };
+
+// Words that the register occupies; 1 for a BIT, whether in a word or a coil.
+[[nodiscard]] inline std::size_t word_count(const RegisterSettings& settings) noexcept {
+  switch (settings.type) {
+    case ValueType::BIT:
+    case ValueType::INT16:
+    case ValueType::UINT16:
+    case ValueType::FLOAT16:
+    case ValueType::BCD16: return 1;
+    case ValueType::INT32:
+    case ValueType::UINT32:
+    case ValueType::FLOAT32:
+    case ValueType::BCD32: return 2;
+    case ValueType::INT64:
+    case ValueType::UINT64:
+    case ValueType::FLOAT64: return 4;
+    case ValueType::STRING: break;
+  }
+  const auto length = static_cast<std::size_t>(settings.length.value_or(1) < 1 ? 1 : *settings.length);
+  return settings.string_location == StringLocation::both ? (length + 1) / 2 : length;
+}
 
 enum class Optimization { none, max_insert };
 
@@ -43,6 +87,7 @@ struct Workarounds {
   int max_word_registers_per_request = 125;
   int max_bit_registers_per_request = 2000;
   bool close_connection_after_gather = false;
+  StringLocation string_register_location = StringLocation::both;
 };
 
 // HOST and port of "tcp://HOST:PORT".

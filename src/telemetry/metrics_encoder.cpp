@@ -15,8 +15,10 @@ void write_additional(JsonWriter& writer, const AdditionalMetrics& additional) {
   for (const auto& [name, value] : additional) {
     if (const auto* count = std::get_if<std::uint64_t>(&value)) {
       writer.natural(name, *count);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      writer.number(name, *number);
     } else {
-      writer.number(name, std::get<double>(value));
+      writer.text(name, std::get<std::string>(value));
     }
   }
 }

@@ -17,7 +17,7 @@
 
 namespace twinkeeper::telemetry {
 
-using MetricValue = std::variant<std::uint64_t, double>;
+using MetricValue = std::variant<std::uint64_t, double, std::string>;
 using AdditionalMetrics = std::vector<std::pair<std::string, MetricValue>>;  // name with unit, value
 
 struct DurationQuantiles {  // seconds; NaN: nothing was measured
