@@ -167,7 +167,7 @@ PlannedStream metrics_stream(const Plan& plan) {
   report.cpu_seconds_total = -kLong;
   report.uptime = 10'000h;
   for (const auto& group : group_by_controller(plan.config)) {
-    report.buses.push_back({plan.config.devices[group.front()].driver.controller, -kLong});
+    report.buses.push_back({drivers::link_name(plan.config.devices[group.front()].driver), -kLong});
   }
   for (const auto& config : plan.config.devices) {
     telemetry::DeviceMetrics device{config.driver.name, kMany, kMany, kMany, kMany, kMany, kMany, {}};
