@@ -22,9 +22,9 @@ class RtuExchange final : public Exchange {
     if (!collided_) return result;
     const base::Instant sent = result.sent;
     result = attempt(request, timeout);
-    // The answer to the first may still come, and would then stand for the next request to this slave.
+    // Either may have been answered, and the other's reply would then stand for the next request to this slave.
+    result.sent = sent;
     result.may_come_late = true;
-    if (result.error == DeviceError::none) result.sent = std::max(sent, result.sent);
     return result;
   }
 
@@ -37,7 +37,7 @@ class RtuExchange final : public Exchange {
     collided_ = false;
     ExchangeResult result;
     wait_for_silence(timeout);
-    result.sent = clock_.now();
+    result.sent = result.asked_last = clock_.now();
     const base::Instant deadline = result.sent + timeout;
     const auto frame = rtu::encode_request(request);
     if (const base::Status status = transport_.send(frame, deadline); !status.ok()) {
@@ -61,7 +61,7 @@ class RtuExchange final : public Exchange {
   }
 
   ExchangeResult receive_reply(const ReadRequest& request, base::Duration timeout, ExchangeResult result) {
-    const base::Instant deadline = result.sent + timeout;
+    const base::Instant deadline = result.asked_last + timeout;
     std::size_t got = 0;
     bool whole_with_wrong_checksum = false;
     while (true) {
@@ -72,7 +72,10 @@ class RtuExchange final : public Exchange {
       result.finished = clock_.now();
       if (!received.ok()) {
         result.error = device_error(received.error());
-        if (result.error != DeviceError::no_answer) return result;
+        if (result.error != DeviceError::no_answer) {
+          result.may_come_late = true;
+          return result;
+        }
         return judge(request, deadline - timeout / 2, got, whole_with_wrong_checksum, result);
       }
       got += received.value();
