@@ -64,6 +64,7 @@ class RtuExchange final : public Exchange {
     const base::Instant deadline = result.asked_last + timeout;
     std::size_t got = 0;
     bool whole_with_wrong_checksum = false;
+    bool in_one_go = true;  // else the bytes may be several senders', and the reply still to come
     while (true) {
       const base::Instant until =
           whole_with_wrong_checksum ? std::min(deadline, active_ + timing_.frame_gap() + kLump) : deadline;
@@ -78,6 +79,7 @@ class RtuExchange final : public Exchange {
         }
         return judge(request, deadline - timeout / 2, got, whole_with_wrong_checksum, result);
       }
+      if (got > 0 && result.finished - active_ > timing_.frame_gap() + kLump) in_one_go = false;
       got += received.value();
       active_ = result.finished;
       if (const auto frame = find_reply(request, std::span{buffer_}.first(got)); !frame.empty()) {
@@ -90,7 +92,7 @@ class RtuExchange final : public Exchange {
           return result;
         }
       }
-      whole_with_wrong_checksum = begins_with_spoilt_reply(request, std::span{buffer_}.first(got));
+      whole_with_wrong_checksum = in_one_go && begins_with_spoilt_reply(request, std::span{buffer_}.first(got));
       if (result.finished >= deadline) {
         result.error = DeviceError::no_answer;
         return judge(request, deadline - timeout / 2, got, whole_with_wrong_checksum, result);
