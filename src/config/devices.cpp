@@ -114,7 +114,13 @@ class RegisterLists {
     RegisterText entry;
     entry.path = placed.path;
     entry.good = register_table().read(reader_, placed, entry);
-    if (entry.good) check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
+    const auto& mode = device.transmission_mode;  // absent: also of a set that no device uses
+    const bool of_line = mode ? *mode == drivers::TransmissionMode::LINE : entry.group.has_value();
+    if (entry.good && of_line) {
+      check_line_register(reader_, entry);
+    } else if (entry.good) {
+      check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
+    }
     device.registers.push_back(std::move(entry));
   }
 
@@ -158,9 +164,10 @@ void settle_link(Reader& reader, DeviceText& device) {
   const bool serial = is_serial(device);
   if (!device.transmission_mode) device.transmission_mode = serial ? TransmissionMode::RTU : TransmissionMode::TCP;
   driver.transmission_mode = *device.transmission_mode;
-  if ((driver.transmission_mode == TransmissionMode::RTU) != serial) {
+  const bool lines = driver.transmission_mode == TransmissionMode::LINE;
+  if (!lines && (driver.transmission_mode == TransmissionMode::RTU) != serial) {
     reader.error(child_path(device.path, "transmission_mode"), "does not go with " + quote(driver.controller),
-                 "TCP or RTUoverTCP with tcp://, RTU with file://");
+                 "TCP or RTUoverTCP with tcp://, RTU with file://, LINE with either");
   }
   const auto settle = [&](const char* name, auto& given, auto& value) {
     if (!serial && given) {
@@ -184,7 +191,7 @@ void settle_link(Reader& reader, DeviceText& device) {
     reader.error(child_path(device.path, "baud_rate"), std::to_string(driver.line.baud_rate) + " is no usual rate",
                  "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
   }
-  if (serial && driver.line.data_bits != 8) {
+  if (serial && !lines && driver.line.data_bits != 8) {
     reader.error(child_path(device.path, "data_bits"),
                  std::to_string(driver.line.data_bits) + " can't carry RTU frames", "8");
   }
@@ -231,6 +238,17 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
       differs("workarounds.close_connection_after_gather");
     }
+    const auto is_line = [](const DeviceText& each) {
+      return each.transmission_mode == drivers::TransmissionMode::LINE;
+    };
+    if (is_line(device) && is_line(*known->second)) {
+      reader.error(child_path(device.path, "controller"),
+                   device.config.driver.controller + " is that of " + known->second->config.driver.name + " at " +
+                       reader.place_of(child_path(known->second->path, "controller")) +
+                       ": a line of text does not tell which instrument it is from",
+                   "a controller of its own for each LINE instrument");
+      continue;
+    }
     if (device.transmission_mode != known->second->transmission_mode) differs("transmission_mode");
     if (device.baud_rate != known->second->baud_rate) differs("baud_rate");
     if (device.parity != known->second->parity) differs("parity");
@@ -238,11 +256,19 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
   }
 }
 
+void name_groups(DeviceText& device) {
+  if (device.transmission_mode != drivers::TransmissionMode::LINE) return;
+  for (RegisterText& entry : device.registers) {
+    if (!entry.group) entry.group = entry.settings.name;
+    entry.settings.group = *entry.group;
+  }
+}
+
 void fill_defaults(Reader& reader, DeviceText& device) {
   for (RegisterText& entry : device.registers) {
     if (!entry.good) continue;
     if (!entry.poll_interval) entry.poll_interval = device.config.driver.poll_interval;
-    if (!entry.byte_order) entry.byte_order = device.config.driver.byte_order;
+    if (!entry.byte_order && !entry.group) entry.byte_order = device.config.driver.byte_order;
     if (!entry.max_age) {
       entry.max_age = 3 * *entry.poll_interval;
     } else if (*entry.max_age < *entry.poll_interval) {
@@ -253,7 +279,7 @@ void fill_defaults(Reader& reader, DeviceText& device) {
     }
     drivers::RegisterSettings& settings = entry.settings;
     settings.type = entry.type.value_or(drivers::ValueType::UINT16);
-    settings.byte_order = *entry.byte_order;
+    settings.byte_order = entry.byte_order.value_or(drivers::ByteOrder::ABCD);
     settings.poll_interval = *entry.poll_interval;
     settings.scale = entry.scale.value_or(1.0);
     settings.offset = entry.offset.value_or(0.0);
@@ -264,14 +290,16 @@ void fill_defaults(Reader& reader, DeviceText& device) {
 
 }  // namespace
 
-void resolve_devices(Reader& reader, ConfigText& text) {
+void resolve_devices(Reader& reader, ConfigText& text, const LoadOptions& options) {
   RegisterLists lists(reader, text);
   for (DeviceText& device : text.devices) {
     lists.read(device);
     if (!device.good) continue;
     settle_link(reader, device);
     check_device(reader, device);
+    name_groups(device);
     fill_defaults(reader, device);
+    settle_line_instrument(reader, device, options);
   }
   lists.read_unused();
   check_names(reader, text);

@@ -19,6 +19,7 @@ struct RegisterText {
   std::optional<drivers::ByteOrder> byte_order;
   std::optional<double> scale;
   std::optional<double> offset;
+  std::optional<std::string> group;  // LINE
   std::optional<base::Duration> poll_interval;
   std::optional<base::Duration> max_age;
 };
@@ -30,6 +31,7 @@ struct DeviceText {
   std::optional<drivers::TransmissionMode> transmission_mode;  // that of the controller's scheme unless given
   std::optional<int> baud_rate, data_bits, stop_bits;          // of a serial line
   std::optional<drivers::Parity> parity;
+  std::optional<drivers::LineSettings> instrument;  // LINE
   Deferred registers_at;
   std::vector<RegisterText> registers;
 };
