@@ -65,6 +65,7 @@ LinePoller::LinePoller(DeviceSettings device, base::Instant grid_origin, const b
   const base::Instant now = clock_.now();
   const base::Duration interval = settings_.poll_interval;
   if (now > origin_) next_cycle_ = (now - origin_ + interval - base::Duration{1}) / interval;
+  if (settings_.instrument.free_running()) ask_at_ = now;  // to be heard, it need not be asked
 }
 
 base::Instant LinePoller::on_grid() const noexcept {

@@ -12,6 +12,9 @@ namespace {
 using Pieces = std::vector<PatternPiece>;
 using Characters = std::bitset<256>;
 
+constexpr std::size_t kMostRepetitions = 1000;  // RE2's own bound, for nested ones together
+constexpr std::size_t kMostPieces = 10'000;
+
 Characters range(unsigned char first, unsigned char last) {
   Characters out;
   for (unsigned c = first; c <= last; ++c) out.set(c);
@@ -85,7 +88,7 @@ class PatternWalk {
     while (!rest_.empty() && rest_.front() != '|' && rest_.front() != ')') {
       const Pieces one = atom();
       const std::size_t times = std::max<std::size_t>(repetitions(), keeps(one) ? 1 : 0);
-      for (std::size_t k = 0; k < times; ++k) all.insert(all.end(), one.begin(), one.end());
+      for (std::size_t k = 0; k < times && all.size() < kMostPieces; ++k) all.insert(all.end(), one.begin(), one.end());
     }
     return all;
   }
@@ -97,13 +100,26 @@ class PatternWalk {
       times = 0;
     } else if (takes('+')) {
       times = 1;
-    } else if (rest_.size() > 1 && rest_.front() == '{' && rest_[1] >= '0' && rest_[1] <= '9') {
-      const std::size_t end = std::min(rest_.find('}'), rest_.size() - 1);
-      std::from_chars(rest_.data() + 1, rest_.data() + end, times);
-      rest_.remove_prefix(end + 1);
+    } else if (const auto [least, size] = braces(); size > 0) {
+      times = least;
+      rest_.remove_prefix(size);
     }
     static_cast<void>(takes('?'));  // as few as possible, or not
     return times;
+  }
+
+  // {n}, {n,} or {n,m}, as the least number and its size; 0: a bracket that stands for itself.
+  [[nodiscard]] std::pair<std::size_t, std::size_t> braces() const {
+    const std::size_t end = rest_.find('}');
+    if (!rest_.starts_with('{') || end == std::string_view::npos) return {0, 0};
+    const std::string_view inside = rest_.substr(1, end - 1);
+    std::size_t least = 0;
+    const auto [stop, error] = std::from_chars(inside.data(), inside.data() + inside.size(), least);
+    const std::string_view behind = inside.substr(static_cast<std::size_t>(stop - inside.data()));
+    const bool numbers =
+        std::all_of(behind.begin(), behind.end(), [](char c) { return c == ',' || (c >= '0' && c <= '9'); });
+    if (error != std::errc{} || (!behind.empty() && behind.front() != ',') || !numbers) return {0, 0};
+    return {std::min(least, kMostRepetitions), end + 1};
   }
 
   Pieces atom() {

@@ -25,7 +25,7 @@ struct TagSource {
   int slave_id = 1;
   std::string register_kind;  // coil | discrete | input | holding
   std::uint16_t address = 0;
-  std::string group;  // LINE: in place of the three before
+  std::string group{};  // LINE: in place of the three before
 };
 
 struct RegisterDescription {
@@ -43,7 +43,7 @@ struct RegisterDescription {
   bool scaled = false;  // scale or offset was given
   std::optional<double> min_value, max_value, max_rate;
   bool publish = true;
-  std::string group;  // LINE: in place of register_kind, address and byte_order
+  std::string group{};  // LINE: in place of register_kind, address and byte_order
 };
 
 struct DeviceDescription {

@@ -80,3 +80,7 @@ TEST_CASE("a pattern of which no line can be made is refused") {
   auto made = LineTemplate::create(instrument(R"((?P<weight>[a-z]+))"));
   CHECK(made.error().message().find("line.pattern") == 0);
 }
+
+TEST_CASE("a brace that repeats nothing stands for itself") {
+  CHECK(line_of(instrument(R"({9999999999 (?P<weight>[0-9.]+) x{2})"), 1.5) == "{9999999999 1.5 xx");
+}
