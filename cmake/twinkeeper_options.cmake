@@ -38,6 +38,9 @@ if(TWINKEEPER_SANITIZE)
   # Instrumented code defeats GCC's flow analysis: it then takes std::optional's storage for uninitialised.
   target_compile_options(twinkeeper_flags INTERFACE -Wno-maybe-uninitialized)
   target_link_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE})
+  if(TWINKEEPER_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(twinkeeper_flags INTERFACE -fsanitize=fuzzer-no-link)  # what libFuzzer is led by
+  endif()
 endif()
 if(TWINKEEPER_COVERAGE)
   target_compile_options(twinkeeper_flags INTERFACE --coverage -O0)

@@ -8,6 +8,7 @@ std::string name_of(drivers::TransmissionMode mode) {
     case drivers::TransmissionMode::TCP: break;
     case drivers::TransmissionMode::RTUoverTCP: return "RTUoverTCP";
     case drivers::TransmissionMode::RTU: return "RTU";
+    case drivers::TransmissionMode::LINE: return "LINE";
   }
   return "TCP";
 }
@@ -66,16 +67,17 @@ telemetry::DeviceDescription describe_device(const config::DeviceConfig& device)
   description.name = device.driver.name;
   description.controller = device.driver.controller;
   description.transmission_mode = name_of(device.driver.transmission_mode);
-  description.slave_id = device.driver.slave_id;
+  const bool lines = device.driver.transmission_mode == drivers::TransmissionMode::LINE;
+  description.slave_id = lines ? std::nullopt : std::optional(device.driver.slave_id);
   description.poll_interval = device.driver.poll_interval;
   description.publish_interval = device.publish.interval;
   for (std::size_t r = 0; r < device.driver.registers.size(); ++r) {
     const auto& reg = device.driver.registers[r];
     const auto& options = device.registers[r];
-    description.registers.push_back({reg.name, reg.unit, name_of(reg.kind), reg.address, name_of(reg.type),
-                                     name_of(reg.byte_order), reg.bit, reg.bits, reg.length, reg.scale, reg.offset,
-                                     reg.scaled, options.validation.min_value, options.validation.max_value,
-                                     options.validation.max_rate, options.publish});
+    description.registers.push_back({reg.name, reg.unit, lines ? "" : name_of(reg.kind), reg.address, name_of(reg.type),
+                                     lines ? "" : name_of(reg.byte_order), reg.bit, reg.bits, reg.length, reg.scale,
+                                     reg.offset, reg.scaled, options.validation.min_value, options.validation.max_value,
+                                     options.validation.max_rate, options.publish, reg.group});
   }
   return description;
 }
@@ -85,7 +87,7 @@ std::vector<telemetry::TagSource> describe_tags(const config::Config& config) {
   for (const auto& device : config.devices) {
     for (const auto& reg : device.driver.registers) {
       sources.push_back({device.driver.name + "." + reg.name, device.driver.name, device.driver.controller,
-                         device.driver.slave_id, name_of(reg.kind), reg.address});
+                         device.driver.slave_id, name_of(reg.kind), reg.address, reg.group});
     }
   }
   return sources;

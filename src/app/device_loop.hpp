@@ -1,15 +1,20 @@
 // One controller's thread: polls what is due and leaves the samples in a queue for the twin thread.
 //
+// Between two polls it sleeps on the poller's descriptor too: what an instrument says unasked is heard at once.
 // A full queue drops the newest sample and counts it: the device is never waited for and never waits.
 // Thread rule: run() is the body of one thread.
 #pragma once
 
+#include <memory>
 #include <stop_token>
+#include <vector>
 
 #include "app/heartbeat.hpp"
-#include "drivers/endpoint_poller.hpp"
+#include "drivers/poller.hpp"
+#include "drivers/settings.hpp"
 #include "twinkeeper/base/queue.hpp"
 #include "twinkeeper/base/wake_up.hpp"
+#include "twinkeeper/signals/event.hpp"
 
 namespace twinkeeper::app {
 
@@ -24,13 +29,15 @@ class DeviceLoop final : public drivers::SampleSink {
   void accept(signals::Sample&& sample) override { queue_.try_push(std::move(sample)); }
 
   [[nodiscard]] SampleQueue& queue() { return queue_; }
-  [[nodiscard]] const drivers::EndpointPoller& poller() const { return poller_; }
+  [[nodiscard]] const drivers::Poller& poller() const { return *poller_; }
 
  private:
+  void sleep(base::Duration longest);
+
   const base::Clock& clock_;
   SampleQueue queue_;
   base::WakeUp bell_;  // rung by a stop request
-  drivers::EndpointPoller poller_;
+  std::unique_ptr<drivers::Poller> poller_;
 };
 
 }  // namespace twinkeeper::app

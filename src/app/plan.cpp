@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "app/exit_codes.hpp"
+#include "drivers/line_pattern.hpp"
 
 namespace twinkeeper::app {
 
@@ -77,6 +78,7 @@ std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOption
     auto* issues = std::get_if<base::Issues>(&built);
     return issues != nullptr ? std::move(*issues) : base::Issues{};
   };
+  options.examine_line = drivers::examine_line;
   auto loaded = config::load(file, options);
   if (auto* faults = std::get_if<Faults>(&loaded)) return std::move(*faults);
   Plan plan{std::move(std::get<config::Config>(loaded)), {}};

@@ -2,6 +2,7 @@
 // Each function reports to the reader and fills in what a person may leave out.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 
@@ -10,16 +11,27 @@
 namespace twinkeeper::config {
 
 // Register sets and files are put in place, every register is checked, defaults come from its device.
-void resolve_devices(Reader& reader, ConfigText& text);
+void resolve_devices(Reader& reader, ConfigText& text, const LoadOptions& options);
 // Type, table, address, bit, length, scale, limits of one register.
 // Completes the buses; before settle_link.
 void settle_buses(Reader& reader, ConfigText& text);
 // That a device says at all how it is reached.
 void check_reached(Reader& reader, DeviceText& device);
+// What the device or its bus says, before either is completed.
+[[nodiscard]] std::optional<drivers::TransmissionMode> written_mode(const DeviceText& device, const ConfigText& text);
 // The connection of a device, from its bus or its own keys; false after an error that leaves it without one.
 [[nodiscard]] bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text);
 void check_shared_connections(Reader& reader, const ConfigText& text);
 void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location);
+
+// The same of a LINE instrument's register.
+void check_line_register(Reader& reader, RegisterText& entry);
+
+inline constexpr const char* kAddressForm = "the zero-based protocol address, an integer from 0 to 65535";
+// What of `workarounds` means something to a LINE instrument.
+inline constexpr std::array kLineWorkarounds{"pause_after_connect", "pause_between_requests"};
+// Keys that do not go with LINE, the pattern and the groups; what is left out is filled in.
+void settle_line_instrument(Reader& reader, DeviceText& device, const LoadOptions& options);
 
 struct TagReference {
   signals::TagIndex index = 0;

@@ -101,6 +101,8 @@ struct LoadOptions {
   Environment environment = process_environment();
   // What else is wrong with a model whose text is right, at the twin's period; paths begin with "model". Optional.
   std::function<base::Issues(const model::ModelSettings&, base::Duration period)> examine_model = {};
+  // What is wrong with a LINE device's pattern and groups, by paths within the device. Optional.
+  std::function<base::Issues(const drivers::DeviceSettings&)> examine_line = {};
 };
 [[nodiscard]] Loaded load(const std::string& file, const LoadOptions& options = {});
 

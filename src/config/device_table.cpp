@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "config/checks.hpp"
 #include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 
@@ -64,12 +66,12 @@ std::optional<std::int64_t> meant_address(RegisterKind kind, std::int64_t writte
 }
 
 Key<RegisterText> address() {
-  static constexpr const char* kAccepted = "the zero-based protocol address, an integer from 0 to 65535";
+  static constexpr const char* kAccepted = kAddressForm;
   Key<RegisterText> out;
   out.name = "address";
   out.description =
-      "Zero-based protocol address; in hexadecimal it is taken as it is, in decimal 40001-style is refused";
-  out.need = Need::required;
+      "Modbus: zero-based protocol address, required; in hexadecimal it is taken as it is, in decimal 40001-style is "
+      "refused";
   out.accepted = kAccepted;
   out.schema = substitutable({{"type", "integer"}, {"minimum", 0}, {"maximum", 65535}});
   const Type<std::int64_t> wide = integer_in(0, 999'999, kAccepted);
@@ -100,6 +102,63 @@ Key<RegisterText> address() {
     return verbatim("0x" + std::string(digits.data(), error == std::errc{} ? end : digits.data()));
   };
   return out;
+}
+
+// What goes over a wire byte by byte, control characters included.
+Type<std::string> wire_text(std::size_t least, std::size_t most) {
+  const std::string accepted = (least > 0 ? std::to_string(least) + " to " : "at most ") + std::to_string(most) +
+                               " ASCII characters, control characters as \"\\r\\n\" in double quotes";
+  return {accepted, substitutable({{"type", "string"}, {"minLength", least}, {"maxLength", most}}),
+          [=](Reader& reader, const Cursor& at, std::string& value) {
+            if (!read_text(reader, at, accepted, value)) return false;
+            const bool ascii = std::all_of(value.begin(), value.end(), [](unsigned char c) { return c < 0x80; });
+            if (ascii && value.size() >= least && value.size() <= most) return true;
+            reader.error(at, ascii ? "has " + std::to_string(value.size()) + " characters" : "is not ASCII", accepted);
+            return false;
+          },
+          [](const std::string& value) { return Json(value); }};
+}
+
+const Table<drivers::LineSettings>& line_table() {
+  using drivers::LineChecksum;
+  using drivers::LineSettings;
+  static const Table<LineSettings> table(
+      "a mapping with pattern, and request unless the instrument speaks by itself",
+      {
+          key<LineSettings>("request", wire_text(0, 256), &LineSettings::request,
+                            "Sent once per poll_interval; none: the instrument speaks by itself"),
+          key<LineSettings>("terminator", wire_text(1, 8), &LineSettings::terminator, "What ends a line"),
+          key<LineSettings>("pattern", text(1024, "a regular expression (RE2) with named groups (?P<name>…)"),
+                            &LineSettings::pattern, "Regular expression (RE2); its named groups are the values",
+                            Need::required),
+          key<LineSettings>("max_line", integer<int>(1, 4096), &LineSettings::max_line,
+                            "Longest line in bytes, without its terminator; longer ones are dropped"),
+          key<LineSettings>("checksum",
+                            choice<LineChecksum>({{"none", LineChecksum::none},
+                                                  {"xor", LineChecksum::xor8},
+                                                  {"sum8", LineChecksum::sum8},
+                                                  {"crc16", LineChecksum::crc16}}),
+                            &LineSettings::checksum,
+                            "At the end of each line: *HH as in NMEA 0183, HH as in DCON, HHHH as CRC-16/MODBUS"),
+      });
+  return table;
+}
+
+// A key that LINE does not know is not written back for one of its registers or instruments.
+template <class T, class IsLine>
+Key<T> modbus_only(Key<T> key, IsLine is_line) {
+  key.write = [write = std::move(key.write), is_line](const T& source) -> std::optional<Json> {
+    return is_line(source) ? std::nullopt : write(source);
+  };
+  return key;
+}
+Key<RegisterText> modbus_only(Key<RegisterText> key) {
+  return modbus_only(std::move(key), [](const RegisterText& entry) { return entry.group.has_value(); });
+}
+Key<DeviceText> modbus_only(Key<DeviceText> key) {
+  return modbus_only(std::move(key), [](const DeviceText& device) {
+    return device.config.driver.transmission_mode == drivers::TransmissionMode::LINE;
+  });
 }
 
 Type<acquisition::ValidationSettings> stuck_after() {
@@ -165,6 +224,24 @@ const Table<drivers::Workarounds>& workarounds_table() {
   return table;
 }
 
+Key<DeviceText> workarounds() {
+  auto out = key<DeviceText>(
+      "workarounds", mapping(workarounds_table()), [](auto& t) -> auto& { return t.config.driver.workarounds; },
+      "For devices that need care");
+  out.write = [write = std::move(out.write)](const DeviceText& device) {
+    std::optional<Json> written = write(device);
+    if (device.config.driver.transmission_mode == drivers::TransmissionMode::LINE) {
+      Json pauses = Json::object();
+      for (const char* name : kLineWorkarounds) {
+        if (written->contains(name)) pauses[name] = (*written)[name];
+      }
+      written = std::move(pauses);
+    }
+    return written;
+  };
+  return out;
+}
+
 const Table<telemetry::SamplePublishing>& sample_publishing_table() {
   using telemetry::SamplePublishing;
   static const Table<SamplePublishing> table(
@@ -187,19 +264,21 @@ std::optional<Json> write_registers(const DeviceText& device) {
 const Table<RegisterText>& register_table() {
   using T = RegisterText;
   static const Table<T> table(
-      "a mapping with name, register, address and type",
+      "a mapping with name, type, and register and address or (LINE) group",
       {
           key<T>(
               "name", identifier(), [](auto& t) -> auto& { return t.settings.name; },
               "Name of the register, unique in its device", Need::required),
-          key<T>(
+          modbus_only(key<T>(
               "register",
               choice<RegisterKind>({{"coil", RegisterKind::coil},
                                     {"discrete", RegisterKind::discrete},
                                     {"input", RegisterKind::input},
                                     {"holding", RegisterKind::holding}}),
-              [](auto& t) -> auto& { return t.settings.kind; }, "Which of the four Modbus tables"),
-          address(),
+              [](auto& t) -> auto& { return t.settings.kind; }, "Modbus: which of the four tables")),
+          modbus_only(address()),
+          key<T>("group", identifier(), &T::group,
+                 "LINE: the named group of the pattern that holds the value; the register's name unless given"),
           key<T>("type", value_type(), &T::type, "Type of the raw value; coils and discrete inputs are BIT"),
           key<T>("byte_order", register_byte_order(), &T::byte_order,
                  "Order of the bytes; the device's unless given; eight letters for values of eight bytes whose halves "
@@ -229,7 +308,8 @@ const Table<RegisterText>& register_table() {
           key<T>(
               "error_value", one_or_more_numbers(), [](auto& t) -> auto& { return t.options.validation.error_values; },
               "Raw values by which the device says that it has no value"),
-          key<T>("poll_interval", duration(10ms, kDay), &T::poll_interval, "The device's unless given"),
+          modbus_only(
+              key<T>("poll_interval", duration(10ms, kDay), &T::poll_interval, "Modbus: the device's unless given")),
           key<T>("max_age", duration(10ms, 30 * kDay), &T::max_age,
                  "Older values are stale; 3 times the poll interval unless given"),
           key<T>(
@@ -260,9 +340,10 @@ Table<DeviceText> make_device_table() {
   };
   for (const Key<LinkText>& link : link_keys()) keys.push_back(of_link<T>(link));
   const std::vector<Key<T>> others{
-      key<T>(
+      key<T>("line", mapping(line_table()), &T::instrument, "LINE: what the instrument is asked and what it says"),
+      modbus_only(key<T>(
           "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
-          "Unit identifier: 1 to 247, on tcp:// also 0 and 255"),
+          "Unit identifier: 1 to 247, on tcp:// also 0 and 255")),
       key<T>(
           "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
           "How often the registers are read", Need::required),
@@ -275,25 +356,23 @@ Table<DeviceText> make_device_table() {
       key<T>(
           "collection_jitter", duration(0ms, kDay), [](auto& t) -> auto& { return t.config.driver.collection_jitter; },
           "Spreads devices: shifts the polls further by a share of this that the device's name decides"),
-      key<T>(
+      modbus_only(key<T>(
           "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
-          "Order of the bytes of values of more than one register"),
-      key<T>(
+          "Order of the bytes of values of more than one register")),
+      modbus_only(key<T>(
           "optimization",
           choice<drivers::Optimization>(
               {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
           [](auto& t) -> auto& { return t.config.driver.optimization; },
-          "Whether requests may span registers nobody asked for"),
-      key<T>(
+          "Whether requests may span registers nobody asked for")),
+      modbus_only(key<T>(
           "optimization_max_register_fill", integer<int>(0, 125),
           [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
-          "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many"),
-      key<T>(
+          "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many")),
+      modbus_only(key<T>(
           "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
-          "Repetitions after a device answered that it is busy"),
-      key<T>(
-          "workarounds", mapping(workarounds_table()), [](auto& t) -> auto& { return t.config.driver.workarounds; },
-          "For devices that need care"),
+          "Repetitions after a device answered that it is busy")),
+      workarounds(),
       key<T>(
           "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
           "Publishing of raw samples, off unless given"),

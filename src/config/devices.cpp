@@ -13,7 +13,7 @@ constexpr const char* kRegistersForm = "a list of registers, the name of a regis
 // Puts the registers of one configuration in place: written at the device, in a set, or in a file.
 class RegisterLists {
  public:
-  RegisterLists(Reader& reader, const ConfigText& text) : reader_(reader) {
+  RegisterLists(Reader& reader, const ConfigText& text) : reader_(reader), text_(text) {
     if (!text.register_sets_at.given()) return;
     const Cursor& at = text.register_sets_at.at;
     if (at.node->kind != NodeKind::mapping) {
@@ -112,11 +112,18 @@ class RegisterLists {
     RegisterText entry;
     entry.path = placed.path;
     entry.good = register_table().read(reader_, placed, entry);
-    if (entry.good) check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
+    const auto mode = written_mode(device, text_);  // absent: also of a set that no device uses
+    const bool of_line = mode ? *mode == drivers::TransmissionMode::LINE : entry.group.has_value();
+    if (entry.good && of_line) {
+      check_line_register(reader_, entry);
+    } else if (entry.good) {
+      check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
+    }
     device.registers.push_back(std::move(entry));
   }
 
   Reader& reader_;
+  const ConfigText& text_;
   std::vector<std::string> names_;
   std::map<std::string, Cursor> sets_;
   std::set<std::string> used_;
@@ -175,11 +182,19 @@ void check_device(Reader& reader, const DeviceText& device) {
   }
 }
 
+void name_groups(DeviceText& device) {
+  if (device.config.driver.transmission_mode != drivers::TransmissionMode::LINE) return;
+  for (RegisterText& entry : device.registers) {
+    if (!entry.group) entry.group = entry.settings.name;
+    entry.settings.group = *entry.group;
+  }
+}
+
 void fill_defaults(Reader& reader, DeviceText& device) {
   for (RegisterText& entry : device.registers) {
     if (!entry.good) continue;
     if (!entry.poll_interval) entry.poll_interval = device.config.driver.poll_interval;
-    if (!entry.byte_order) entry.byte_order = device.config.driver.byte_order;
+    if (!entry.byte_order && !entry.group) entry.byte_order = device.config.driver.byte_order;
     if (!entry.max_age) {
       entry.max_age = 3 * *entry.poll_interval;
     } else if (*entry.max_age < *entry.poll_interval) {
@@ -190,7 +205,7 @@ void fill_defaults(Reader& reader, DeviceText& device) {
     }
     drivers::RegisterSettings& settings = entry.settings;
     settings.type = entry.type.value_or(drivers::ValueType::UINT16);
-    settings.byte_order = *entry.byte_order;
+    settings.byte_order = entry.byte_order.value_or(drivers::ByteOrder::ABCD);
     settings.poll_interval = *entry.poll_interval;
     settings.scale = entry.scale.value_or(1.0);
     settings.offset = entry.offset.value_or(0.0);
@@ -201,7 +216,7 @@ void fill_defaults(Reader& reader, DeviceText& device) {
 
 }  // namespace
 
-void resolve_devices(Reader& reader, ConfigText& text) {
+void resolve_devices(Reader& reader, ConfigText& text, const LoadOptions& options) {
   settle_buses(reader, text);
   RegisterLists lists(reader, text);
   for (DeviceText& device : text.devices) {
@@ -210,7 +225,9 @@ void resolve_devices(Reader& reader, ConfigText& text) {
     if (!device.good) continue;
     if (!settle_link(reader, device, text)) continue;
     check_device(reader, device);
+    name_groups(device);
     fill_defaults(reader, device);
+    settle_line_instrument(reader, device, options);
   }
   lists.read_unused();
   check_names(reader, text);

@@ -63,12 +63,15 @@ std::vector<Key<LinkText>> link_keys() {
   using T = LinkText;
   return {
       controller(),
-      key<T>("transmission_mode",
-             choice<TransmissionMode>({{"TCP", TransmissionMode::TCP},
-                                       {"RTUoverTCP", TransmissionMode::RTUoverTCP},
-                                       {"RTU", TransmissionMode::RTU}}),
-             &T::transmission_mode,
-             "How frames are carried: TCP or RTUoverTCP on tcp://, RTU on file://; TCP or RTU unless given"),
+      key<T>(
+          "transmission_mode",
+          choice<TransmissionMode>({{"TCP", TransmissionMode::TCP},
+                                    {"RTUoverTCP", TransmissionMode::RTUoverTCP},
+                                    {"RTU", TransmissionMode::RTU},
+                                    {"LINE", TransmissionMode::LINE}}),
+          &T::transmission_mode,
+          "What the device speaks: Modbus as TCP or RTUoverTCP on tcp://, as RTU on file://; lines of text (LINE) on "
+          "either; TCP or RTU unless given"),
       key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate, "Serial line: bits per second, 9600 unless given"),
       key<T>("data_bits", integer<int>(7, 8), &T::data_bits, "Serial line: 8 unless given"),
       key<T>("parity", choice<Parity>({{"none", Parity::none}, {"even", Parity::even}, {"odd", Parity::odd}}),

@@ -29,9 +29,10 @@ void settle(Reader& reader, const std::string& path, LinkText& link) {
   const bool serial = !settings.line.device.empty();
   if (!link.transmission_mode) link.transmission_mode = serial ? TransmissionMode::RTU : TransmissionMode::TCP;
   settings.transmission_mode = *link.transmission_mode;
-  if ((settings.transmission_mode == TransmissionMode::RTU) != serial) {
+  const bool lines = settings.transmission_mode == TransmissionMode::LINE;
+  if (!lines && (settings.transmission_mode == TransmissionMode::RTU) != serial) {
     reader.error(child_path(path, "transmission_mode"), "does not go with " + quote(settings.controller),
-                 "TCP or RTUoverTCP with tcp://, RTU with file://");
+                 "TCP or RTUoverTCP with tcp://, RTU with file://, LINE with either");
   }
   const auto only_serial = [&](const char* name, bool given) {
     if (serial || !given) return;
@@ -57,7 +58,7 @@ void settle(Reader& reader, const std::string& path, LinkText& link) {
     reader.error(child_path(path, "baud_rate"), std::to_string(settings.line.baud_rate) + " is no usual rate",
                  "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
   }
-  if (serial && settings.line.data_bits != 8) {
+  if (serial && !lines && settings.line.data_bits != 8) {
     reader.error(child_path(path, "data_bits"), std::to_string(settings.line.data_bits) + " can't carry RTU frames",
                  "8");
   }
@@ -85,6 +86,14 @@ void check_reached(Reader& reader, DeviceText& device) {
   if (device.bus || device.link.has_controller) return;
   reader.error(child_path(device.path, "controller"), "missing", std::string(kControllerForm) + "; or a bus");
   device.good = false;
+}
+
+std::optional<TransmissionMode> written_mode(const DeviceText& device, const ConfigText& text) {
+  if (!device.bus) return device.link.transmission_mode;
+  for (const BusText& bus : text.buses) {
+    if (bus.name == *device.bus) return bus.link.transmission_mode;
+  }
+  return std::nullopt;
 }
 
 bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text) {
@@ -142,6 +151,17 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     if (mine.pause_after_connect != theirs.pause_after_connect) differs("workarounds.pause_after_connect");
     if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
       differs("workarounds.close_connection_after_gather");
+    }
+    const auto is_line = [](const DeviceText& each) {
+      return each.config.driver.transmission_mode == TransmissionMode::LINE;
+    };
+    if (is_line(device) && is_line(*known->second)) {
+      reader.error(child_path(device.path, device.bus ? "bus" : "controller"),
+                   device.config.driver.controller + " is that of " + known->second->config.driver.name + " at " +
+                       reader.place_of(child_path(known->second->path, known->second->bus ? "bus" : "controller")) +
+                       ": a line of text does not tell which instrument it is from",
+                   "a controller of its own for each LINE instrument");
+      continue;
     }
     if (device.at == known->second->at) continue;  // one bus
     const LinkText& my_link = *device.at;

@@ -53,7 +53,7 @@ Loaded load(const std::string& file, const LoadOptions& options) {
   if (!root) return reader.take_errors();
   ConfigText text;
   configuration_table().read(reader, *root, text);
-  resolve_devices(reader, text);
+  resolve_devices(reader, text, options);
   const Tags tags = number_tags(text);
   resolve_twins(reader, text, tags, options);
   resolve_uplink(reader, text, options.check_files);

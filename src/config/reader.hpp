@@ -61,6 +61,9 @@ class Reader {
   // Remembers where the value of at.path stands.
   void record(const Cursor& at);
 
+  // Whether a value of that path was written.
+  [[nodiscard]] bool has(const std::string& path) const { return sources_.count(path) != 0; }
+
   // The path written at a node, relative to the file it stands in.
   [[nodiscard]] std::filesystem::path resolve_path(const Mark& mark, const std::string& written) const;
   // "file:line:column"

@@ -141,6 +141,11 @@ void check_values(Reader& reader, RegisterText& entry) {
 }  // namespace
 
 void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location) {
+  if (!reader.has(child_path(entry.path, "address"))) {
+    reader.error(child_path(entry.path, "address"), "missing", kAddressForm);
+    entry.good = false;
+    return;
+  }
   entry.settings.string_location = location;
   check_type(reader, entry);
   check_values(reader, entry);
@@ -160,6 +165,26 @@ void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation
                      " on end beyond 65535",
                  "an address of at most " + std::to_string(65536 - words_of(entry)));
   }
+}
+
+void check_line_register(Reader& reader, RegisterText& entry) {
+  static constexpr const char* kTextTypes =
+      "INT16 | UINT16 | INT32 | UINT32 | INT64 | UINT64 | FLOAT16 | FLOAT32 | FLOAT64 | STRING";
+  for (const char* name : {"register", "address", "byte_order", "bit", "bits", "length", "poll_interval"}) {
+    if (!reader.has(child_path(entry.path, name))) continue;
+    reader.error(child_path(entry.path, name), "has no meaning in a line of text",
+                 "name, group, type, unit, scale, offset and limits");
+  }
+  if (!entry.type) {
+    reader.error(child_path(entry.path, "type"), "missing", kTextTypes);
+    entry.good = false;
+    return;
+  }
+  if (*entry.type == ValueType::BIT || *entry.type == ValueType::BCD16 || *entry.type == ValueType::BCD32) {
+    reader.error(child_path(entry.path, "type"), "is no type of a text", kTextTypes);
+  }
+  entry.settings.type = *entry.type;
+  check_values(reader, entry);
 }
 
 }  // namespace twinkeeper::config

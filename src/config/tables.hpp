@@ -19,6 +19,7 @@ struct RegisterText {
   std::optional<drivers::ByteOrder> byte_order;
   std::optional<double> scale;
   std::optional<double> offset;
+  std::optional<std::string> group;  // LINE
   std::optional<base::Duration> poll_interval;
   std::optional<base::Duration> max_age;
 };
@@ -26,7 +27,7 @@ struct RegisterText {
 // The keys of a connection, which stand in a device or in a bus.
 struct LinkText {
   drivers::LinkSettings settings;
-  bool has_controller = false;  // written, right or wrong
+  bool has_controller = false;                                 // written, right or wrong
   std::optional<drivers::TransmissionMode> transmission_mode;  // that of the controller's scheme unless given
   std::optional<int> baud_rate, data_bits, stop_bits;          // of a serial line
   std::optional<drivers::Parity> parity;
@@ -44,8 +45,9 @@ struct DeviceText {
   bool good = true;
   DeviceConfig config;
   std::optional<std::string> bus;
-  LinkText link;                 // empty if `bus` is given
-  const LinkText* at = nullptr;  // the bus's, or its own
+  LinkText link;                                    // empty if `bus` is given
+  const LinkText* at = nullptr;                     // the bus's, or its own
+  std::optional<drivers::LineSettings> instrument;  // LINE
   Deferred registers_at;
   std::vector<RegisterText> registers;
 };

@@ -4,6 +4,7 @@
 //   connection
 //                       is closed after each gather])
 //                       on a serial line also every byte's time and two silences of 3.5 characters for each request
+//   A LINE instrument costs its request and a line of max_line bytes; a free running one nothing: it is asked nothing.
 //   utilisation       = Σ over groups (time without the 10 ms floor) / interval; over 1 the intervals can't be met
 // Thread rule: free functions.
 #pragma once

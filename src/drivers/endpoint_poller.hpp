@@ -40,6 +40,7 @@
 #include <vector>
 
 #include "drivers/device_statistics.hpp"
+#include "drivers/poller.hpp"
 #include "drivers/settings.hpp"
 #include "drivers/transport.hpp"
 #include "twinkeeper/base/clock.hpp"
@@ -48,30 +49,22 @@
 
 namespace twinkeeper::drivers {
 
-class SampleSink {
- public:
-  virtual ~SampleSink() = default;
-  virtual void accept(signals::Sample&& sample) = 0;
-};
-
-class EndpointPoller {
+class EndpointPoller final : public Poller {
  public:
   // `devices` share the controller that `transport` leads to; each poll interval is positive. References outlive the
   // poller.
   EndpointPoller(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
                  SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport);
-  ~EndpointPoller();
+  ~EndpointPoller() override;
   EndpointPoller(const EndpointPoller&) = delete;
   EndpointPoller& operator=(const EndpointPoller&) = delete;
 
-  // Runs what is due and returns the instant of the next due cycle, which may have passed already; Instant::max() if
-  // there is no register at all. After a stop request it returns as soon as the request under way has ended.
-  base::Instant poll_due(std::stop_token stop);
-
-  [[nodiscard]] std::size_t device_count() const noexcept;
-  [[nodiscard]] const DeviceStatistics& statistics(std::size_t device) const;
-  // The longest time that one poll_due may take: every request of every group with its time-outs, repeats and pauses.
-  [[nodiscard]] base::Duration longest_block() const noexcept;
+  // Instant::max() if there is no register at all.
+  base::Instant poll_due(std::stop_token stop) override;
+  [[nodiscard]] std::size_t device_count() const noexcept override;
+  [[nodiscard]] const DeviceStatistics& statistics(std::size_t device) const override;
+  // Every request of every group with its time-outs, repeats and pauses.
+  [[nodiscard]] base::Duration longest_block() const noexcept override;
 
  private:
   class Implementation;

@@ -124,6 +124,7 @@ class ModbusTcpTransport final : public Transport {
   }
 
   bool connected() const noexcept override { return socket_ >= 0; }
+  int descriptor() const noexcept override { return socket_; }
 
  private:
   const base::Clock& clock_;

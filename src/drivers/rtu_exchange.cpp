@@ -160,6 +160,7 @@ class RtuExchange final : public Exchange {
 std::unique_ptr<Exchange> make_exchange(const DeviceSettings& settings, Transport& transport,
                                         const base::Clock& clock) {
   switch (settings.transmission_mode) {
+    case TransmissionMode::LINE:  // no Modbus: LinePoller's business
     case TransmissionMode::TCP: break;
     case TransmissionMode::RTUoverTCP: return make_rtu_exchange(transport, clock, SerialTiming{});
     case TransmissionMode::RTU: return make_rtu_exchange(transport, clock, timing_of(settings.line));

@@ -96,10 +96,9 @@ class SerialTransport final : public Transport {
       if (received > 0) return static_cast<std::size_t>(received);
       if (received < 0 && errno != EAGAIN && errno != EINTR) return lost(errno);
       // A terminal that has nothing gives 0 as well as one that has been hung up: only the latter is ready at once.
-      if (!wait_for(line_, POLLIN, clock_, deadline)) {
-        return Error{ErrorCode::timeout, device_ + ": no complete reply in time", true};
-      }
+      const bool ready = wait_for(line_, POLLIN, clock_, deadline);
       if (received == 0 && hung_up()) return lost(EIO);
+      if (!ready) return Error{ErrorCode::timeout, device_ + ": no complete reply in time", true};
     }
   }
 
@@ -121,6 +120,7 @@ class SerialTransport final : public Transport {
   }
 
   bool connected() const noexcept override { return line_ >= 0; }
+  int descriptor() const noexcept override { return line_; }
 
  private:
   [[nodiscard]] bool hung_up() const noexcept {

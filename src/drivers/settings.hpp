@@ -55,6 +55,7 @@ struct RegisterSettings {
   double offset = 0.0;
   bool scaled = false;             // scale or offset was given
   base::Duration poll_interval{};  // the device's unless given
+  std::string group;               // LINE: the named group of the pattern; the register's name unless given
 };
 
 // Words that the register occupies; 1 for a BIT, whether in a word or a coil.
@@ -96,7 +97,7 @@ struct TcpAddress {
   std::uint16_t port = 502;
 };
 
-enum class TransmissionMode { TCP, RTUoverTCP, RTU };
+enum class TransmissionMode { TCP, RTUoverTCP, RTU, LINE };
 
 enum class Parity { none, even, odd };
 
@@ -121,18 +122,38 @@ struct SerialSettings {
   std::optional<Rs485Settings> rs485;
 };
 
+// Checksum at the end of a line, before its terminator, in hexadecimal digits of either case.
+enum class LineChecksum {
+  none,
+  xor8,   // "*HH": exclusive or of the bytes before the *, without a leading $ or ! (NMEA 0183)
+  sum8,   // "HH": sum of all bytes before, modulo 256 (DCON)
+  crc16,  // "HHHH": CRC-16/MODBUS of all bytes before, high digits first
+};
+
+// What an instrument that talks lines of text says, and when.
+struct LineSettings {
+  std::string request;  // sent once per poll; empty: the instrument speaks by itself
+  std::string terminator = "\r\n";
+  std::string pattern;  // RE2, found anywhere in the line; its named groups are the values
+  int max_line = 256;   // bytes without the terminator
+  LineChecksum checksum = LineChecksum::none;
+
+  [[nodiscard]] bool free_running() const noexcept { return request.empty(); }
+};
+
 // How a device is reached, alone or with others on a bus.
 struct LinkSettings {
   std::string bus;         // its name; empty: it has none
   std::string controller;  // as written
   TransmissionMode transmission_mode = TransmissionMode::TCP;
   TcpAddress address;   // TCP, RTUoverTCP
-  SerialSettings line;  // RTU
+  SerialSettings line;  // RTU, LINE on file://
 };
 
 struct DeviceSettings : LinkSettings {
   std::string name;
-  int slave_id = 1;  // 1..247, over TCP also 0 and 255
+  LineSettings instrument;  // LINE
+  int slave_id = 1;         // 1..247, over TCP also 0 and 255
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};
@@ -145,9 +166,11 @@ struct DeviceSettings : LinkSettings {
   std::vector<RegisterSettings> registers;
 };
 
+[[nodiscard]] inline bool is_serial(const LinkSettings& link) { return !link.line.device.empty(); }
+
 // Devices with equal keys are reached through one connection.
 [[nodiscard]] inline std::string endpoint_key(const LinkSettings& link) {
-  if (link.transmission_mode == TransmissionMode::RTU) {
+  if (is_serial(link)) {
     return link.line.identity.empty() ? link.line.device : link.line.identity;
   }
   return link.address.host + ":" + std::to_string(link.address.port);

@@ -31,6 +31,8 @@ class Transport {
   [[nodiscard]] virtual bool reopening_discards() const noexcept = 0;
   virtual void close() noexcept = 0;
   [[nodiscard]] virtual bool connected() const noexcept = 0;
+  // For poll(2): readable when receive() has something, an end of the connection included. −1: closed, or none.
+  [[nodiscard]] virtual int descriptor() const noexcept { return -1; }
 };
 
 }  // namespace twinkeeper::drivers

@@ -33,7 +33,7 @@ bool is_left_behind(const std::string& path) {
 }  // namespace
 
 base::Result<std::unique_ptr<ModbusServer>> ModbusLineServer::open(const std::string& device,
-                                                                   std::vector<ModbusResponder::Unit> units) {
+                                                                   std::unique_ptr<Responder> responder) {
   const std::string what = "cannot serve on " + device;
   Descriptor line(::posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
   std::array<char, 64> name{};
@@ -48,11 +48,12 @@ base::Result<std::unique_ptr<ModbusServer>> ModbusLineServer::open(const std::st
   if (::tcsetattr(far_end.number(), TCSANOW, &settings) != 0) return failure(what, errno);
   if (is_left_behind(device)) ::unlink(device.c_str());
   if (::symlink(name.data(), device.c_str()) != 0) return failure(what, errno);
-  return std::unique_ptr<ModbusServer>(std::make_unique<ModbusLineServer>(
-      device, ModbusResponder(Framing::rtu, std::move(units)), std::move(line), std::move(far_end)));
+  return std::unique_ptr<ModbusServer>(
+      std::make_unique<ModbusLineServer>(device, std::move(responder), std::move(line), std::move(far_end)));
 }
 
-ModbusLineServer::ModbusLineServer(std::string device, ModbusResponder responder, Descriptor line, Descriptor far_end)
+ModbusLineServer::ModbusLineServer(std::string device, std::unique_ptr<Responder> responder, Descriptor line,
+                                   Descriptor far_end)
     : device_(std::move(device)),
       responder_(std::move(responder)),
       line_(std::move(line)),
@@ -70,8 +71,22 @@ void ModbusLineServer::serve(std::span<const pollfd> ready) {
     std::array<std::uint8_t, 1024> buffer;  // NOLINT: filled by read
     const ssize_t count = ::read(line_.number(), buffer.data(), buffer.size());
     if (count > 0) received_.insert(received_.end(), buffer.begin(), buffer.begin() + count);
-    responder_.answer(received_, pending_, kMaxPending);
+    responder_->answer(received_, pending_, kMaxPending);
   }
+  send_pending();
+}
+
+void ModbusLineServer::speak(base::Instant now) {
+  const bool unread = !pending_.empty();
+  responder_->speak(now, pending_);
+  if (unread) {
+    pending_.clear();
+  } else {
+    send_pending();
+  }
+}
+
+void ModbusLineServer::send_pending() {
   if (pending_.empty()) return;
   const ssize_t count = ::write(line_.number(), pending_.data(), pending_.size());
   if (count > 0) pending_.erase(pending_.begin(), pending_.begin() + count);

@@ -14,12 +14,13 @@
 
 #include "drivers/pdu.hpp"
 #include "simulation/register_map.hpp"
+#include "simulation/responder.hpp"
 
 namespace twinkeeper::simulation {
 
 enum class Framing { mbap, rtu };
 
-class ModbusResponder {
+class ModbusResponder final : public Responder {
  public:
   struct Unit {
     int slave_id = 1;
@@ -29,14 +30,13 @@ class ModbusResponder {
 
   ModbusResponder(Framing framing, std::vector<Unit> units) : framing_(framing), units_(std::move(units)) {}
 
-  // Takes whole requests off the front of `received` and appends their replies to `out`, until that has `most` bytes.
-  // False: what has been received is not Modbus TCP; the connection is to be closed.
-  bool answer(std::vector<std::uint8_t>& received, std::vector<std::uint8_t>& out, std::size_t most);
+  // False: what has been received is not Modbus TCP.
+  bool answer(std::vector<std::uint8_t>& received, std::vector<std::uint8_t>& out, std::size_t most) override;
 
-  void set_out(int slave_id, bool out);
-  [[nodiscard]] bool all_out() const;
-  [[nodiscard]] std::uint64_t requests() const { return requests_; }
-  [[nodiscard]] std::uint64_t exceptions() const { return exceptions_; }
+  void set_out(int slave_id, bool out) override;
+  [[nodiscard]] bool all_out() const override;
+  [[nodiscard]] std::uint64_t requests() const override { return requests_; }
+  [[nodiscard]] std::uint64_t exceptions() const override { return exceptions_; }
 
  private:
   void answer_one(const drivers::ParsedRequest& parsed, std::vector<std::uint8_t>& out);

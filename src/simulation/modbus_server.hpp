@@ -1,4 +1,4 @@
-// One endpoint of the simulation, whatever carries its bytes.
+// One endpoint of the simulation, whatever carries its bytes and whatever they mean (responder.hpp).
 //
 // Use: watch() appends descriptors to a poll(2) set, serve() takes them back after poll; run_once() does both.
 // Thread rule: one thread.
@@ -42,6 +42,9 @@ class ModbusServer {
   virtual void watch(std::vector<pollfd>& set) = 0;
   // `ready`: exactly what the last watch() appended, with revents filled in.
   virtual void serve(std::span<const pollfd> ready) = 0;
+  // When something is to be said unasked, and the saying of it.
+  [[nodiscard]] virtual base::Instant speaks_at() const { return base::Instant::max(); }
+  virtual void speak([[maybe_unused]] base::Instant now) {}
   [[nodiscard]] base::Status run_once(base::Duration timeout);
 
   [[nodiscard]] virtual std::string address() const = 0;

@@ -44,18 +44,23 @@ base::Error failure(const std::string& what, int number) {
 
 }  // namespace
 
-ModbusTcpServer::ModbusTcpServer(drivers::TcpAddress address, ModbusResponder responder)
+ModbusTcpServer::ModbusTcpServer(drivers::TcpAddress address, std::unique_ptr<Responder> responder)
     : address_(std::move(address)), responder_(std::move(responder)) {}
 
 base::Result<ModbusTcpServer> ModbusTcpServer::listen(const drivers::TcpAddress& address, std::vector<Unit> units,
                                                       Framing framing) {
-  ModbusTcpServer server(address, ModbusResponder(framing, std::move(units)));
+  return listen(address, std::make_unique<ModbusResponder>(framing, std::move(units)));
+}
+
+base::Result<ModbusTcpServer> ModbusTcpServer::listen(const drivers::TcpAddress& address,
+                                                      std::unique_ptr<Responder> responder) {
+  ModbusTcpServer server(address, std::move(responder));
   if (auto status = server.settle(); !status) return std::move(status).error();
   return server;
 }
 
 base::Status ModbusTcpServer::settle() {
-  if (!responder_.all_out()) return listener_.open() ? base::Status(base::Success{}) : open();
+  if (!responder_->all_out()) return listener_.open() ? base::Status(base::Success{}) : open();
   listener_.close();
   clients_.clear();
   return base::Success{};
@@ -120,6 +125,17 @@ void ModbusTcpServer::serve(std::span<const pollfd> ready) {
   if (!ready.empty() && (ready[0].revents & POLLIN)) accept_clients();
 }
 
+void ModbusTcpServer::speak(base::Instant now) {
+  std::vector<std::uint8_t> said;
+  responder_->speak(now, said);
+  for (Client& client : clients_) {
+    if (client.closed || said.empty() || !client.pending.empty()) continue;
+    client.pending = said;
+    send_pending(client);
+  }
+  std::erase_if(clients_, [](const Client& client) { return client.closed; });
+}
+
 void ModbusTcpServer::accept_clients() {
   for (;;) {
     Descriptor socket(accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
@@ -147,7 +163,7 @@ void ModbusTcpServer::answer_received(Client& client) {
   // As long as replies leave: a client may send many requests at once.
   for (std::size_t before = client.received.size() + 1; !client.closed && client.received.size() < before;) {
     before = client.received.size();
-    client.closed = !responder_.answer(client.received, client.pending, kMaxPending);
+    client.closed = !responder_->answer(client.received, client.pending, kMaxPending);
     if (!client.closed && !client.pending.empty()) send_pending(client);
   }
 }

@@ -35,11 +35,14 @@ RegisterMap::RegisterMap(const std::vector<drivers::DeviceSettings>& devices,
                          const std::vector<std::optional<double>>& constants) {
   std::map<std::pair<std::string, int>, std::size_t> known;
   for (const drivers::DeviceSettings& device : devices) {
-    const std::pair key(drivers::endpoint_key(device), device.slave_id);
+    const bool lines = device.transmission_mode == drivers::TransmissionMode::LINE;
+    const auto key = std::pair(lines ? device.name : drivers::endpoint_key(device), device.slave_id);
     const std::size_t bank = known.emplace(key, known.size()).first->second;
     if (bank == banks_.size()) banks_.emplace_back();
     bank_of_.push_back(bank);
-    for (const drivers::RegisterSettings& reg : device.registers) {
+    std::size_t next_address = 0;
+    for (drivers::RegisterSettings reg : device.registers) {
+      if (lines) reg.address = static_cast<std::uint16_t>(std::exchange(next_address, next_address + word_count(reg)));
       banks_[bank].include(reg.kind, reg.address, drivers::word_count(reg));
       tags_.push_back({reg, bank});
     }
@@ -83,6 +86,12 @@ double RegisterMap::served(signals::TagIndex index) const {
   const auto words_now = words(tag);
   if (drivers::is_bit_kind(tag.settings.kind)) return drivers::decode_bit(tag.settings, words_now[0] != 0).value;
   return drivers::decode_words(tag.settings, words_now).value;
+}
+
+signals::RawValue RegisterMap::raw(signals::TagIndex index) const {
+  const Tag& tag = tags_[index];
+  if (drivers::is_bit_kind(tag.settings.kind)) return drivers::decode_bit(tag.settings, words(tag)[0] != 0).raw;
+  return drivers::decode_words(tag.settings, words(tag)).raw;
 }
 
 void RegisterMap::set_stuck(signals::TagIndex index, bool stuck) {

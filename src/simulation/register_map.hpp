@@ -6,7 +6,8 @@
 //               scale and offset, saturated) and read back as a client would. Faults change only what is served:
 //               `stuck` leaves the words as they are, `bias` adds to the value before it is encoded.
 //
-// Devices with the same controller and slave id share a bank.
+// Devices with the same controller and slave id share a bank. The values of a LINE instrument, which have no addresses,
+// lie in its bank one behind the other.
 // Edge rules: STRING registers hold their device's name and take no values; an unknown tag is the caller's fault.
 // Thread rule: one thread. Allocation: at construction only.
 #pragma once
@@ -54,6 +55,8 @@ class RegisterMap {
   [[nodiscard]] double value(signals::TagIndex tag) const { return tags_[tag].rounded; }
   // What a client reads now, faults included; NaN for text.
   [[nodiscard]] double served(signals::TagIndex tag) const;
+  // The same before scale and offset, in the register's own type.
+  [[nodiscard]] signals::RawValue raw(signals::TagIndex tag) const;
 
   void set_stuck(signals::TagIndex tag, bool stuck);
   void set_bias(signals::TagIndex tag, double bias);

@@ -9,7 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "simulation/line_responder.hpp"
 #include "simulation/modbus_line_server.hpp"
+#include "simulation/modbus_responder.hpp"
 #include "simulation/modbus_tcp_server.hpp"
 #include "simulation/scenario.hpp"
 #include "simulation/truth_writer.hpp"
@@ -29,13 +31,9 @@ struct Endpoint {
 };
 
 base::Result<std::unique_ptr<ModbusServer>> open_server(const drivers::DeviceSettings& device,
-                                                        std::vector<ModbusResponder::Unit> units) {
-  using drivers::TransmissionMode;
-  if (device.transmission_mode == TransmissionMode::RTU) {
-    return ModbusLineServer::open(device.line.device, std::move(units));
-  }
-  const Framing framing = device.transmission_mode == TransmissionMode::TCP ? Framing::mbap : Framing::rtu;
-  auto server = ModbusTcpServer::listen(device.address, std::move(units), framing);
+                                                        std::unique_ptr<Responder> responder) {
+  if (drivers::is_serial(device)) return ModbusLineServer::open(device.line.device, std::move(responder));
+  auto server = ModbusTcpServer::listen(device.address, std::move(responder));
   if (!server) return std::move(server).error();
   return std::unique_ptr<ModbusServer>(std::make_unique<ModbusTcpServer>(std::move(server).value()));
 }
@@ -52,6 +50,9 @@ struct Simulation::Parts {
       : settings(std::move(given)), events(sink), scenario(settings, sink) {}
 
   [[nodiscard]] base::Status listen();
+  [[nodiscard]] base::Result<std::unique_ptr<Responder>> make_responder(const Endpoint& endpoint) const;
+  // Lets free running instruments speak; returns when the next does.
+  base::Instant speak(base::Instant now);
   void catch_up(const base::Clock& clock);
   void write_truth(const base::Clock& clock, base::Instant instant, const std::vector<const Eigen::VectorXd*>& states);
   // False while an endpoint waits for its port.
@@ -74,26 +75,51 @@ base::Status Simulation::Parts::listen() {
   for (std::size_t d = 0; d < settings.devices.size(); ++d) {
     const auto& device = settings.devices[d];
     // Port 0 asks for any free port: one for each device.
-    const bool shared = device.transmission_mode == drivers::TransmissionMode::RTU || device.address.port != 0;
+    const bool shared = drivers::is_serial(device) || device.address.port != 0;
     const auto place =
         shared ? known.emplace(drivers::endpoint_key(device), endpoints.size()) : std::pair(known.end(), true);
     if (place.second) endpoints.push_back({device.controller, {}, nullptr, false});
     endpoints[shared ? place.first->second : endpoints.size() - 1].devices.push_back(d);
   }
   for (Endpoint& endpoint : endpoints) {
-    std::vector<ModbusResponder::Unit> units;
-    for (const std::size_t d : endpoint.devices) {
-      const int slave_id = settings.devices[d].slave_id;
-      const bool there =
-          std::any_of(units.begin(), units.end(), [&](const auto& unit) { return unit.slave_id == slave_id; });
-      if (!there) units.push_back({slave_id, &scenario.registers().bank(scenario.registers().bank_of(d)), false});
-    }
     const auto& first = settings.devices[endpoint.devices.front()];
-    auto server = open_server(first, std::move(units));
+    auto responder = make_responder(endpoint);
+    if (!responder) return std::move(responder).error().with_context("device '" + first.name + "'");
+    auto server = open_server(first, std::move(responder).value());
     if (!server) return std::move(server).error().with_context("device '" + first.name + "'");
     endpoint.server = std::move(server).value();
   }
   return base::Success{};
+}
+
+base::Result<std::unique_ptr<Responder>> Simulation::Parts::make_responder(const Endpoint& endpoint) const {
+  using drivers::TransmissionMode;
+  const std::size_t front = endpoint.devices.front();
+  const auto& first = settings.devices[front];
+  if (first.transmission_mode == TransmissionMode::LINE) {
+    auto lines = LineTemplate::create(first);
+    if (!lines) return std::move(lines).error();
+    signals::TagIndex tag = 0;
+    for (std::size_t d = 0; d < front; ++d) tag += static_cast<signals::TagIndex>(settings.devices[d].registers.size());
+    auto values = [this, tag, count = first.registers.size()] {
+      std::vector<signals::RawValue> all;
+      for (std::size_t r = 0; r < count; ++r) {
+        all.push_back(scenario.registers().raw(tag + static_cast<signals::TagIndex>(r)));
+      }
+      return all;
+    };
+    return std::unique_ptr<Responder>(
+        std::make_unique<LineResponder>(first, std::move(lines).value(), std::move(values)));
+  }
+  std::vector<ModbusResponder::Unit> units;
+  for (const std::size_t d : endpoint.devices) {
+    const int slave_id = settings.devices[d].slave_id;
+    const bool there =
+        std::any_of(units.begin(), units.end(), [&](const auto& unit) { return unit.slave_id == slave_id; });
+    if (!there) units.push_back({slave_id, &scenario.registers().bank(scenario.registers().bank_of(d)), false});
+  }
+  const Framing framing = first.transmission_mode == TransmissionMode::TCP ? Framing::mbap : Framing::rtu;
+  return std::unique_ptr<Responder>(std::make_unique<ModbusResponder>(framing, std::move(units)));
 }
 
 void Simulation::Parts::catch_up(const base::Clock& clock) {
@@ -120,6 +146,15 @@ void Simulation::Parts::write_truth(const base::Clock& clock, base::Instant inst
     events.raise({signals::EventLevel::error, "simulation", "truth_failed", status.error().message()});
     truth.reset();
   }
+}
+
+base::Instant Simulation::Parts::speak(base::Instant now) {
+  base::Instant next = base::Instant::max();
+  for (Endpoint& endpoint : endpoints) {
+    if (endpoint.server->speaks_at() <= now) endpoint.server->speak(now);
+    next = std::min(next, endpoint.server->speaks_at());
+  }
+  return next;
 }
 
 bool Simulation::Parts::settle() {
@@ -192,7 +227,8 @@ base::Status Simulation::run(std::stop_token stop, const base::Clock& clock) {
   while (!stop.stop_requested()) {
     parts.catch_up(clock);
     const bool settled = parts.settle();
-    base::Duration timeout = std::max(base::Duration{}, parts.scenario.next() - clock.now());
+    const base::Instant next = std::min(parts.speak(clock.now()), parts.scenario.next());
+    base::Duration timeout = std::max(base::Duration{}, next - clock.now());
     timeout = std::min(timeout, settled ? base::Duration{std::chrono::seconds{10}} : kRetryListening);
     if (auto status = parts.serve(timeout, wake_up); !status) return status;
   }

@@ -169,9 +169,7 @@ class AnomalyWriter {
     writer_.out() += ":{";
     brief("device", source.device);
     brief("controller", source.controller);
-    writer_.integer("slave_id", source.slave_id);
-    writer_.text("register", source.register_kind);
-    writer_.integer("address", source.address);
+    write_place(writer_, source);
   }
 
   void write_times() {

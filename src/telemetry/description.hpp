@@ -25,6 +25,7 @@ struct TagSource {
   int slave_id = 1;
   std::string register_kind;  // coil | discrete | input | holding
   std::uint16_t address = 0;
+  std::string group{};  // LINE: in place of the three before
 };
 
 struct RegisterDescription {
@@ -42,13 +43,14 @@ struct RegisterDescription {
   bool scaled = false;  // scale or offset was given
   std::optional<double> min_value, max_value, max_rate;
   bool publish = true;
+  std::string group{};  // LINE: in place of register_kind, address and byte_order
 };
 
 struct DeviceDescription {
   std::string name;
   std::string controller;
   std::string transmission_mode = "TCP";
-  int slave_id = 1;
+  std::optional<int> slave_id = 1;  // absent: LINE
   base::Duration poll_interval{};
   std::optional<base::Duration> publish_interval;  // absent: raw samples are not published
   std::vector<RegisterDescription> registers;      // all of them; a snapshot holds those with `publish`, in this order

@@ -23,8 +23,13 @@ void write_register(JsonWriter& writer, const std::string& device, const Registe
   writer.text("name", entry.name);
   writer.text("tag", device + "." + entry.name);
   writer.text_or_null("unit", entry.unit);
-  writer.text("register", entry.register_kind);
-  writer.integer("address", entry.address);
+  writer.text_or_null("register", entry.register_kind);
+  if (entry.group.empty()) {
+    writer.integer("address", entry.address);
+  } else {
+    writer.null("address");
+    writer.text("group", entry.group);
+  }
   writer.text("type", entry.type);
   writer.text_or_null("byte_order", entry.byte_order);
   if (entry.bit) writer.integer("bit", *entry.bit);
@@ -66,7 +71,11 @@ void encode_device_info(const DeviceDescription& device, base::Instant time, sig
   writer.text("device", device.name);
   writer.text("controller", device.controller);
   writer.text("transmission_mode", device.transmission_mode);
-  writer.integer("slave_id", device.slave_id);
+  if (device.slave_id) {
+    writer.integer("slave_id", *device.slave_id);
+  } else {
+    writer.null("slave_id");
+  }
   writer.milliseconds("poll_interval_ms", device.poll_interval);
   if (device.publish_interval) {
     writer.milliseconds("publish_interval_ms", *device.publish_interval);

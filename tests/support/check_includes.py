@@ -26,6 +26,7 @@ THIRD_PARTY = {  # header prefix: layers that may include it
     "Eigen/": {"model", "estimation", "diagnosis", "simulation"},
     "unsupported/Eigen/": {"model"},
     "modbus": {"drivers", "simulation"},
+    "re2/": {"drivers"},
     "nlohmann/": {"telemetry", "uplink", "config", "app"},
     "sqlite3.h": {"uplink"},
     "mqtt/": {"uplink"},

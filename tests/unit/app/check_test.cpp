@@ -338,3 +338,35 @@ TEST_CASE("check warns at the spool's size if it is full before max_age") {
   REQUIRE(checked.warnings().size() == 1);
   CHECK(checked.warnings()[0].rfind("c.yaml:24:20: spool.max_bytes: 1MiB are full after 0.", 0) == 0);
 }
+
+TEST_CASE("a pattern that RE2 refuses and a group it does not have are faults of the configuration") {
+  TemporaryFolder folder;
+  const std::string scale = R"(gateway: {id: gw1, state_directory: state}
+devices:
+  - name: scale
+    controller: tcp://moxa:4001
+    transmission_mode: LINE
+    poll_interval: 1s
+    line: {request: "SI\r\n", pattern: '(?P<weight>[-+0-9.]+) kg'}
+    registers: [{name: mass, type: FLOAT64}, {name: net, group: weight, type: FLOAT64}]
+)";
+  config::LoadOptions options;
+  options.check_files = false;
+  const auto faults_of = [&](const std::string& text) {
+    const auto file = folder.write("c.yaml", text);
+    const auto made = app::make_plan(file, options);
+    std::vector<std::string> out;
+    if (const auto* faults = std::get_if<app::Faults>(&made)) {
+      for (const auto& fault : *faults) out.push_back(fault.text().substr(file.size()));
+    }
+    return out;
+  };
+  CHECK(faults_of(scale) == std::vector<std::string>{
+                                ":8:17: devices[0].registers[0].group: the pattern has no group \"mass\"; accepted: a "
+                                "named group of line.pattern: weight"});
+  CHECK(faults_of(edited(scale, {{"'(?P<weight>[-+0-9.]+) kg'", "'(?P<weight>[-+0-9.+ kg'"}})) ==
+        std::vector<std::string>{":7:40: devices[0].line.pattern: is no regular expression that RE2 takes: missing ]: "
+                                 "[-+0-9.+ kg; accepted: an expression with named groups, such as "
+                                 "(?P<weight>[-+0-9.]+) kg"});
+  CHECK(faults_of(edited(scale, {{"mass, type", "mass, group: weight, type"}})).empty());
+}

@@ -53,3 +53,32 @@ TEST_CASE("A bus without registers takes no time") {
   CHECK(time.time == 0ns);
   CHECK(time.met());
 }
+
+TEST_CASE("A line instrument costs its request and the longest line that may answer") {
+  DeviceSettings device;
+  device.transmission_mode = TransmissionMode::LINE;
+  device.line.device = "/dev/ttyS0";
+  device.line.baud_rate = 10'000;  // a character in a millisecond
+  device.poll_interval = 100ms;
+  device.timeout = 50ms;
+  device.instrument.request = "SI\r\n";
+  device.instrument.max_line = 80;
+  device.registers.resize(2);
+  const BusTime time = bus_time({&device, 1});
+  REQUIRE(time.groups.size() == 1);
+  CHECK(time.requests == 1);
+  CHECK(time.bytes == 4 + 80 + 2);
+  CHECK(time.time == 1ms + 86ms + 2 * 3500us);
+  CHECK(time.met());
+  CHECK_FALSE(time.met_with_timeout());
+  device.instrument.max_line = 120;
+  CHECK_FALSE(bus_time({&device, 1}).met());
+  device.line.device.clear();  // through TCP
+  CHECK(bus_time({&device, 1}).time == 10ms);
+
+  device.instrument.request.clear();  // by itself: nothing is asked, so nothing can be too much
+  const BusTime free_running = bus_time({&device, 1});
+  CHECK(free_running.requests == 0);
+  CHECK(free_running.utilisation == 0.0);
+  CHECK(free_running.met_with_timeout());
+}
