@@ -104,7 +104,9 @@ DeviceSettings meter(const std::string& line, int baud_rate, Parity parity) {
   DeviceSettings device;
   device.name = "meter";
   device.transmission_mode = TransmissionMode::RTU;
-  device.line = {line, line, baud_rate, 8, parity, 1};
+  device.line.device = device.line.identity = line;
+  device.line.baud_rate = baud_rate;
+  device.line.parity = parity;
   device.slave_id = 9;
   device.timeout = 2s;
   for (const auto& [address, count] : {std::pair{0, 1}, {200, 4}, {400, 8}}) {
