@@ -167,7 +167,7 @@ PlannedStream metrics_stream(const Plan& plan) {
   report.cpu_seconds_total = -kLong;
   report.uptime = 10'000h;
   for (const auto& group : group_by_controller(plan.config)) {
-    report.buses.push_back({plan.config.devices[group.front()].driver.controller, -kLong});
+    report.buses.push_back({drivers::link_name(plan.config.devices[group.front()].driver), -kLong});
   }
   for (const auto& config : plan.config.devices) {
     telemetry::DeviceMetrics device{config.driver.name, kMany, kMany, kMany, kMany, kMany, kMany, {}};
@@ -179,9 +179,13 @@ PlannedStream metrics_stream(const Plan& plan) {
   for (const auto& twin : plan.config.twins) {
     report.twins.push_back({twin.name, kMany, kMany, long_quantiles(), {}});
   }
-  signals::Message message;
-  telemetry::encode_metrics(report, kSomeInstant, message);
-  PlannedStream planned = every(kMetricsInterval, plan.config, message);
+  signals::Message longest;
+  for (const auto& share : telemetry::shares_of(report)) {
+    signals::Message message;
+    telemetry::encode_metrics(share, kSomeInstant, message);
+    if (message.members.size() > longest.members.size()) longest = std::move(message);
+  }
+  PlannedStream planned = every(kMetricsInterval, plan.config, longest);
   planned.path = "devices";
   planned.smaller = kLargeGateway;
   return planned;

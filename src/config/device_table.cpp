@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "config/checks.hpp"
-#include "config/host.hpp"
 #include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 
@@ -15,10 +14,6 @@ using drivers::ByteOrder;
 using drivers::RegisterKind;
 using drivers::ValueType;
 
-constexpr const char* kControllerForm =
-    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; "
-    "or "
-    "file:///dev/… for a serial line";
 constexpr base::Duration kDay = 24h;
 
 Type<ByteOrder> byte_order() {
@@ -52,37 +47,6 @@ Type<ValueType> value_type() {
                             {"BCD16", ValueType::BCD16},
                             {"BCD32", ValueType::BCD32},
                             {"STRING", ValueType::STRING}});
-}
-
-Key<DeviceText> controller() {
-  Key<DeviceText> out;
-  out.name = "controller";
-  out.description = "Where the device is reached; devices with the same controller share one connection";
-  out.need = Need::required;
-  out.accepted = kControllerForm;
-  out.schema = substitutable({{"type", "string"}, {"pattern", "^(tcp://[^/]+|file:///.+)$"}});
-  out.read = [](Reader& reader, const Cursor& at, DeviceText& device) {
-    std::string written;
-    if (!read_text(reader, at, kControllerForm, written)) return false;
-    static constexpr std::string_view kTcp = "tcp://";
-    static constexpr std::string_view kFile = "file:///";
-    device.config.driver.controller = written;
-    if (written.starts_with(kFile) && written.size() > kFile.size()) {
-      device.config.driver.line.device = written.substr(kFile.size() - 1);
-      return true;
-    }
-    std::optional<HostAndPort> address;
-    if (written.starts_with(kTcp)) address = parse_host_and_port(std::string_view(written).substr(kTcp.size()));
-    if (!address) {
-      reader.error(at, quote(written) + " is no controller", kControllerForm);
-      return false;
-    }
-    device.config.driver.address.host = address->host;
-    if (address->port) device.config.driver.address.port = *address->port;
-    return true;
-  };
-  out.write = [](const DeviceText& device) -> std::optional<Json> { return Json(device.config.driver.controller); };
-  return out;
 }
 
 // 1-based numbers of the old notation: 40001 and 400001 for holding register 0, and so on.
@@ -192,9 +156,8 @@ Key<RegisterText> modbus_only(Key<RegisterText> key) {
   return modbus_only(std::move(key), [](const RegisterText& entry) { return entry.group.has_value(); });
 }
 Key<DeviceText> modbus_only(Key<DeviceText> key) {
-  return modbus_only(std::move(key), [](const DeviceText& device) {
-    return device.transmission_mode == drivers::TransmissionMode::LINE;
-  });
+  return modbus_only(std::move(key),
+                     [](const DeviceText& device) { return device.mode == drivers::TransmissionMode::LINE; });
 }
 
 Type<acquisition::ValidationSettings> stuck_after() {
@@ -266,7 +229,7 @@ Key<DeviceText> workarounds() {
       "For devices that need care");
   out.write = [write = std::move(out.write)](const DeviceText& device) {
     std::optional<Json> written = write(device);
-    if (device.transmission_mode == drivers::TransmissionMode::LINE) {
+    if (device.mode == drivers::TransmissionMode::LINE) {
       Json pauses = Json::object();
       for (const char* name : kLineWorkarounds) {
         if (written->contains(name)) pauses[name] = (*written)[name];
@@ -358,7 +321,9 @@ const Table<RegisterText>& register_table() {
   return table;
 }
 
-const Table<DeviceText>& device_table() {
+namespace {
+
+Table<DeviceText> make_device_table() {
   using T = DeviceText;
   static const Json registers_schema = {
       {"anyOf",
@@ -366,67 +331,62 @@ const Table<DeviceText>& device_table() {
                     {{"type", "array"},
                      {"minItems", 1},
                      {"items", {{"anyOf", Json::array({register_table().schema(), {{"type", "string"}}})}}}}})}};
-  static const Table<T> table(
-      "a mapping with name, controller, poll_interval and registers",
-      {
-          key<T>(
-              "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
-              "Name of the device, unique among devices and twins", Need::required),
-          controller(),
-          key<T>("transmission_mode",
-                 choice<drivers::TransmissionMode>({{"TCP", drivers::TransmissionMode::TCP},
-                                                    {"RTUoverTCP", drivers::TransmissionMode::RTUoverTCP},
-                                                    {"RTU", drivers::TransmissionMode::RTU},
-                                                    {"LINE", drivers::TransmissionMode::LINE}}),
-                 &T::transmission_mode,
-                 "What the device speaks: Modbus as TCP or RTUoverTCP on tcp://, as RTU on file://; lines of text "
-                 "(LINE) on either; TCP or RTU unless given"),
-          key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate,
-                 "Serial line: bits per second, 9600 unless given"),
-          key<T>("data_bits", integer<int>(7, 8), &T::data_bits, "Serial line: 8 unless given"),
-          key<T>("parity",
-                 choice<drivers::Parity>(
-                     {{"none", drivers::Parity::none}, {"even", drivers::Parity::even}, {"odd", drivers::Parity::odd}}),
-                 &T::parity, "Serial line: none unless given"),
-          key<T>("stop_bits", integer<int>(1, 2), &T::stop_bits, "Serial line: 1 unless given"),
-          key<T>("line", mapping(line_table()), &T::instrument, "LINE: what the instrument is asked and what it says"),
-          modbus_only(key<T>(
-              "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
-              "Unit identifier: 1 to 247, on tcp:// also 0 and 255")),
-          key<T>(
-              "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
-              "How often the registers are read", Need::required),
-          key<T>(
-              "timeout", duration(10ms, 1min), [](auto& t) -> auto& { return t.config.driver.timeout; },
-              "How long a reply may take, from the request to its last byte"),
-          key<T>(
-              "collection_offset", duration(0ms, kDay),
-              [](auto& t) -> auto& { return t.config.driver.collection_offset; },
-              "Shifts the polls of this device within the poll interval"),
-          modbus_only(key<T>(
-              "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
-              "Order of the bytes of values of more than one register")),
-          modbus_only(key<T>(
-              "optimization",
-              choice<drivers::Optimization>(
-                  {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
-              [](auto& t) -> auto& { return t.config.driver.optimization; },
-              "Whether requests may span registers nobody asked for")),
-          modbus_only(key<T>(
-              "optimization_max_register_fill", integer<int>(0, 125),
-              [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
-              "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many")),
-          modbus_only(key<T>(
-              "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
-              "Repetitions after a device answered that it is busy")),
-          workarounds(),
-          key<T>(
-              "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
-              "Publishing of raw samples, off unless given"),
-          deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
-                      write_registers, "Registers, names of register sets or files with a list of registers",
-                      Need::required),
-      });
+  std::vector<Key<T>> keys{
+      key<T>(
+          "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
+          "Name of the device, unique among devices and twins", Need::required),
+      key<T>("bus", identifier(), &T::bus, "Name of the bus that the device is on, instead of a controller"),
+  };
+  for (const Key<LinkText>& link : link_keys()) keys.push_back(of_link<T>(link));
+  const std::vector<Key<T>> others{
+      key<T>("line", mapping(line_table()), &T::instrument, "LINE: what the instrument is asked and what it says"),
+      modbus_only(key<T>(
+          "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
+          "Unit identifier: 1 to 247, on tcp:// also 0 and 255")),
+      key<T>(
+          "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
+          "How often the registers are read", Need::required),
+      key<T>(
+          "timeout", duration(10ms, 1min), [](auto& t) -> auto& { return t.config.driver.timeout; },
+          "How long a reply may take, from the request to its last byte"),
+      key<T>(
+          "collection_offset", duration(0ms, kDay), [](auto& t) -> auto& { return t.config.driver.collection_offset; },
+          "Shifts the polls of this device within the poll interval"),
+      key<T>(
+          "collection_jitter", duration(0ms, kDay), [](auto& t) -> auto& { return t.config.driver.collection_jitter; },
+          "Spreads devices: shifts the polls further by a share of this that the device's name decides"),
+      modbus_only(key<T>(
+          "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
+          "Order of the bytes of values of more than one register")),
+      modbus_only(key<T>(
+          "optimization",
+          choice<drivers::Optimization>(
+              {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
+          [](auto& t) -> auto& { return t.config.driver.optimization; },
+          "Whether requests may span registers nobody asked for")),
+      modbus_only(key<T>(
+          "optimization_max_register_fill", integer<int>(0, 125),
+          [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
+          "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many")),
+      modbus_only(key<T>(
+          "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
+          "Repetitions after a device answered that it is busy")),
+      workarounds(),
+      key<T>(
+          "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
+          "Publishing of raw samples, off unless given"),
+      deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
+                  write_registers, "Registers, names of register sets or files with a list of registers",
+                  Need::required),
+  };
+  keys.insert(keys.end(), others.begin(), others.end());
+  return {"a mapping with name, controller or bus, poll_interval and registers", std::move(keys)};
+}
+
+}  // namespace
+
+const Table<DeviceText>& device_table() {
+  static const Table<DeviceText> table = make_device_table();
   return table;
 }
 

@@ -172,7 +172,8 @@ void check_line_register(Reader& reader, RegisterText& entry) {
       "INT16 | UINT16 | INT32 | UINT32 | INT64 | UINT64 | FLOAT16 | FLOAT32 | FLOAT64 | STRING";
   for (const char* name : {"register", "address", "byte_order", "bit", "bits", "length", "poll_interval"}) {
     if (!reader.has(child_path(entry.path, name))) continue;
-    reader.error(child_path(entry.path, name), "has no meaning in a line of text", "name, group, type, unit, scale, offset and limits");
+    reader.error(child_path(entry.path, name), "has no meaning in a line of text",
+                 "name, group, type, unit, scale, offset and limits");
   }
   if (!entry.type) {
     reader.error(child_path(entry.path, "type"), "missing", kTextTypes);

@@ -193,6 +193,7 @@ class EndpointPoller::Implementation {
       return failed(signals::Reason::timeout);
     }
     const ExchangeResult result = exchange(device, planned);
+    if (result.may_come_late) rest(device, result);
     if (result.error == DeviceError::none) {
       device.answered(result.finished, group);
       answered = true;
@@ -223,13 +224,14 @@ class EndpointPoller::Implementation {
       transport_->close();
       closed_on_purpose_ = false;
     }
-    if (result.may_come_late) rest(device.settings.slave_id, result.sent + kRestAfterTimeout * device.settings.timeout);
     device.left_unanswered(result, group, at);
     return failed(reason_of(result.error));
   }
 
   // A late reply of this slave could pass for that to its next request.
-  void rest(int slave_id, base::Instant until) { resting_[slave_id] = until; }
+  void rest(const PolledDevice& device, const ExchangeResult& result) {
+    resting_[device.settings.slave_id] = result.asked_last + kRestAfterTimeout * device.settings.timeout;
+  }
   [[nodiscard]] bool rests(int slave_id, base::Instant now) const {
     const auto found = resting_.find(slave_id);
     return found != resting_.end() && now < found->second;
@@ -281,7 +283,7 @@ class EndpointPoller::Implementation {
       const ExchangeResult result = exchange_->run(request, device.settings.timeout);
       newest_request_ = result.finished;
       device.count_exchange(result);
-      if (retries <= 0 || !is_busy(result)) return result;
+      if (retries <= 0 || !is_busy(result) || result.may_come_late) return result;
       pause = std::max(pause, kBusyPause);
     }
   }

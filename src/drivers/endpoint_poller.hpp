@@ -1,6 +1,6 @@
 // Polls every device behind one controller over one connection, one request at a time. Has no thread of its own.
 //
-// When      Cycle m of a group of registers with one poll interval T is due at grid_origin + collection_offset + m·T.
+// When      Cycle m of a group of registers with one poll interval T is due at grid_origin + phase_of(device) + m·T.
 //           A cycle whose time passed while another was running is skipped and counted, never run back-to-back.
 //           When a device or its controller stops answering, or answers again, all groups concerned get one cycle out
 //           of turn: a register that is read once an hour goes bad, and good again, with the others.

@@ -3,8 +3,8 @@
 // A refusal is the exception ILLEGAL FUNCTION, ILLEGAL DATA ADDRESS or ILLEGAL DATA VALUE. The poller halves a refused
 // request on the spot until what remains is read or stands alone, and tells the outcome here:
 //   refuse()  registers that are refused also alone, or whose function is: taken out of the plan and read along by no
-//             gap. They are asked again, apart from the others, in the next cycle, then after 10 s, 20 s, … 1 h, and all
-//             at once when a new connection may lead to a restarted device.
+//             gap. They are asked again, apart from the others, in the next cycle, then after 10 s, 20 s, … 1 h, and
+//             all at once when a new connection may lead to a restarted device.
 //   narrow()  both halves are read, the whole is not. With ILLEGAL DATA VALUE and more words (or bits) than any request
 //             read so far, the device takes fewer per request; else it takes no request across that address.
 // Nothing learned is forgotten but by a restart of the service; a refused register comes back when it is read.

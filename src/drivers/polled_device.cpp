@@ -27,7 +27,7 @@ PolledDevice::PolledDevice(DeviceSettings device, base::Instant grid_origin, bas
   for (PollGroup& planned : plan_requests(settings)) {
     PolledGroup group;
     group.interval = planned.interval;
-    group.origin = grid_origin + settings.collection_offset;
+    group.origin = grid_origin + phase_of(settings);
     group.registers = std::move(planned.registers);
     group.requests = std::move(planned.requests);
     // Cycles from before the poller existed are nobody's: the first is the next point of the grid.

@@ -101,6 +101,16 @@ enum class TransmissionMode { TCP, RTUoverTCP, RTU, LINE };
 
 enum class Parity { none, even, odd };
 
+// RS-485 switched by the kernel's driver of the line (struct serial_rs485).
+struct Rs485Settings {
+  base::Duration delay_rts_before_send{};  // whole ms
+  base::Duration delay_rts_after_send{};   // whole ms
+  bool rts_high_during_send = false;
+  bool rts_high_after_send = false;
+  bool rx_during_tx = false;
+  friend bool operator==(const Rs485Settings&, const Rs485Settings&) = default;
+};
+
 // The serial line behind "file:///dev/…".
 struct SerialSettings {
   std::string device;    // as written: a name below /dev/serial/by-id finds the adapter again
@@ -109,6 +119,7 @@ struct SerialSettings {
   int data_bits = 8;
   Parity parity = Parity::none;
   int stop_bits = 1;
+  std::optional<Rs485Settings> rs485;
 };
 
 // Checksum at the end of a line, before its terminator, in hexadecimal digits of either case.
@@ -130,17 +141,23 @@ struct LineSettings {
   [[nodiscard]] bool free_running() const noexcept { return request.empty(); }
 };
 
-struct DeviceSettings {
-  std::string name;
+// How a device is reached, alone or with others on a bus.
+struct LinkSettings {
+  std::string bus;         // its name; empty: it has none
   std::string controller;  // as written
   TransmissionMode transmission_mode = TransmissionMode::TCP;
-  TcpAddress address;       // TCP, RTUoverTCP
-  SerialSettings line;      // RTU, LINE on file://
-  LineSettings instrument;  // LINE
+  TcpAddress address;   // TCP, RTUoverTCP
+  SerialSettings line;  // RTU, LINE on file://
+};
+
+struct DeviceSettings : LinkSettings {
+  std::string name;
   int slave_id = 1;         // 1..247, over TCP also 0 and 255
+  LineSettings instrument;  // LINE
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};
+  base::Duration collection_jitter{};  // see phase_of
   ByteOrder byte_order = ByteOrder::ABCD;
   Optimization optimization = Optimization::max_insert;
   int optimization_max_register_fill = 50;
@@ -149,14 +166,33 @@ struct DeviceSettings {
   std::vector<RegisterSettings> registers;
 };
 
-[[nodiscard]] inline bool is_serial(const DeviceSettings& device) { return !device.line.device.empty(); }
+[[nodiscard]] inline bool is_serial(const LinkSettings& link) { return !link.line.device.empty(); }
 
 // Devices with equal keys are reached through one connection.
-[[nodiscard]] inline std::string endpoint_key(const DeviceSettings& device) {
-  if (is_serial(device)) {
-    return device.line.identity.empty() ? device.line.device : device.line.identity;
+[[nodiscard]] inline std::string endpoint_key(const LinkSettings& link) {
+  if (is_serial(link)) {
+    return link.line.identity.empty() ? link.line.device : link.line.identity;
   }
-  return device.address.host + ":" + std::to_string(device.address.port);
+  return link.address.host + ":" + std::to_string(link.address.port);
+}
+
+// What the connection is called: its bus, or the controller where it has no name.
+[[nodiscard]] inline const std::string& link_name(const LinkSettings& link) noexcept {
+  return link.bus.empty() ? link.controller : link.bus;
+}
+
+// By how much the polls of a device are shifted on the grid: collection_offset, and a share of collection_jitter that
+// its name decides (FNV-1a, mixed as in MurmurHash3). Unlike a random one it leaves the polls equidistant.
+[[nodiscard]] inline base::Duration phase_of(const DeviceSettings& device) noexcept {
+  std::uint32_t hash = 2166136261U;
+  for (const char letter : device.name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619U;
+  // Names that differ only in their last letters would stay close together.
+  hash = (hash ^ (hash >> 16)) * 0x85EBCA6BU;
+  hash = (hash ^ (hash >> 13)) * 0xC2B2AE35U;
+  hash ^= hash >> 16;
+  const double share = static_cast<double>(hash) / 4294967296.0;
+  return device.collection_offset +
+         base::Duration{static_cast<std::int64_t>(share * static_cast<double>(device.collection_jitter.count()))};
 }
 
 }  // namespace twinkeeper::drivers

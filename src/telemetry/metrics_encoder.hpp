@@ -76,6 +76,10 @@ struct MetricsReport {
   std::vector<TwinMetrics> twins;
 };
 
+// Of a gateway with more than 50 devices, twins or buses several reports, so that no message outgrows what a broker takes:
+// each has all figures of the gateway and its share of the lists.
+[[nodiscard]] std::vector<MetricsReport> shares_of(const MetricsReport& report);
+
 void encode_metrics(const MetricsReport& report, base::Instant time, signals::Message& out);
 
 }  // namespace twinkeeper::telemetry
