@@ -30,6 +30,7 @@ void judge(const Plan& plan, const std::vector<std::size_t>& devices, const driv
   const auto path_of_group = [&](const drivers::GroupTime& group) {
     return interval_path(plan, devices[group.device], group.interval);
   };
+  const bool lines = plan.config.devices[devices.front()].driver.transmission_mode == drivers::TransmissionMode::LINE;
   const std::string cycle = "one cycle of " + std::to_string(time.requests) + " requests on this connection";
   if (time.time > time.shortest_interval) {
     const auto shortest = std::min_element(time.groups.begin(), time.groups.end(),
@@ -37,7 +38,8 @@ void judge(const Plan& plan, const std::vector<std::size_t>& devices, const driv
     findings.error(path_of_group(*shortest),
                    base::format_duration(time.shortest_interval) + " is less than the " +
                        base::format_duration(time.time) + " that " + cycle + " takes",
-                   "at least " + base::format_duration(time.time) + ", or fewer requests and shorter pauses");
+                   "at least " + base::format_duration(time.time) +
+                       (lines ? ", or a shorter line.max_line" : ", or fewer requests and shorter pauses"));
   } else if (!time.met()) {
     const auto share = [](const drivers::GroupTime& group) {
       return static_cast<double>(group.time.count()) / static_cast<double>(group.interval.count());

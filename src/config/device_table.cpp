@@ -156,9 +156,8 @@ Key<RegisterText> modbus_only(Key<RegisterText> key) {
   return modbus_only(std::move(key), [](const RegisterText& entry) { return entry.group.has_value(); });
 }
 Key<DeviceText> modbus_only(Key<DeviceText> key) {
-  return modbus_only(std::move(key), [](const DeviceText& device) {
-    return device.config.driver.transmission_mode == drivers::TransmissionMode::LINE;
-  });
+  return modbus_only(std::move(key),
+                     [](const DeviceText& device) { return device.mode == drivers::TransmissionMode::LINE; });
 }
 
 Type<acquisition::ValidationSettings> stuck_after() {
@@ -230,7 +229,7 @@ Key<DeviceText> workarounds() {
       "For devices that need care");
   out.write = [write = std::move(out.write)](const DeviceText& device) {
     std::optional<Json> written = write(device);
-    if (device.config.driver.transmission_mode == drivers::TransmissionMode::LINE) {
+    if (device.mode == drivers::TransmissionMode::LINE) {
       Json pauses = Json::object();
       for (const char* name : kLineWorkarounds) {
         if (written->contains(name)) pauses[name] = (*written)[name];

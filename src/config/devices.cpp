@@ -13,7 +13,7 @@ constexpr const char* kRegistersForm = "a list of registers, the name of a regis
 // Puts the registers of one configuration in place: written at the device, in a set, or in a file.
 class RegisterLists {
  public:
-  RegisterLists(Reader& reader, const ConfigText& text) : reader_(reader), text_(text) {
+  RegisterLists(Reader& reader, const ConfigText& text) : reader_(reader) {
     if (!text.register_sets_at.given()) return;
     const Cursor& at = text.register_sets_at.at;
     if (at.node->kind != NodeKind::mapping) {
@@ -112,7 +112,7 @@ class RegisterLists {
     RegisterText entry;
     entry.path = placed.path;
     entry.good = register_table().read(reader_, placed, entry);
-    const auto mode = written_mode(device, text_);  // absent: also of a set that no device uses
+    const auto& mode = device.mode;  // absent: also of a set that no device uses
     const bool of_line = mode ? *mode == drivers::TransmissionMode::LINE : entry.group.has_value();
     if (entry.good && of_line) {
       check_line_register(reader_, entry);
@@ -123,7 +123,6 @@ class RegisterLists {
   }
 
   Reader& reader_;
-  const ConfigText& text_;
   std::vector<std::string> names_;
   std::map<std::string, Cursor> sets_;
   std::set<std::string> used_;
@@ -183,7 +182,7 @@ void check_device(Reader& reader, const DeviceText& device) {
 }
 
 void name_groups(DeviceText& device) {
-  if (device.config.driver.transmission_mode != drivers::TransmissionMode::LINE) return;
+  if (device.mode != drivers::TransmissionMode::LINE) return;
   for (RegisterText& entry : device.registers) {
     if (!entry.group) entry.group = entry.settings.name;
     entry.settings.group = *entry.group;
@@ -221,6 +220,7 @@ void resolve_devices(Reader& reader, ConfigText& text, const LoadOptions& option
   RegisterLists lists(reader, text);
   for (DeviceText& device : text.devices) {
     check_reached(reader, device);
+    device.mode = written_mode(device, text);
     lists.read(device);
     if (!device.good) continue;
     if (!settle_link(reader, device, text)) continue;

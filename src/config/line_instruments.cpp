@@ -36,7 +36,7 @@ void refuse_modbus_keys(Reader& reader, const DeviceText& device) {
 
 void settle_line_instrument(Reader& reader, DeviceText& device, const LoadOptions& options) {
   const std::string line = child_path(device.path, "line");
-  if (device.config.driver.transmission_mode != drivers::TransmissionMode::LINE) {
+  if (device.mode != drivers::TransmissionMode::LINE) {
     if (device.instrument) {
       reader.error(line, "belongs to an instrument that talks lines of text",
                    "transmission_mode: LINE, or no such key");

@@ -138,6 +138,15 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     if (!device.good || device.at == nullptr) continue;
     const auto [known, inserted] = first.emplace(drivers::endpoint_key(device.config.driver), &device);
     if (inserted) continue;
+    if (device.mode == TransmissionMode::LINE && known->second->mode == TransmissionMode::LINE) {
+      const auto key_of = [](const DeviceText& each) { return each.bus ? "bus" : "controller"; };
+      reader.error(child_path(device.path, key_of(device)),
+                   device.config.driver.controller + " is that of " + known->second->config.driver.name + " at " +
+                       reader.place_of(child_path(known->second->path, key_of(*known->second))) +
+                       ": a line of text does not tell which instrument it is from",
+                   "a controller of its own for each LINE instrument");
+      continue;
+    }
     const drivers::Workarounds& mine = device.config.driver.workarounds;
     const drivers::Workarounds& theirs = known->second->config.driver.workarounds;
     const auto differs = [&](const std::string& name) {
@@ -151,17 +160,6 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     if (mine.pause_after_connect != theirs.pause_after_connect) differs("workarounds.pause_after_connect");
     if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
       differs("workarounds.close_connection_after_gather");
-    }
-    const auto is_line = [](const DeviceText& each) {
-      return each.config.driver.transmission_mode == TransmissionMode::LINE;
-    };
-    if (is_line(device) && is_line(*known->second)) {
-      reader.error(child_path(device.path, device.bus ? "bus" : "controller"),
-                   device.config.driver.controller + " is that of " + known->second->config.driver.name + " at " +
-                       reader.place_of(child_path(known->second->path, known->second->bus ? "bus" : "controller")) +
-                       ": a line of text does not tell which instrument it is from",
-                   "a controller of its own for each LINE instrument");
-      continue;
     }
     if (device.at == known->second->at) continue;  // one bus
     const LinkText& my_link = *device.at;

@@ -47,6 +47,7 @@ struct DeviceText {
   std::optional<std::string> bus;
   LinkText link;                                    // empty if `bus` is given
   const LinkText* at = nullptr;                     // the bus's, or its own
+  std::optional<drivers::TransmissionMode> mode;    // as written, by itself or its bus
   std::optional<drivers::LineSettings> instrument;  // LINE
   Deferred registers_at;
   std::vector<RegisterText> registers;

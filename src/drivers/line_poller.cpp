@@ -49,7 +49,7 @@ LinePoller::LinePoller(DeviceSettings device, base::Instant grid_origin, const b
                        signals::EventSink& events, std::unique_ptr<Transport> transport)
     : settings_(std::move(device)),
       timing_(timing_of(settings_)),
-      origin_(grid_origin + settings_.collection_offset),
+      origin_(grid_origin + phase_of(settings_)),
       echo_(without_end(settings_.instrument.request, settings_.instrument.terminator)),
       clock_(clock),
       samples_(samples),

@@ -127,6 +127,12 @@ class LineInstruments(RigTestCase):
                                r'{request: "#01\r", terminator: "\r", checksum: sum8, max_line: 40, '
                                r"pattern: '^>(?P<level>[+-]\d+\.\d{4}),(?P<n>\d+)$'}", link)
 
+    def test_asked_through_tcp(self):
+        port = free_port()
+        self.track_and_survive(f"controller: tcp://127.0.0.1:{port}",
+                               r"""{request: "?", terminator: "\n", pattern: '^(?P<level>[-0-9.]+)( kg)? (?P<n>\d{4})$'}""",
+                               port)
+
     def test_free_running_on_a_line(self):
         link = os.path.join(self.folder, "ttyGAUGE")
         self.track_and_survive(f"controller: file://{link}\n    baud_rate: 115200",

@@ -68,7 +68,9 @@ def accepts_unknown_keys(validator, path):
 def main(root):
     schema = root / "config" / "schema"
     examples = root / "tests" / "unit" / "config" / "examples"
-    groups = [("twinkeeper.schema.json", [*sorted((root / "config").glob("*.yaml")), examples / "full.yaml"]),
+    groups = [("twinkeeper.schema.json", [*sorted((root / "config").glob("*.yaml")),
+                                          *sorted((root / "docs" / "drivers" / "examples").glob("*.yaml")),
+                                          examples / "full.yaml"]),
               ("model.schema.json", [*sorted((root / "config" / "models").glob("*.yaml")),
                                      *sorted((examples / "models").glob("*.yaml"))])]
     faults = []

@@ -118,6 +118,18 @@ TEST_CASE("a lost device with 50 registers lists all its tags before all their s
   CHECK(anomaly.at("source").size() + anomaly.at("omitted").at("source").get<std::size_t>() == 50);
 }
 
+TEST_CASE("the source of a tag that stands in a line of text is its group") {
+  AnomalyContext context = example::anomaly_context();
+  const TagSource source{"scale.weight", "scale", "file:///dev/ttyS0", 1, "holding", 0, "weight"};
+  context.source = [&source](std::string_view) { return &source; };
+  diagnosis::AnomalyEvent event = with_trend(0);
+  event.tags = {"scale.weight"};
+  const json found = encoded(event, context).at("source").at("scale.weight");
+  CHECK(found.at("group") == "weight");
+  CHECK(found.at("controller") == "file:///dev/ttyS0");
+  for (const char* absent : {"slave_id", "register", "address"}) CHECK(found.at(absent).is_null());
+}
+
 TEST_CASE("an anomaly of endless texts and lists stays within its bytes") {
   diagnosis::AnomalyEvent event = with_trend(60);
   const std::string endless(20'000, '\x01');
