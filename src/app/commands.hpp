@@ -8,7 +8,12 @@
 
 namespace twinkeeper::app {
 
-int run_command(const std::string& config_file);
+struct RunArguments {
+  std::string config_file;
+  std::optional<std::string> capture_file;
+  std::uint64_t capture_limit = 1ULL << 30;  // bytes
+};
+int run_command(const RunArguments& arguments);
 
 int check_command(const std::string& config_file, bool json);
 
@@ -20,6 +25,15 @@ struct SimulateArguments {
   std::vector<std::string> faults;
 };
 int simulate_command(const SimulateArguments& arguments);
+
+struct ReplayArguments {
+  std::string config_file;
+  std::string capture_file;
+  std::optional<std::string> twin;
+  std::optional<std::string> output_file;
+  std::optional<std::string> samples_file;
+};
+int replay_command(const ReplayArguments& arguments);
 
 int version_command(bool json);
 

@@ -9,6 +9,7 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/version.hpp"
+#include "twinkeeper/base/quantity.hpp"
 
 namespace {
 
@@ -36,6 +37,11 @@ std::string judge_speed(const std::string& text) {
 std::string judge_seed(const std::string& text) {
   std::uint64_t value = 0;
   return parse(text, value) ? "" : text + "; accepted: a whole number from 0 to 18446744073709551615";
+}
+
+std::string judge_size(const std::string& text) {
+  const auto size = twinkeeper::base::parse_size(text);
+  return size.ok() ? "" : size.error().message();
 }
 
 std::string names_of_commands(const CLI::App& cli) {
@@ -81,9 +87,18 @@ int main(int argc, char** argv) {
   std::string config_file;
   bool json = false;
 
+  RunArguments service;
+  std::string capture_limit = "1GiB";
   auto* run = cli.add_subcommand("run", "The service: reads devices, runs twins, publishes");
-  run->add_option("--config", config_file, "Configuration file")->required();
-  run->footer("Example: twinkeeper run --config /etc/twinkeeper/twinkeeper.yaml");
+  run->add_option("--config", service.config_file, "Configuration file")->required();
+  auto* capture = run->add_option("--capture", service.capture_file,
+                                  "Keeps what devices say, frame by frame with times, for twinkeeper replay");
+  run->add_option("--capture-limit", capture_limit, "Ends the capture at this size [1GiB]")
+      ->check(CLI::Validator(judge_size, ""))
+      ->needs(capture);
+  run->footer(
+      "Example: twinkeeper run --config /etc/twinkeeper/twinkeeper.yaml\n"
+      "         twinkeeper run --config twinkeeper.yaml --capture line3.capture");
 
   auto* check = cli.add_subcommand("check", "Checks a configuration offline and prints the effective plan");
   check->add_option("--config", config_file, "Configuration file")->required();
@@ -102,6 +117,15 @@ int main(int argc, char** argv) {
       "Example: twinkeeper simulate --config demo.yaml --truth truth.csv --fault "
       "disturbance:tanks.level_1@20+10=-0.002");
 
+  ReplayArguments past;
+  auto* replay = cli.add_subcommand("replay", "Runs a capture through decoder, twins and diagnosis again, bit by bit");
+  replay->add_option("--config", past.config_file, "Configuration file")->required();
+  replay->add_option("--capture", past.capture_file, "What run --capture has kept")->required();
+  replay->add_option("--twin", past.twin, "Twin whose steps --output gets, if there are several");
+  replay->add_option("--output", past.output_file, "Writes the published steps of one twin as CSV");
+  replay->add_option("--samples", past.samples_file, "Writes every sample as CSV");
+  replay->footer("Example: twinkeeper replay --config twinkeeper.yaml --capture line3.capture --output steps.csv");
+
   auto* version = cli.add_subcommand("version", "Version, build and library versions");
   version->add_flag("--json", json, "Print as JSON");
   version->footer("Example: twinkeeper version");
@@ -119,9 +143,13 @@ int main(int argc, char** argv) {
   }
   if (cli.get_subcommands().empty()) return usage_fault(cli, "");
   try {
-    if (*run) return finish(run_command(config_file));
+    if (*run) {
+      service.capture_limit = twinkeeper::base::parse_size(capture_limit).value();
+      return finish(run_command(service));
+    }
     if (*check) return finish(check_command(config_file, json));
     if (*simulate) return finish(simulate_command(simulation));
+    if (*replay) return finish(replay_command(past));
     return finish(version_command(json));
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';
