@@ -33,15 +33,20 @@ class CaptureWriter::Channel final : public drivers::CaptureSink {
     if (writer_.waiting_bytes_.fetch_add(size, std::memory_order_relaxed) + size > kMostWaitingBytes ||
         !blocks_.try_push(std::move(block))) {
       writer_.waiting_bytes_.fetch_sub(size, std::memory_order_relaxed);
+      ++untold_;
       return false;
     }
+    untold_ = 0;
     return true;
   }
+  // Blocks refused since the last one taken, which tells of those before it. When the producer has ended.
+  [[nodiscard]] std::uint64_t untold() const { return untold_; }
   base::BoundedQueue<std::string>& blocks() { return blocks_; }
 
  private:
   CaptureWriter& writer_;
   base::BoundedQueue<std::string> blocks_;
+  std::uint64_t untold_ = 0;  // the producer's
 };
 
 base::Result<std::unique_ptr<CaptureWriter>> CaptureWriter::open(const std::string& file, std::uint64_t limit,
@@ -91,6 +96,11 @@ void CaptureWriter::finish(const char* reason) {
   }
   if (ended_.load(std::memory_order_relaxed) || notes_ == nullptr) return;
   gather();
+  for (std::size_t e = 0; e < channels_.size(); ++e) {
+    if (const auto lost = channels_[e]->untold(); lost > 0) {
+      buffer_ += "L " + std::to_string(e) + " " + std::to_string(lost) + "\n";
+    }
+  }
   write_out();
   if (!ended_.load(std::memory_order_relaxed)) end(reason, "");
 }

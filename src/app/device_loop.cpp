@@ -58,7 +58,6 @@ void DeviceLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
     const base::Duration nap = std::min(next - clock_.now(), kLongestNap);
     if (nap > base::Duration::zero()) bell_.wait_for(nap);
   }
-  if (recorder_) recorder_->finish();
 }
 
 }  // namespace twinkeeper::app

@@ -157,11 +157,6 @@ void TurnRecorder::end_turn(bool stopped) {
   block_ = {};
 }
 
-void TurnRecorder::finish() {
-  if (lost_turns_ == 0) return;
-  if (sink_.take("L " + std::to_string(endpoint_) + " " + std::to_string(lost_turns_) + "\n")) lost_turns_ = 0;
-}
-
 std::unique_ptr<Transport> make_capturing_transport(std::unique_ptr<Transport> transport, TurnRecorder& recorder) {
   return std::make_unique<CapturingTransport>(std::move(transport), recorder);
 }

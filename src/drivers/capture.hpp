@@ -54,8 +54,6 @@ class TurnRecorder {
   void sample_found_no_room();  // the newest one: the twin thread's queue was full
   // `stopped`: a stop was requested, so the turn may have been cut short.
   void end_turn(bool stopped);
-  // Tells what was lost last. Call it when the poller has made its last turn.
-  void finish();
 
  private:
   void begin_line();
