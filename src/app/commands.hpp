@@ -35,6 +35,24 @@ struct ReplayArguments {
 };
 int replay_command(const ReplayArguments& arguments);
 
+struct ProbeArguments {  // as written: the command says what is wrong and what is accepted
+  std::string controller;
+  std::string slave_id = "1";
+  std::string register_kind = "holding";
+  std::string address = "0";
+  std::optional<std::string> count;
+  std::optional<std::string> expect;
+  std::optional<std::string> transmission_mode;
+  std::optional<std::string> baud_rate, data_bits, parity, stop_bits;
+  std::string timeout = "1s";
+  std::optional<std::string> scan_slaves, scan_addresses, repeat;
+  std::string pause = "20ms";
+  std::string max_requests = "1000";
+  bool all = false;
+  bool json = false;
+};
+int probe_command(const ProbeArguments& arguments);
+
 int version_command(bool json);
 
 }  // namespace twinkeeper::app

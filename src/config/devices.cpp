@@ -178,9 +178,8 @@ void settle_link(Reader& reader, DeviceText& device) {
     std::error_code error;
     driver.line.identity = std::filesystem::weakly_canonical(driver.line.device, error).string();
   }
-  // libmodbus would take 9600 for any other.
-  static constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
-  if (std::find(kBaudRates.begin(), kBaudRates.end(), driver.line.baud_rate) == kBaudRates.end()) {
+  if (std::find(drivers::kBaudRates.begin(), drivers::kBaudRates.end(), driver.line.baud_rate) ==
+      drivers::kBaudRates.end()) {
     reader.error(child_path(device.path, "baud_rate"), std::to_string(driver.line.baud_rate) + " is no usual rate",
                  "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
   }
