@@ -119,6 +119,23 @@ class Capture(RigTestCase):
         self.assertTrue(os.path.getsize(self.capture + ".old") > 1000)
         self.daemon.stop()
 
+    def test_reload_ends_the_capture_alone(self):
+        self.start_line()
+        self.capture = os.path.join(self.folder, "line.capture")
+        self.daemon = self.make_daemon(self.configuration, arguments=("--capture", self.capture))
+        self.daemon.start()
+        self.wait_for_mode("tracking")
+        mark = self.subscriber.count()
+        self.daemon.hang_up()
+        self.wait_for_mode("tracking", since=mark)
+        self.daemon.stop()
+        self.assertIn("ends with the reload", self.daemon.stderr())
+        with open(self.capture, encoding="utf-8") as file:
+            self.assertTrue(file.read().endswith("\nZ reload\n"))
+        done = self.replay()
+        self.assertIn("ended: reload", done.stdout)
+        self.assertNotIn("is not whole", done.stderr)
+
     def test_limit_ends_the_capture_alone(self):
         self.record(extra=("--capture-limit", "20KiB"), seconds=12)
         self.assertLessEqual(os.path.getsize(self.capture), 20 * 1024 + 16)
