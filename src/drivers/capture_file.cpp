@@ -27,6 +27,12 @@ bool parse(const std::string& text, Number& value, int base = 10) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
+// A time whose sums with others stay in range: 73 years to either side.
+bool parse_time(const std::string& text, std::int64_t& value) {
+  constexpr std::int64_t kMost = 1LL << 61;
+  return parse(text, value) && value >= -kMost && value <= kMost;
+}
+
 std::string nanoseconds(base::Duration duration) { return std::to_string(duration.count()); }
 
 }  // namespace
@@ -80,7 +86,7 @@ base::Status CaptureReader::read_header() {
     const std::string value = colon == std::string::npos ? std::string() : line.substr(colon + 2);
     const std::vector<std::string> words = words_of(value);
     std::int64_t number = 0;
-    const bool numeric = parse(value, number);
+    const bool numeric = parse_time(value, number);
     if (key == "version") {
       header_.version = value;
     } else if (key == "gateway") {
@@ -137,16 +143,16 @@ base::Result<std::optional<CaptureBlock>> CaptureReader::next() {
   std::int64_t time = 0;
   const auto is = [&](const char* name, std::size_t size) { return kind == name && words.size() == size; };
   const auto endpoint = [&] { return parse(words[1], block.endpoint) && block.endpoint < header_.endpoints.size(); };
-  if (is("T", 3) && endpoint() && parse(words[2], time)) {
+  if (is("T", 3) && endpoint() && parse_time(words[2], time)) {
     block.kind = CaptureBlock::Kind::turn;
     bool torn = false;
     if (base::Status status = read_turn(block, torn); !status.ok()) return std::move(status).error();
     if (torn) return Found{};
-  } else if (is("K", 4) && endpoint() && parse(words[2], block.number) && parse(words[3], time)) {
+  } else if (is("K", 4) && endpoint() && parse(words[2], block.number) && parse_time(words[3], time)) {
     block.kind = CaptureBlock::Kind::late_sample;
-  } else if (is("W", 2) && parse(words[1], time)) {
+  } else if (is("W", 2) && parse_time(words[1], time)) {
     block.kind = CaptureBlock::Kind::whole_until;
-  } else if (is("G", 2) && parse(words[1], time)) {
+  } else if (is("G", 2) && parse_time(words[1], time)) {
     block.kind = CaptureBlock::Kind::given_up;
   } else if (is("L", 3) && endpoint() && parse(words[2], block.number)) {
     block.kind = CaptureBlock::Kind::lost;

@@ -14,6 +14,8 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
+constexpr std::int64_t kLongestStep = 1LL << 56;  // ns, more than two years; keeps sums in range
+
 ErrorCode code_of(std::string_view name) {
   for (const ErrorCode code : {ErrorCode::timeout, ErrorCode::unavailable, ErrorCode::connection_lost, ErrorCode::io}) {
     if (name == base::to_string(code)) return code;
@@ -58,9 +60,10 @@ class Answers {
       readings_ = std::string_view(*line).substr(1);
     }
     std::int64_t step = 0;
-    const char* first = readings_.data() + 1;  // behind the blank
-    const auto [end, error] = std::from_chars(first, readings_.data() + readings_.size(), step);
-    if (error != std::errc{}) {
+    const char* last = readings_.data() + readings_.size();
+    const char* first = readings_.empty() ? last : readings_.data() + 1;  // behind the blank
+    const auto [end, error] = std::from_chars(first, last, step);
+    if (error != std::errc{} || step > kLongestStep || step < -kLongestStep) {
       part("a line of readings is damaged");
       return now_;
     }

@@ -207,6 +207,19 @@ TEST_CASE("A turn that a stop cut short is replayed up to its last sample") {
   for (std::size_t i = 0; i < sink.samples.size(); ++i) CHECK(same(replayed->samples[i].sample, sink.samples[i]));
 }
 
+TEST_CASE("Lines that are no answers are refused with their place") {
+  const std::string begin = capture_header_text(header()) + "T 0 0\n";
+  const std::string end = "E 0 cbf29ce484222325\n";
+  for (const std::string line : {"n", "n ", "n x", "n 99999999999999999999",
+                                 "n 9223372036854775807 9223372036854775807", "", "y", "n 1\nc !", "n 1 2 3\no"}) {
+    INFO(line);
+    CHECK(replay(begin + line + "\n" + end)->error.find("(line 1") != std::string::npos);
+  }
+  for (const std::string block : {"T 0\n", "T 1 0\n", "T 0 99999999999999999999\n", "K 0 x 1\n", "\n", "E 0 0\n"}) {
+    CHECK(replay(capture_header_text(header()) + block)->error.find("line 11: ") == 0);
+  }
+}
+
 TEST_CASE("Turns that find no room are counted and told at their place") {
   Recording recording(10);
   for (int i = 0; i < 5; ++i) recording.turn();
