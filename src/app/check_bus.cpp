@@ -69,7 +69,6 @@ ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices
     names.push_back(settings.back().name);
   }
   const auto time = drivers::bus_time(settings);
-  const std::string& controller = settings.front().controller;
   ordered_json groups = ordered_json::array();
   for (const auto& group : time.groups) {
     groups.push_back({{"device", settings[group.device].name},
@@ -80,7 +79,8 @@ ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices
                       {"time_with_timeout_ms", milliseconds(group.time_with_timeout)}});
   }
   judge(plan, devices, time, findings);
-  return {{"controller", controller},
+  return {{"bus", drivers::link_name(settings.front())},
+          {"controller", settings.front().controller},
           {"devices", names},
           {"requests_per_cycle", time.requests},
           {"bytes_per_cycle", time.bytes},

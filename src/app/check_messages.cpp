@@ -99,7 +99,9 @@ signals::RawValue longest_value(const drivers::RegisterSettings& settings) {
     case ValueType::INT16:
     case ValueType::UINT16: integer(std::numeric_limits<std::int16_t>::min()); break;
     case ValueType::INT32:
-    case ValueType::UINT32: integer(std::numeric_limits<std::int32_t>::min()); break;
+    case ValueType::UINT32:
+    case ValueType::BCD16:
+    case ValueType::BCD32: integer(std::numeric_limits<std::int32_t>::min()); break;
     case ValueType::INT64:
     case ValueType::UINT64: integer(std::numeric_limits<std::int64_t>::min()); break;
     case ValueType::FLOAT16:
@@ -165,20 +167,25 @@ PlannedStream metrics_stream(const Plan& plan) {
   report.cpu_seconds_total = -kLong;
   report.uptime = 10'000h;
   for (const auto& group : group_by_controller(plan.config)) {
-    report.buses.push_back({plan.config.devices[group.front()].driver.controller, -kLong});
+    report.buses.push_back({drivers::link_name(plan.config.devices[group.front()].driver), -kLong});
   }
   for (const auto& config : plan.config.devices) {
     telemetry::DeviceMetrics device{config.driver.name, kMany, kMany, kMany, kMany, kMany, kMany, {}};
     device.additional = additional_metrics(drivers::DeviceStatistics{});
     for (auto& [name, value] : device.additional) value = kMany;
+    device.additional.emplace_back("suggested_configuration", std::string(kLongestSuggestion, 'x'));
     report.devices.push_back(std::move(device));
   }
   for (const auto& twin : plan.config.twins) {
     report.twins.push_back({twin.name, kMany, kMany, long_quantiles(), {}});
   }
-  signals::Message message;
-  telemetry::encode_metrics(report, kSomeInstant, message);
-  PlannedStream planned = every(kMetricsInterval, plan.config, message);
+  signals::Message longest;
+  for (const auto& share : telemetry::shares_of(report)) {
+    signals::Message message;
+    telemetry::encode_metrics(share, kSomeInstant, message);
+    if (message.members.size() > longest.members.size()) longest = std::move(message);
+  }
+  PlannedStream planned = every(kMetricsInterval, plan.config, longest);
   planned.path = "devices";
   planned.smaller = kLargeGateway;
   return planned;

@@ -34,6 +34,8 @@ std::string name_of(drivers::ValueType type) {
     case drivers::ValueType::FLOAT16: return "FLOAT16";
     case drivers::ValueType::FLOAT32: return "FLOAT32";
     case drivers::ValueType::FLOAT64: return "FLOAT64";
+    case drivers::ValueType::BCD16: return "BCD16";
+    case drivers::ValueType::BCD32: return "BCD32";
     case drivers::ValueType::STRING: return "STRING";
   }
   return "STRING";
@@ -45,6 +47,10 @@ std::string name_of(drivers::ByteOrder order) {
     case drivers::ByteOrder::DCBA: return "DCBA";
     case drivers::ByteOrder::BADC: return "BADC";
     case drivers::ByteOrder::CDAB: return "CDAB";
+    case drivers::ByteOrder::CDABGHEF: return "CDABGHEF";
+    case drivers::ByteOrder::DCBAHGFE: return "DCBAHGFE";
+    case drivers::ByteOrder::EFGHABCD: return "EFGHABCD";
+    case drivers::ByteOrder::FEHGBADC: return "FEHGBADC";
   }
   return "ABCD";
 }
@@ -67,8 +73,8 @@ telemetry::DeviceDescription describe_device(const config::DeviceConfig& device)
     const auto& reg = device.driver.registers[r];
     const auto& options = device.registers[r];
     description.registers.push_back({reg.name, reg.unit, name_of(reg.kind), reg.address, name_of(reg.type),
-                                     name_of(reg.byte_order), reg.bit, reg.length, reg.scale, reg.offset, reg.scaled,
-                                     options.validation.min_value, options.validation.max_value,
+                                     name_of(reg.byte_order), reg.bit, reg.bits, reg.length, reg.scale, reg.offset,
+                                     reg.scaled, options.validation.min_value, options.validation.max_value,
                                      options.validation.max_rate, options.publish});
   }
   return description;
@@ -112,11 +118,23 @@ telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
 }
 
 telemetry::AdditionalMetrics additional_metrics(const drivers::DeviceStatistics& statistics) {
+  using drivers::DeviceError;
   const auto load = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
-  return {{"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
-          {"cycles_total", load(statistics.cycles_total)},
-          {"missed_cycles_total", load(statistics.missed_cycles_total)},
-          {"exceptions_total", load(statistics.exceptions_total)}};
+  telemetry::AdditionalMetrics metrics{
+      {"last_round_trip_seconds", 1e-9 * static_cast<double>(load(statistics.last_round_trip_ns))},
+      {"cycles_total", load(statistics.cycles_total)},
+      {"missed_cycles_total", load(statistics.missed_cycles_total)},
+      {"exceptions_total", load(statistics.exceptions_total)},
+      {"no_answers_total", statistics.failures(DeviceError::no_answer)},
+      {"unavailable_total", statistics.failures(DeviceError::unavailable)},
+      {"closed_total", statistics.failures(DeviceError::closed)},
+      {"mismatches_total", statistics.failures(DeviceError::mismatch)},
+      {"splits_total", load(statistics.splits_total)},
+      {"refused_registers", load(statistics.refused_registers)}};
+  std::string suggestion = statistics.suggested_configuration.get();
+  if (suggestion.size() > kLongestSuggestion) suggestion.replace(kLongestSuggestion - 3, std::string::npos, "...");
+  if (!suggestion.empty()) metrics.emplace_back("suggested_configuration", std::move(suggestion));
+  return metrics;
 }
 
 }  // namespace twinkeeper::app

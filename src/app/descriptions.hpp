@@ -1,6 +1,7 @@
 // What telemetry has to know of devices and twins, taken from the plan.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "telemetry/metrics_encoder.hpp"
 
 namespace twinkeeper::app {
+
+inline constexpr std::size_t kLongestSuggestion = 400;  // bytes of suggested_configuration in the metrics
 
 [[nodiscard]] telemetry::DeviceDescription describe_device(const config::DeviceConfig& device);
 [[nodiscard]] telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin);

@@ -325,7 +325,7 @@ class Gateway::Implementation {
     for (const auto& [loop, busy] : busy_ns) {
       const auto before = std::exchange(busy_ns_before_[loop], busy);
       const double span = static_cast<double>((now - metrics_before_).count());
-      report.buses.push_back({controller_of(loop), span > 0 ? static_cast<double>(busy - before) / span : 0.0});
+      report.buses.push_back({link_of(loop), span > 0 ? static_cast<double>(busy - before) / span : 0.0});
     }
     metrics_before_ = now;
     for (const auto& loop : device_loops_) report.samples_dropped_total += loop->queue().dropped();
@@ -343,9 +343,9 @@ class Gateway::Implementation {
     return report;
   }
 
-  [[nodiscard]] std::string controller_of(std::size_t loop) const {
+  [[nodiscard]] std::string link_of(std::size_t loop) const {
     for (const auto& [device, place] : place_of_device_) {
-      if (place.loop == loop) return plan_.config.devices[device].driver.controller;
+      if (place.loop == loop) return drivers::link_name(plan_.config.devices[device].driver);
     }
     return {};
   }

@@ -87,6 +87,8 @@ std::string percent(double relative) {
 std::string name_of(const Decoding& decoding) {
   std::string name(drivers::to_string(decoding.type));
   if (decoding.type == ValueType::STRING) name += " " + std::to_string(decoding.length);
+  if (decoding.location == drivers::StringLocation::upper) name += " upper";
+  if (decoding.location == drivers::StringLocation::lower) name += " lower";
   return name;
 }
 
@@ -152,14 +154,28 @@ void print_table(const std::vector<Decoding>& decodings, std::ostream& out) {
     std::map<drivers::ByteOrder, std::string> cells;
     bool plausible = false;
   };
-  std::map<std::tuple<std::uint16_t, ValueType, int>, Row> rows;
-  for (const auto& d : decodings) {
-    Row& row = rows.try_emplace({d.address, d.type, d.length}, Row{d.address, name_of(d), {}}).first->second;
-    row.cells[d.byte_order] = d.plausible ? value_text(d) : "(" + value_text(d) + ")";
-    row.plausible = row.plausible || d.plausible;
-  }
   constexpr std::array kOrders{drivers::ByteOrder::ABCD, drivers::ByteOrder::BADC, drivers::ByteOrder::CDAB,
                                drivers::ByteOrder::DCBA};
+  // The orders that eight bytes have beside those stand below them, each with its name.
+  const auto column_of = [](drivers::ByteOrder order) {
+    switch (order) {
+      case drivers::ByteOrder::CDABGHEF: return drivers::ByteOrder::ABCD;
+      case drivers::ByteOrder::DCBAHGFE: return drivers::ByteOrder::BADC;
+      case drivers::ByteOrder::EFGHABCD: return drivers::ByteOrder::CDAB;
+      case drivers::ByteOrder::FEHGBADC: return drivers::ByteOrder::DCBA;
+      default: return order;
+    }
+  };
+  std::map<std::tuple<std::uint16_t, ValueType, std::string, bool>, Row> rows;
+  for (const auto& d : decodings) {
+    const drivers::ByteOrder column = column_of(d.byte_order);
+    const bool below = column != d.byte_order;
+    Row& row = rows.try_emplace({d.address, d.type, name_of(d), below}, Row{d.address, name_of(d), {}}).first->second;
+    std::string cell = d.plausible ? value_text(d) : "(" + value_text(d) + ")";
+    if (below) cell = std::string(drivers::to_string(d.byte_order)) + " " + cell;
+    row.cells[column] = std::move(cell);
+    row.plausible = row.plausible || d.plausible;
+  }
   const auto print_row = [&](const Row& row) {
     std::string line = right(std::to_string(row.address), 7) + "  " + padded(row.name, 10);
     for (const auto order : kOrders) {
@@ -187,6 +203,9 @@ ordered_json json_of(const Decoding& decoding) {
                     {"byte_order", drivers::to_string(decoding.byte_order)}};
   if (decoding.type == ValueType::STRING) {
     json["length"] = decoding.length;
+    if (decoding.location != drivers::StringLocation::both) {
+      json["string_register_location"] = decoding.location == drivers::StringLocation::upper ? "upper" : "lower";
+    }
     json["value"] = decoding.raw.text;
   } else if (decoding.type == ValueType::BIT) {
     json["set_bits"] = ordered_json::array();

@@ -73,9 +73,12 @@ void Publisher::take_posts() {
   }
   for (const auto& event : anomalies) publish(event);
   for (const auto& report : reports) {
-    signals::Message message;
-    telemetry::encode_metrics(report, clock_.now(), message);
-    courier_.submit(std::move(message));
+    const base::Instant now = clock_.now();
+    for (const auto& share : telemetry::shares_of(report)) {
+      signals::Message message;
+      telemetry::encode_metrics(share, now, message);
+      courier_.submit(std::move(message));
+    }
   }
 }
 

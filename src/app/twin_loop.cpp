@@ -179,7 +179,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
       place_on_bus_[d] = PlaceOnBus{buses_.size(), setups.size()};
       setups.push_back(device_setups[d]);
     }
-    buses_.emplace_back(plan.config.devices[group.front()].driver.controller, setups);
+    buses_.emplace_back(drivers::link_name(plan.config.devices[group.front()].driver), setups);
   }
   schedule_ = Schedule(std::move(jobs));
 }

@@ -12,7 +12,14 @@ namespace twinkeeper::config {
 // Register sets and files are put in place, every register is checked, defaults come from its device.
 void resolve_devices(Reader& reader, ConfigText& text);
 // Type, table, address, bit, length, scale, limits of one register.
-void check_register(Reader& reader, RegisterText& entry);
+// Completes the buses; before settle_link.
+void settle_buses(Reader& reader, ConfigText& text);
+// That a device says at all how it is reached.
+void check_reached(Reader& reader, DeviceText& device);
+// The connection of a device, from its bus or its own keys; false after an error that leaves it without one.
+[[nodiscard]] bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text);
+void check_shared_connections(Reader& reader, const ConfigText& text);
+void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location);
 
 struct TagReference {
   signals::TagIndex index = 0;

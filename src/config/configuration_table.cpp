@@ -135,11 +135,12 @@ const Table<ConfigText>& configuration_table() {
       {"type", "object"},
       {"additionalProperties", {{"type", "array"}, {"minItems", 1}, {"items", register_table().schema()}}}};
   static const Table<T> table(
-      "a mapping with gateway, devices, twins, uplink and spool",
+      "a mapping with gateway, buses, devices, twins, uplink and spool",
       {
           key<T>("gateway", mapping(gateway_table()), &T::gateway, "The gateway itself", Need::required),
           deferred<T>("register_sets", "a mapping from names to lists of registers", sets_schema, &T::register_sets_at,
                       not_written, "Named lists of registers for devices of one kind"),
+          key<T>("buses", list(tracked(bus_table())), &T::buses, "Connections that several devices share"),
           key<T>("devices", list(tracked(device_table())), &T::devices, "The devices that are read"),
           key<T>("twins", list(tracked(twin_table())), &T::twins, "The twins; none makes a plain gateway"),
           key<T>("uplink", mapping(uplink_table()), &T::uplink, "The broker; without it nothing is published"),

@@ -1,7 +1,6 @@
 #include <array>
 #include <charconv>
 
-#include "config/host.hpp"
 #include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 
@@ -13,15 +12,23 @@ using drivers::ByteOrder;
 using drivers::RegisterKind;
 using drivers::ValueType;
 
-constexpr const char* kControllerForm =
-    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; "
-    "or "
-    "file:///dev/… for a serial line";
 constexpr base::Duration kDay = 24h;
 
 Type<ByteOrder> byte_order() {
   return choice<ByteOrder>(
       {{"ABCD", ByteOrder::ABCD}, {"DCBA", ByteOrder::DCBA}, {"BADC", ByteOrder::BADC}, {"CDAB", ByteOrder::CDAB}});
+}
+
+// With those of eight bytes only; where four letters mean the same they come first and are what is written.
+Type<ByteOrder> register_byte_order() {
+  return choice<ByteOrder>({{"ABCD", ByteOrder::ABCD},
+                            {"DCBA", ByteOrder::DCBA},
+                            {"BADC", ByteOrder::BADC},
+                            {"CDAB", ByteOrder::CDAB},
+                            {"CDABGHEF", ByteOrder::CDABGHEF},
+                            {"DCBAHGFE", ByteOrder::DCBAHGFE},
+                            {"EFGHABCD", ByteOrder::EFGHABCD},
+                            {"FEHGBADC", ByteOrder::FEHGBADC}});
 }
 
 Type<ValueType> value_type() {
@@ -35,38 +42,9 @@ Type<ValueType> value_type() {
                             {"FLOAT16", ValueType::FLOAT16},
                             {"FLOAT32", ValueType::FLOAT32},
                             {"FLOAT64", ValueType::FLOAT64},
+                            {"BCD16", ValueType::BCD16},
+                            {"BCD32", ValueType::BCD32},
                             {"STRING", ValueType::STRING}});
-}
-
-Key<DeviceText> controller() {
-  Key<DeviceText> out;
-  out.name = "controller";
-  out.description = "Where the device is reached; devices with the same controller share one connection";
-  out.need = Need::required;
-  out.accepted = kControllerForm;
-  out.schema = substitutable({{"type", "string"}, {"pattern", "^(tcp://[^/]+|file:///.+)$"}});
-  out.read = [](Reader& reader, const Cursor& at, DeviceText& device) {
-    std::string written;
-    if (!read_text(reader, at, kControllerForm, written)) return false;
-    static constexpr std::string_view kTcp = "tcp://";
-    static constexpr std::string_view kFile = "file:///";
-    device.config.driver.controller = written;
-    if (written.starts_with(kFile) && written.size() > kFile.size()) {
-      device.config.driver.line.device = written.substr(kFile.size() - 1);
-      return true;
-    }
-    std::optional<HostAndPort> address;
-    if (written.starts_with(kTcp)) address = parse_host_and_port(std::string_view(written).substr(kTcp.size()));
-    if (!address) {
-      reader.error(at, quote(written) + " is no controller", kControllerForm);
-      return false;
-    }
-    device.config.driver.address.host = address->host;
-    if (address->port) device.config.driver.address.port = *address->port;
-    return true;
-  };
-  out.write = [](const DeviceText& device) -> std::optional<Json> { return Json(device.config.driver.controller); };
-  return out;
 }
 
 // 1-based numbers of the old notation: 40001 and 400001 for holding register 0, and so on.
@@ -160,6 +138,7 @@ Type<std::vector<double>> one_or_more_numbers() {
 }
 
 const Table<drivers::Workarounds>& workarounds_table() {
+  using drivers::StringLocation;
   using drivers::Workarounds;
   static const Table<Workarounds> table(
       "a mapping of workarounds",
@@ -175,6 +154,11 @@ const Table<drivers::Workarounds>& workarounds_table() {
                            "Largest request for holding or input registers"),
           key<Workarounds>("max_bit_registers_per_request", integer<int>(1, 2000),
                            &Workarounds::max_bit_registers_per_request, "Largest request for coils or discrete inputs"),
+          key<Workarounds>(
+              "string_register_location",
+              choice<StringLocation>(
+                  {{"both", StringLocation::both}, {"upper", StringLocation::upper}, {"lower", StringLocation::lower}}),
+              &Workarounds::string_register_location, "Which byte of a register holds a character of a STRING"),
           key<Workarounds>("close_connection_after_gather", boolean(), &Workarounds::close_connection_after_gather,
                            "Close the connection after each round of requests"),
       });
@@ -217,10 +201,15 @@ const Table<RegisterText>& register_table() {
               [](auto& t) -> auto& { return t.settings.kind; }, "Which of the four Modbus tables"),
           address(),
           key<T>("type", value_type(), &T::type, "Type of the raw value; coils and discrete inputs are BIT"),
-          key<T>("byte_order", byte_order(), &T::byte_order, "Order of the bytes; the device's unless given"),
+          key<T>("byte_order", register_byte_order(), &T::byte_order,
+                 "Order of the bytes; the device's unless given; eight letters for values of eight bytes whose halves "
+                 "are ordered otherwise"),
           key<T>(
-              "bit", integer<int>(0, 15), [](auto& t) -> auto& { return t.settings.bit; },
-              "Which bit of a word is the BIT, 0 being the least significant"),
+              "bit", integer<int>(0, 63), [](auto& t) -> auto& { return t.settings.bit; },
+              "Which bit of a word is the BIT (0 to 15), or the lowest of `bits`; 0 is the least significant"),
+          key<T>(
+              "bits", integer<int>(1, 64), [](auto& t) -> auto& { return t.settings.bits; },
+              "Integers: only that many bits of the value, from `bit` (0) on"),
           key<T>(
               "length", integer<int>(1, 250), [](auto& t) -> auto& { return t.settings.length; }, "Bytes of a STRING"),
           key<T>(
@@ -253,7 +242,9 @@ const Table<RegisterText>& register_table() {
   return table;
 }
 
-const Table<DeviceText>& device_table() {
+namespace {
+
+Table<DeviceText> make_device_table() {
   using T = DeviceText;
   static const Json registers_schema = {
       {"anyOf",
@@ -261,66 +252,63 @@ const Table<DeviceText>& device_table() {
                     {{"type", "array"},
                      {"minItems", 1},
                      {"items", {{"anyOf", Json::array({register_table().schema(), {{"type", "string"}}})}}}}})}};
-  static const Table<T> table(
-      "a mapping with name, controller, poll_interval and registers",
-      {
-          key<T>(
-              "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
-              "Name of the device, unique among devices and twins", Need::required),
-          controller(),
-          key<T>("transmission_mode",
-                 choice<drivers::TransmissionMode>({{"TCP", drivers::TransmissionMode::TCP},
-                                                    {"RTUoverTCP", drivers::TransmissionMode::RTUoverTCP},
-                                                    {"RTU", drivers::TransmissionMode::RTU}}),
-                 &T::transmission_mode,
-                 "How frames are carried: TCP or RTUoverTCP on tcp://, RTU on file://; TCP or RTU unless given"),
-          key<T>("baud_rate", integer<int>(1200, 921600), &T::baud_rate,
-                 "Serial line: bits per second, 9600 unless given"),
-          key<T>("data_bits", integer<int>(7, 8), &T::data_bits, "Serial line: 8 unless given"),
-          key<T>("parity",
-                 choice<drivers::Parity>(
-                     {{"none", drivers::Parity::none}, {"even", drivers::Parity::even}, {"odd", drivers::Parity::odd}}),
-                 &T::parity, "Serial line: none unless given"),
-          key<T>("stop_bits", integer<int>(1, 2), &T::stop_bits, "Serial line: 1 unless given"),
-          key<T>(
-              "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
-              "Unit identifier: 1 to 247, on tcp:// also 0 and 255"),
-          key<T>(
-              "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
-              "How often the registers are read", Need::required),
-          key<T>(
-              "timeout", duration(10ms, 1min), [](auto& t) -> auto& { return t.config.driver.timeout; },
-              "How long a reply may take, from the request to its last byte"),
-          key<T>(
-              "collection_offset", duration(0ms, kDay),
-              [](auto& t) -> auto& { return t.config.driver.collection_offset; },
-              "Shifts the polls of this device within the poll interval"),
-          key<T>(
-              "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
-              "Order of the bytes of values of more than one register"),
-          key<T>(
-              "optimization",
-              choice<drivers::Optimization>(
-                  {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
-              [](auto& t) -> auto& { return t.config.driver.optimization; },
-              "Whether requests may span registers nobody asked for"),
-          key<T>(
-              "optimization_max_register_fill", integer<int>(0, 125),
-              [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
-              "Longest gap that max_insert reads over"),
-          key<T>(
-              "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
-              "Repetitions after a device answered that it is busy"),
-          key<T>(
-              "workarounds", mapping(workarounds_table()), [](auto& t) -> auto& { return t.config.driver.workarounds; },
-              "For devices that need care"),
-          key<T>(
-              "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
-              "Publishing of raw samples, off unless given"),
-          deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
-                      write_registers, "Registers, names of register sets or files with a list of registers",
-                      Need::required),
-      });
+  std::vector<Key<T>> keys{
+      key<T>(
+          "name", identifier(), [](auto& t) -> auto& { return t.config.driver.name; },
+          "Name of the device, unique among devices and twins", Need::required),
+      key<T>("bus", identifier(), &T::bus, "Name of the bus that the device is on, instead of a controller"),
+  };
+  for (const Key<LinkText>& link : link_keys()) keys.push_back(of_link<T>(link));
+  const std::vector<Key<T>> others{
+      key<T>(
+          "slave_id", integer<int>(0, 255), [](auto& t) -> auto& { return t.config.driver.slave_id; },
+          "Unit identifier: 1 to 247, on tcp:// also 0 and 255"),
+      key<T>(
+          "poll_interval", duration(10ms, kDay), [](auto& t) -> auto& { return t.config.driver.poll_interval; },
+          "How often the registers are read", Need::required),
+      key<T>(
+          "timeout", duration(10ms, 1min), [](auto& t) -> auto& { return t.config.driver.timeout; },
+          "How long a reply may take, from the request to its last byte"),
+      key<T>(
+          "collection_offset", duration(0ms, kDay), [](auto& t) -> auto& { return t.config.driver.collection_offset; },
+          "Shifts the polls of this device within the poll interval"),
+      key<T>(
+          "collection_jitter", duration(0ms, kDay), [](auto& t) -> auto& { return t.config.driver.collection_jitter; },
+          "Spreads devices: shifts the polls further by a share of this that the device's name decides"),
+      key<T>(
+          "byte_order", byte_order(), [](auto& t) -> auto& { return t.config.driver.byte_order; },
+          "Order of the bytes of values of more than one register"),
+      key<T>(
+          "optimization",
+          choice<drivers::Optimization>(
+              {{"none", drivers::Optimization::none}, {"max_insert", drivers::Optimization::max_insert}}),
+          [](auto& t) -> auto& { return t.config.driver.optimization; },
+          "Whether requests may span registers nobody asked for"),
+      key<T>(
+          "optimization_max_register_fill", integer<int>(0, 125),
+          [](auto& t) -> auto& { return t.config.driver.optimization_max_register_fill; },
+          "Longest gap that max_insert reads over, in registers; of coils and discrete inputs 16 times as many"),
+      key<T>(
+          "busy_retries", integer<int>(0, 10), [](auto& t) -> auto& { return t.config.driver.busy_retries; },
+          "Repetitions after a device answered that it is busy"),
+      key<T>(
+          "workarounds", mapping(workarounds_table()), [](auto& t) -> auto& { return t.config.driver.workarounds; },
+          "For devices that need care"),
+      key<T>(
+          "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
+          "Publishing of raw samples, off unless given"),
+      deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
+                  write_registers, "Registers, names of register sets or files with a list of registers",
+                  Need::required),
+  };
+  keys.insert(keys.end(), others.begin(), others.end());
+  return {"a mapping with name, controller or bus, poll_interval and registers", std::move(keys)};
+}
+
+}  // namespace
+
+const Table<DeviceText>& device_table() {
+  static const Table<DeviceText> table = make_device_table();
   return table;
 }
 

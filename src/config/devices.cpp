@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <set>
-#include <system_error>
 
 #include "config/checks.hpp"
 #include "twinkeeper/base/quantity.hpp"
@@ -114,7 +112,7 @@ class RegisterLists {
     RegisterText entry;
     entry.path = placed.path;
     entry.good = register_table().read(reader_, placed, entry);
-    if (entry.good) check_register(reader_, entry);
+    if (entry.good) check_register(reader_, entry, device.config.driver.workarounds.string_register_location);
     device.registers.push_back(std::move(entry));
   }
 
@@ -149,52 +147,12 @@ void check_names(Reader& reader, const ConfigText& text) {
   }
 }
 
-bool is_serial(const DeviceText& device) { return !device.config.driver.line.device.empty(); }
-
-// The mode and the line's settings, those that are not given included.
-void settle_link(Reader& reader, DeviceText& device) {
-  using drivers::TransmissionMode;
-  drivers::DeviceSettings& driver = device.config.driver;
-  const bool serial = is_serial(device);
-  if (!device.transmission_mode) device.transmission_mode = serial ? TransmissionMode::RTU : TransmissionMode::TCP;
-  driver.transmission_mode = *device.transmission_mode;
-  if ((driver.transmission_mode == TransmissionMode::RTU) != serial) {
-    reader.error(child_path(device.path, "transmission_mode"), "does not go with " + quote(driver.controller),
-                 "TCP or RTUoverTCP with tcp://, RTU with file://");
-  }
-  const auto settle = [&](const char* name, auto& given, auto& value) {
-    if (!serial && given) {
-      reader.error(child_path(device.path, name), "belongs to a serial line",
-                   "a controller file:///dev/…, or no such key");
-    }
-    if (serial && !given) given = value;
-    if (given) value = *given;
-  };
-  settle("baud_rate", device.baud_rate, driver.line.baud_rate);
-  settle("data_bits", device.data_bits, driver.line.data_bits);
-  settle("parity", device.parity, driver.line.parity);
-  settle("stop_bits", device.stop_bits, driver.line.stop_bits);
-  if (serial) {
-    std::error_code error;
-    driver.line.identity = std::filesystem::weakly_canonical(driver.line.device, error).string();
-  }
-  if (std::find(drivers::kBaudRates.begin(), drivers::kBaudRates.end(), driver.line.baud_rate) ==
-      drivers::kBaudRates.end()) {
-    reader.error(child_path(device.path, "baud_rate"), std::to_string(driver.line.baud_rate) + " is no usual rate",
-                 "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
-  }
-  if (serial && driver.line.data_bits != 8) {
-    reader.error(child_path(device.path, "data_bits"),
-                 std::to_string(driver.line.data_bits) + " can't carry RTU frames", "8");
-  }
-}
-
 void check_device(Reader& reader, const DeviceText& device) {
   const drivers::DeviceSettings& driver = device.config.driver;
-  if (is_serial(device) ? driver.slave_id < 1 || driver.slave_id > 247
-                        : driver.slave_id > 247 && driver.slave_id != 255) {
+  const bool is_serial = !driver.line.device.empty();
+  if (is_serial ? driver.slave_id < 1 || driver.slave_id > 247 : driver.slave_id > 247 && driver.slave_id != 255) {
     reader.error(child_path(device.path, "slave_id"), std::to_string(driver.slave_id) + " is reserved",
-                 is_serial(device) ? "1 to 247 on a serial line" : "1 to 247, over TCP also 0 and 255");
+                 is_serial ? "1 to 247 on a serial line" : "1 to 247, over TCP also 0 and 255");
   }
   if (driver.collection_offset >= driver.poll_interval && driver.collection_offset.count() > 0) {
     reader.error(child_path(device.path, "collection_offset"),
@@ -202,38 +160,18 @@ void check_device(Reader& reader, const DeviceText& device) {
                      base::format_duration(driver.poll_interval),
                  "less than the poll_interval");
   }
+  const base::Duration latest = driver.collection_offset + driver.collection_jitter;
+  if (driver.collection_offset < driver.poll_interval && latest >= driver.poll_interval) {
+    reader.error(child_path(device.path, "collection_jitter"),
+                 base::format_duration(driver.collection_jitter) + " and the collection_offset " +
+                     base::format_duration(driver.collection_offset) + " reach beyond the poll_interval " +
+                     base::format_duration(driver.poll_interval),
+                 "together less than the poll_interval");
+  }
   const auto& interval = device.config.publish.interval;
   if (interval && *interval < driver.poll_interval) {
     reader.warn(child_path(device.path, "publish.interval"),
                 "shorter than the poll_interval: the same samples are published more than once");
-  }
-}
-
-// Devices behind one controller share its connection, so what belongs to the connection must be the same.
-void check_shared_connections(Reader& reader, const ConfigText& text) {
-  std::map<std::string, const DeviceText*> first;
-  for (const DeviceText& device : text.devices) {
-    if (!device.good) continue;
-    const auto [known, inserted] = first.emplace(drivers::endpoint_key(device.config.driver), &device);
-    if (inserted) continue;
-    const drivers::Workarounds& mine = device.config.driver.workarounds;
-    const drivers::Workarounds& theirs = known->second->config.driver.workarounds;
-    const auto differs = [&](const std::string& name) {
-      const std::string group = name.substr(0, name.find('.'));
-      reader.error(child_path(device.path, name),
-                   "differs from that of " + known->second->config.driver.name + " at " +
-                       reader.place_of(child_path(known->second->path, group)) + ", which shares the connection to " +
-                       device.config.driver.controller,
-                   "the same value for every device of one controller");
-    };
-    if (mine.pause_after_connect != theirs.pause_after_connect) differs("workarounds.pause_after_connect");
-    if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
-      differs("workarounds.close_connection_after_gather");
-    }
-    if (device.transmission_mode != known->second->transmission_mode) differs("transmission_mode");
-    if (device.baud_rate != known->second->baud_rate) differs("baud_rate");
-    if (device.parity != known->second->parity) differs("parity");
-    if (device.stop_bits != known->second->stop_bits) differs("stop_bits");
   }
 }
 
@@ -264,11 +202,13 @@ void fill_defaults(Reader& reader, DeviceText& device) {
 }  // namespace
 
 void resolve_devices(Reader& reader, ConfigText& text) {
+  settle_buses(reader, text);
   RegisterLists lists(reader, text);
   for (DeviceText& device : text.devices) {
+    check_reached(reader, device);
     lists.read(device);
     if (!device.good) continue;
-    settle_link(reader, device);
+    if (!settle_link(reader, device, text)) continue;
     check_device(reader, device);
     fill_defaults(reader, device);
   }

@@ -8,21 +8,21 @@ namespace {
 using drivers::RegisterKind;
 using drivers::ValueType;
 
-int words_of(const RegisterText& entry) {
-  switch (*entry.type) {
-    case ValueType::BIT:
+constexpr const char* kTypes =
+    "BIT | INT16 | UINT16 | INT32 | UINT32 | INT64 | UINT64 | FLOAT16 | FLOAT32 | FLOAT64 | BCD16 | BCD32 | STRING";
+
+int words_of(const RegisterText& entry) { return static_cast<int>(drivers::word_count(entry.settings)); }
+
+bool is_integer(ValueType type) {
+  switch (type) {
     case ValueType::INT16:
     case ValueType::UINT16:
-    case ValueType::FLOAT16: return 1;
     case ValueType::INT32:
     case ValueType::UINT32:
-    case ValueType::FLOAT32: return 2;
     case ValueType::INT64:
-    case ValueType::UINT64:
-    case ValueType::FLOAT64: return 4;
-    case ValueType::STRING: return (entry.settings.length.value_or(1) + 1) / 2;
+    case ValueType::UINT64: return true;
+    default: return false;
   }
-  return 1;
 }
 
 struct RawRange {
@@ -32,7 +32,13 @@ struct RawRange {
 };
 
 // What a raw value of the type can be; 64-bit limits as far as a double can say them.
-RawRange raw_range(ValueType type) {
+RawRange raw_range(const RegisterText& entry) {
+  const ValueType type = *entry.type;
+  if (entry.settings.bits) {
+    const double many = std::ldexp(1.0, *entry.settings.bits);
+    const bool has_sign = type == ValueType::INT16 || type == ValueType::INT32 || type == ValueType::INT64;
+    return has_sign ? RawRange{-many / 2, many / 2 - 1, true} : RawRange{0, many - 1, true};
+  }
   switch (type) {
     case ValueType::BIT: return {0, 1, true};
     case ValueType::INT16: return {-32768.0, 32767.0, true};
@@ -43,10 +49,30 @@ RawRange raw_range(ValueType type) {
     case ValueType::UINT64: return {0, 18446744073709551615.0, true};
     case ValueType::FLOAT16: return {-65504.0, 65504.0, false};
     case ValueType::FLOAT32: return {-3.4028234663852886e38, 3.4028234663852886e38, false};
+    case ValueType::BCD16: return {0, 9999.0, true};
+    case ValueType::BCD32: return {0, 99999999.0, true};
     case ValueType::FLOAT64:
     case ValueType::STRING: break;
   }
   return {-INFINITY, INFINITY, false};
+}
+
+// `bits`, with `bit` as the lowest of them.
+void check_bits(Reader& reader, const RegisterText& entry) {
+  if (!entry.settings.bits) return;
+  const std::string path = child_path(entry.path, "bits");
+  if (!is_integer(*entry.type)) {
+    reader.error(path, "given for a type that is no integer", "bits with INT16 to UINT64 only");
+    return;
+  }
+  const int width = 16 * words_of(entry);
+  const int lowest = entry.settings.bit.value_or(0);
+  if (lowest + *entry.settings.bits > width) {
+    reader.error(path,
+                 std::to_string(*entry.settings.bits) + " bits from bit " + std::to_string(lowest) +
+                     " on do not fit into " + std::to_string(width),
+                 "bit + bits of at most " + std::to_string(width));
+  }
 }
 
 void check_type(Reader& reader, RegisterText& entry) {
@@ -61,15 +87,20 @@ void check_type(Reader& reader, RegisterText& entry) {
     if (entry.settings.bit)
       reader.error(child_path(entry.path, "bit"), "a " + kind + " register is a bit already", "no bit");
   } else if (!entry.type) {
-    reader.error(child_path(entry.path, "type"), "missing",
-                 "BIT | INT16 | UINT16 | INT32 | UINT32 | INT64 | UINT64 | FLOAT16 | FLOAT32 | FLOAT64 | STRING");
+    reader.error(child_path(entry.path, "type"), "missing", kTypes);
     entry.type = ValueType::UINT16;
     return;
   } else if (*entry.type == ValueType::BIT && !entry.settings.bit) {
     reader.error(child_path(entry.path, "bit"), "missing: a BIT in a word needs it", "an integer from 0 to 15");
-  } else if (*entry.type != ValueType::BIT && entry.settings.bit) {
-    reader.error(child_path(entry.path, "bit"), "given for a type that is not BIT", "bit with type BIT only");
+  } else if (*entry.type == ValueType::BIT && *entry.settings.bit > 15) {
+    reader.error(child_path(entry.path, "bit"), "a word has no bit " + std::to_string(*entry.settings.bit),
+                 "an integer from 0 to 15");
+  } else if (*entry.type != ValueType::BIT && entry.settings.bit && !entry.settings.bits) {
+    reader.error(child_path(entry.path, "bit"), "given for a type that is not BIT",
+                 "bit with type BIT, or together with bits");
   }
+  entry.settings.type = *entry.type;
+  check_bits(reader, entry);
   if (*entry.type == ValueType::STRING && !entry.settings.length) {
     reader.error(child_path(entry.path, "length"), "missing: a STRING needs it", "an integer from 1 to 250, in bytes");
   } else if (*entry.type != ValueType::STRING && entry.settings.length) {
@@ -99,7 +130,7 @@ void check_values(Reader& reader, RegisterText& entry) {
                  format_number(*limits.min_value) + " is not below max_value " + format_number(*limits.max_value),
                  "min_value below max_value");
   }
-  const RawRange range = raw_range(*entry.type);
+  const RawRange range = raw_range(entry);
   for (const double value : limits.error_values) {
     if (value >= range.least && value <= range.most && (!range.whole || std::trunc(value) == value)) continue;
     reader.error(child_path(entry.path, "error_value"), format_number(value) + " can never be the raw value",
@@ -109,9 +140,19 @@ void check_values(Reader& reader, RegisterText& entry) {
 
 }  // namespace
 
-void check_register(Reader& reader, RegisterText& entry) {
+void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location) {
+  entry.settings.string_location = location;
   check_type(reader, entry);
   check_values(reader, entry);
+  if (entry.byte_order && *entry.byte_order > drivers::ByteOrder::CDAB && words_of(entry) != 4) {
+    reader.error(child_path(entry.path, "byte_order"), "is for values of eight bytes", "ABCD | DCBA | BADC | CDAB");
+  }
+  if (words_of(entry) > 125) {
+    reader.error(
+        child_path(entry.path, "length"),
+        std::to_string(words_of(entry)) + " registers, one for each character, are more than one request takes",
+        "at most 125 with string_register_location upper or lower");
+  }
   const int last = entry.settings.address + words_of(entry) - 1;
   if (last > 65535) {
     reader.error(child_path(entry.path, "address"),

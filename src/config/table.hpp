@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -53,7 +52,7 @@ bool refuse(Reader& reader, const Cursor& at, const std::string& expected, const
 template <class T>
 class Table {
  public:
-  Table(std::string accepted, std::initializer_list<Key<T>> keys) : accepted_(std::move(accepted)), keys_(keys) {
+  Table(std::string accepted, std::vector<Key<T>> keys) : accepted_(std::move(accepted)), keys_(std::move(keys)) {
     for (const Key<T>& key : keys_) names_.push_back(key.name);
   }
 

@@ -23,13 +23,29 @@ struct RegisterText {
   std::optional<base::Duration> max_age;
 };
 
+// The keys of a connection, which stand in a device or in a bus.
+struct LinkText {
+  drivers::LinkSettings settings;
+  bool has_controller = false;  // written, right or wrong
+  std::optional<drivers::TransmissionMode> transmission_mode;  // that of the controller's scheme unless given
+  std::optional<int> baud_rate, data_bits, stop_bits;          // of a serial line
+  std::optional<drivers::Parity> parity;
+};
+
+struct BusText {
+  std::string path;
+  bool good = true;
+  std::string name;
+  LinkText link;
+};
+
 struct DeviceText {
   std::string path;
   bool good = true;
   DeviceConfig config;
-  std::optional<drivers::TransmissionMode> transmission_mode;  // that of the controller's scheme unless given
-  std::optional<int> baud_rate, data_bits, stop_bits;          // of a serial line
-  std::optional<drivers::Parity> parity;
+  std::optional<std::string> bus;
+  LinkText link;                 // empty if `bus` is given
+  const LinkText* at = nullptr;  // the bus's, or its own
   Deferred registers_at;
   std::vector<RegisterText> registers;
 };
@@ -76,6 +92,7 @@ struct UplinkText {
 struct ConfigText {
   GatewayConfig gateway{"", "/var/lib/twinkeeper"};
   Deferred register_sets_at;
+  std::vector<BusText> buses;
   std::vector<DeviceText> devices;
   std::vector<TwinText> twins;
   std::optional<UplinkText> uplink;
@@ -87,6 +104,7 @@ struct ModelFileText {
 };
 
 [[nodiscard]] const Table<ConfigText>& configuration_table();
+[[nodiscard]] const Table<BusText>& bus_table();
 [[nodiscard]] const Table<DeviceText>& device_table();
 [[nodiscard]] const Table<RegisterText>& register_table();
 [[nodiscard]] const Table<TwinText>& twin_table();
@@ -96,6 +114,23 @@ struct ModelFileText {
 [[nodiscard]] const Table<model::ModelSettings>& model_table();
 [[nodiscard]] const Table<ModelFileText>& model_file_table();
 [[nodiscard]] const Table<diagnosis::DiagnosisSettings>& diagnosis_table();
+
+inline constexpr const char* kControllerForm =
+    "tcp://HOST[:PORT], the port being 502 unless given, HOST a name, an IPv4 address or an IPv6 address in brackets; "
+    "or file:///dev/… for a serial line";
+
+// The keys of a connection, for a T that holds them in its `link`.
+[[nodiscard]] std::vector<Key<LinkText>> link_keys();
+template <class T>
+Key<T> of_link(const Key<LinkText>& key) {
+  return {key.name,
+          key.description,
+          key.need,
+          key.accepted,
+          key.schema,
+          [read = key.read](Reader& reader, const Cursor& at, T& target) { return read(reader, at, target.link); },
+          [write = key.write](const T& source) { return write(source.link); }};
+}
 
 // A mapping that remembers its path and whether all of it could be read.
 template <class T>

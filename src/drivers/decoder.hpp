@@ -4,8 +4,12 @@
 // byte being its high byte. With A the most significant byte of the value, two bytes to a word:
 //   ABCD  as it stands (big-endian)             DCBA  all bytes reversed (little-endian)
 //   BADC  the two bytes of each word swapped    CDAB  the words reversed
-// One word (INT16, UINT16, FLOAT16, BIT in a word) and text know no word order: DCBA and BADC swap the bytes of each
-// word, ABCD and CDAB leave them (as Telegraf does). Text ends at its first NUL.
+// Eight bytes are made of two halves of two words: CDABGHEF and DCBAHGFE keep the halves in order and do within each
+// what CDAB and DCBA do; EFGHABCD and FEHGBADC exchange the halves and do within each what ABCD and BADC do.
+// One word (INT16, UINT16, FLOAT16, BCD16, BIT in a word) and text know no word order: of their orders only the swap of
+// bytes counts (as Telegraf does). Text ends at its first NUL; with one character to a register the other byte is
+// ignored. An integer with `bits` is that many bits from `bit` on; if its type is signed, the highest of them is the
+// sign. BCD with a half byte above 9 is not a number (NaN, raw too).
 // value = raw × scale + offset, in double; NaN for text.
 //
 // Edge rules: integers beyond 2^53 lose digits in `value`, never in `raw`. encode_value rounds to the nearest raw
@@ -27,16 +31,13 @@ struct Decoded {
   double value = 0.0;
 };
 
-// Words that the register occupies; 1 for a BIT, whether in a word or a coil.
-[[nodiscard]] std::size_t word_count(const RegisterSettings& settings) noexcept;
-
 // From a holding or input register: words.size() == word_count(settings).
 [[nodiscard]] Decoded decode_words(const RegisterSettings& settings, std::span<const std::uint16_t> words);
 // From a coil or discrete input.
 [[nodiscard]] Decoded decode_bit(const RegisterSettings& settings, bool bit) noexcept;
 
 // The inverse of decode_words for a raw value of the register's own kind: writes word_count(settings) words. A BIT
-// changes only its own bit of words[0]; text is cut or filled with NUL to `length`.
+// and an integer with `bits` change only their own bits; text is cut or filled with NUL to `length`.
 void encode_words(const RegisterSettings& settings, const signals::RawValue& raw,
                   std::span<std::uint16_t> words) noexcept;
 

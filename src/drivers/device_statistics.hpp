@@ -63,7 +63,10 @@ struct DeviceStatistics {
   std::atomic<DeviceState> state{DeviceState::unknown};
   std::atomic<DeviceError> last_error{DeviceError::none};  // the newest failure, kept after recovery
   std::atomic<std::uint8_t> last_exception_code{0};
-  SharedText last_failure;  // the same for a person; empty: none so far
+  std::atomic<std::uint64_t> splits_total{0};       // refused requests that were made smaller
+  std::atomic<std::uint64_t> refused_registers{0};  // now, asked again only from time to time
+  SharedText suggested_configuration;               // with which no request is refused; empty: the present one
+  SharedText last_failure;                          // the same for a person; empty: none so far
 
   [[nodiscard]] std::uint64_t failures(DeviceError error) const noexcept {
     return failures_total[static_cast<std::size_t>(error)].load(std::memory_order_relaxed);

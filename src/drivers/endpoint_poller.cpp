@@ -17,12 +17,20 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
 // After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
 constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
+constexpr int kMaxSplitsPerCycle = 32;
 constexpr int kRestAfterTimeout = 4;  // time-outs
 constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
 
 bool is_busy(const ExchangeResult& result) noexcept {
   return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::acknowledge) ||
          result.exception_code == static_cast<std::uint8_t>(ExceptionCode::server_device_busy);
+}
+
+// The device won't give this, however often it is asked.
+bool is_refusal(const ExchangeResult& result) noexcept {
+  return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_function) ||
+         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_address) ||
+         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_value);
 }
 
 // The gateway in between answered, the device behind it did not.
@@ -94,10 +102,9 @@ class EndpointPoller::Implementation {
                                   tries * (settings.timeout + exchange_->longest_extra(settings.timeout) +
                                            workarounds.pause_between_requests + kBusyPause);
       for (const PolledGroup& group : device->groups) {
-        // Split to the utmost: a request for each field.
-        std::size_t requests = 0;
-        for (const PlannedRequest& request : group.planned) requests += request.fields.size();
-        longest = std::max(longest, static_cast<std::int64_t>(requests) * each);
+        // Split to the utmost: a request for each register.
+        const auto requests = static_cast<std::int64_t>(group.registers.size()) + 2 * kMaxSplitsPerCycle;
+        longest = std::max(longest, requests * each);
       }
     }
     return kReturnAfter + longest;
@@ -116,14 +123,24 @@ class EndpointPoller::Implementation {
 
   void run_cycle(PolledDevice& device, PolledGroup& group, const std::stop_token& stop) {
     const base::Instant begin = clock_.now();
-    CycleOutcome outcome{.requests = group.requests.size()};
-    refused_.clear();
-    for (std::size_t k = 0, at = group.first_request % group.requests.size(); k < outcome.requests; ++k) {
-      if (stop.stop_requested()) return;
-      run_request(device, group, at, outcome);
-      at = (at + 1) % outcome.requests;
+    CycleOutcome outcome;
+    splits_left_ = kMaxSplitsPerCycle;
+    // Settled before the cycle: what it finds out concerns the next one.
+    std::vector<PlannedRequest> trials;
+    waiting_.clear();
+    if (device.plan.refused_registers() > 0) {
+      trials = device.plan.trials(group.registers, begin);
+      for (const std::size_t reg : group.registers) {
+        if (const std::uint8_t code = device.plan.waits(reg, begin); code != 0) waiting_.emplace_back(reg, code);
+      }
     }
-    revise_plans(device, group);
+    const std::size_t requests = group.requests.size();
+    for (std::size_t k = 0, at = requests == 0 ? 0 : group.first_request % requests; k < requests; ++k) {
+      if (stop.stop_requested()) return;
+      run_request(device, group, group.requests[at], at, outcome);
+      at = (at + 1) % requests;
+    }
+    run_refused(device, group, trials, outcome);
     if (device.settings.workarounds.close_connection_after_gather) {
       transport_->close();
       closed_on_purpose_ = true;
@@ -132,45 +149,89 @@ class EndpointPoller::Implementation {
     device.statistics.connected.store(transport_->connected(), kRelaxed);
     device.statistics.busy_ns_total.fetch_add((clock_.now() - begin).count(), kRelaxed);
     device.end_cycle(clock_.now(), group, outcome, connection_error_, events_);
+    device.revise(group);
   }
 
-  void run_request(PolledDevice& device, PolledGroup& group, std::size_t at, CycleOutcome& outcome) {
-    const PlannedRequest& planned = group.requests[at];
+  // Registers that are refused: asked apart from the others if it is their turn, bad without a request if not.
+  void run_refused(PolledDevice& device, PolledGroup& group, const std::vector<PlannedRequest>& trials,
+                   CycleOutcome& outcome) {
+    for (const PlannedRequest& trial : trials) run_request(device, group, trial, group.first_request, outcome);
+    for (const auto& [reg, code] : waiting_) {
+      ++outcome.requests;
+      const base::Instant now = clock_.now();
+      if (device.left_alone(group, now) || rests(device.settings.slave_id, now) || !ensure_connection(device, group)) {
+        give_bad(device, reg, device.back_off.failed() ? reason_of(device.down_error) : signals::Reason::timeout);
+        continue;
+      }
+      ++outcome.answered;
+      give_bad(device, reg, signals::Reason::exception, code);
+    }
+  }
+
+  void run_request(PolledDevice& device, PolledGroup& group, const PlannedRequest& planned, std::size_t at,
+                   CycleOutcome& outcome) {
+    bool answered = false;
+    const bool good = read_batch(device, group, planned, at, answered);
+    ++outcome.requests;
+    outcome.answered += answered ? 1 : 0;
+    outcome.good += good ? 1 : 0;
+  }
+
+  // Gives every register of `planned` one sample; true if all of them are good. `at` is where the request stands in the
+  // plan. What the device refuses is halved on the spot, so that one register costs no other a cycle.
+  bool read_batch(PolledDevice& device, PolledGroup& group, const PlannedRequest& planned, std::size_t at,
+                  bool& answered) {
+    const auto failed = [&](signals::Reason reason, std::uint8_t exception_code = 0) {
+      give_bad(device, planned, reason, exception_code);
+      return false;
+    };
     const base::Instant now = clock_.now();
-    if (device.left_alone(group, now)) return give_bad(device, planned, reason_of(device.down_error));
-    if (rests(device.settings.slave_id, now)) return give_bad(device, planned, signals::Reason::timeout);
+    if (device.left_alone(group, now)) return failed(reason_of(device.down_error));
+    if (rests(device.settings.slave_id, now)) return failed(signals::Reason::timeout);
     if (!ensure_connection(device, group)) {
       device.found_unavailable();
-      return give_bad(device, planned, signals::Reason::timeout);
+      return failed(signals::Reason::timeout);
     }
     const ExchangeResult result = exchange(device, planned);
+    if (result.may_come_late) rest(device, result);
     if (result.error == DeviceError::none) {
       device.answered(result.finished, group);
-      ++outcome.answered;
-      ++outcome.good;
+      answered = true;
       give_good(device, planned, result);
-      return;
+      device.plan.accept(planned);
+      return true;
     }
-    give_bad(device, planned, reason_of(result.error), result.exception_code);
     if (result.error == DeviceError::exception) {
       device.answered(result.finished, group);
-      if (!is_from_gateway(result)) ++outcome.answered;
-      if (result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_address) &&
-          planned.fields.size() > 1) {
-        refused_.push_back(at);
+      if (!is_from_gateway(result)) answered = true;
+      const std::uint8_t code = result.exception_code;
+      if (!is_refusal(result)) return failed(signals::Reason::exception, code);
+      const bool whole_function = code == static_cast<std::uint8_t>(ExceptionCode::illegal_function);
+      if (whole_function || !divisible(device.settings, planned)) {
+        device.plan.refuse(planned, code, result.finished);
+        return failed(signals::Reason::exception, code);
       }
-      return;
+      if (splits_left_ == 0) return failed(signals::Reason::exception, code);
+      --splits_left_;
+      device.statistics.splits_total.fetch_add(1, kRelaxed);
+      const auto [first, second] = halves(device.settings, planned);
+      const bool first_good = read_batch(device, group, first, at, answered);
+      const bool second_good = read_batch(device, group, second, at, answered);
+      if (first_good && second_good) device.plan.narrow(planned, second.address, code);
+      return first_good && second_good;
     }
     if (result.error == DeviceError::closed || transport_->reopening_discards()) {
       transport_->close();
       closed_on_purpose_ = false;
     }
-    if (result.may_come_late) rest(device.settings.slave_id, result.sent + kRestAfterTimeout * device.settings.timeout);
     device.left_unanswered(result, group, at);
+    return failed(reason_of(result.error));
   }
 
   // A late reply of this slave could pass for that to its next request.
-  void rest(int slave_id, base::Instant until) { resting_[slave_id] = until; }
+  void rest(const PolledDevice& device, const ExchangeResult& result) {
+    resting_[device.settings.slave_id] = result.asked_last + kRestAfterTimeout * device.settings.timeout;
+  }
   [[nodiscard]] bool rests(int slave_id, base::Instant now) const {
     const auto found = resting_.find(slave_id);
     return found != resting_.end() && now < found->second;
@@ -195,7 +256,7 @@ class EndpointPoller::Implementation {
     connection_back_off_.clear();
     if (ever_connected_ && !closed_on_purpose_) {
       device.statistics.reconnects_total.fetch_add(1, kRelaxed);
-      new_connection_ = true;
+      for (const auto& each : devices_) each->plan.ask_all_again(clock_.now());
     }
     ever_connected_ = true;
     if (device.settings.workarounds.pause_after_connect > base::Duration::zero()) {
@@ -222,7 +283,7 @@ class EndpointPoller::Implementation {
       const ExchangeResult result = exchange_->run(request, device.settings.timeout);
       newest_request_ = result.finished;
       device.count_exchange(result);
-      if (retries <= 0 || !is_busy(result)) return result;
+      if (retries <= 0 || !is_busy(result) || result.may_come_late) return result;
       pause = std::max(pause, kBusyPause);
     }
   }
@@ -246,40 +307,18 @@ class EndpointPoller::Implementation {
     }
   }
 
-  void give_bad(const PolledDevice& device, const PlannedRequest& planned, signals::Reason reason,
-                std::uint8_t exception_code = 0) {
-    const base::Instant now = clock_.now();
-    for (const PlannedField& field : planned.fields) {
-      signals::Sample sample;
-      sample.tag = device.settings.registers[field.reg].tag;
-      sample.reason = reason;
-      sample.exception_code = exception_code;
-      sample.time = now;
-      samples_.accept(std::move(sample));
-    }
+  void give_bad(const PolledDevice& device, std::size_t reg, signals::Reason reason, std::uint8_t exception_code = 0) {
+    signals::Sample sample;
+    sample.tag = device.settings.registers[reg].tag;
+    sample.reason = reason;
+    sample.exception_code = exception_code;
+    sample.time = clock_.now();
+    samples_.accept(std::move(sample));
   }
 
-  // Between cycles, so that no request is replaced while its cycle walks over it.
-  void revise_plans(PolledDevice& device, PolledGroup& group) {
-    if (refused_.empty()) {
-      if (new_connection_) {
-        for (const auto& each : devices_) each->restore_plan();
-      }
-      new_connection_ = false;
-      return;
-    }
-    std::vector<PlannedRequest> requests;
-    for (std::size_t at = 0; at < group.requests.size(); ++at) {
-      if (std::find(refused_.begin(), refused_.end(), at) == refused_.end()) {
-        requests.push_back(group.requests[at]);
-        continue;
-      }
-      for (PlannedRequest& piece : split_request(device.settings, group.requests[at])) {
-        requests.push_back(std::move(piece));
-      }
-    }
-    group.requests = std::move(requests);
-    group.first_request = 0;
+  void give_bad(const PolledDevice& device, const PlannedRequest& planned, signals::Reason reason,
+                std::uint8_t exception_code = 0) {
+    for (const PlannedField& field : planned.fields) give_bad(device, field.reg, reason, exception_code);
   }
 
   const base::Clock& clock_;
@@ -292,11 +331,11 @@ class EndpointPoller::Implementation {
   std::string connection_error_;
   base::Instant newest_request_;
   std::map<int, base::Instant> resting_;  // slave ids, until when
-  std::vector<std::size_t> refused_;      // of the cycle under way
   std::array<std::uint16_t, kMaxWordsPerRequest> words_{};
+  std::vector<std::pair<std::size_t, std::uint8_t>> waiting_;  // registers refused before the cycle under way, codes
+  int splits_left_ = 0;                                        // of the cycle under way
   bool ever_connected_ = false;
   bool closed_on_purpose_ = false;
-  bool new_connection_ = false;
 };
 
 EndpointPoller::EndpointPoller(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,

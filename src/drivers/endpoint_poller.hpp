@@ -1,6 +1,6 @@
 // Polls every device behind one controller over one connection, one request at a time. Has no thread of its own.
 //
-// When      Cycle m of a group of registers with one poll interval T is due at grid_origin + collection_offset + m·T.
+// When      Cycle m of a group of registers with one poll interval T is due at grid_origin + phase_of(device) + m·T.
 //           A cycle whose time passed while another was running is skipped and counted, never run back-to-back.
 //           When a device or its controller stops answering, or answers again, all groups concerned get one cycle out
 //           of turn: a register that is read once an hour goes bad, and good again, with the others.
@@ -9,7 +9,9 @@
 //           instant of the failure. No value is ever given twice.
 // Errors    cost only their own request:
 //             exception reply          bad/exception with the code; the connection stays. Busy (5, 6) is repeated up to
-//                                      `busy_retries` times in the same cycle.
+//                                      `busy_retries` times in the same cycle. What is refused (1, 2, 3) is halved in
+//                                      the same cycle until only the registers at fault stand alone; they are bad, and
+//                                      asked again from time to time (see learned_plan.hpp).
 //             no or incomplete reply, refused, unreachable, closed           bad/timeout,  connection closed
 //             a reply that doesn't match its request (see exchange.hpp)      bad/no_match, connection closed
 //           A reply that breaks off and is followed by silence (no byte in the second half of the time-out) is a short

@@ -11,7 +11,9 @@
 //          two may have collided. A reply of the right size with a wrong checksum, followed by silence, ends the
 //          exchange early.
 // A late RTU reply could pass for that of a later request to the same slave: `may_come_late` says that one may be on
-// its way, so the caller lets that slave rest. Thread rule: one thread. Allocation: none but for the text of a
+// its way, whatever the result, so the caller lets that slave rest. A lost connection doesn't end that: a serial server
+// hands the reply to whoever is connected when it comes. Of a repeated request it is not known which one was answered;
+// `sent` is the first. Thread rule: one thread. Allocation: none but for the text of a
 // transport's error. Source: MODBUS over Serial Line V1.02 §2.5.1 (silences).
 #pragma once
 
@@ -32,6 +34,7 @@ struct ExchangeResult {
   Mismatch mismatch = Mismatch::none;  // with DeviceError::mismatch
   std::uint8_t exception_code = 0;     // with DeviceError::exception
   bool may_come_late = false;          // RTU: a reply to this request may still come, whatever came so far
+  base::Instant asked_last;            // RTU: when the request was sent the last time; later than `sent` if repeated
   base::Instant sent;                  // just before the request was handed to the kernel
   base::Instant finished;              // last byte of the reply, or the failure
   std::span<const std::uint8_t> data;  // valid until the next exchange

@@ -8,6 +8,7 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr int kUnansweredBeforeBackOff = 2;
+constexpr base::Duration kBetweenPlanEvents = std::chrono::minutes{10};
 
 std::string hex(std::uint8_t code) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -22,12 +23,12 @@ DeviceState CycleOutcome::state() const noexcept {
 }
 
 PolledDevice::PolledDevice(DeviceSettings device, base::Instant grid_origin, base::Instant now)
-    : settings(std::move(device)) {
+    : settings(std::move(device)), plan(settings) {
   for (PollGroup& planned : plan_requests(settings)) {
     PolledGroup group;
     group.interval = planned.interval;
-    group.origin = grid_origin + settings.collection_offset;
-    group.planned = planned.requests;
+    group.origin = grid_origin + phase_of(settings);
+    group.registers = std::move(planned.registers);
     group.requests = std::move(planned.requests);
     // Cycles from before the poller existed are nobody's: the first is the next point of the grid.
     if (now > group.origin)
@@ -78,8 +79,12 @@ void PolledDevice::left_unanswered(const ExchangeResult& result, PolledGroup& gr
   down_error = result.error;
   if (!back_off.failed()) ask_others(result.finished, group);
   back_off.fail(result.finished);
-  group.first_request = (request + 1) % group.requests.size();
-  next_to_retry_ = (next_to_retry_ + 1) % groups.size();
+  group.first_request = group.requests.empty() ? 0 : (request + 1) % group.requests.size();
+  // A group whose registers are all refused asks nothing and would not find out.
+  const auto asks = [](const PolledGroup& each) { return !each.requests.empty(); };
+  if (std::none_of(groups.begin(), groups.end(), asks)) plan.ask_all_again(back_off.until());
+  do next_to_retry_ = (next_to_retry_ + 1) % groups.size();
+  while (!asks(groups[next_to_retry_]) && std::any_of(groups.begin(), groups.end(), asks));
   groups[next_to_retry_].ask_at = back_off.until();
 }
 
@@ -96,12 +101,27 @@ void PolledDevice::ask_others(base::Instant now, const PolledGroup& group) noexc
   }
 }
 
-void PolledDevice::restore_plan() {
-  for (PolledGroup& group : groups) {
-    if (group.requests.size() == group.planned.size()) continue;
-    group.requests = group.planned;
-    group.first_request = 0;
-  }
+void PolledDevice::revise(PolledGroup& group) {
+  if (group.plan_version == plan.version()) return;
+  group.plan_version = plan.version();
+  group.requests = plan.requests(group.registers);
+  group.first_request = 0;
+}
+
+// Told when a cycle has brought nothing new, so once for all that one search found out.
+void PolledDevice::tell_plan(base::Instant now, signals::EventSink& events) {
+  if (told_version_ == plan.version() || (told_plan_at_ && now - *told_plan_at_ < kBetweenPlanEvents)) return;
+  told_version_ = plan.version();
+  std::string text = plan.suggested_configuration();
+  statistics.refused_registers.store(plan.refused_registers(), kRelaxed);
+  statistics.suggested_configuration.set(text);
+  if (text == told_plan_) return;
+  told_plan_ = std::move(text);
+  told_plan_at_ = now;
+  events.raise({signals::EventLevel::info, settings.name, "plan_learned",
+                told_plan_.empty()
+                    ? "the device refuses nothing any more"
+                    : "the device refuses some requests, which costs no other register; suggested: " + told_plan_});
 }
 
 DeviceState PolledDevice::combined_state() const noexcept {
@@ -131,6 +151,7 @@ std::string PolledDevice::describe_failure(const std::string& connection_error) 
 void PolledDevice::end_cycle(base::Instant now, PolledGroup& group, const CycleOutcome& outcome,
                              const std::string& connection_error, signals::EventSink& events) {
   group.state = outcome.state();
+  if (group.plan_version == plan.version()) tell_plan(now, events);
   if (group.state != DeviceState::up) statistics.last_failure.set(describe_failure(connection_error));
   const bool undecided = std::any_of(groups.begin(), groups.end(),
                                      [now](const auto& other) { return other.ask_at && *other.ask_at <= now; });

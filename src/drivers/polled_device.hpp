@@ -11,6 +11,7 @@
 #include "drivers/back_off.hpp"
 #include "drivers/device_statistics.hpp"
 #include "drivers/exchange.hpp"
+#include "drivers/learned_plan.hpp"
 #include "drivers/request_planner.hpp"
 #include "drivers/settings.hpp"
 #include "twinkeeper/signals/event.hpp"
@@ -29,8 +30,9 @@ struct CycleOutcome {
 struct PolledGroup {
   base::Duration interval{};
   base::Instant origin;
-  std::vector<PlannedRequest> planned;   // as planned
-  std::vector<PlannedRequest> requests;  // the same, split where the device refuses an address range
+  std::vector<std::size_t> registers;    // positions in DeviceSettings::registers
+  std::vector<PlannedRequest> requests;  // for those that the device is not known to refuse
+  std::uint64_t plan_version = 0;        // of the LearnedPlan that `requests` is from
   std::int64_t next_cycle = 0;
   std::optional<base::Instant> ask_at;
   std::size_t first_request = 0;  // where the next cycle begins
@@ -66,10 +68,11 @@ class PolledDevice {
   // state has changed.
   void end_cycle(base::Instant now, PolledGroup& group, const CycleOutcome& outcome,
                  const std::string& connection_error, signals::EventSink& events);
-  // A new connection may lead to a restarted device: refused address ranges are tried whole again.
-  void restore_plan();
+  // Between cycles: takes over what has been learned since.
+  void revise(PolledGroup& group);
 
   DeviceSettings settings;
+  LearnedPlan plan;
   std::vector<PolledGroup> groups;
   DeviceStatistics statistics;
   BackOff back_off;
@@ -79,7 +82,12 @@ class PolledDevice {
   [[nodiscard]] std::string describe_failure(const std::string& connection_error) const;
   [[nodiscard]] DeviceState combined_state() const noexcept;
 
+  void tell_plan(base::Instant now, signals::EventSink& events);
+
   int unanswered_in_a_row_ = 0;
+  std::uint64_t told_version_ = 0;
+  std::optional<base::Instant> told_plan_at_;
+  std::string told_plan_;
   std::size_t next_to_retry_ = 0;  // group
   ExchangeResult newest_failure_;
 };

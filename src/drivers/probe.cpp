@@ -8,9 +8,10 @@
 namespace twinkeeper::drivers {
 namespace {
 
-constexpr std::array kOrders{ByteOrder::ABCD, ByteOrder::BADC, ByteOrder::CDAB, ByteOrder::DCBA};
-constexpr std::array kNumbers{ValueType::INT16, ValueType::UINT16, ValueType::FLOAT16,
-                              ValueType::INT32, ValueType::UINT32, ValueType::FLOAT32,
+constexpr std::array kOrders{ByteOrder::ABCD,     ByteOrder::BADC,     ByteOrder::CDAB,     ByteOrder::DCBA,
+                             ByteOrder::CDABGHEF, ByteOrder::DCBAHGFE, ByteOrder::EFGHABCD, ByteOrder::FEHGBADC};
+constexpr std::array kNumbers{ValueType::INT16, ValueType::UINT16, ValueType::BCD16,  ValueType::FLOAT16,
+                              ValueType::INT32, ValueType::UINT32, ValueType::BCD32,  ValueType::FLOAT32,
                               ValueType::INT64, ValueType::UINT64, ValueType::FLOAT64};
 constexpr std::array kScales{0.1, 0.01, 0.001, 10.0, 100.0, 1000.0};
 constexpr double kNearEnough = 0.05;  // for a scale to be thought of
@@ -42,11 +43,16 @@ void add_numbers(std::uint16_t address, std::span<const std::uint16_t> rest, std
     settings.type = type;
     const std::size_t words = word_count(settings);
     if (words > rest.size()) continue;
-    for (const ByteOrder order : kOrders) {
-      if (words == 1 && (order == ByteOrder::CDAB || order == ByteOrder::DCBA)) continue;
+    // Two orders make a difference to one word, four to two, eight to four.
+    for (const ByteOrder order : std::span{kOrders}.first(2 * words)) {
       settings.byte_order = order;
       Decoded decoded = decode_words(settings, rest.first(words));
-      Decoding found{address, type, order, 0, 1.0, std::move(decoded.raw), decoded.value, true, std::nullopt};
+      Decoding found;
+      found.address = address;
+      found.type = type;
+      found.byte_order = order;
+      found.raw = std::move(decoded.raw);
+      found.value = decoded.value;
       found.plausible = plausible(type, found.value);
       if (expected) found.distance = distance_from(*expected, found.value);
       if (expected && *found.distance <= kNearEnough) found.plausible = true;
@@ -68,8 +74,12 @@ void add_bits(std::uint16_t address, std::uint16_t word, std::vector<Decoding>& 
   for (const ByteOrder order : {ByteOrder::ABCD, ByteOrder::BADC}) {
     RegisterSettings settings;  // UINT16: all sixteen at once
     settings.byte_order = order;
-    out.push_back({address, ValueType::BIT, order, 0, 1.0, decode_words(settings, std::span{&word, 1}).raw,
-                   std::numeric_limits<double>::quiet_NaN(), true, std::nullopt});
+    Decoding found;
+    found.address = address;
+    found.type = ValueType::BIT;
+    found.byte_order = order;
+    found.raw = decode_words(settings, std::span{&word, 1}).raw;
+    out.push_back(std::move(found));
   }
 }
 
@@ -101,8 +111,40 @@ void add_text(std::uint16_t address, std::span<const std::uint16_t> words, std::
     signals::RawValue raw = text_of(at, taken);
     const bool good = count > 0 && raw.text.size() >= kLeastText;
     if (!good && !first) continue;  // no text begins in the middle of what is none
-    out.push_back({address, ValueType::STRING, order, static_cast<int>(2 * taken), 1.0, std::move(raw),
-                   std::numeric_limits<double>::quiet_NaN(), good, std::nullopt});
+    Decoding found;
+    found.address = address;
+    found.type = ValueType::STRING;
+    found.byte_order = order;
+    found.length = static_cast<int>(2 * taken);
+    found.raw = std::move(raw);
+    found.plausible = good;
+    out.push_back(std::move(found));
+  }
+}
+
+// Text of one character to a register, the other byte being zero, that begins at `address` and not before it.
+void add_spread_text(std::uint16_t address, std::span<const std::uint16_t> words, std::size_t at,
+                     std::vector<Decoding>& out) {
+  for (const StringLocation location : {StringLocation::upper, StringLocation::lower}) {
+    const auto holds_one = [&](std::size_t i) {
+      const int shift = location == StringLocation::upper ? 8 : 0;
+      return printable(static_cast<char>(words[i] >> shift & 0xFF)) && (words[i] >> (8 - shift) & 0xFF) == 0;
+    };
+    if (at > 0 && holds_one(at - 1)) continue;
+    std::size_t count = 0;
+    while (at + count < words.size() && holds_one(at + count)) ++count;
+    if (count < kLeastText) continue;
+    RegisterSettings settings;
+    settings.type = ValueType::STRING;
+    settings.string_location = location;
+    settings.length = static_cast<int>(count);
+    Decoding found;
+    found.address = address;
+    found.type = ValueType::STRING;
+    found.length = static_cast<int>(count);
+    found.location = location;
+    found.raw = decode_words(settings, words.subspan(at, count)).raw;
+    out.push_back(std::move(found));
   }
 }
 
@@ -120,6 +162,8 @@ std::string_view to_string(ValueType type) noexcept {
     case ValueType::FLOAT16: return "FLOAT16";
     case ValueType::FLOAT32: return "FLOAT32";
     case ValueType::FLOAT64: return "FLOAT64";
+    case ValueType::BCD16: return "BCD16";
+    case ValueType::BCD32: return "BCD32";
     case ValueType::STRING: return "STRING";
   }
   return "unknown";
@@ -131,6 +175,10 @@ std::string_view to_string(ByteOrder order) noexcept {
     case ByteOrder::DCBA: return "DCBA";
     case ByteOrder::BADC: return "BADC";
     case ByteOrder::CDAB: return "CDAB";
+    case ByteOrder::CDABGHEF: return "CDABGHEF";
+    case ByteOrder::DCBAHGFE: return "DCBAHGFE";
+    case ByteOrder::EFGHABCD: return "EFGHABCD";
+    case ByteOrder::FEHGBADC: return "FEHGBADC";
   }
   return "unknown";
 }
@@ -153,6 +201,7 @@ std::vector<Decoding> decodings(std::uint16_t address, std::span<const std::uint
     add_numbers(here, words.subspan(at), expected, out);
     add_bits(here, words[at], out);
     add_text(here, words, at, out);
+    add_spread_text(here, words, at, out);
   }
   const auto after = [](const Decoding& decoding) {
     const double distance = decoding.distance.value_or(std::numeric_limits<double>::infinity());

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,10 +29,11 @@ struct Decoding {
   std::uint16_t address = 0;
   ValueType type = ValueType::UINT16;
   ByteOrder byte_order = ByteOrder::ABCD;
-  int length = 0;      // STRING: bytes
+  int length = 0;  // STRING: bytes
+  StringLocation location = StringLocation::both;
   double scale = 1.0;  // common scale that meets the expected value; 1: as it stands
   signals::RawValue raw;
-  double value = 0.0;  // raw × scale; NaN: text and bits
+  double value = std::numeric_limits<double>::quiet_NaN();  // raw × scale; text and bits have none
   bool plausible = true;
   std::optional<double> distance;  // from the expected value, relative (absolute if that is 0)
 };

@@ -22,9 +22,9 @@ class RtuExchange final : public Exchange {
     if (!collided_) return result;
     const base::Instant sent = result.sent;
     result = attempt(request, timeout);
-    // The answer to the first may still come, and would then stand for the next request to this slave.
+    // Either may have been answered, and the other's reply would then stand for the next request to this slave.
+    result.sent = sent;
     result.may_come_late = true;
-    if (result.error == DeviceError::none) result.sent = std::max(sent, result.sent);
     return result;
   }
 
@@ -37,7 +37,7 @@ class RtuExchange final : public Exchange {
     collided_ = false;
     ExchangeResult result;
     wait_for_silence(timeout);
-    result.sent = clock_.now();
+    result.sent = result.asked_last = clock_.now();
     const base::Instant deadline = result.sent + timeout;
     const auto frame = rtu::encode_request(request);
     if (const base::Status status = transport_.send(frame, deadline); !status.ok()) {
@@ -61,9 +61,10 @@ class RtuExchange final : public Exchange {
   }
 
   ExchangeResult receive_reply(const ReadRequest& request, base::Duration timeout, ExchangeResult result) {
-    const base::Instant deadline = result.sent + timeout;
+    const base::Instant deadline = result.asked_last + timeout;
     std::size_t got = 0;
     bool whole_with_wrong_checksum = false;
+    bool in_one_go = true;  // else the bytes may be several senders', and the reply still to come
     while (true) {
       const base::Instant until =
           whole_with_wrong_checksum ? std::min(deadline, active_ + timing_.frame_gap() + kLump) : deadline;
@@ -72,9 +73,13 @@ class RtuExchange final : public Exchange {
       result.finished = clock_.now();
       if (!received.ok()) {
         result.error = device_error(received.error());
-        if (result.error != DeviceError::no_answer) return result;
+        if (result.error != DeviceError::no_answer) {
+          result.may_come_late = true;
+          return result;
+        }
         return judge(request, deadline - timeout / 2, got, whole_with_wrong_checksum, result);
       }
+      if (got > 0 && result.finished - active_ > timing_.frame_gap() + kLump) in_one_go = false;
       got += received.value();
       active_ = result.finished;
       if (const auto frame = find_reply(request, std::span{buffer_}.first(got)); !frame.empty()) {
@@ -87,7 +92,7 @@ class RtuExchange final : public Exchange {
           return result;
         }
       }
-      whole_with_wrong_checksum = begins_with_spoilt_reply(request, std::span{buffer_}.first(got));
+      whole_with_wrong_checksum = in_one_go && begins_with_spoilt_reply(request, std::span{buffer_}.first(got));
       if (result.finished >= deadline) {
         result.error = DeviceError::no_answer;
         return judge(request, deadline - timeout / 2, got, whole_with_wrong_checksum, result);

@@ -34,11 +34,16 @@ char letter_of(Parity parity) {
   return 'N';
 }
 
+std::uint32_t whole_milliseconds(base::Duration duration) {
+  return static_cast<std::uint32_t>(duration / std::chrono::milliseconds{1});
+}
+
 class SerialTransport final : public Transport {
  public:
   SerialTransport(const SerialSettings& line, const base::Clock& clock)
       : clock_(clock),
         device_(line.device),
+        rs485_(line.rs485),
         context_(modbus_new_rtu(line.device.c_str(), line.baud_rate, letter_of(line.parity), line.data_bits,
                                 line.stop_bits)) {
     if (context_) modbus_set_error_recovery(context_.get(), MODBUS_ERROR_RECOVERY_NONE);
@@ -53,6 +58,17 @@ class SerialTransport final : public Transport {
       const int cause = errno;
       close();
       return failure(cause == EWOULDBLOCK ? "is in use by another program" : "can't be had alone", cause);
+    }
+    if (rs485_) {
+      serial_rs485 wanted = kernel_rs485(*rs485_);
+      if (::ioctl(line_, TIOCSRS485, &wanted) != 0) {
+        const int cause = errno;
+        close();
+        return failure(
+            "can't switch RS-485 (its driver has no such mode; adapters that switch by themselves need no "
+            "rs485)",
+            cause);
+      }
     }
     discard_input();
     return base::Success{};
@@ -121,11 +137,23 @@ class SerialTransport final : public Transport {
 
   const base::Clock& clock_;
   const std::string device_;
+  const std::optional<Rs485Settings> rs485_;
   std::unique_ptr<modbus_t, ContextDeleter> context_;
   int line_ = -1;
 };
 
 }  // namespace
+
+serial_rs485 kernel_rs485(const Rs485Settings& settings) noexcept {
+  serial_rs485 out{};
+  out.flags = SER_RS485_ENABLED;
+  if (settings.rts_high_during_send) out.flags |= SER_RS485_RTS_ON_SEND;
+  if (settings.rts_high_after_send) out.flags |= SER_RS485_RTS_AFTER_SEND;
+  if (settings.rx_during_tx) out.flags |= SER_RS485_RX_DURING_TX;
+  out.delay_rts_before_send = whole_milliseconds(settings.delay_rts_before_send);
+  out.delay_rts_after_send = whole_milliseconds(settings.delay_rts_after_send);
+  return out;
+}
 
 std::unique_ptr<Transport> make_serial_transport(const SerialSettings& line, const base::Clock& clock) {
   return std::make_unique<SerialTransport>(line, clock);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,10 +15,30 @@ namespace twinkeeper::drivers {
 
 enum class RegisterKind { coil, discrete, input, holding };
 
-enum class ValueType { BIT, INT16, UINT16, INT32, UINT32, INT64, UINT64, FLOAT16, FLOAT32, FLOAT64, STRING };
+// BCD16 and BCD32: four and eight decimal digits, one in each half byte.
+enum class ValueType {
+  BIT,
+  INT16,
+  UINT16,
+  INT32,
+  UINT32,
+  INT64,
+  UINT64,
+  FLOAT16,
+  FLOAT32,
+  FLOAT64,
+  BCD16,
+  BCD32,
+  STRING
+};
 
-// Order of the bytes on the wire, A being the most significant: word and byte swaps of big-endian registers.
-enum class ByteOrder { ABCD, DCBA, BADC, CDAB };
+// Order of the bytes on the wire, A being the most significant: word and byte swaps of big-endian registers. The first
+// four hold for values of every size (of eight bytes: ABCDEFGH, HGFEDCBA, BADCFEHG, GHEFCDAB), the others for eight
+// bytes only.
+enum class ByteOrder { ABCD, DCBA, BADC, CDAB, CDABGHEF, DCBAHGFE, EFGHABCD, FEHGBADC };
+
+// Which byte of a register holds a character of a STRING; both: two characters to a register.
+enum class StringLocation { both, upper, lower };
 
 struct RegisterSettings {
   std::string name;
@@ -26,14 +47,37 @@ struct RegisterSettings {
   RegisterKind kind = RegisterKind::holding;
   std::uint16_t address = 0;  // zero-based protocol address
   ValueType type = ValueType::UINT16;
-  ByteOrder byte_order = ByteOrder::ABCD;  // the device's unless given
-  std::optional<int> bit;                  // BIT in a word: 0 = least significant
-  std::optional<int> length;               // STRING: bytes
+  ByteOrder byte_order = ByteOrder::ABCD;                 // the device's unless given
+  std::optional<int> bit;                                 // BIT in a word, or lowest of `bits`: 0 = least significant
+  std::optional<int> bits;                                // integers: that many bits from `bit` on instead of all
+  std::optional<int> length;                              // STRING: bytes
+  StringLocation string_location = StringLocation::both;  // filled in by config: the device's
   double scale = 1.0;
   double offset = 0.0;
   bool scaled = false;             // scale or offset was given
   base::Duration poll_interval{};  // the device's unless given
 };
+
+// Words that the register occupies; 1 for a BIT, whether in a word or a coil.
+[[nodiscard]] inline std::size_t word_count(const RegisterSettings& settings) noexcept {
+  switch (settings.type) {
+    case ValueType::BIT:
+    case ValueType::INT16:
+    case ValueType::UINT16:
+    case ValueType::FLOAT16:
+    case ValueType::BCD16: return 1;
+    case ValueType::INT32:
+    case ValueType::UINT32:
+    case ValueType::FLOAT32:
+    case ValueType::BCD32: return 2;
+    case ValueType::INT64:
+    case ValueType::UINT64:
+    case ValueType::FLOAT64: return 4;
+    case ValueType::STRING: break;
+  }
+  const auto length = static_cast<std::size_t>(settings.length.value_or(1) < 1 ? 1 : *settings.length);
+  return settings.string_location == StringLocation::both ? (length + 1) / 2 : length;
+}
 
 enum class Optimization { none, max_insert };
 
@@ -44,6 +88,7 @@ struct Workarounds {
   int max_word_registers_per_request = 125;
   int max_bit_registers_per_request = 2000;
   bool close_connection_after_gather = false;
+  StringLocation string_register_location = StringLocation::both;
 };
 
 // HOST and port of "tcp://HOST:PORT".
@@ -59,6 +104,16 @@ enum class Parity { none, even, odd };
 // libmodbus would take 9600 for any other.
 inline constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
 
+// RS-485 switched by the kernel's driver of the line (struct serial_rs485).
+struct Rs485Settings {
+  base::Duration delay_rts_before_send{};  // whole ms
+  base::Duration delay_rts_after_send{};   // whole ms
+  bool rts_high_during_send = false;
+  bool rts_high_after_send = false;
+  bool rx_during_tx = false;
+  friend bool operator==(const Rs485Settings&, const Rs485Settings&) = default;
+};
+
 // The serial line behind "file:///dev/…".
 struct SerialSettings {
   std::string device;    // as written: a name below /dev/serial/by-id finds the adapter again
@@ -67,18 +122,25 @@ struct SerialSettings {
   int data_bits = 8;
   Parity parity = Parity::none;
   int stop_bits = 1;
+  std::optional<Rs485Settings> rs485;
 };
 
-struct DeviceSettings {
-  std::string name;
+// How a device is reached, alone or with others on a bus.
+struct LinkSettings {
+  std::string bus;         // its name; empty: it has none
   std::string controller;  // as written
   TransmissionMode transmission_mode = TransmissionMode::TCP;
   TcpAddress address;   // TCP, RTUoverTCP
   SerialSettings line;  // RTU
-  int slave_id = 1;     // 1..247, over TCP also 0 and 255
+};
+
+struct DeviceSettings : LinkSettings {
+  std::string name;
+  int slave_id = 1;  // 1..247, over TCP also 0 and 255
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};
+  base::Duration collection_jitter{};  // see phase_of
   ByteOrder byte_order = ByteOrder::ABCD;
   Optimization optimization = Optimization::max_insert;
   int optimization_max_register_fill = 50;
@@ -88,11 +150,30 @@ struct DeviceSettings {
 };
 
 // Devices with equal keys are reached through one connection.
-[[nodiscard]] inline std::string endpoint_key(const DeviceSettings& device) {
-  if (device.transmission_mode == TransmissionMode::RTU) {
-    return device.line.identity.empty() ? device.line.device : device.line.identity;
+[[nodiscard]] inline std::string endpoint_key(const LinkSettings& link) {
+  if (link.transmission_mode == TransmissionMode::RTU) {
+    return link.line.identity.empty() ? link.line.device : link.line.identity;
   }
-  return device.address.host + ":" + std::to_string(device.address.port);
+  return link.address.host + ":" + std::to_string(link.address.port);
+}
+
+// What the connection is called: its bus, or the controller where it has no name.
+[[nodiscard]] inline const std::string& link_name(const LinkSettings& link) noexcept {
+  return link.bus.empty() ? link.controller : link.bus;
+}
+
+// By how much the polls of a device are shifted on the grid: collection_offset, and a share of collection_jitter that
+// its name decides (FNV-1a, mixed as in MurmurHash3). Unlike a random one it leaves the polls equidistant.
+[[nodiscard]] inline base::Duration phase_of(const DeviceSettings& device) noexcept {
+  std::uint32_t hash = 2166136261U;
+  for (const char letter : device.name) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619U;
+  // Names that differ only in their last letters would stay close together.
+  hash = (hash ^ (hash >> 16)) * 0x85EBCA6BU;
+  hash = (hash ^ (hash >> 13)) * 0xC2B2AE35U;
+  hash ^= hash >> 16;
+  const double share = static_cast<double>(hash) / 4294967296.0;
+  return device.collection_offset +
+         base::Duration{static_cast<std::int64_t>(share * static_cast<double>(device.collection_jitter.count()))};
 }
 
 }  // namespace twinkeeper::drivers

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -18,10 +19,12 @@ struct Form {
   std::string_view pattern;
   bool has_value;
 };
-constexpr std::array<Form, 4> kForms{{
+constexpr std::array<Form, 6> kForms{{
     {FaultKind::disturbance, "disturbance", "disturbance:TWIN.STATE@T+D=V", true},
     {FaultKind::stuck, "stuck", "stuck:TAG@T+D", false},
     {FaultKind::bias, "bias", "bias:TAG@T+D=V", true},
+    {FaultKind::drift, "drift", "drift:TAG@T+D=V", true},
+    {FaultKind::noise, "noise", "noise:TAG@T+D=F", true},
     {FaultKind::dropout, "dropout", "dropout:DEVICE@T+D", false},
 }};
 
@@ -69,6 +72,7 @@ std::optional<std::size_t> find(const std::vector<std::string>& names, std::stri
 struct Names {
   std::vector<std::string> tags, devices, states;
   std::vector<bool> is_text;                                     // by tag
+  std::set<std::size_t> measured;                                // tags that are a twin's output
   std::vector<std::pair<std::size_t, std::size_t>> state_index;  // twin, state
 };
 
@@ -87,8 +91,17 @@ Names names_of(const Settings& settings) {
       names.states.push_back(settings.twins[t].name + "." + states[s].name);
       names.state_index.emplace_back(t, s);
     }
+    for (const auto& tag : settings.twins[t].outputs) {
+      if (tag) names.measured.insert(*tag);
+    }
   }
   return names;
+}
+
+std::vector<std::string> measured_tags(const Names& names) {
+  std::vector<std::string> tags;
+  for (const std::size_t tag : names.measured) tags.push_back(names.tags[tag]);
+  return tags;
 }
 
 // Fills in what `target` names; the text of an error, or nothing.
@@ -103,10 +116,15 @@ std::optional<base::Error> resolve(Fault& fault, std::string_view target, const 
       return std::nullopt;
     }
     case FaultKind::stuck:
-    case FaultKind::bias: {
+    case FaultKind::bias:
+    case FaultKind::drift:
+    case FaultKind::noise: {
       const auto found = find(names.tags, target);
       if (!found) return wrong(fault.spec, "there is no tag " + quoted, list(names.tags));
-      if (fault.kind == FaultKind::bias && names.is_text[*found]) {
+      if (fault.kind == FaultKind::noise && !names.measured.contains(*found)) {
+        return wrong(fault.spec, quoted + " is no twin's output and has no noise", list(measured_tags(names)));
+      }
+      if (fault.kind != FaultKind::stuck && names.is_text[*found]) {
         return wrong(fault.spec, quoted + " is text and can't be biased", "a tag with a number");
       }
       fault.tag = static_cast<signals::TagIndex>(*found);
@@ -156,7 +174,10 @@ base::Result<Fault> parse_fault(std::string_view spec, const Settings& settings)
     if (!take(rest, '=')) return wrong(spec, "no '=' with the value after D", pattern);
     take(rest, '+');
     const auto value = take_number(rest);
-    if (!value) return wrong(spec, "V is not a finite number", pattern);
+    if (!value) return wrong(spec, std::string(1, pattern.back()) + " is not a finite number", pattern);
+    if (fault.kind == FaultKind::noise && *value < 0.0) {
+      return wrong(spec, "F is below 0", pattern + " with F times the noise of the model, 0 or more");
+    }
     fault.value = *value;
   }
   if (!rest.empty()) return wrong(spec, "'" + std::string(rest) + "' at the end is too much", pattern);

@@ -3,7 +3,9 @@
 //   disturbance:TWIN.STATE@T+D=V   V in the state's unit per second is added to that state's derivative (a leak: V < 0)
 //   stuck:TAG@T+D                  the register's raw words freeze as they are at T
 //   bias:TAG@T+D=V                 V in the tag's unit is added to the served value
-//   dropout:DEVICE@T+D             the device stops answering
+//   drift:TAG@T+D=V                V · (t − T) is added to it, V in the tag's unit per second; gone after T + D
+//   noise:TAG@T+D=F                the tag is a twin's output: the standard deviation of its noise is F ≥ 0 times its
+//   own dropout:DEVICE@T+D             the device stops answering
 //
 // T ≥ 0 and D > 0 in seconds from the start of the simulation; a fault acts while T ≤ t < T + D.
 // Errors (invalid_argument) name the whole spec, what is wrong with it and what is accepted; for an unknown name the

@@ -40,6 +40,7 @@ Plant::Plant(model::StateSpace model, Random random)
       noise_factor_(square_root(joint_covariance(model_))),
       white_(Eigen::VectorXd::Zero(model_.n_x() + model_.n_y())),
       noise_(white_),
+      ones_(Eigen::VectorXd::Ones(model_.n_y())),
       du_(Eigen::VectorXd::Zero(model_.n_u())),
       dx_(Eigen::VectorXd::Zero(model_.n_x())),
       x_(model_.initial.value_or(model_.x_op)),
@@ -47,11 +48,13 @@ Plant::Plant(model::StateSpace model, Random random)
   limit();
 }
 
-const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) {
+const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) { return measure(u, ones_); }
+
+const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u, const Eigen::VectorXd& noise_factors) {
   for (double& value : white_) value = random_.normal();
   noise_.noalias() = noise_factor_ * white_;
   dx_ = x_ - model_.x_op;
-  y_ = model_.y_op + noise_.tail(model_.n_y());
+  y_ = model_.y_op + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
   y_.noalias() += model_.C * dx_;
   if (model_.n_u() > 0) {
     du_ = u - model_.u_op;

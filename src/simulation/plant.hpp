@@ -1,10 +1,11 @@
 // The plant of one twin: its model, run with its own noise.
 //
 //   x(k+1) = x_op + A (x(k) − x_op) + B (u(k) − u_op) + d + δ Ts + w(k)      x(0) = initial, or x_op without one
-//   y(k)   = y_op + C (x(k) − x_op) + D (u(k) − u_op) + v(k)                 cov[w; v] = [Q S; Sᵀ R]
+//   y(k)   = y_op + C (x(k) − x_op) + D (u(k) − u_op) + φ v(k)               cov[w; v] = [Q S; Sᵀ R]
 //
 //   symbol  shape  unit       meaning
 //   δ       n_x    state / s  disturbance faults, added to the derivative
+//   φ       n_y    1          noise faults: 1 without one
 //   w, v    …      …          seeded normal noise; drawn together at measure(k), w used by the advance that follows
 //
 // Edge rules: x is limited to the states' min … max after each step; without inputs u is empty.
@@ -25,6 +26,7 @@ class Plant {
   [[nodiscard]] const Eigen::VectorXd& x() const { return x_; }
   // y(k) of the present state. Once per step, before advance().
   const Eigen::VectorXd& measure(const Eigen::VectorXd& u);
+  const Eigen::VectorXd& measure(const Eigen::VectorXd& u, const Eigen::VectorXd& noise_factors);
   // On to x(k+1); `disturbance` in unit per second, n_x.
   void advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance);
 
@@ -36,7 +38,7 @@ class Plant {
   model::StateSpace model_;
   Random random_;
   Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
-  Eigen::VectorXd white_, noise_, du_, dx_, x_, y_;
+  Eigen::VectorXd white_, noise_, ones_, du_, dx_, x_, y_;
 };
 
 }  // namespace twinkeeper::simulation

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "drivers/decoder.hpp"
 #include "drivers/pdu.hpp"
@@ -33,9 +33,9 @@ std::span<const std::uint16_t> RegisterBank::at(drivers::RegisterKind kind, std:
 
 RegisterMap::RegisterMap(const std::vector<drivers::DeviceSettings>& devices,
                          const std::vector<std::optional<double>>& constants) {
-  std::map<std::tuple<std::string, std::uint16_t, int>, std::size_t> known;
+  std::map<std::pair<std::string, int>, std::size_t> known;
   for (const drivers::DeviceSettings& device : devices) {
-    const auto key = std::tuple(device.address.host, device.address.port, device.slave_id);
+    const std::pair key(drivers::endpoint_key(device), device.slave_id);
     const std::size_t bank = known.emplace(key, known.size()).first->second;
     if (bank == banks_.size()) banks_.emplace_back();
     bank_of_.push_back(bank);

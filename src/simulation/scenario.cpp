@@ -11,6 +11,7 @@ namespace {
 
 constexpr base::Duration kShortestPeriod = std::chrono::microseconds{100};
 constexpr base::Instant kNever = base::Instant::max();
+constexpr double kDriftEvery = 0.1;  // simulated s
 
 base::Duration on_clock(double simulated_seconds, double speed) {
   constexpr double kCentury = 3.2e9;  // s; keeps the nanoseconds far from their end
@@ -57,9 +58,9 @@ Scenario::Scenario(const Settings& settings, signals::EventSink& events)
       speed_(settings.speed),
       events_(events),
       registers_(settings.devices, settings.constants),
+      active_(settings.faults.size(), 0),
       out_(settings.devices.size(), 0),
       stuck_(registers_.tag_count(), 0),
-      bias_(registers_.tag_count(), 0.0),
       truth_(settings.twins.size(), nullptr) {
   std::set<signals::TagIndex> measured;
   for (const TwinSettings& twin : settings.twins) {
@@ -81,6 +82,7 @@ Scenario::Scenario(const Settings& settings, signals::EventSink& events)
                   std::vector<Staircase*>(twin.inputs.size(), nullptr),
                   twin.model.u_op,
                   Eigen::VectorXd::Zero(twin.model.n_x()),
+                  Eigen::VectorXd::Ones(twin.model.n_y()),
                   base::Instant{},
                   0};
     auto staircases = make_staircases(twin.model, settings.seed, twin.name);
@@ -115,7 +117,7 @@ void Scenario::start(base::Instant now) {
 }
 
 base::Instant Scenario::next() const {
-  base::Instant earliest = next_edge_ < edges_.size() ? edges_[next_edge_].at : kNever;
+  base::Instant earliest = next_edge_ < edges_.size() ? std::min(edges_[next_edge_].at, next_drift_) : next_drift_;
   for (const Runner& runner : runners_) earliest = std::min(earliest, runner.due());
   return earliest;
 }
@@ -129,19 +131,20 @@ const std::vector<const Eigen::VectorXd*>& Scenario::advance() {
     if (runner.due() == now && runner.k > 0) runner.plant.advance(runner.u, runner.disturbance);
   }
   for (; next_edge_ < edges_.size() && edges_[next_edge_].at <= now; ++next_edge_) apply(edges_[next_edge_]);
+  go_on_with_drifts(now);
   const double time = std::chrono::duration<double>(now - origin_).count() * speed_;
   for (std::size_t t = 0; t < runners_.size(); ++t) {
     Runner& runner = runners_[t];
     if (runner.due() != now) continue;
     runner.disturbance.setZero();
-    for (const Fault& fault : faults_) {
-      if (fault.kind != FaultKind::disturbance || fault.twin != t) continue;
-      const bool active = now >= origin_ + on_clock(fault.onset, speed_) &&
-                          now < origin_ + on_clock(fault.onset + fault.duration, speed_);
-      if (active) runner.disturbance[static_cast<Eigen::Index>(fault.state)] += fault.value;
+    for (std::size_t f = 0; f < faults_.size(); ++f) {
+      const Fault& fault = faults_[f];
+      if (active_[f] == 0 || fault.kind != FaultKind::disturbance || fault.twin != t) continue;
+      runner.disturbance[static_cast<Eigen::Index>(fault.state)] += fault.value;
     }
     read_inputs(runner, time);
-    const Eigen::VectorXd& y = runner.plant.measure(runner.u);
+    read_noise_factors(runner);
+    const Eigen::VectorXd& y = runner.plant.measure(runner.u, runner.noise_factors);
     for (std::size_t i = 0; i < runner.outputs.size(); ++i) {
       if (runner.outputs[i]) registers_.set(*runner.outputs[i], y[static_cast<Eigen::Index>(i)]);
     }
@@ -167,6 +170,40 @@ void Scenario::read_inputs(Runner& runner, double time) {
   }
 }
 
+void Scenario::read_noise_factors(Runner& runner) {
+  for (std::size_t i = 0; i < runner.outputs.size(); ++i) {
+    double factor = 1.0;
+    for (std::size_t f = 0; f < faults_.size(); ++f) {
+      const bool acts = active_[f] != 0 && faults_[f].kind == FaultKind::noise && runner.outputs[i] == faults_[f].tag;
+      if (acts) factor *= faults_[f].value;
+    }
+    runner.noise_factors[static_cast<Eigen::Index>(i)] = factor;
+  }
+}
+
+void Scenario::offset(signals::TagIndex tag, base::Instant now) {
+  double sum = 0.0;
+  for (std::size_t f = 0; f < faults_.size(); ++f) {
+    const Fault& fault = faults_[f];
+    if (active_[f] == 0 || fault.tag != tag) continue;
+    if (fault.kind == FaultKind::bias) sum += fault.value;
+    if (fault.kind == FaultKind::drift) {
+      const base::Instant onset = origin_ + on_clock(fault.onset, speed_);
+      sum += fault.value * std::chrono::duration<double>(now - onset).count() * speed_;
+    }
+  }
+  registers_.set_bias(tag, sum);
+}
+
+void Scenario::go_on_with_drifts(base::Instant now) {
+  next_drift_ = kNever;
+  for (std::size_t f = 0; f < faults_.size(); ++f) {
+    if (active_[f] == 0 || faults_[f].kind != FaultKind::drift) continue;
+    offset(faults_[f].tag, now);
+    next_drift_ = now + std::max(kShortestPeriod, on_clock(kDriftEvery, speed_));
+  }
+}
+
 void Scenario::skip_to(base::Instant now) {
   for (Runner& runner : runners_) {
     if (runner.due() >= now) continue;
@@ -175,21 +212,22 @@ void Scenario::skip_to(base::Instant now) {
     skipped_ += static_cast<std::uint64_t>(turns);
   }
   for (; next_edge_ < edges_.size() && edges_[next_edge_].at < now; ++next_edge_) apply(edges_[next_edge_]);
+  go_on_with_drifts(now);
 }
 
 void Scenario::apply(const Edge& edge) {
   const Fault& fault = faults_[edge.fault];
   const int change = edge.begins ? 1 : -1;
+  active_[edge.fault] = edge.begins ? 1 : 0;
   switch (fault.kind) {
-    case FaultKind::disturbance: break;  // read off the clock at each step
+    case FaultKind::disturbance:
+    case FaultKind::noise: break;  // act on the steps
     case FaultKind::stuck:
       stuck_[fault.tag] += change;
       registers_.set_stuck(fault.tag, stuck_[fault.tag] > 0);
       break;
     case FaultKind::bias:
-      bias_[fault.tag] += change * fault.value;
-      registers_.set_bias(fault.tag, bias_[fault.tag]);
-      break;
+    case FaultKind::drift: offset(fault.tag, edge.at); break;
     case FaultKind::dropout:
       out_[fault.device] += change;
       ++dropout_changes_;

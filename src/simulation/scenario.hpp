@@ -2,7 +2,8 @@
 //
 // A step of the twins due at one instant: their plants go on with the inputs held so far, then inputs are read, then
 // outputs measured, so u(k), y(k) and x(k) belong together. A fault's edges are instants of their own, handled before
-// the steps of the same instant; a disturbance acts on the steps that begin while it is active.
+// the steps of the same instant; a disturbance acts on the steps that begin while it is active. A drift goes on every
+// 0.1 simulated seconds, and with the steps.
 //
 // Thread rule: one thread. Time is what the caller says it is.
 #pragma once
@@ -55,7 +56,7 @@ class Scenario {
     std::vector<InputSource> inputs;
     std::vector<std::optional<signals::TagIndex>> outputs;
     std::vector<Staircase*> driven;  // per input: its staircase if this twin drives it
-    Eigen::VectorXd u, disturbance;
+    Eigen::VectorXd u, disturbance, noise_factors;
     base::Instant first;
     std::int64_t k = 0;
     [[nodiscard]] base::Instant due() const { return base::grid_point(first, period, k); }
@@ -66,6 +67,9 @@ class Scenario {
     bool begins;
   };
   void apply(const Edge& edge);
+  void offset(signals::TagIndex tag, base::Instant now);  // all that bias and drift add to the served value
+  void go_on_with_drifts(base::Instant now);
+  void read_noise_factors(Runner& runner);
   void read_inputs(Runner& runner, double time);
 
   std::vector<Fault> faults_;
@@ -77,9 +81,10 @@ class Scenario {
   std::vector<Edge> edges_;  // ascending
   std::size_t next_edge_ = 0;
   base::Instant origin_;
-  std::vector<int> out_;      // per device: active dropouts
-  std::vector<int> stuck_;    // per tag
-  std::vector<double> bias_;  // per tag
+  base::Instant next_drift_ = base::Instant::max();  // when drifts go on
+  std::vector<char> active_;                         // per fault
+  std::vector<int> out_;                             // per device: active dropouts
+  std::vector<int> stuck_;                           // per tag
   std::vector<const Eigen::VectorXd*> truth_;
   std::uint64_t dropout_changes_ = 0;
   std::uint64_t steps_ = 0;

@@ -35,6 +35,7 @@ struct RegisterDescription {
   std::string type;        // "FLOAT32"
   std::string byte_order;  // "ABCD"
   std::optional<int> bit;
+  std::optional<int> bits;
   std::optional<int> length;
   double scale = 1.0;
   double offset = 0.0;

@@ -28,6 +28,7 @@ void write_register(JsonWriter& writer, const std::string& device, const Registe
   writer.text("type", entry.type);
   writer.text_or_null("byte_order", entry.byte_order);
   if (entry.bit) writer.integer("bit", *entry.bit);
+  if (entry.bits) writer.integer("bits", *entry.bits);
   if (entry.length) writer.integer("length", *entry.length);
   writer.number("scale", entry.scale);
   writer.number("offset", entry.offset);

@@ -1,5 +1,8 @@
 #include "telemetry/metrics_encoder.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "telemetry/json_writer.hpp"
 
 namespace twinkeeper::telemetry {
@@ -15,8 +18,10 @@ void write_additional(JsonWriter& writer, const AdditionalMetrics& additional) {
   for (const auto& [name, value] : additional) {
     if (const auto* count = std::get_if<std::uint64_t>(&value)) {
       writer.natural(name, *count);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      writer.number(name, *number);
     } else {
-      writer.number(name, std::get<double>(value));
+      writer.text(name, std::get<std::string>(value));
     }
   }
 }
@@ -66,6 +71,23 @@ void write_gateway(JsonWriter& writer, const MetricsReport& report) {
 }
 
 }  // namespace
+
+std::vector<MetricsReport> shares_of(const MetricsReport& report) {
+  constexpr std::size_t kMost = 50;
+  const std::size_t longest = std::max({report.buses.size(), report.devices.size(), report.twins.size()});
+  const auto keep = [](auto& list, std::size_t first) {
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(std::min(first + kMost, list.size())), list.end());
+    list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(std::min(first, list.size())));
+  };
+  std::vector<MetricsReport> shares;
+  for (std::size_t first = 0; first == 0 || first < longest; first += kMost) {
+    MetricsReport& share = shares.emplace_back(report);
+    keep(share.buses, first);
+    keep(share.devices, first);
+    keep(share.twins, first);
+  }
+  return shares;
+}
 
 void encode_metrics(const MetricsReport& report, base::Instant time, signals::Message& out) {
   out.stream = "metrics";

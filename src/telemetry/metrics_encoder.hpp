@@ -17,7 +17,7 @@
 
 namespace twinkeeper::telemetry {
 
-using MetricValue = std::variant<std::uint64_t, double>;
+using MetricValue = std::variant<std::uint64_t, double, std::string>;
 using AdditionalMetrics = std::vector<std::pair<std::string, MetricValue>>;  // name with unit, value
 
 struct DurationQuantiles {  // seconds; NaN: nothing was measured
@@ -75,6 +75,10 @@ struct MetricsReport {
   std::vector<DeviceMetrics> devices;
   std::vector<TwinMetrics> twins;
 };
+
+// Of a gateway with more than 50 devices, twins or buses several reports, so that no message outgrows what a broker takes:
+// each has all figures of the gateway and its share of the lists.
+[[nodiscard]] std::vector<MetricsReport> shares_of(const MetricsReport& report);
 
 void encode_metrics(const MetricsReport& report, base::Instant time, signals::Message& out);
 

@@ -121,5 +121,7 @@ TEST_CASE("Floats in four byte orders and integers and bits of a foreign server 
     }
   }
   CHECK(poller.statistics(0).state == DeviceState::degraded);
-  CHECK(events.raised.size() == 1);
+  REQUIRE(events.raised.size() == 2);
+  CHECK(events.raised[0].code == "degraded");
+  CHECK(events.raised[1].code == "plan_learned");
 }

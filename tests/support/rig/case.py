@@ -9,8 +9,9 @@ import unittest
 from . import configuration
 from .broker import Broker
 from .notify import NotifySocket
+from .peers import PymodbusPeer
 from .pki import SOURCE, Pki
-from .ports import free_port, listens
+from .ports import free_port
 from .process import Process
 from .service import Daemon, Simulator
 from .subscriber import Subscriber
@@ -81,7 +82,10 @@ class RigTestCase(unittest.TestCase):
         return simulator
 
     def start_pymodbus_peer(self):
-        peer = self.keep(PymodbusPeer(self.folder))
+        return self.start_peer(PymodbusPeer(self.folder, "tcp", free_port()))
+
+    def start_peer(self, peer):
+        self.keep(peer)
         peer.start()
         return peer
 
@@ -164,26 +168,6 @@ class RigTestCase(unittest.TestCase):
     def epoch(self):
         """The newest epoch that arrived."""
         return max(m.epoch for m in self.subscriber.messages())
-
-
-class PymodbusPeer:
-    def __init__(self, folder):
-        self._folder = folder
-        self.port = free_port()
-        self.process = None
-        self._written = 0
-
-    def start(self):
-        script = os.path.join(os.path.dirname(__file__), "pymodbus_peer.py")
-        self.process = Process("pymodbus", ["/usr/bin/python3", script, str(self.port)], self._folder,
-                               stdin=subprocess.PIPE)
-        wait_until(lambda: listens(self.port), 30, "pymodbus to listen")
-
-    def write(self, register, address, kind, order, value):
-        self.process.stdin.write(f"{register} {address} {kind} {order} {value}\n".encode())
-        self.process.stdin.flush()
-        self._written += 1
-        wait_until(lambda: self.process.stdout().count("done") == self._written, 20, f"pymodbus to take {value}")
 
 
 def main():

@@ -1,4 +1,6 @@
 // What load() makes of a right configuration: values, defaults, the order of layers, positions.
+#include <set>
+
 #include "config/config.hpp"
 #include "support/catch.hpp"
 #include "temporary_folder.hpp"
@@ -40,7 +42,7 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   const config::Config config = loaded(kExamples + "/full.yaml");
   CHECK(config.gateway.id == "line3-gw1");
   CHECK(config.gateway.state_directory == kExamples + "/state");
-  REQUIRE(config.devices.size() == 3);
+  REQUIRE(config.devices.size() == 5);
   const auto& driver = config.devices[0].driver;
   CHECK(driver.address.host == "127.0.0.1");
   CHECK(driver.address.port == 1502);
@@ -70,6 +72,50 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   CHECK(driver.registers[3].address == 255);
   CHECK(driver.registers[4].bit == 3);
   CHECK(driver.registers[5].length == 16);
+}
+
+TEST_CASE("load gives each device of a bus the connection of the bus") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  for (const std::size_t d : {std::size_t{3}, std::size_t{4}}) {
+    const auto& driver = config.devices[d].driver;
+    CHECK(driver.bus == "rs485_1");
+    CHECK(drivers::link_name(driver) == "rs485_1");
+    CHECK(driver.controller == "file:///dev/ttyS9");
+    CHECK(drivers::endpoint_key(driver) == "/dev/ttyS9");
+    CHECK(driver.transmission_mode == drivers::TransmissionMode::RTU);
+    CHECK(driver.line.baud_rate == 19200);
+    CHECK(driver.line.parity == drivers::Parity::even);
+    REQUIRE(driver.line.rs485);
+    CHECK(driver.line.rs485->delay_rts_after_send == 2ms);
+    CHECK(driver.line.rs485->rts_high_during_send);
+    CHECK(driver.line.rs485->rx_during_tx);
+  }
+  CHECK(drivers::link_name(config.devices[0].driver) == "tcp://127.0.0.1:1502");
+}
+
+TEST_CASE("load reads bit fields, BCD, the orders of eight bytes and text with a character to a register") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  const auto& registers = config.devices[3].driver.registers;
+  CHECK(registers[0].bit == 4);
+  CHECK(registers[0].bits == 3);
+  CHECK(registers[1].type == drivers::ValueType::BCD32);
+  CHECK(registers[2].byte_order == drivers::ByteOrder::EFGHABCD);
+  CHECK(drivers::word_count(registers[3]) == 4);
+}
+
+TEST_CASE("the phase of a device is its offset and a share of its jitter that its name decides") {
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  CHECK(drivers::phase_of(config.devices[0].driver) == 10ms);
+  std::set<base::Duration> phases;
+  drivers::DeviceSettings device = config.devices[3].driver;
+  for (int i = 0; i < 100; ++i) {
+    device.name = "meter_" + std::to_string(i);
+    const base::Duration phase = drivers::phase_of(device);
+    CHECK(phase >= 0ms);
+    CHECK(phase < 200ms);
+    phases.insert(phase / 20ms * base::Duration{20ms});
+  }
+  CHECK(phases.size() == 10);
 }
 
 TEST_CASE("load numbers tags over all devices and gives registers the defaults of their device") {

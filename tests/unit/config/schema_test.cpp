@@ -38,6 +38,6 @@ TEST_CASE("the JSON Schema names defaults and required keys as the reader has th
   const auto schema = nlohmann::json::parse(config::configuration_schema());
   const auto& device = schema.at("properties").at("devices").at("items");
   CHECK(device.at("properties").at("timeout").at("default") == "1s");
-  CHECK(device.at("required") == nlohmann::json({"name", "controller", "poll_interval", "registers"}));
+  CHECK(device.at("required") == nlohmann::json({"name", "poll_interval", "registers"}));
   CHECK(schema.at("properties").at("spool").at("properties").at("max_bytes").at("default") == "256MiB");
 }

@@ -16,6 +16,9 @@ namespace {
 
 constexpr ByteOrder kOrders[] = {ByteOrder::ABCD, ByteOrder::DCBA, ByteOrder::BADC, ByteOrder::CDAB};
 
+constexpr ByteOrder kLongOrders[] = {ByteOrder::CDABGHEF, ByteOrder::DCBAHGFE, ByteOrder::EFGHABCD,
+                                     ByteOrder::FEHGBADC};
+
 // The oracle works on the wire's bytes as a string of letters: place k of the wire holds the letter that the order's
 // definition puts there. It knows nothing of words but their width.
 std::vector<std::uint16_t> wire_words(const std::string& big_endian, ByteOrder order) {
@@ -27,6 +30,10 @@ std::vector<std::uint16_t> wire_words(const std::string& big_endian, ByteOrder o
       case ByteOrder::DCBA: wire[k] = big_endian[n - 1 - k]; break;
       case ByteOrder::BADC: wire[k] = big_endian[k % 2 == 0 ? k + 1 : k - 1]; break;
       case ByteOrder::CDAB: wire[k] = big_endian[k % 2 == 0 ? n - 2 - k : n - k]; break;
+      case ByteOrder::CDABGHEF: wire[k] = big_endian["23016745"[k] - '0']; break;
+      case ByteOrder::DCBAHGFE: wire[k] = big_endian["32107654"[k] - '0']; break;
+      case ByteOrder::EFGHABCD: wire[k] = big_endian["45670123"[k] - '0']; break;
+      case ByteOrder::FEHGBADC: wire[k] = big_endian["54761032"[k] - '0']; break;
     }
   }
   std::vector<std::uint16_t> words;
@@ -54,7 +61,9 @@ RegisterSettings settings(ValueType type, ByteOrder order) {
 
 template <class T>
 void check_type(ValueType type, RawKind kind, T value) {
-  for (const ByteOrder order : kOrders) {
+  std::vector<ByteOrder> orders(std::begin(kOrders), std::end(kOrders));
+  if (sizeof value == 8) orders.insert(orders.end(), std::begin(kLongOrders), std::end(kLongOrders));
+  for (const ByteOrder order : orders) {
     const RegisterSettings reg = settings(type, order);
     const auto words = wire_words(big_endian(value), order);
     REQUIRE(word_count(reg) == words.size());
@@ -217,4 +226,96 @@ TEST_CASE("A value outside its type saturates when encoded") {
 TEST_CASE("Integers beyond 2 to the 53rd keep every digit in the raw value") {
   const auto words = wire_words(big_endian(std::uint64_t{9007199254740993}), ByteOrder::ABCD);
   CHECK(decode_words(settings(ValueType::UINT64, ByteOrder::ABCD), words).raw.natural == 9007199254740993);
+}
+
+TEST_CASE("Each half byte of BCD is a digit, and what is none makes the value no number") {
+  for (const ByteOrder order : kOrders) {
+    const RegisterSettings four = settings(ValueType::BCD16, order);
+    const RegisterSettings eight = settings(ValueType::BCD32, order);
+    CHECK(decode_words(four, wire_words(big_endian(std::uint16_t{0x9876}), order)).raw.natural == 9876);
+    const auto words = wire_words(big_endian(std::uint32_t{0x01234567}), order);
+    CHECK(decode_words(eight, words).value == 1234567.0);
+    std::vector<std::uint16_t> written(2);
+    encode_value(eight, 1234567.0, written);
+    CHECK(written == words);
+    encode_value(eight, 1e9, written);
+    CHECK(decode_words(eight, written).value == 99999999.0);
+    CHECK(std::isnan(decode_words(four, wire_words(big_endian(std::uint16_t{0x12A4}), order)).value));
+    CHECK(std::isnan(decode_words(eight, wire_words(big_endian(std::uint32_t{0xFFFFFFFF}), order)).value));
+  }
+}
+
+TEST_CASE("An integer of some bits is read, sign and all, and written without touching its neighbours") {
+  std::mt19937_64 random(5);
+  const ValueType types[] = {ValueType::INT16,  ValueType::UINT16, ValueType::INT32,
+                             ValueType::UINT32, ValueType::INT64,  ValueType::UINT64};
+  for (int round = 0; round < 20'000; ++round) {
+    RegisterSettings reg = settings(types[random() % 6], kOrders[random() % 4]);
+    const int width = 16 * static_cast<int>(word_count(reg));
+    const int bits = 1 + static_cast<int>(random() % static_cast<unsigned>(width));
+    const int lowest = static_cast<int>(random() % static_cast<unsigned>(width - bits + 1));
+    reg.bits = bits;
+    reg.bit = lowest;
+    // Bit by bit, most significant first.
+    std::vector<bool> all(static_cast<std::size_t>(width));
+    for (auto&& bit : all) bit = random() % 2 == 1;
+    const auto words_of = [&](const std::vector<bool>& list) {
+      std::string bytes(list.size() / 8, '\0');
+      for (std::size_t i = 0; i < list.size(); ++i) {
+        if (list[i]) bytes[i / 8] = static_cast<char>(bytes[i / 8] | (0x80 >> (i % 8)));
+      }
+      return wire_words(bytes, reg.byte_order);
+    };
+    const bool has_sign = reg.type == ValueType::INT16 || reg.type == ValueType::INT32 || reg.type == ValueType::INT64;
+    std::int64_t expected = 0;
+    const auto top = static_cast<std::size_t>(width - lowest - bits);
+    for (int i = 0; i < bits; ++i) {
+      const auto weight = static_cast<std::int64_t>(std::uint64_t{1} << (bits - 1 - i));
+      if (!all[top + static_cast<std::size_t>(i)]) continue;
+      expected =
+          static_cast<std::int64_t>(static_cast<std::uint64_t>(expected) +
+                                    static_cast<std::uint64_t>(weight) * (has_sign && i == 0 ? ~std::uint64_t{0} : 1));
+    }
+    auto words = words_of(all);
+    const Decoded decoded = decode_words(reg, words);
+    REQUIRE((has_sign ? decoded.raw.integer : static_cast<std::int64_t>(decoded.raw.natural)) == expected);
+    // Written back inverted: only its own bits differ.
+    RawValue inverted = decoded.raw;
+    if (has_sign) {
+      inverted.integer = ~inverted.integer;
+    } else {
+      inverted.natural = ~inverted.natural;
+    }
+    encode_words(reg, inverted, words);
+    std::vector<bool> other = all;
+    for (int i = 0; i < bits; ++i) other[top + static_cast<std::size_t>(i)] = !other[top + static_cast<std::size_t>(i)];
+    REQUIRE(words == words_of(other));
+  }
+  RegisterSettings three = settings(ValueType::INT16, ByteOrder::ABCD);
+  three.bits = 3;
+  CHECK(raw_from_value(three, 100.0).integer == 3);
+  CHECK(raw_from_value(three, -100.0).integer == -4);
+  three.type = ValueType::UINT16;
+  CHECK(raw_from_value(three, 100.0).natural == 7);
+}
+
+TEST_CASE("Text with one character to a register is read from the byte that holds it") {
+  RegisterSettings reg = settings(ValueType::STRING, ByteOrder::ABCD);
+  reg.length = 3;
+  for (const StringLocation location : {StringLocation::upper, StringLocation::lower}) {
+    reg.string_location = location;
+    REQUIRE(word_count(reg) == 3);
+    const bool upper = location == StringLocation::upper;
+    const std::vector<std::uint16_t> words =
+        upper ? std::vector<std::uint16_t>{0x417A, 0x4279, 0x4378} : std::vector<std::uint16_t>{0x7A41, 0x7942, 0x7843};
+    CHECK(decode_words(reg, words).raw.text == "ABC");
+    RawValue raw;
+    raw.kind = RawKind::text;
+    raw.text = "XY";
+    std::vector<std::uint16_t> written(3, 0xFFFF);
+    encode_words(reg, raw, written);
+    CHECK(written ==
+          (upper ? std::vector<std::uint16_t>{0x5800, 0x5900, 0} : std::vector<std::uint16_t>{0x58, 0x59, 0}));
+    CHECK(decode_words(reg, written).raw.text == "XY");
+  }
 }

@@ -1,124 +1,12 @@
 // The poller's times and bookkeeping against a transport in memory and a clock that only moves when it is told to.
-#include <deque>
-#include <functional>
-#include <span>
-
-#include "drivers/mbap.hpp"
-#include "poller_rig.hpp"
+#include "poller_bench.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::drivers;
 using namespace std::chrono_literals;
-
-namespace {
-
-class FakeClock final : public base::Clock {
- public:
-  [[nodiscard]] base::Instant now() const override { return now_; }
-  [[nodiscard]] base::WallTime wall_now() const override { return base::WallTime{now_.time_since_epoch()}; }
-  [[nodiscard]] bool synchronised() const override { return true; }
-  void sleep_until(base::Instant deadline) const override { now_ = std::max(now_, deadline); }
-  void advance(base::Duration by) { now_ += by; }
-
- private:
-  mutable base::Instant now_{1000s};
-};
-
-// Word a is 100 + a; a reply takes `round_trip`, a silent unit the whole time-out.
-class FakeTransport final : public Transport {
- public:
-  explicit FakeTransport(FakeClock& clock) : clock_(clock) {}
-
-  base::Status connect(base::Duration) override {
-    ++connects;
-    connected_ = reachable;
-    pending_.clear();
-    if (!reachable) return base::Error{base::ErrorCode::unavailable, "plc:502: connection refused", true};
-    return base::Success{};
-  }
-  base::Status send(std::span<const std::uint8_t> frame, base::Instant) override {
-    const ParsedRequest parsed = mbap::parse_request(frame);
-    requests.push_back(parsed.request);
-    std::vector<std::uint8_t> reply;
-    if (silent && silent(parsed.request)) return base::Success{};
-    if (const std::uint8_t code = refuse ? refuse(parsed.request) : std::uint8_t{0}; code != 0) {
-      mbap::append_exception_reply(parsed.request, code, reply);
-    } else {
-      std::vector<std::uint16_t> words(parsed.request.count);
-      for (std::size_t i = 0; i < words.size(); ++i)
-        words[i] = static_cast<std::uint16_t>(100 + parsed.request.address + i);
-      mbap::append_word_reply(parsed.request, words, reply);
-    }
-    clock_.advance(round_trip);
-    pending_.assign(reply.begin(), reply.end());
-    return base::Success{};
-  }
-  base::Result<std::size_t> receive(std::span<std::uint8_t> into, base::Instant deadline) override {
-    if (pending_.empty()) {
-      clock_.sleep_until(deadline);
-      return base::Error{base::ErrorCode::timeout, "plc:502: no complete reply in time", true};
-    }
-    std::size_t size = 0;
-    for (; size < into.size() && !pending_.empty(); ++size, pending_.pop_front()) into[size] = pending_.front();
-    return size;
-  }
-  bool quiet() noexcept override { return connected_ && pending_.empty(); }
-  bool discard_input() noexcept override {
-    const bool any = !pending_.empty();
-    pending_.clear();
-    return any;
-  }
-  bool reopening_discards() const noexcept override { return true; }
-  void close() noexcept override { connected_ = false; }
-  bool connected() const noexcept override { return connected_; }
-
-  bool reachable = true;
-  int connects = 0;
-  base::Duration round_trip = 2ms;
-  std::function<bool(const ReadRequest&)> silent;
-  std::function<std::uint8_t(const ReadRequest&)> refuse;
-  std::vector<ReadRequest> requests;
-
- private:
-  FakeClock& clock_;
-  bool connected_ = false;
-  std::deque<std::uint8_t> pending_;
-};
-
-struct Bench {
-  explicit Bench(std::vector<DeviceSettings> devices)
-      : origin(clock.now()),
-        transport(new FakeTransport(clock)),
-        poller(std::move(devices), origin, clock, samples, events, std::unique_ptr<Transport>(transport)) {}
-
-  // Sleeps to the next due cycle and runs it.
-  void turn() {
-    clock.sleep_until(next);
-    next = poller.poll_due(std::stop_token{});
-  }
-
-  FakeClock clock;
-  base::Instant origin;
-  test::RememberingSamples samples;
-  test::RememberingEvents events;
-  FakeTransport* transport;
-  EndpointPoller poller;
-  base::Instant next = base::Instant::min();
-};
-
-DeviceSettings device(std::vector<RegisterSettings> registers, int unit = 1) {
-  DeviceSettings settings;
-  settings.name = "plc" + std::to_string(unit);
-  settings.controller = "tcp://plc";
-  settings.slave_id = unit;
-  settings.poll_interval = 100ms;
-  settings.timeout = 50ms;
-  settings.registers = std::move(registers);
-  return settings;
-}
-
-}  // namespace
+using test::Bench;
+using test::device;
 
 TEST_CASE("A cycle runs on its grid point and its samples carry the middle of request and reply") {
   DeviceSettings plc = device({test::word(4, 7)});
@@ -326,7 +214,7 @@ TEST_CASE("A refused range is narrowed until only the wrong address stays bad") 
   REQUIRE(samples.size() == 3);
   for (const auto& sample : samples) CHECK((sample.quality == signals::Quality::good) == (sample.tag != 1));
   CHECK(bench.poller.statistics(0).state == DeviceState::degraded);
-  CHECK(bench.events.codes() == std::vector<std::string>{"degraded"});
+  CHECK(bench.events.codes() == std::vector<std::string>{"degraded", "plan_learned"});
 }
 
 TEST_CASE("Pauses stand between requests and after connecting") {

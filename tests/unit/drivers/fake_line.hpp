@@ -2,20 +2,17 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
 #include <functional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "drivers/rtu.hpp"
 #include "drivers/transport.hpp"
+#include "scheduled_bytes.hpp"
 #include "support/catch.hpp"
 #include "support/fake_clock.hpp"
 
 namespace twinkeeper::test {
-
-using Bytes = std::vector<std::uint8_t>;
 
 // Bytes arrive when the script says.
 class FakeLine final : public drivers::Transport {
@@ -25,10 +22,11 @@ class FakeLine final : public drivers::Transport {
   base::Status connect(base::Duration) override {
     ++connects;
     open_ = true;
+    lost_ = base::Instant::max();
     return base::Success{};
   }
   base::Status send(std::span<const std::uint8_t> frame, base::Instant) override {
-    if (next_byte() <= clock_.now()) talked_over = true;
+    if (bytes_.next() <= clock_.now()) talked_over = true;
     const drivers::ParsedRequest parsed = drivers::rtu::parse_request(frame, true);
     REQUIRE(parsed.state == drivers::RequestState::complete);
     sent.push_back(clock_.now());
@@ -36,35 +34,23 @@ class FakeLine final : public drivers::Transport {
     return base::Success{};
   }
   base::Result<std::size_t> receive(std::span<std::uint8_t> into, base::Instant deadline) override {
-    if (next_byte() > clock_.now()) clock_.sleep_until(std::min(next_byte(), deadline));
-    if (next_byte() > clock_.now()) return base::Error{base::ErrorCode::timeout, "no complete reply in time", true};
-    std::size_t size = 0;
-    for (; size < into.size() && next_byte() <= clock_.now(); ++size) {
-      into[size] = bytes_.front().second;
-      bytes_.pop_front();
-    }
-    return size;
+    if (bytes_.next() > clock_.now()) clock_.sleep_until(std::min({bytes_.next(), lost_, deadline}));
+    if (lost_ <= clock_.now()) return base::Error{base::ErrorCode::connection_lost, "the line has gone", true};
+    if (bytes_.next() > clock_.now()) return base::Error{base::ErrorCode::timeout, "no complete reply in time", true};
+    return bytes_.take(clock_.now(), into);
   }
   bool quiet() noexcept override { return true; }
-  bool discard_input() noexcept override {
-    const std::size_t before = bytes_.size();
-    while (next_byte() <= clock_.now()) bytes_.pop_front();
-    return bytes_.size() < before;
-  }
+  bool discard_input() noexcept override { return bytes_.drop(clock_.now()); }
   bool reopening_discards() const noexcept override { return false; }
   void close() noexcept override { open_ = false; }
   bool connected() const noexcept override { return open_; }
 
   // `bytes` arrive one by one, the first after `delay`.
   void arrive(const Bytes& bytes, base::Duration delay, base::Duration apart = std::chrono::milliseconds{1}) {
-    base::Instant at = clock_.now() + delay;
-    for (const std::uint8_t byte : bytes) {
-      const auto place = std::upper_bound(bytes_.begin(), bytes_.end(), at,
-                                          [](base::Instant time, const auto& entry) { return time < entry.first; });
-      bytes_.insert(place, {at, byte});
-      at += apart;
-    }
+    bytes_.add(bytes, clock_.now() + delay, apart);
   }
+
+  void lose_after(base::Duration delay) { lost_ = clock_.now() + delay; }
 
   std::function<void(const drivers::ReadRequest&)> answer;
   std::vector<base::Instant> sent;
@@ -72,11 +58,10 @@ class FakeLine final : public drivers::Transport {
   bool talked_over = false;  // a request went out although bytes were waiting
 
  private:
-  [[nodiscard]] base::Instant next_byte() const { return bytes_.empty() ? base::Instant::max() : bytes_.front().first; }
-
   support::FakeClock& clock_;
   bool open_ = false;
-  std::deque<std::pair<base::Instant, std::uint8_t>> bytes_;
+  base::Instant lost_ = base::Instant::max();
+  ScheduledBytes bytes_;
 };
 
 inline Bytes reply_to(const drivers::ReadRequest& request, std::uint16_t first) {

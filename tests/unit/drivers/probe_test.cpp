@@ -11,7 +11,8 @@ using namespace twinkeeper::drivers;
 
 namespace {
 
-constexpr std::array kOrders{ByteOrder::ABCD, ByteOrder::BADC, ByteOrder::CDAB, ByteOrder::DCBA};
+constexpr std::array kOrders{ByteOrder::ABCD,     ByteOrder::BADC,     ByteOrder::CDAB,     ByteOrder::DCBA,
+                             ByteOrder::CDABGHEF, ByteOrder::DCBAHGFE, ByteOrder::EFGHABCD, ByteOrder::FEHGBADC};
 
 // `value` as the device would hold it, with two words of something else on either side.
 std::vector<std::uint16_t> words_with(ValueType type, ByteOrder order, double value) {
@@ -38,11 +39,15 @@ const Decoding& find(const std::vector<Decoding>& all, std::uint16_t address, Va
 
 TEST_CASE("A value of every number type in every byte order is the nearest to itself") {
   const std::vector<std::pair<ValueType, double>> values{
-      {ValueType::INT16, -1234.0},       {ValueType::UINT16, 54321.0},       {ValueType::FLOAT16, 21.5},
-      {ValueType::INT32, -123456789.0},  {ValueType::UINT32, 3123456789.0},  {ValueType::FLOAT32, 123.4375},
-      {ValueType::INT64, -9876543210.0}, {ValueType::UINT64, 1.2e19}, {ValueType::FLOAT64, 0.0123456789}};
+      {ValueType::INT16, -1234.0},       {ValueType::UINT16, 54321.0},      {ValueType::FLOAT16, 21.5},
+      {ValueType::INT32, -123456789.0},  {ValueType::UINT32, 3123456789.0}, {ValueType::FLOAT32, 123.4375},
+      {ValueType::INT64, -9876543210.0}, {ValueType::UINT64, 1.2e19},       {ValueType::FLOAT64, 0.0123456789},
+      {ValueType::BCD16, 9071.0},        {ValueType::BCD32, 90715264.0}};
   for (const auto& [type, value] : values) {
-    for (const ByteOrder order : kOrders) {
+    RegisterSettings of_type;
+    of_type.type = type;
+    // The orders of eight bytes are for eight bytes only.
+    for (const ByteOrder order : std::span{kOrders}.first(word_count(of_type) == 4 ? 8 : 4)) {
       INFO(to_string(type) << " " << to_string(order));
       const auto found = decodings(100, words_with(type, order, value), value);
       REQUIRE_FALSE(found.empty());
@@ -52,7 +57,8 @@ TEST_CASE("A value of every number type in every byte order is the nearest to it
       CHECK(found.front().distance == 0.0);
       CHECK(found.front().scale == 1.0);
       // One word knows no word order.
-      const bool one_word = type == ValueType::INT16 || type == ValueType::UINT16 || type == ValueType::FLOAT16;
+      const bool one_word = type == ValueType::INT16 || type == ValueType::UINT16 || type == ValueType::FLOAT16 ||
+                            type == ValueType::BCD16;
       const ByteOrder listed = !one_word                  ? order
                                : order == ByteOrder::DCBA ? ByteOrder::BADC
                                : order == ByteOrder::CDAB ? ByteOrder::ABCD
@@ -76,14 +82,15 @@ TEST_CASE("Each address has every type that fits behind it, in each order that m
   };
   for (std::uint16_t address = 10; address < 15; ++address) {
     const int left = 15 - address;
-    for (const auto type : {ValueType::INT16, ValueType::UINT16, ValueType::FLOAT16, ValueType::BIT}) {
+    for (const auto type :
+         {ValueType::INT16, ValueType::UINT16, ValueType::FLOAT16, ValueType::BCD16, ValueType::BIT}) {
       CHECK(count(address, type) == 2);
     }
-    for (const auto type : {ValueType::INT32, ValueType::UINT32, ValueType::FLOAT32}) {
+    for (const auto type : {ValueType::INT32, ValueType::UINT32, ValueType::FLOAT32, ValueType::BCD32}) {
       CHECK(count(address, type) == (left >= 2 ? 4 : 0));
     }
     for (const auto type : {ValueType::INT64, ValueType::UINT64, ValueType::FLOAT64}) {
-      CHECK(count(address, type) == (left >= 4 ? 4 : 0));
+      CHECK(count(address, type) == (left >= 4 ? 8 : 0));
     }
   }
   CHECK(decodings(0, {}, 1.0).empty());
@@ -139,6 +146,9 @@ TEST_CASE("Text is found in both orders of the bytes, where it begins and as lon
         std::vector<Text>{{51, ByteOrder::ABCD, "SN123"}, {51, ByteOrder::BADC, "NS21"}});
   CHECK(texts({0x4E53, 0x3231, 0x0033}).back() == Text{50, ByteOrder::BADC, "SN123"});
   CHECK(texts({0x0001, 0x8002}).empty());
+  // One character to a register.
+  CHECK(texts({0x0001, 0x0053, 0x004E, 0x0039}) == std::vector<Text>{{51, ByteOrder::ABCD, "SN9"}});
+  CHECK(texts({0x5300, 0x4E00, 0x0001}).back() == Text{50, ByteOrder::ABCD, "SN"});
 }
 
 TEST_CASE("Any words can be decoded and are sorted without a fault") {

@@ -40,7 +40,7 @@ DeviceSettings random_device(std::mt19937& random) {
     const auto kind = static_cast<RegisterKind>(random() % 4);
     const bool bit = is_bit_kind(kind);
     RegisterSettings settings = reg(kind, static_cast<int>(random() % static_cast<unsigned>(spread)),
-                                    bit ? ValueType::BIT : static_cast<ValueType>(random() % 11));
+                                    bit ? ValueType::BIT : static_cast<ValueType>(random() % 13));
     if (settings.type == ValueType::STRING) settings.length = 1 + static_cast<int>(random() % 40);
     if (random() % 4 == 0) settings.poll_interval = 1s;
     device.registers.push_back(settings);
@@ -53,11 +53,13 @@ DeviceSettings random_device(std::mt19937& random) {
   return device;
 }
 
-// Fewest requests for the given fields, sorted by address, by trying every way to cut the list: f(i) = 1 + min f(j)
-// over all j for which fields i … j−1 may share a request.
+// Fewest requests for the given fields of one kind, sorted by address, by trying every way to cut the list: f(i) = 1 +
+// min f(j) over all j for which fields i … j−1 may share a request.
 std::size_t fewest(const DeviceSettings& device, const std::vector<RegisterSettings>& sorted, std::size_t cap) {
-  const std::size_t fill =
-      device.optimization == Optimization::none ? 0 : static_cast<std::size_t>(device.optimization_max_register_fill);
+  const bool bits = is_bit_kind(sorted.front().kind);
+  const std::size_t fill = device.optimization == Optimization::none
+                               ? 0
+                               : (bits ? 16U : 1U) * static_cast<std::size_t>(device.optimization_max_register_fill);
   std::vector<std::size_t> best(sorted.size() + 1, 0);
   for (std::size_t i = sorted.size(); i-- > 0;) {
     best[i] = sorted.size();
@@ -133,19 +135,109 @@ TEST_CASE("Gaps are read along up to the fill and split requests beyond it") {
   CHECK(plan_requests(device)[0].requests.size() == 3);
 }
 
-TEST_CASE("A range that a device refuses is read without its gaps and then field by field") {
-  const DeviceSettings device =
-      device_with({reg(RegisterKind::holding, 0, ValueType::INT16), reg(RegisterKind::holding, 1, ValueType::INT16),
-                   reg(RegisterKind::holding, 9, ValueType::INT16)});
-  const auto groups = plan_requests(device);
-  REQUIRE(groups[0].requests.size() == 1);
-  const auto pieces = split_request(device, groups[0].requests[0]);
-  REQUIRE(pieces.size() == 2);
-  CHECK(pieces[0].count == 2);
-  CHECK(pieces[1].address == 9);
-  const auto fields = split_request(device, pieces[0]);
-  REQUIRE(fields.size() == 2);
-  CHECK(fields[1].address == 1);
-  CHECK(fields[1].fields[0].reg == 1);
-  CHECK(split_request(device, fields[1]).size() == 1);
+TEST_CASE("A request is halved at a gap if it has one, at a boundary if it has one, and not at all on one word") {
+  const auto words = [](std::vector<std::pair<int, ValueType>> list) {
+    std::vector<RegisterSettings> registers;
+    for (const auto& [address, type] : list) registers.push_back(reg(RegisterKind::holding, address, type));
+    return device_with(std::move(registers));
+  };
+  const auto halved = [](const DeviceSettings& device) {
+    const auto requests = plan_requests(device)[0].requests;
+    REQUIRE(requests.size() == 1);
+    REQUIRE(divisible(device, requests[0]));
+    return halves(device, requests[0]);
+  };
+  {
+    const auto [first, second] =
+        halved(words({{0, ValueType::INT16}, {1, ValueType::INT16}, {2, ValueType::INT16}, {9, ValueType::INT16}}));
+    CHECK(first.count == 3);
+    CHECK(second.address == 9);
+    CHECK(second.count == 1);
+  }
+  {
+    const auto [first, second] =
+        halved(words({{0, ValueType::UINT32}, {1, ValueType::UINT16}, {2, ValueType::UINT16}}));
+    CHECK(first.count == 2);
+    CHECK(first.fields.size() == 2);
+    CHECK(second.address == 2);
+  }
+  DeviceSettings bits = words({{4, ValueType::BIT}, {4, ValueType::BIT}});
+  CHECK_FALSE(divisible(bits, plan_requests(bits)[0].requests[0]));
+}
+
+// Every way of putting up to four registers of one, two or four words on ten addresses, under every small limit and
+// fill.
+TEST_CASE("Small maps are planned as brute force finds, exhaustively") {
+  struct Place {
+    int address;
+    ValueType type;
+  };
+  std::vector<Place> places;
+  for (int address = 0; address < 10; ++address) {
+    for (const ValueType type : {ValueType::UINT16, ValueType::UINT32, ValueType::UINT64}) {
+      places.push_back({address, type});
+    }
+  }
+  std::size_t maps = 0;
+  const auto check = [&](const std::vector<std::size_t>& chosen) {
+    DeviceSettings device = device_with({});
+    for (const std::size_t c : chosen) {
+      device.registers.push_back(reg(RegisterKind::holding, places[c].address, places[c].type));
+    }
+    for (const int limit : {1, 3, 4, 7, 10}) {
+      for (const int fill : {0, 1, 3}) {
+        device.workarounds.max_word_registers_per_request = limit;
+        device.optimization_max_register_fill = fill;
+        const auto requests = plan_requests(device)[0].requests;
+        std::set<std::size_t> seen;
+        bool right = requests.size() == fewest(device, device.registers, static_cast<std::size_t>(limit));
+        for (const PlannedRequest& request : requests) {
+          std::size_t widest = 0;
+          for (const PlannedField& field : request.fields) {
+            const RegisterSettings& settings = device.registers[field.reg];
+            right = right && seen.insert(field.reg).second && request.address + field.offset == settings.address &&
+                    field.offset + width(settings) <= request.count;
+            widest = std::max(widest, width(settings));
+          }
+          right = right && request.count <= std::max<std::size_t>(static_cast<std::size_t>(limit), widest);
+        }
+        if (!right || seen.size() != chosen.size()) FAIL("limit " << limit << " fill " << fill << " map " << maps);
+        ++maps;
+      }
+    }
+  };
+  for (std::size_t a = 0; a < places.size(); ++a) {
+    check({a});
+    for (std::size_t b = a; b < places.size(); ++b) {
+      check({a, b});
+      for (std::size_t c = b; c < places.size(); c += 2) {
+        check({a, b, c});
+        if (c + 5 < places.size()) check({a, b, c, c + 5});
+      }
+    }
+  }
+  CHECK(maps > 60'000);
+}
+
+// One register at `start` and one that ends `length` on: read together exactly if the protocol carries that many.
+TEST_CASE("Around the limits of the protocol two registers share a request exactly if it carries both") {
+  for (const bool bits : {false, true}) {
+    const int most = bits ? 2000 : 125;
+    for (const int start : {0, 1, 7, 8, 124, 125, 126, 1999, 2000, 65535 - most, 65535 - most + 1}) {
+      for (int length = most - 9; length <= most + 9; ++length) {
+        const int last = start + length - 1;
+        if (last > 65535) continue;
+        DeviceSettings device = bits ? device_with({reg(RegisterKind::coil, start, ValueType::BIT),
+                                                    reg(RegisterKind::coil, last, ValueType::BIT)})
+                                     : device_with({reg(RegisterKind::input, start, ValueType::INT16),
+                                                    reg(RegisterKind::input, last, ValueType::INT16)});
+        device.optimization_max_register_fill = 125;
+        const auto requests = plan_requests(device)[0].requests;
+        INFO("start " << start << " length " << length);
+        REQUIRE(requests.size() == (length <= most ? 1U : 2U));
+        REQUIRE(requests[0].address == start);
+        REQUIRE(requests[0].count == (length <= most ? length : 1));
+      }
+    }
+  }
 }

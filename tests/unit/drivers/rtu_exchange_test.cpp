@@ -148,6 +148,24 @@ TEST_CASE("what comes instead of an RTU reply is told by its kind") {
   }
 }
 
+TEST_CASE("bytes with pauses between them are no spoilt reply that ends the waiting") {
+  Rig rig;
+  rig.line.answer = [&](const ReadRequest&) { rig.line.arrive({5, 0x83, 2, 0, 0}, 10ms, 30ms); };
+  const base::Instant begin = rig.clock.now();
+  const ExchangeResult result = rig.run();
+  CHECK(result.error != DeviceError::none);
+  CHECK(result.may_come_late);  // they may be several senders' and the reply still to come
+  CHECK(rig.clock.now() == begin + Rig::kTimeout);
+}
+
+TEST_CASE("a reply to what was asked before the connection was lost is reckoned with") {
+  Rig rig;
+  rig.line.answer = [&](const ReadRequest&) { rig.line.lose_after(10ms); };
+  const ExchangeResult result = rig.run();
+  CHECK(result.error == DeviceError::closed);
+  CHECK(result.may_come_late);  // a serial server hands it to whoever is connected by then
+}
+
 TEST_CASE("bytes that still drip at the time-out are late and not short") {
   Rig rig;
   rig.line.answer = [&](const ReadRequest& request) { rig.line.arrive(reply_to(request, 7), 10ms, 30ms); };

@@ -21,6 +21,12 @@ TEST_CASE("Fault specifications resolve their names and numbers") {
   const Fault bias = fault("bias:plc.level_1@1e1+2.5=+1e-3");
   CHECK((bias.kind == FaultKind::bias && bias.tag == 0 && bias.onset == 10.0 && bias.value == 1e-3));
 
+  const Fault drift = fault("drift:plc.level_2@5+60=-1e-3");
+  CHECK((drift.kind == FaultKind::drift && drift.tag == 1 && drift.value == -1e-3));
+
+  const Fault noise = fault("noise:plc.level_1@5+60=10");
+  CHECK((noise.kind == FaultKind::noise && noise.tag == 0 && noise.value == 10.0));
+
   const Fault dropout = fault("dropout:plc@3+4");
   CHECK((dropout.kind == FaultKind::dropout && dropout.device == 0));
   CHECK_FALSE(dropout.active(2.999));
@@ -35,11 +41,11 @@ TEST_CASE("Wrong fault specifications are refused with what is wrong and what is
     const char* what;
     const char* accepted;
   };
-  const std::string all = "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, dropout:DEVICE@T+D";
+  const std::string all =
+      "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, drift:TAG@T+D=V, noise:TAG@T+D=F, "
+      "dropout:DEVICE@T+D";
   const Case cases[] = {
       {"", "unknown kind of fault ''", all.c_str()},
-      {"drift:plc.level_1@1+2=3", "unknown kind of fault 'drift'", all.c_str()},
-      {"noise:plc.level_1@1+2=3", "unknown kind of fault 'noise'", all.c_str()},
       {"parameter:tanks.a@1=3", "unknown kind of fault 'parameter'", all.c_str()},
       {"stuck", "nothing after the kind", "stuck:TAG@T+D"},
       {"stuck:plc.level_1", "no '@' with the time", "stuck:TAG@T+D"},
@@ -54,6 +60,10 @@ TEST_CASE("Wrong fault specifications are refused with what is wrong and what is
       {"bias:plc.level_1@1+2=", "V is not a finite number", "bias:TAG@T+D=V"},
       {"bias:plc.level_1@1+2=nan", "V is not a finite number", "bias:TAG@T+D=V"},
       {"bias:plc.level_1@1+2=3m", "'m' at the end is too much", "bias:TAG@T+D=V"},
+      {"drift:plc.level_1@1+2", "no '=' with the value after D", "drift:TAG@T+D=V"},
+      {"noise:plc.level_1@1+2=x", "F is not a finite number", "noise:TAG@T+D=F"},
+      {"noise:plc.level_1@1+2=-1", "F is below 0", "noise:TAG@T+D=F with F times the noise of the model, 0 or more"},
+      {"noise:plc.pump@1+2=3", "'plc.pump' is no twin's output and has no noise", "plc.level_1, plc.level_2"},
       {"stuck:plc.level_9@1+2", "there is no tag 'plc.level_9'",
        "plc.level_1, plc.level_2, plc.pump, plc.running, plc.ambient"},
       {"dropout:plc2@1+2", "there is no device 'plc2'", "plc"},
@@ -74,6 +84,7 @@ TEST_CASE("Faults on text registers are refused where a number is needed") {
   settings.devices[0].registers.push_back(text);
   CHECK(parse_fault("stuck:plc.serial@1+2", settings).ok());
   CHECK_FALSE(parse_fault("bias:plc.serial@1+2=3", settings).ok());
+  CHECK_FALSE(parse_fault("drift:plc.serial@1+2=3", settings).ok());
 }
 
 }  // namespace twinkeeper::simulation

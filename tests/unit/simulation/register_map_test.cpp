@@ -10,6 +10,15 @@ namespace twinkeeper::simulation {
 using drivers::RegisterKind;
 using drivers::ValueType;
 
+TEST_CASE("The same slave of two serial lines are two devices") {
+  std::vector<drivers::DeviceSettings> devices(2, fixtures::tank_device());
+  for (auto& device : devices) device.transmission_mode = drivers::TransmissionMode::RTU;
+  devices[0].line.device = "/dev/ttyS0";
+  devices[1].line.device = "/dev/ttyS1";
+  RegisterMap map(devices, {});
+  CHECK(map.bank_of(0) != map.bank_of(1));
+}
+
 TEST_CASE("A register bank answers inside its span with gaps at zero and nothing outside") {
   RegisterBank bank;
   bank.include(RegisterKind::holding, 10, 2);

@@ -113,6 +113,81 @@ TEST_CASE("Stuck and bias change what is served between their edges and never th
   CHECK(events.events.size() == 6);
 }
 
+TEST_CASE("A drift grows with the time since its onset, beside a bias, and is gone at its end") {
+  fixtures::RecordedEvents events;
+  Scenario calm(fixtures::tank_simulation(), events);
+  Scenario drifting(with_faults({"drift:plc.level_1@1.05+2=0.01", "bias:plc.level_1@2+5=0.5"}), events);
+  calm.start(at(1s));
+  drifting.start(at(1s));
+  while (drifting.next() < at(5s)) {
+    const base::Instant now = drifting.next();
+    drifting.advance();
+    while (calm.next() <= now) calm.advance();
+    const double since = std::chrono::duration<double>(now - at(2050ms)).count();
+    const double drift = since >= 0.0 && since < 2.0 ? 0.01 * since : 0.0;
+    const double bias = now >= at(3s) ? 0.5 : 0.0;
+    CHECK(drifting.registers().served(0) - calm.registers().served(0) == Approx(drift + bias).margin(1e-7));
+    CHECK(drifting.registers().value(0) == calm.registers().value(0));
+  }
+}
+
+TEST_CASE("A drift of a tag that no twin drives goes on by itself, at any speed") {
+  fixtures::RecordedEvents events;
+  for (const double speed : {1.0, 10.0}) {
+    Settings settings = with_faults({"drift:plc.ambient@1+3=0.5"});
+    settings.twins.clear();
+    settings.speed = speed;
+    Scenario scenario(settings, events);
+    scenario.start(at(10s));
+    int risen = 0;
+    double newest = scenario.registers().served(4);
+    const double begin = newest;
+    for (int i = 0; i < 31; ++i) {
+      scenario.advance();
+      const double served = scenario.registers().served(4);
+      if (served > newest) ++risen;
+      newest = served;
+    }
+    CHECK(risen >= 10);  // in the register's resolution of 0.1
+    CHECK(newest == begin);
+    CHECK(scenario.next() == base::Instant::max());
+  }
+}
+
+TEST_CASE("A drift outlives steps that were given up") {
+  fixtures::RecordedEvents events;
+  Scenario scenario(with_faults({"drift:plc.ambient@1+100=0.5"}), events);
+  scenario.start(at(1s));
+  scenario.advance();
+  scenario.skip_to(at(12s));
+  CHECK(scenario.registers().served(4) == Approx(21.5 + 5.0));
+  scenario.advance();
+  CHECK(scenario.next() == at(12100ms));
+}
+
+TEST_CASE("Noise is multiplied between its edges, for its tag alone, and the plant goes on as without") {
+  fixtures::RecordedEvents events;
+  Scenario calm(fixtures::tank_simulation(), events);
+  Scenario noisy(with_faults({"noise:plc.level_1@10+90=4", "noise:plc.level_1@50+10=2", "noise:plc.level_2@20+10=0"}),
+                 events);
+  calm.start(at(1s));
+  noisy.start(at(1s));
+  while (noisy.next() < at(120s)) {
+    const base::Instant now = noisy.next();
+    const Eigen::VectorXd* x = noisy.advance()[0];
+    const Eigen::VectorXd* same = nullptr;
+    while (calm.next() <= now) same = calm.advance()[0];
+    if (x == nullptr) continue;
+    REQUIRE(*x == *same);
+    const double own = calm.registers().served(0) - (*x)[0];
+    const double factor =
+        (now >= at(11s) && now < at(101s) ? 4.0 : 1.0) * (now >= at(51s) && now < at(61s) ? 2.0 : 1.0);
+    REQUIRE(noisy.registers().served(0) - (*x)[0] == Approx(factor * own).margin(1e-6));
+    const bool silent = now >= at(21s) && now < at(31s);
+    REQUIRE(noisy.registers().served(1) == Approx(silent ? (*x)[1] : calm.registers().served(1)).margin(1e-7));
+  }
+}
+
 TEST_CASE("Dropouts that overlap keep the device out until the last one ends") {
   fixtures::RecordedEvents events;
   Scenario scenario(with_faults({"dropout:plc@1+1", "dropout:plc@1.5+1"}), events);

@@ -38,6 +38,27 @@ TEST_CASE("a status without certificate or earlier epoch says so") {
   CHECK(status.at("devices").at("tank_plc").at("last_error").is_null());
 }
 
+TEST_CASE("metrics of many devices are shared out, each device in one message and the gateway's figures in all") {
+  MetricsReport report = example::metrics();
+  report.devices.clear();
+  for (int i = 0; i < 120; ++i) report.devices.push_back({"d" + std::to_string(i), 1, 2, 3, 4, 5, 6, {}});
+  const auto shares = shares_of(report);
+  REQUIRE(shares.size() == 3);
+  std::size_t next = 0;
+  for (const MetricsReport& share : shares) {
+    CHECK(share.steps_total == report.steps_total);
+    CHECK(share.devices.size() <= 50);
+    for (const auto& device : share.devices) CHECK(device.name == "d" + std::to_string(next++));
+  }
+  CHECK(next == 120);
+  CHECK(shares[0].twins.size() == report.twins.size());
+  CHECK(shares[1].twins.empty());
+  report.devices.resize(50);
+  CHECK(shares_of(report).size() == 1);
+  report.devices.clear();
+  CHECK(shares_of(report).size() == 1);
+}
+
 TEST_CASE("metrics are flat with additional figures on the same level") {
   MetricsReport report = example::metrics();
   report.additional = {{"queue_length", std::uint64_t{3}}, {"load_seconds", 0.25}};

@@ -1,0 +1,156 @@
+// Connections: what a bus or a device says of one, completed and compared.
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <system_error>
+
+#include "config/checks.hpp"
+#include "twinkeeper/base/quantity.hpp"
+
+namespace twinkeeper::config {
+namespace {
+
+using drivers::TransmissionMode;
+
+void check_delays(Reader& reader, const std::string& path, const drivers::Rs485Settings& rs485) {
+  const auto whole = [&](const char* name, base::Duration delay) {
+    if (delay % std::chrono::milliseconds{1} == base::Duration::zero()) return;
+    reader.error(child_path(path, name), base::format_duration(delay) + " is no whole number of milliseconds",
+                 "what the kernel can count: 0ms, 1ms, … 100ms");
+  };
+  whole("delay_rts_before_send", rs485.delay_rts_before_send);
+  whole("delay_rts_after_send", rs485.delay_rts_after_send);
+}
+
+// The mode and the line's settings, those that are not given included.
+void settle(Reader& reader, const std::string& path, LinkText& link) {
+  drivers::LinkSettings& settings = link.settings;
+  const bool serial = !settings.line.device.empty();
+  if (!link.transmission_mode) link.transmission_mode = serial ? TransmissionMode::RTU : TransmissionMode::TCP;
+  settings.transmission_mode = *link.transmission_mode;
+  if ((settings.transmission_mode == TransmissionMode::RTU) != serial) {
+    reader.error(child_path(path, "transmission_mode"), "does not go with " + quote(settings.controller),
+                 "TCP or RTUoverTCP with tcp://, RTU with file://");
+  }
+  const auto only_serial = [&](const char* name, bool given) {
+    if (serial || !given) return;
+    reader.error(child_path(path, name), "belongs to a serial line", "a controller file:///dev/…, or no such key");
+  };
+  const auto settle_value = [&](const char* name, auto& given, auto& value) {
+    only_serial(name, given.has_value());
+    if (serial && !given) given = value;
+    if (given) value = *given;
+  };
+  settle_value("baud_rate", link.baud_rate, settings.line.baud_rate);
+  settle_value("data_bits", link.data_bits, settings.line.data_bits);
+  settle_value("parity", link.parity, settings.line.parity);
+  settle_value("stop_bits", link.stop_bits, settings.line.stop_bits);
+  only_serial("rs485", settings.line.rs485.has_value());
+  if (serial) {
+    std::error_code error;
+    settings.line.identity = std::filesystem::weakly_canonical(settings.line.device, error).string();
+  }
+  if (std::find(drivers::kBaudRates.begin(), drivers::kBaudRates.end(), settings.line.baud_rate) ==
+      drivers::kBaudRates.end()) {
+    reader.error(child_path(path, "baud_rate"), std::to_string(settings.line.baud_rate) + " is no usual rate",
+                 "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
+  }
+  if (serial && settings.line.data_bits != 8) {
+    reader.error(child_path(path, "data_bits"), std::to_string(settings.line.data_bits) + " can't carry RTU frames",
+                 "8");
+  }
+  if (settings.line.rs485) check_delays(reader, child_path(path, "rs485"), *settings.line.rs485);
+}
+
+}  // namespace
+
+void settle_buses(Reader& reader, ConfigText& text) {
+  std::map<std::string, const BusText*> names;
+  for (BusText& bus : text.buses) {
+    if (!bus.good) continue;
+    const auto [known, inserted] = names.emplace(bus.name, &bus);
+    if (!inserted) {
+      reader.error(child_path(bus.path, "name"),
+                   quote(bus.name) + " is taken at " + reader.place_of(child_path(known->second->path, "name")),
+                   "a name that no other bus has");
+    }
+    settle(reader, bus.path, bus.link);
+    bus.link.settings.bus = bus.name;
+  }
+}
+
+void check_reached(Reader& reader, DeviceText& device) {
+  if (device.bus || device.link.has_controller) return;
+  reader.error(child_path(device.path, "controller"), "missing", std::string(kControllerForm) + "; or a bus");
+  device.good = false;
+}
+
+bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text) {
+  drivers::LinkSettings& settings = device.config.driver;
+  if (!device.bus) {
+    settle(reader, device.path, device.link);
+    device.at = &device.link;
+    settings = device.link.settings;
+    return true;
+  }
+  bool good = true;
+  const auto belongs_to_the_bus = [&](const char* name, bool given) {
+    if (!given) return;
+    reader.error(child_path(device.path, name), "stands beside a bus",
+                 "no such key: the bus " + quote(*device.bus) + " has it");
+    good = false;
+  };
+  belongs_to_the_bus("controller", device.link.has_controller);
+  belongs_to_the_bus("transmission_mode", device.link.transmission_mode.has_value());
+  belongs_to_the_bus("baud_rate", device.link.baud_rate.has_value());
+  belongs_to_the_bus("data_bits", device.link.data_bits.has_value());
+  belongs_to_the_bus("parity", device.link.parity.has_value());
+  belongs_to_the_bus("stop_bits", device.link.stop_bits.has_value());
+  belongs_to_the_bus("rs485", device.link.settings.line.rs485.has_value());
+  std::vector<std::string> names;
+  for (const BusText& bus : text.buses) {
+    names.push_back(bus.name);
+    if (bus.name != *device.bus) continue;
+    device.at = &bus.link;
+    settings = bus.link.settings;
+    return good && bus.good;
+  }
+  reader.error(child_path(device.path, "bus"), quote(*device.bus) + " names no bus" + did_you_mean(*device.bus, names),
+               names.empty() ? "the name of a bus, of which there are none" : join(names));
+  return false;
+}
+
+// Devices behind one controller share its connection, so what belongs to the connection must be the same.
+void check_shared_connections(Reader& reader, const ConfigText& text) {
+  std::map<std::string, const DeviceText*> first;
+  for (const DeviceText& device : text.devices) {
+    if (!device.good || device.at == nullptr) continue;
+    const auto [known, inserted] = first.emplace(drivers::endpoint_key(device.config.driver), &device);
+    if (inserted) continue;
+    const drivers::Workarounds& mine = device.config.driver.workarounds;
+    const drivers::Workarounds& theirs = known->second->config.driver.workarounds;
+    const auto differs = [&](const std::string& name) {
+      const std::string group = name.substr(0, name.find('.'));
+      reader.error(child_path(device.path, name),
+                   "differs from that of " + known->second->config.driver.name + " at " +
+                       reader.place_of(child_path(known->second->path, group)) + ", which shares the connection to " +
+                       device.config.driver.controller,
+                   "the same value for every device of one controller");
+    };
+    if (mine.pause_after_connect != theirs.pause_after_connect) differs("workarounds.pause_after_connect");
+    if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
+      differs("workarounds.close_connection_after_gather");
+    }
+    if (device.at == known->second->at) continue;  // one bus
+    const LinkText& my_link = *device.at;
+    const LinkText& their_link = *known->second->at;
+    if (my_link.transmission_mode != their_link.transmission_mode) differs("transmission_mode");
+    if (my_link.baud_rate != their_link.baud_rate) differs("baud_rate");
+    if (my_link.parity != their_link.parity) differs("parity");
+    if (my_link.stop_bits != their_link.stop_bits) differs("stop_bits");
+    if (my_link.settings.line.rs485 != their_link.settings.line.rs485) differs("rs485");
+  }
+}
+
+}  // namespace twinkeeper::config
