@@ -11,13 +11,24 @@ from rig.service import command
 from rig.waiting import let_run
 
 
+GAUGE = """\
+  - name: gauge
+    controller: tcp://127.0.0.1:{port}
+    transmission_mode: LINE
+    poll_interval: 100ms
+    timeout: 300ms
+    line: {{terminator: "\\n", pattern: '(?P<level>[-0-9.]+) m'}}
+    registers: [{{name: level, type: FLOAT64, unit: m, min_value: -1, max_value: 3}}]
+"""
+
+
 def rounded(cell, digits=7):
     """A cell as it is published."""
     return None if cell == "" else float(f"{float(cell):.{digits}g}")
 
 
 class Capture(RigTestCase):
-    def record(self, link=None, endpoint=None, faults=(), extra=(), seconds=12):
+    def record(self, link=None, endpoint=None, faults=(), extra=(), seconds=12, change=lambda text: text):
         """The whole job with a capture, over `link` if it is not Modbus TCP, until it has tracked for some time."""
         self.pki = self.make_pki()
         self.broker = self.start_broker(self.pki)
@@ -30,7 +41,7 @@ class Capture(RigTestCase):
             tcp = f"controller: tcp://127.0.0.1:{port}\n    transmission_mode: TCP\n"
             self.assertIn(tcp, text)
             text = text.replace(tcp, link)
-        self.configuration = self.write_configuration(text)
+        self.configuration = self.write_configuration(change(text))
         self.capture = os.path.join(self.folder, "line.capture")
         faults = [argument for fault in faults for argument in ("--fault", fault)]
         self.start_simulator(self.configuration, endpoint or port, "--seed", "3", *faults)
@@ -101,6 +112,16 @@ class Capture(RigTestCase):
                     ("dropout:plc@8+2",))
         self.assertNotIn("is not whole", self.replay().stderr)
         self.compare_with_what_was_published()
+
+    def test_instrument_that_talks_by_itself(self):
+        gauge = GAUGE.format(port=free_port())
+        self.record(faults=("dropout:gauge@8+2",),
+                    change=lambda text: text.replace("twins:\n", gauge + "twins:\n").replace("level_1: plc.level_1",
+                                                                                         "level_1: gauge.level"))
+        self.assertNotIn("is not whole", self.replay().stderr)
+        self.compare_with_what_was_published()
+        with open(self.samples, newline="", encoding="utf-8") as file:
+            self.assertIn("gauge.level", {s["tag"] for s in csv.DictReader(file)})
 
     def test_killed_service(self):
         """Whatever was written is replayed; the replay says that the file breaks off."""

@@ -5,6 +5,7 @@
 
 #include "capture_rig.hpp"
 #include "drivers/capture_replay.hpp"
+#include "line_poller_bench.hpp"
 #include "poller_rig.hpp"
 #include "support/catch.hpp"
 
@@ -134,6 +135,58 @@ TEST_CASE("A capture of a poller in front of a faulty slave gives every sample a
     CHECK(recording.samples.size() - good > 1000);
     CHECK(replayed->events.codes() == recording.events.codes());
     CHECK(recording.events.events.size() > 10);
+  }
+}
+
+TEST_CASE("A capture of an instrument that talks lines, asked or by itself, gives every sample again, bit by bit") {
+  for (const std::string& request : {std::string("SI\r\n"), std::string()}) {
+    INFO((request.empty() ? "free running" : "asked"));
+    const DeviceSettings settings = scale_settings(request);
+    support::FakeClock clock{kOrigin - 10ms};
+    RememberingCapture sink;
+    TurnRecorder recorder(0, kOrigin, sink);
+    const CapturingClock capturing(clock, recorder);
+    struct Recorded final : SampleSink {
+      explicit Recorded(TurnRecorder& to) : recorder(to) {}
+      void accept(signals::Sample&& sample) override {
+        recorder.sample(sample);
+        samples.push_back(std::move(sample));
+      }
+      TurnRecorder& recorder;
+      std::vector<signals::Sample> samples;
+    } recorded(recorder);
+    RememberingEvents events;
+    auto owned = std::make_unique<FakeInstrument>(clock, false);
+    FakeInstrument& instrument = *owned;
+    std::mt19937 random(12);
+    const auto say = [&] {
+      std::string line = "S S   " + std::to_string(random() % 100'000) + " kg\r\n";
+      if (random() % 6 == 0) line[random() % line.size()] = '\x07';
+      if (random() % 6 != 0) instrument.arrive(line, std::chrono::milliseconds{1 + random() % 150});
+    };
+    if (!request.empty()) instrument.answer = say;
+    LinePoller poller(settings, kOrigin, capturing, recorded, events,
+                      make_capturing_transport(std::move(owned), recorder));
+    for (int i = 0; i < 3000; ++i) {
+      if (request.empty() && instrument.next_byte() == base::Instant::max() && random() % 2 == 0) say();
+      const base::Instant next = poller.poll_due({});
+      recorder.end_turn(false);
+      const base::Instant readable = poller.descriptor() >= 0 ? instrument.next_byte() : base::Instant::max();
+      clock.sleep_until(std::min(next, readable));
+    }
+    CaptureHeader of_scale = header();
+    of_scale.endpoints = {{settings.controller, {settings.name}}};
+    const auto replayed = replay(capture_header_text(of_scale) + sink.text, {settings});
+    INFO(replayed->error);
+    CHECK(replayed->error.empty());
+    REQUIRE(replayed->samples.size() == recorded.samples.size());
+    std::size_t good = 0;
+    for (std::size_t i = 0; i < recorded.samples.size(); ++i) {
+      REQUIRE(same(replayed->samples[i].sample, recorded.samples[i]));
+      good += recorded.samples[i].quality == signals::Quality::good ? 1 : 0;
+    }
+    CHECK(good > 100);
+    CHECK(recorded.samples.size() - good > 100);
   }
 }
 
