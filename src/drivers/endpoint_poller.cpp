@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "drivers/decoder.hpp"
 #include "drivers/exchange.hpp"
 #include "drivers/polled_device.hpp"
+#include "drivers/write_request.hpp"
 
 namespace twinkeeper::drivers {
 namespace {
@@ -18,6 +20,7 @@ constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
 // After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
 constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
 constexpr int kMaxSplitsPerCycle = 32;
+constexpr std::int64_t kRequestsPerWrite = 3;
 constexpr int kRestAfterTimeout = 4;  // time-outs
 constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
 
@@ -56,8 +59,10 @@ signals::Reason reason_of(DeviceError error) noexcept {
 class EndpointPoller::Implementation {
  public:
   Implementation(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-                 SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport)
+                 SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport,
+                 WriteQueue* writes)
       : clock_(clock),
+        writes_(writes),
         samples_(samples),
         events_(events),
         transport_(std::move(transport)),
@@ -73,6 +78,7 @@ class EndpointPoller::Implementation {
   base::Instant poll_due(const std::stop_token& stop) {
     const base::Instant entered = clock_.now();
     while (true) {
+      if (writes_ != nullptr) carry_out_writes();
       const auto [device, group] = earliest();
       if (group == nullptr) return base::Instant::max();
       const base::Instant now = clock_.now();
@@ -103,7 +109,9 @@ class EndpointPoller::Implementation {
                                            workarounds.pause_between_requests + kBusyPause);
       for (const PolledGroup& group : device->groups) {
         // Split to the utmost: a request for each register.
-        const auto requests = static_cast<std::int64_t>(group.registers.size()) + 2 * kMaxSplitsPerCycle;
+        const auto requests =
+            static_cast<std::int64_t>(group.registers.size()) + 2 * kMaxSplitsPerCycle +
+            (writes_ != nullptr ? kRequestsPerWrite * static_cast<std::int64_t>(WriteQueue::kMost) : 0);
         longest = std::max(longest, requests * each);
       }
     }
@@ -265,16 +273,107 @@ class EndpointPoller::Implementation {
     return true;
   }
 
+  void carry_out_writes() {
+    while (const auto order = writes_->take()) {
+      WriteOutcome outcome;
+      outcome.number = order->number;
+      carry_out(*order, outcome);
+      writes_->settle(std::move(outcome));
+    }
+  }
+
+  void carry_out(const WriteOrder& order, WriteOutcome& outcome) {
+    PolledDevice& device = *devices_[order.device];
+    const WritableSettings& writable = device.settings.writable[order.writable];
+    const RegisterSettings& reg = device.settings.registers[writable.reg];
+    if (clock_.now() > order.valid_until) {
+      outcome.reason = "expired before its turn came";
+      return;
+    }
+    if (const auto failure = read_for_write(device, reg, outcome.before)) {
+      outcome.reason = "not written, as its present value can't be read: " + *failure;
+      return;
+    }
+    if (writable.max_step && !(std::abs(order.value - outcome.before) <= *writable.max_step)) {
+      outcome.reason = "not written: too large a step from the present value";
+      return;
+    }
+    ReadRequest request = write_encoder_.encode(reg, order.value, writable.multiple);
+    ExchangeResult result;
+    if (const auto failure = ask_for_write(device, request, result)) {
+      const bool refused = result.error == DeviceError::exception;
+      outcome.reason = *failure + (refused ? ": refused by the device" : ": whether it was written is not known");
+      return;
+    }
+    outcome.done = true;
+    if (const auto failure = read_for_write(device, reg, outcome.after)) {
+      outcome.reason = "acknowledged, but can't be read back: " + *failure;
+    } else if (!same_raw(reg, order.value, outcome.after)) {
+      outcome.reason = "acknowledged, but another value is read back";
+    }
+  }
+
+  static bool same_raw(const RegisterSettings& reg, double a, double b) noexcept {
+    if (is_bit_kind(reg.kind)) return raw_from_value(reg, a).integer == raw_from_value(reg, b).integer;
+    std::array<std::uint16_t, 4> first{};
+    std::array<std::uint16_t, 4> second{};
+    encode_value(reg, a, std::span{first}.first(word_count(reg)));
+    encode_value(reg, b, std::span{second}.first(word_count(reg)));
+    return first == second;
+  }
+
+  // Asks if the device may be asked now. What went wrong; nothing: it answered with data, or acknowledged.
+  std::optional<std::string> ask_for_write(PolledDevice& device, const ReadRequest& request, ExchangeResult& result) {
+    const base::Instant now = clock_.now();
+    if (device.back_off.blocks(now) || rests(device.settings.slave_id, now)) {
+      result.error = DeviceError::no_answer;
+      return "the device does not answer and is left alone";
+    }
+    if (!ensure_connection(device, device.groups.front())) {
+      result.error = DeviceError::unavailable;
+      return connection_error_;
+    }
+    result = exchange(device, request);
+    if (result.may_come_late) rest(device, result);
+    if (result.error == DeviceError::none) return std::nullopt;
+    if (result.error == DeviceError::exception) return std::string{exception_name(result.exception_code)};
+    if (result.error == DeviceError::closed || transport_->reopening_discards()) {
+      transport_->close();
+      closed_on_purpose_ = false;
+    }
+    return std::string{to_string(result.error)};
+  }
+
+  std::optional<std::string> read_for_write(PolledDevice& device, const RegisterSettings& reg, double& value) {
+    ReadRequest request;
+    request.function = function_code(reg.kind);
+    request.address = reg.address;
+    request.count = static_cast<std::uint16_t>(is_bit_kind(reg.kind) ? 1 : word_count(reg));
+    ExchangeResult result;
+    if (auto failure = ask_for_write(device, request, result)) return failure;
+    if (is_bit_kind(reg.kind)) {
+      value = decode_bit(reg, reply_bit(result.data, 0)).value;
+    } else {
+      for (std::size_t i = 0; i < request.count; ++i) words_[i] = reply_word(result.data, i);
+      value = decode_words(reg, std::span{words_}.first(request.count)).value;
+    }
+    return std::nullopt;
+  }
+
   void ask_others(const PolledGroup& group) {
     for (const auto& device : devices_) device->ask_others(clock_.now(), group);
   }
 
   ExchangeResult exchange(PolledDevice& device, const PlannedRequest& planned) {
     ReadRequest request;
-    request.unit = static_cast<std::uint8_t>(device.settings.slave_id);
     request.function = function_code(planned.kind);
     request.address = planned.address;
     request.count = planned.count;
+    return exchange(device, request);
+  }
+
+  ExchangeResult exchange(PolledDevice& device, ReadRequest request) {
+    request.unit = static_cast<std::uint8_t>(device.settings.slave_id);
     base::Duration pause = device.settings.workarounds.pause_between_requests;
     for (int retries = device.settings.busy_retries;; --retries) {
       if (pause > base::Duration::zero() && newest_request_ != base::Instant::min()) {
@@ -322,6 +421,8 @@ class EndpointPoller::Implementation {
   }
 
   const base::Clock& clock_;
+  WriteQueue* const writes_;  // nullptr: nothing is ever written
+  WriteEncoder write_encoder_;
   SampleSink& samples_;
   signals::EventSink& events_;
   std::unique_ptr<Transport> transport_;
@@ -339,9 +440,10 @@ class EndpointPoller::Implementation {
 };
 
 EndpointPoller::EndpointPoller(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-                               SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport)
+                               SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport,
+                               WriteQueue* writes)
     : implementation_(std::make_unique<Implementation>(std::move(devices), grid_origin, clock, samples, events,
-                                                       std::move(transport))) {}
+                                                       std::move(transport), writes)) {}
 
 EndpointPoller::~EndpointPoller() = default;
 

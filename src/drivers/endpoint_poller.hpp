@@ -27,6 +27,8 @@
 //           Bytes that nobody asked for, or a closed connection found before a request, reopen it without any loss.
 // Events    subject = device, once per change: `connection_lost` (warning, no request was answered), `degraded`
 //           (warning, some were), `restored` (info). The first successful cycle after start raises nothing.
+// Writes    Without a WriteQueue there are none. Orders in it are carried out at the beginning of poll_due and between
+//           cycles; see write_queue.hpp.
 // Blocking  poll_due runs each due group at most once and looks at the stop token before each request, so it returns
 //           within longest_block(); its return is the caller's heartbeat. Name resolution comes on top (resolver's
 //           limits).
@@ -43,6 +45,7 @@
 #include "drivers/poller.hpp"
 #include "drivers/settings.hpp"
 #include "drivers/transport.hpp"
+#include "drivers/write_queue.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/sample.hpp"
@@ -54,7 +57,8 @@ class EndpointPoller final : public Poller {
   // `devices` share the controller that `transport` leads to; each poll interval is positive. References outlive the
   // poller.
   EndpointPoller(std::vector<DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-                 SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport);
+                 SampleSink& samples, signals::EventSink& events, std::unique_ptr<Transport> transport,
+                 WriteQueue* writes = nullptr);
   ~EndpointPoller() override;
   EndpointPoller(const EndpointPoller&) = delete;
   EndpointPoller& operator=(const EndpointPoller&) = delete;

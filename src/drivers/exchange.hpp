@@ -7,8 +7,8 @@
 //          the time-out) is a short frame; one whose bytes still drip at the deadline is late.
 //   rtu    Modbus RTU, on a serial line or through a TCP connection. Before a request the line is silent for 3.5
 //          characters and what has come unasked is discarded. Frames of other slaves and noise are passed over while
-//          the time-out lasts; if a whole frame of another slave was among it, the request is sent once more, as the
-//          two may have collided. A reply of the right size with a wrong checksum, followed by silence, ends the
+//          the time-out lasts; if a whole frame of another slave was among it, a read is sent once more, as the two
+//          may have collided. A reply of the right size with a wrong checksum, followed by silence, ends the
 //          exchange early.
 // A late RTU reply could pass for that of a later request to the same slave: `may_come_late` says that one may be on
 // its way, whatever the result, so the caller lets that slave rest. A lost connection doesn't end that: a serial server

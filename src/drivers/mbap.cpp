@@ -25,11 +25,18 @@ void append_frame(const ReadRequest& request, std::vector<std::uint8_t>& out, Ap
 
 std::array<std::uint8_t, kRequestSize> encode_request(const ReadRequest& request) noexcept {
   std::array<std::uint8_t, kRequestSize> frame{};
-  put_word(frame, 0, request.transaction);
-  put_word(frame, 4, kRequestSize - kLengthOffset);
-  frame[6] = request.unit;
-  encode_read_pdu(request, std::span{frame}.subspan(kHeaderSize));
+  static_cast<void>(encode_request(request, frame));
   return frame;
+}
+
+std::span<const std::uint8_t> encode_request(const ReadRequest& request, std::span<std::uint8_t> buffer) noexcept {
+  const std::size_t size = kHeaderSize + request_pdu_size(request);
+  put_word(buffer, 0, request.transaction);
+  put_word(buffer, 2, 0);
+  put_word(buffer, 4, size - kLengthOffset);
+  buffer[6] = request.unit;
+  encode_request_pdu(request, buffer.subspan(kHeaderSize));
+  return buffer.first(size);
 }
 
 std::size_t reply_size(const ReadRequest& request) noexcept { return kHeaderSize + reply_pdu_size(request); }

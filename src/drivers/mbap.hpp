@@ -23,7 +23,10 @@ inline constexpr std::size_t kMaxFrameSize = kHeaderSize + kMaxPduSize;
 
 // ---- client ----
 
-[[nodiscard]] std::array<std::uint8_t, kRequestSize> encode_request(const ReadRequest& request) noexcept;
+[[nodiscard]] std::array<std::uint8_t, kRequestSize> encode_request(const ReadRequest& request) noexcept;  // of a read
+// Of any request: the frame is the front of `buffer`, which has kMaxFrameSize bytes.
+[[nodiscard]] std::span<const std::uint8_t> encode_request(const ReadRequest& request,
+                                                           std::span<std::uint8_t> buffer) noexcept;
 
 // Bytes of the whole frame that answers `request` with data.
 [[nodiscard]] std::size_t reply_size(const ReadRequest& request) noexcept;

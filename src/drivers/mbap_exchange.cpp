@@ -15,7 +15,7 @@ class MbapExchange final : public Exchange {
     request.transaction = ++transaction_;
     ExchangeResult result;
     result.sent = clock_.now();
-    const auto frame = mbap::encode_request(request);
+    const auto frame = mbap::encode_request(request, frame_);
     if (const base::Status status = transport_.send(frame, result.sent + timeout); !status.ok()) {
       result.error = device_error(status.error());
       result.finished = clock_.now();

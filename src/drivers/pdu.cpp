@@ -1,5 +1,8 @@
 #include "drivers/pdu.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "drivers/big_endian.hpp"
 
 namespace twinkeeper::drivers {
@@ -62,6 +65,7 @@ std::string_view to_string(Mismatch mismatch) noexcept {
     case Mismatch::byte_count: return "byte count";
     case Mismatch::padding: return "unused bits";
     case Mismatch::checksum: return "checksum";
+    case Mismatch::echo: return "echo of what was written";
   }
   return "unknown";
 }
@@ -72,7 +76,20 @@ void encode_read_pdu(const ReadRequest& request, std::span<std::uint8_t> out) no
   put_word(out, 3, request.count);
 }
 
-std::size_t reply_pdu_size(const ReadRequest& request) noexcept { return 2 + data_bytes(request); }
+std::size_t request_pdu_size(const ReadRequest& request) noexcept {
+  return request.data.empty() ? kReadPduSize : kReadPduSize + 1 + request.data.size();
+}
+
+void encode_request_pdu(const ReadRequest& request, std::span<std::uint8_t> out) noexcept {
+  encode_read_pdu(request, out);
+  if (request.data.empty()) return;
+  out[kReadPduSize] = static_cast<std::uint8_t>(request.data.size());
+  std::copy(request.data.begin(), request.data.end(), out.begin() + kReadPduSize + 1);
+}
+
+std::size_t reply_pdu_size(const ReadRequest& request) noexcept {
+  return is_write(request.function) ? kReadPduSize : 2 + data_bytes(request);
+}
 
 Reply check_reply_pdu(const ReadRequest& request, std::span<const std::uint8_t> pdu) noexcept {
   if (pdu.size() < kExceptionPduSize) return {Mismatch::short_frame, 0, {}};
@@ -84,6 +101,12 @@ Reply check_reply_pdu(const ReadRequest& request, std::span<const std::uint8_t> 
   if (pdu[0] != request.function) return {Mismatch::function, 0, {}};
   if (pdu.size() != reply_pdu_size(request)) {
     return {pdu.size() < reply_pdu_size(request) ? Mismatch::short_frame : Mismatch::length, 0, {}};
+  }
+  if (is_write(request.function)) {
+    std::array<std::uint8_t, kReadPduSize> echo{};
+    encode_read_pdu(request, echo);
+    const bool same = std::equal(pdu.begin(), pdu.end(), echo.begin(), echo.end());
+    return {same ? Mismatch::none : Mismatch::echo, 0, {}};
   }
   if (pdu[1] != data_bytes(request)) return {Mismatch::byte_count, 0, {}};
   const std::span<const std::uint8_t> data = pdu.subspan(2);

@@ -1,9 +1,12 @@
-// Modbus read requests and replies without a frame around them (the PDU), both sides: what Modbus TCP and RTU share.
+// Modbus requests and replies without a frame around them (the PDU), both sides: what Modbus TCP and RTU share.
 // The frames are in mbap.hpp and rtu.hpp. Pure functions on spans, no I/O; shared with the simulator, so that the two
 // can't drift apart.
 //
-// Request function 1..4 | address (2) | count (2), big-endian
-// Reply   function | byte count (1) | data            or   function + 0x80 | exception code (1)
+// Read    function 1..4 | address (2) | count (2), big-endian
+//         → function | byte count (1) | data          or   function + 0x80 | exception code (1)
+// Write   function 5, 6 | address (2) | value (2), a coil being 0xFF00 or 0
+//         function 15, 16 | address (2) | count (2) | byte count (1) | data
+//         → the first five bytes again                or   function + 0x80 | exception code (1)
 //
 // Accepted as data is only a reply in which every one of these fields is what the request leads one to expect; also
 // the unused bits of the last byte of a bit reply must be zero. Everything else is an exception or a mismatch that
@@ -24,7 +27,7 @@ namespace twinkeeper::drivers {
 
 inline constexpr int kMaxWordsPerRequest = 125;
 inline constexpr int kMaxBitsPerRequest = 2000;
-inline constexpr std::size_t kReadPduSize = 5;
+inline constexpr std::size_t kReadPduSize = 5;  // also of functions 5 and 6, and of the reply to any write
 inline constexpr std::size_t kExceptionPduSize = 2;
 inline constexpr std::size_t kMaxPduSize = 253;
 
@@ -51,8 +54,12 @@ struct ReadRequest {
   std::uint8_t unit = 1;
   std::uint8_t function = 3;
   std::uint16_t address = 0;
-  std::uint16_t count = 1;  // words, or bits with functions 1 and 2
+  std::uint16_t count = 1;  // words, or bits with functions 1, 2 and 15; with 5 and 6 what is written itself
+  std::span<const std::uint8_t> data{};  // with functions 15 and 16 what is written, as it goes over the wire
 };
+[[nodiscard]] constexpr bool is_write(std::uint8_t function) noexcept {
+  return function == 5 || function == 6 || function == 15 || function == 16;
+}
 
 enum class Mismatch : std::uint8_t {
   none,
@@ -65,6 +72,7 @@ enum class Mismatch : std::uint8_t {
   byte_count,
   padding,
   checksum,  // RTU
+  echo,      // of what was written
 };
 [[nodiscard]] std::string_view to_string(Mismatch mismatch) noexcept;
 
@@ -79,7 +87,10 @@ struct Reply {
 
 // `out` has kReadPduSize bytes.
 void encode_read_pdu(const ReadRequest& request, std::span<std::uint8_t> out) noexcept;
-// Bytes of the PDU that answers `request` with data.
+[[nodiscard]] std::size_t request_pdu_size(const ReadRequest& request) noexcept;
+// A read or a write; `out` has request_pdu_size bytes.
+void encode_request_pdu(const ReadRequest& request, std::span<std::uint8_t> out) noexcept;
+// Bytes of the PDU that answers `request`, unless it is refused.
 [[nodiscard]] std::size_t reply_pdu_size(const ReadRequest& request) noexcept;
 // `pdu` is exactly one; fewer bytes are a short_frame, more a length mismatch.
 [[nodiscard]] Reply check_reply_pdu(const ReadRequest& request, std::span<const std::uint8_t> pdu) noexcept;

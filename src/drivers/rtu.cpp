@@ -64,12 +64,18 @@ bool checksum_fits(std::span<const std::uint8_t> frame) noexcept {
 
 std::array<std::uint8_t, kRequestSize> encode_request(const ReadRequest& request) noexcept {
   std::array<std::uint8_t, kRequestSize> frame{};
-  frame[0] = request.unit;
-  encode_read_pdu(request, std::span{frame}.subspan(1));
-  const std::uint16_t crc = crc16(std::span{frame}.first(kRequestSize - 2));
-  frame[kRequestSize - 2] = static_cast<std::uint8_t>(crc);
-  frame[kRequestSize - 1] = static_cast<std::uint8_t>(crc >> 8);
+  static_cast<void>(encode_request(request, frame));
   return frame;
+}
+
+std::span<const std::uint8_t> encode_request(const ReadRequest& request, std::span<std::uint8_t> buffer) noexcept {
+  const std::size_t size = 1 + request_pdu_size(request) + 2;
+  buffer[0] = request.unit;
+  encode_request_pdu(request, buffer.subspan(1));
+  const std::uint16_t crc = crc16(buffer.first(size - 2));
+  buffer[size - 2] = static_cast<std::uint8_t>(crc);
+  buffer[size - 1] = static_cast<std::uint8_t>(crc >> 8);
+  return buffer.first(size);
 }
 
 std::size_t reply_size(const ReadRequest& request) noexcept { return 1 + reply_pdu_size(request) + 2; }

@@ -20,6 +20,10 @@ class RtuExchange final : public Exchange {
   ExchangeResult run(ReadRequest request, base::Duration timeout) override {
     ExchangeResult result = attempt(request, timeout);
     if (!collided_) return result;
+    if (is_write(request.function)) {  // never twice: whether it was done is for a person to find out
+      result.may_come_late = true;
+      return result;
+    }
     const base::Instant sent = result.sent;
     result = attempt(request, timeout);
     // Either may have been answered, and the other's reply would then stand for the next request to this slave.
@@ -39,7 +43,7 @@ class RtuExchange final : public Exchange {
     wait_for_silence(timeout);
     result.sent = result.asked_last = clock_.now();
     const base::Instant deadline = result.sent + timeout;
-    const auto frame = rtu::encode_request(request);
+    const auto frame = rtu::encode_request(request, request_);
     if (const base::Status status = transport_.send(frame, deadline); !status.ok()) {
       result.error = device_error(status.error());
       result.finished = active_ = clock_.now();
@@ -152,6 +156,7 @@ class RtuExchange final : public Exchange {
   const SerialTiming timing_;
   base::Instant active_ = base::Instant::min() + std::chrono::hours{1};  // when a byte was last on the line
   bool collided_ = false;                                                // a frame of another slave came in between
+  std::array<std::uint8_t, rtu::kMaxFrameSize> request_{};
   std::array<std::uint8_t, 4 * rtu::kMaxFrameSize> buffer_{};
 };
 

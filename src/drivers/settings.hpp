@@ -154,6 +154,16 @@ struct LinkSettings {
   SerialSettings line;  // RTU, LINE on file://
 };
 
+// A register that commands may write; see write_queue.hpp.
+struct WritableSettings {
+  std::size_t reg = 0;     // position in DeviceSettings::registers
+  double min_value = 0.0;  // scaled, as all of them
+  double max_value = 1.0;
+  std::optional<double> max_step;  // from the value that it has
+  int per_minute = 6;
+  bool multiple = false;  // functions 15 and 16 also for one coil or word
+};
+
 struct DeviceSettings : LinkSettings {
   std::string name;
   LineSettings instrument;  // LINE
@@ -168,6 +178,7 @@ struct DeviceSettings : LinkSettings {
   int busy_retries = 0;
   Workarounds workarounds;
   std::vector<RegisterSettings> registers;
+  std::vector<WritableSettings> writable;
 };
 
 [[nodiscard]] inline bool is_serial(const LinkSettings& link) { return !link.line.device.empty(); }
