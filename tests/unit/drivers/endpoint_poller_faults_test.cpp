@@ -121,9 +121,9 @@ TEST_CASE("No reply at all makes its tags bad by timeout") {
 TEST_CASE("Dripping bytes can't hold a request beyond its time-out") {
   Rig rig;
   rig.cycle();
-  // Eleven bytes, one every 2 ms, the first of them 25 ms late: the last would come after the time-out.
+  // Eleven bytes, one every 2 ms, the first of them 105 ms late: the last would come after the time-out.
   rig.server.next({});
-  rig.server.next({.drip = true, .delay_ms = 75});
+  rig.server.next({.drip = true, .delay_ms = 105});
   const base::Instant before = rig.clock.now();
   const auto samples = rig.cycle();
   REQUIRE(samples.size() == 3);
