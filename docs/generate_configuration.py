@@ -95,7 +95,7 @@ def table(mapping, schema):
     yield "|---|---|---|---|"
     for key, node in mapping["properties"].items():
         default = node.get("default")
-        shown = "required" if key in required else "" if default is None else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+        shown = "required" if key in required else "" if default is None else f"`{default if isinstance(default, str) and default.isprintable() else json.dumps(default)}`"
         value = (accepted(node, schema) or "text").replace("|", "\\|")
         yield f"| `{key}` | {value} | {shown} | {node.get('description', '').replace('|', chr(92) + '|')} |"
 

@@ -42,15 +42,31 @@ void limit_process() {
 
 class Service {
  public:
-  Service(std::string config_file, const base::Clock& clock)
-      : config_file_(std::move(config_file)), clock_(clock), log_(clock), process_start_(clock.now()) {}
+  Service(RunArguments arguments, const base::Clock& clock)
+      : config_file_(std::move(arguments.config_file)),
+        capture_file_(std::move(arguments.capture_file)),
+        capture_limit_(arguments.capture_limit),
+        clock_(clock),
+        log_(clock),
+        process_start_(clock.now()) {}
 
   int run(const sigset_t& signals) {
     auto loaded = load_or_report(config_file_, true);
     if (const int* code = std::get_if<int>(&loaded)) return *code;
     Plan& plan = std::get<Plan>(loaded);
     if (const int code = prepare(plan); code != kExitDone) return code;
-    if (const int code = start(std::move(plan), telemetry::StatusReason::start); code != kExitDone) return code;
+    std::unique_ptr<CaptureWriter> capture;
+    if (capture_file_) {
+      auto opened = CaptureWriter::open(*capture_file_, capture_limit_, log_);
+      if (!opened.ok()) {
+        std::cerr << "twinkeeper: --capture: " << opened.error().message() << '\n';
+        return kExitIo;
+      }
+      capture = std::move(opened).value();
+    }
+    if (const int code = start(std::move(plan), telemetry::StatusReason::start, std::move(capture)); code != kExitDone)
+      return code;
+    if (capture_file_) log_.info("capture", "captures what devices say to " + *capture_file_);
     systemd::ready(gateway_->summary());
     log_.info("service", "twinkeeper " + std::string(kVersion) + " runs " + config_file_);
     const auto interval = systemd::watchdog_interval();
@@ -92,11 +108,11 @@ class Service {
     return kExitIo;
   }
 
-  int start(Plan plan, telemetry::StatusReason reason) {
+  int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_);
+    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture));
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -124,6 +140,8 @@ class Service {
     }
     if (prepare(std::get<Plan>(made)) != kExitDone) return keep_old("the new configuration can't be started");
     log_.info("service", "reloading " + config_file_);
+    if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
+    capture_file_.reset();
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
@@ -156,6 +174,8 @@ class Service {
   }
 
   const std::string config_file_;
+  std::optional<std::string> capture_file_;  // until a reload
+  const std::uint64_t capture_limit_;
   const base::Clock& clock_;
   EventLog log_;
   const base::Instant process_start_;
@@ -165,11 +185,11 @@ class Service {
 
 }  // namespace
 
-int run_command(const std::string& config_file) {
+int run_command(const RunArguments& arguments) {
   limit_process();
   const sigset_t signals = block_signals();
   const base::SystemClock clock;
-  return Service(config_file, clock).run(signals);
+  return Service(arguments, clock).run(signals);
 }
 
 }  // namespace twinkeeper::app

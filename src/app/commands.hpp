@@ -8,7 +8,12 @@
 
 namespace twinkeeper::app {
 
-int run_command(const std::string& config_file);
+struct RunArguments {
+  std::string config_file;
+  std::optional<std::string> capture_file;
+  std::uint64_t capture_limit = 1ULL << 30;  // bytes
+};
+int run_command(const RunArguments& arguments);
 
 int check_command(const std::string& config_file, bool json);
 
@@ -20,6 +25,33 @@ struct SimulateArguments {
   std::vector<std::string> faults;
 };
 int simulate_command(const SimulateArguments& arguments);
+
+struct ReplayArguments {
+  std::string config_file;
+  std::string capture_file;
+  std::optional<std::string> twin;
+  std::optional<std::string> output_file;
+  std::optional<std::string> samples_file;
+};
+int replay_command(const ReplayArguments& arguments);
+
+struct ProbeArguments {  // as written: the command says what is wrong and what is accepted
+  std::string controller;
+  std::string slave_id = "1";
+  std::string register_kind = "holding";
+  std::string address = "0";
+  std::optional<std::string> count;
+  std::optional<std::string> expect;
+  std::optional<std::string> transmission_mode;
+  std::optional<std::string> baud_rate, data_bits, parity, stop_bits;
+  std::string timeout = "1s";
+  std::optional<std::string> scan_slaves, scan_addresses, repeat;
+  std::string pause = "20ms";
+  std::string max_requests = "1000";
+  bool all = false;
+  bool json = false;
+};
+int probe_command(const ProbeArguments& arguments);
 
 int version_command(bool json);
 

@@ -6,15 +6,17 @@
 #include <array>
 #include <utility>
 
-#include "app/builtin_drivers.hpp"
+#include "drivers/builtin_drivers.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
 constexpr std::size_t kLinesPerSecond = 100;  // of an instrument that nobody asks
+constexpr base::Duration kLongestNap = std::chrono::seconds{1};
 
-// Room for what all registers give while the twin thread is away for a second.
-std::size_t queue_capacity(const std::vector<drivers::DeviceSettings>& devices) {
+}  // namespace
+
+std::size_t sample_queue_capacity(const std::vector<drivers::DeviceSettings>& devices) {
   std::size_t per_second = 0;
   for (const auto& device : devices) {
     const bool speaks_unasked =
@@ -28,20 +30,30 @@ std::size_t queue_capacity(const std::vector<drivers::DeviceSettings>& devices) 
   return std::clamp<std::size_t>(per_second, 64, 8192);
 }
 
-constexpr base::Duration kLongestNap = std::chrono::seconds{1};
-
-}  // namespace
-
 DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin,
-                       const base::Clock& clock, signals::EventSink& events)
-    : clock_(clock),
-      queue_(queue_capacity(devices)),
-      poller_(make_poller(std::move(devices), grid_origin, clock, *this, events)) {}
+                       const base::Clock& clock, signals::EventSink& events, drivers::CaptureSink* capture,
+                       std::size_t endpoint)
+    : clock_(clock), queue_(sample_queue_capacity(devices)) {
+  auto transport = drivers::make_transport(devices.front(), clock);
+  if (capture != nullptr) {
+    recorder_.emplace(endpoint, grid_origin, *capture);
+    capturing_clock_.emplace(clock, *recorder_);
+    transport = drivers::make_capturing_transport(std::move(transport), *recorder_);
+  }
+  const base::Clock& pollers_clock = capturing_clock_ ? static_cast<const base::Clock&>(*capturing_clock_) : clock;
+  poller_ = drivers::make_poller(std::move(devices), grid_origin, pollers_clock, *this, events, std::move(transport));
+}
+
+void DeviceLoop::accept(signals::Sample&& sample) {
+  if (recorder_) recorder_->sample(sample);
+  if (!queue_.try_push(std::move(sample)) && recorder_) recorder_->sample_found_no_room();
+}
 
 void DeviceLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
   const std::stop_callback wake(stop, [this] { bell_.ring(); });
   while (!stop.stop_requested()) {
     const base::Instant next = poller_->poll_due(stop);
+    if (recorder_) recorder_->end_turn(stop.stop_requested());
     heartbeat.beat(clock_.now());
     const base::Duration nap = std::min(next - clock_.now(), kLongestNap);
     if (nap > base::Duration::zero()) sleep(nap);

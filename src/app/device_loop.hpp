@@ -6,10 +6,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <vector>
 
 #include "app/heartbeat.hpp"
+#include "drivers/capture.hpp"
 #include "drivers/poller.hpp"
 #include "drivers/settings.hpp"
 #include "twinkeeper/base/queue.hpp"
@@ -19,14 +21,17 @@
 namespace twinkeeper::app {
 
 using SampleQueue = base::BoundedQueue<signals::Sample>;
+// Room for what all registers give while the twin thread is away for a second.
+[[nodiscard]] std::size_t sample_queue_capacity(const std::vector<drivers::DeviceSettings>& devices);
 
 class DeviceLoop final : public drivers::SampleSink {
  public:
+  // `capture`: where to record what the poller is told, as connection `endpoint`; or nullptr.
   DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-             signals::EventSink& events);
+             signals::EventSink& events, drivers::CaptureSink* capture = nullptr, std::size_t endpoint = 0);
 
   void run(std::stop_token stop, Heartbeat& heartbeat);
-  void accept(signals::Sample&& sample) override { queue_.try_push(std::move(sample)); }
+  void accept(signals::Sample&& sample) override;
 
   [[nodiscard]] SampleQueue& queue() { return queue_; }
   [[nodiscard]] const drivers::Poller& poller() const { return *poller_; }
@@ -37,6 +42,8 @@ class DeviceLoop final : public drivers::SampleSink {
   const base::Clock& clock_;
   SampleQueue queue_;
   base::WakeUp bell_;  // rung by a stop request
+  std::optional<drivers::TurnRecorder> recorder_;
+  std::optional<drivers::CapturingClock> capturing_clock_;
   std::unique_ptr<drivers::Poller> poller_;
 };
 

@@ -88,7 +88,7 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log)
+                 EventLog& log, std::unique_ptr<CaptureWriter> capture)
       : plan_(std::move(plan)),
         clock_(clock),
         process_start_(process_start),
@@ -101,7 +101,9 @@ class Gateway::Implementation {
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
                     uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile)),
         publisher_(plan_, outbox_, courier_, statistics_, clock),
-        gateway_diagnosis_(clock.now()) {
+        gateway_diagnosis_(clock.now()),
+        capture_(std::move(capture)) {
+    if (capture_) capture_->start(capture_header());
     std::vector<SampleQueue*> queues;
     for (const auto& group : group_by_controller(plan_.config)) {
       std::vector<drivers::DeviceSettings> devices;
@@ -109,11 +111,14 @@ class Gateway::Implementation {
         devices.push_back(plan_.config.devices[d].driver);
         place_of_device_[d] = {device_loops_.size(), devices.size() - 1};
       }
-      device_loops_.push_back(std::make_unique<DeviceLoop>(std::move(devices), origin_, clock, log));
+      const std::size_t endpoint = device_loops_.size();
+      device_loops_.push_back(std::make_unique<DeviceLoop>(std::move(devices), origin_, clock, log,
+                                                           capture_ ? &capture_->sink(endpoint) : nullptr, endpoint));
       queues.push_back(&device_loops_.back()->queue());
     }
     twin_loop_ = std::make_unique<TwinLoop>(
         plan_, std::move(twins), std::move(queues), outbox_, [this] { courier_.wake(); }, origin_, clock);
+    if (capture_) twin_loop_->note_to(capture_->twin_notes());
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(
@@ -157,6 +162,7 @@ class Gateway::Implementation {
     for (auto& thread : device_threads_) thread.request_stop();
     device_threads_.clear();  // joins
     twin_thread_ = {};
+    if (capture_) capture_->finish(reason == telemetry::StatusReason::reload ? "reload" : "stopped");
     publisher_.post(metrics());
     spool_thread_.request_stop();
     courier_.wake();
@@ -199,6 +205,25 @@ class Gateway::Implementation {
         loop.run(std::move(stop), heart);
       });
     }
+  }
+
+  [[nodiscard]] drivers::CaptureHeader capture_header() const {
+    drivers::CaptureHeader header;
+    header.version = kVersion;
+    header.gateway = plan_.config.gateway.id;
+    header.config_hash = plan_.config.hash;
+    header.monotonic_start = clock_.now();
+    header.wall_start = clock_.to_wall(header.monotonic_start);
+    header.grid_origin = origin_;
+    for (const auto& group : group_by_controller(plan_.config)) {
+      drivers::CaptureEndpoint endpoint{plan_.config.devices[group.front()].driver.controller, {}};
+      for (const std::size_t d : group) endpoint.devices.push_back(plan_.config.devices[d].driver.name);
+      header.endpoints.push_back(std::move(endpoint));
+    }
+    for (std::size_t i = 0; i < plan_.config.twins.size(); ++i) {
+      header.models.push_back({plan_.config.twins[i].name, plan_.models[i].hash});
+    }
+    return header;
   }
 
   [[nodiscard]] const drivers::DeviceStatistics& statistics_of(std::size_t device) const {
@@ -339,6 +364,7 @@ class Gateway::Implementation {
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
+  std::unique_ptr<CaptureWriter> capture_;
   std::map<std::size_t, Place> place_of_device_;
   std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
   std::unique_ptr<TwinLoop> twin_loop_;
@@ -360,7 +386,7 @@ class Gateway::Implementation {
 
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
-                                                      EventLog& log) {
+                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
     return base::Error(base::ErrorCode::invalid_argument, issues->front().path + ": " + issues->front().what);
@@ -368,9 +394,9 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   const std::string boot_id = read_boot_id();
   auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
   if (!spool) return std::move(spool).error();
-  auto implementation =
-      std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
-                                       std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log);
+  auto implementation = std::make_unique<Implementation>(
+      std::move(plan), reason, process_start, std::move(spool).value(),
+      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture));
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -5,6 +5,7 @@
 //   twins    validation, synchronisers, twins, diagnosis         → steps, snapshots, anomalies
 //   spool    encoders, courier, SQLite                           ⇄ publications, acknowledgements
 //   uplink   the MQTT client
+//   capture  the file of `run --capture`, if there is one
 //   (main)   supervise(): heartbeats, status, metrics, the gateway's own anomalies
 // Start order: spool, uplink, twins, devices. Stop order is the reverse, with the uplink last so that the spool's last
 // publications and the retained `offline` still leave: devices, twins, spool, uplink. The whole stop takes at most the
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "app/capture_writer.hpp"
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
 #include "telemetry/status_encoder.hpp"
@@ -26,10 +28,12 @@ namespace twinkeeper::app {
 
 class Gateway {
  public:
-  // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway.
+  // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway. `capture`:
+  // opened, or nullptr.
   [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
                                                                     base::Instant process_start,
-                                                                    const base::Clock& clock, EventLog& log);
+                                                                    const base::Clock& clock, EventLog& log,
+                                                                    std::unique_ptr<CaptureWriter> capture = nullptr);
   ~Gateway();  // stops if stop() was not called
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

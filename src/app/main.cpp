@@ -9,6 +9,7 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/version.hpp"
+#include "twinkeeper/base/quantity.hpp"
 
 namespace {
 
@@ -37,6 +38,11 @@ std::string judge_speed(const std::string& text) {
 std::string judge_seed(const std::string& text) {
   std::uint64_t value = 0;
   return parse(text, value) ? "" : text + "; accepted: a whole number from 0 to 18446744073709551615";
+}
+
+std::string judge_size(const std::string& text) {
+  const auto size = twinkeeper::base::parse_size(text);
+  return size.ok() ? "" : size.error().message();
 }
 
 std::string names_of_commands(const CLI::App& cli) {
@@ -82,9 +88,18 @@ int main(int argc, char** argv) {
   std::string config_file;
   bool json = false;
 
+  RunArguments service;
+  std::string capture_limit = "1GiB";
   auto* run = cli.add_subcommand("run", "The service: reads devices, runs twins, publishes");
-  run->add_option("--config", config_file, "Configuration file")->required();
-  run->footer("Example: twinkeeper run --config /etc/twinkeeper/twinkeeper.yaml");
+  run->add_option("--config", service.config_file, "Configuration file")->required();
+  auto* capture = run->add_option("--capture", service.capture_file,
+                                  "Keeps what devices say, frame by frame with times, for twinkeeper replay");
+  run->add_option("--capture-limit", capture_limit, "Ends the capture at this size [1GiB]")
+      ->check(CLI::Validator(judge_size, ""))
+      ->needs(capture);
+  run->footer(
+      "Example: twinkeeper run --config /etc/twinkeeper/twinkeeper.yaml\n"
+      "         twinkeeper run --config twinkeeper.yaml --capture line3.capture");
 
   auto* check = cli.add_subcommand("check", "Checks a configuration offline and prints the effective plan");
   check->add_option("--config", config_file, "Configuration file")->required();
@@ -103,6 +118,47 @@ int main(int argc, char** argv) {
       "Example: twinkeeper simulate --config demo.yaml --truth truth.csv --fault "
       "disturbance:tanks.level_1@20+10=-0.002");
 
+  ReplayArguments past;
+  auto* replay = cli.add_subcommand("replay", "Runs a capture through decoder, twins and diagnosis again, bit by bit");
+  replay->add_option("--config", past.config_file, "Configuration file")->required();
+  replay->add_option("--capture", past.capture_file, "What run --capture has kept")->required();
+  replay->add_option("--twin", past.twin, "Twin whose steps --output gets, if there are several");
+  replay->add_option("--output", past.output_file, "Writes the published steps of one twin as CSV");
+  replay->add_option("--samples", past.samples_file, "Writes every sample as CSV");
+  replay->footer("Example: twinkeeper replay --config twinkeeper.yaml --capture line3.capture --output steps.csv");
+
+  ProbeArguments question;
+  auto* probe = cli.add_subcommand("probe", "Reads a device once and shows all that its words could mean");
+  probe->add_option("CONTROLLER", question.controller, "tcp://HOST[:PORT] or file:///dev/…")->required();
+  probe->add_option("--slave-id", question.slave_id, "Unit to ask [1]");
+  probe->add_option("--register", question.register_kind, "coil, discrete, input or holding [holding]");
+  probe->add_option("--address", question.address, "First address, zero-based as on the wire [0]");
+  probe->add_option("--count", question.count, "Words or bits to read [4 words or 16 bits]");
+  probe->add_option("--expect", question.expect, "What the value should be: the nearest decodings come first");
+  probe->add_option("--transmission-mode", question.transmission_mode, "TCP, RTUoverTCP or RTU [by the controller]");
+  probe->add_option("--baud-rate", question.baud_rate, "Serial line: bits per second [9600]");
+  probe->add_option("--data-bits", question.data_bits, "Serial line [8]");
+  probe->add_option("--parity", question.parity, "Serial line: none, even or odd [none]");
+  probe->add_option("--stop-bits", question.stop_bits, "Serial line: 1 or 2 [1]");
+  probe->add_option("--timeout", question.timeout, "Longest wait for a reply [1s]");
+  auto* slaves = probe->add_option("--scan-slaves", question.scan_slaves,
+                                   "Which slave ids from A to B answer, an exception being an answer; e.g. 1:247");
+  auto* addresses =
+      probe->add_option("--scan-addresses", question.scan_addresses,
+                        "Which addresses from A to B can be read, by halving what is refused; e.g. 0:999");
+  auto* repeat = probe->add_option("--repeat", question.repeat, "Reads so many times and shows the latency");
+  slaves->excludes(addresses)->excludes(repeat);
+  addresses->excludes(repeat);
+  probe->add_option("--pause", question.pause, "Scans and repetitions: least time between two requests [20ms]");
+  probe->add_option("--max-requests", question.max_requests, "Scans and repetitions end after so many [1000]");
+  probe->add_flag("--all", question.all, "Every decoding beside --expect, not the nearest 20 only");
+  probe->add_flag("--json", question.json, "Print as JSON");
+  probe->footer(
+      "It only reads. Example: twinkeeper probe tcp://192.168.0.10 --register input --address 100 --count 4 --expect "
+      "21.5\n"
+      "         twinkeeper probe file:///dev/ttyUSB0 --baud-rate 19200 --parity even --scan-slaves 1:20 --timeout "
+      "200ms");
+
   auto* version = cli.add_subcommand("version", "Version, build and library versions");
   version->add_flag("--json", json, "Print as JSON");
   version->footer("Example: twinkeeper version");
@@ -120,9 +176,14 @@ int main(int argc, char** argv) {
   }
   if (cli.get_subcommands().empty()) return usage_fault(cli, "");
   try {
-    if (*run) return finish(run_command(config_file));
+    if (*run) {
+      service.capture_limit = twinkeeper::base::parse_size(capture_limit).value();
+      return finish(run_command(service));
+    }
     if (*check) return finish(check_command(config_file, json));
     if (*simulate) return finish(simulate_command(simulation));
+    if (*probe) return finish(probe_command(question));
+    if (*replay) return finish(replay_command(past));
     return finish(version_command(json));
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';

@@ -202,9 +202,11 @@ void TwinLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
 
 // Queues hold samples in the order of their time, one queue per device thread.
 void TwinLoop::drain_until(base::Instant deadline) {
-  for (SampleQueue* queue : queues_) {
+  for (std::size_t q = 0; q < queues_.size(); ++q) {
+    SampleQueue* queue = queues_[q];
     while (signals::Sample* sample = queue->peek()) {
       if (sample->time > deadline) break;
+      if (notes_ != nullptr) notes_->sample_taken(q, sample->time, deadline, drained_until_);
       DeviceFigures& figures = *device_figures_[device_of_tag_[sample->tag]];
       if (validator_.validate(*sample)) {
         figures.samples_total.fetch_add(1, std::memory_order_relaxed);
@@ -220,6 +222,8 @@ void TwinLoop::drain_until(base::Instant deadline) {
       queue->pop();
     }
   }
+  drained_until_ = deadline;
+  if (notes_ != nullptr) notes_->drained(deadline);
 }
 
 void TwinLoop::perform(const Due& due) {
@@ -246,6 +250,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   if (behind > kMostCaughtUp) {
     figures.steps_missed_total.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);
     schedule_.advance(behind);
+    if (notes_ != nullptr) notes_->steps_given_up(due.deadline);
     return;
   }
   if (behind >= 1) figures.steps_missed_total.fetch_add(1, std::memory_order_relaxed);

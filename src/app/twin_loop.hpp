@@ -23,6 +23,7 @@
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
 #include "app/schedule.hpp"
+#include "app/twin_notes.hpp"
 #include "twinkeeper/base/duration_histogram.hpp"
 #include "twinkeeper/diagnosis/bus_diagnosis.hpp"
 #include "twinkeeper/diagnosis/device_diagnosis.hpp"
@@ -50,6 +51,9 @@ class TwinLoop {
   // `wake` is called once the outbox holds all that fell due together. The twins must be built from the plan's models.
   TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues, Outbox& outbox,
            std::function<void()> wake, base::Instant grid_origin, const base::Clock& clock);
+
+  // For a capture, before run(); `notes` outlives the loop.
+  void note_to(TwinNotes& notes) { notes_ = &notes; }
 
   void run(std::stop_token stop, Heartbeat& heartbeat);
 
@@ -85,6 +89,8 @@ class TwinLoop {
   bool outbox_filled_ = false;  // since the last wake_()
   const base::Instant origin_;
   const base::Clock& clock_;
+  TwinNotes* notes_ = nullptr;
+  base::Instant drained_until_ = base::Instant::min();
 
   acquisition::Validator validator_;
   std::vector<TwinRun> twins_;

@@ -16,10 +16,10 @@ void resolve_devices(Reader& reader, ConfigText& text, const LoadOptions& option
 void settle_buses(Reader& reader, ConfigText& text);
 // That a device says at all how it is reached.
 void check_reached(Reader& reader, DeviceText& device);
+// What the device or its bus says, before either is completed.
+[[nodiscard]] std::optional<drivers::TransmissionMode> written_mode(const DeviceText& device, const ConfigText& text);
 // The connection of a device, from its bus or its own keys; false after an error that leaves it without one.
 [[nodiscard]] bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text);
-// What it or its bus names as transmission_mode.
-[[nodiscard]] std::optional<drivers::TransmissionMode> written_mode(const DeviceText& device, const ConfigText& text);
 void check_shared_connections(Reader& reader, const ConfigText& text);
 // Type, table, address, bit, length, scale, limits of one register.
 void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location);

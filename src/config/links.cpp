@@ -52,9 +52,8 @@ void settle(Reader& reader, const std::string& path, LinkText& link) {
     std::error_code error;
     settings.line.identity = std::filesystem::weakly_canonical(settings.line.device, error).string();
   }
-  // libmodbus would take 9600 for any other.
-  static constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
-  if (std::find(kBaudRates.begin(), kBaudRates.end(), settings.line.baud_rate) == kBaudRates.end()) {
+  if (std::find(drivers::kBaudRates.begin(), drivers::kBaudRates.end(), settings.line.baud_rate) ==
+      drivers::kBaudRates.end()) {
     reader.error(child_path(path, "baud_rate"), std::to_string(settings.line.baud_rate) + " is no usual rate",
                  "1200 2400 4800 9600 19200 38400 57600 115200 230400 460800 921600");
   }

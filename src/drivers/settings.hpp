@@ -1,6 +1,7 @@
 // Devices and registers as the drivers use them, in std types only (Telegraf's names where it has them).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -101,6 +102,9 @@ enum class TransmissionMode { TCP, RTUoverTCP, RTU, LINE };
 
 enum class Parity { none, even, odd };
 
+// libmodbus would take 9600 for any other.
+inline constexpr std::array kBaudRates{1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600};
+
 // RS-485 switched by the kernel's driver of the line (struct serial_rs485).
 struct Rs485Settings {
   base::Duration delay_rts_before_send{};  // whole ms
@@ -152,8 +156,8 @@ struct LinkSettings {
 
 struct DeviceSettings : LinkSettings {
   std::string name;
-  int slave_id = 1;         // 1..247, over TCP also 0 and 255
   LineSettings instrument;  // LINE
+  int slave_id = 1;         // 1..247, over TCP also 0 and 255
   base::Duration poll_interval{};
   base::Duration timeout = std::chrono::seconds{1};
   base::Duration collection_offset{};

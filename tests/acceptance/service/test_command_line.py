@@ -8,7 +8,7 @@ from rig.pki import SOURCE, Pki
 from rig.ports import free_port
 from rig.service import command
 
-COMMANDS = ("run", "check", "simulate", "version")
+COMMANDS = ("run", "check", "simulate", "replay", "probe", "version")
 
 
 class CommandLine(RigTestCase):
@@ -20,7 +20,7 @@ class CommandLine(RigTestCase):
             done = command(name, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertRegex(done.stdout, rf"(?i)example.*twinkeeper {name}", f"{name} --help has an example")
-        for absent in ("identify", "calibrate", "replay", "alarms", "provision"):
+        for absent in ("identify", "calibrate", "alarms", "provision"):
             self.assertNotIn(absent, overview.stdout, "a command that is not built is absent")
 
     def test_wrong_usage_exits_64(self):
@@ -29,7 +29,7 @@ class CommandLine(RigTestCase):
             done = command(*arguments)
             self.assertEqual(done.returncode, 64, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertTrue(done.stderr.strip(), f"{arguments} says nothing")
-        self.assertIn("dance is no command; accepted: run, check, simulate, version", command("dance").stderr)
+        self.assertIn("dance is no command; accepted: run, check, simulate, replay, probe, version", command("dance").stderr)
         self.assertIn("--confg", command("check", "--confg", "x.yaml").stderr, "a misspelt option is named")
 
     def test_wrong_numbers_exit_64_with_what_is_accepted(self):
@@ -191,7 +191,8 @@ class CommandLine(RigTestCase):
         path, environment = self.demo()
         for fault, accepted in (
                 ("explode:tanks@1+1",
-                 "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, dropout:DEVICE@T+D"),
+                 "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, drift:TAG@T+D=V, noise:TAG@T+D=F, "
+                 "dropout:DEVICE@T+D"),
                 ("stuck:tank_plc.level_2", "stuck:TAG@T+D"),
                 ("bias:tank_plc.level_2@1+1", "bias:TAG@T+D=V"),
                 ("disturbance:tanks.level_1@1+1=much", "disturbance:TWIN.STATE@T+D=V"),

@@ -104,7 +104,9 @@ DeviceSettings meter(const std::string& line, int baud_rate, Parity parity) {
   DeviceSettings device;
   device.name = "meter";
   device.transmission_mode = TransmissionMode::RTU;
-  device.line = {line, line, baud_rate, 8, parity, 1};
+  device.line.device = device.line.identity = line;
+  device.line.baud_rate = baud_rate;
+  device.line.parity = parity;
   device.slave_id = 9;
   device.timeout = 2s;
   for (const auto& [address, count] : {std::pair{0, 1}, {200, 4}, {400, 8}}) {
@@ -207,7 +209,7 @@ TEST_CASE("at each baud rate a line is silent as long as RTU demands and a cycle
       const double demanded = baud_rate > 19200 ? 1.75e-3 : 3.5 * bits / baud_rate;
       CHECK(std::chrono::duration<double>(measured.shortest_silence).count() >= demanded);
       // The silence before the first request has passed when the far end sees the cycle begin. What the driver adds it
-      // adds to every cycle, so the middle one tells; no single one is longer than the machine explains, which has
+      // adds to every cycle, so the quickest one tells; no other is longer than the machine explains, which has
       // three threads to wake up for each request.
       const base::Duration limit = computed - timing.frame_gap();
       std::vector<base::Duration> durations;
@@ -215,8 +217,7 @@ TEST_CASE("at each baud rate a line is silent as long as RTU demands and a cycle
         durations.push_back(cycle.duration - cycle.late);
         CHECK(durations.back().count() <= (limit + 3 * 3 * worst).count());
       }
-      std::sort(durations.begin(), durations.end());
-      CHECK(durations[durations.size() / 2].count() <= limit.count());
+      CHECK(std::min_element(durations.begin(), durations.end())->count() <= limit.count());
       CHECK(samples.good >= static_cast<int>(cycles - 1) * 13);
       CHECK(samples.bad <= 13);  // of a request that the stop left unanswered
     }

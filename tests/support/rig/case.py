@@ -73,8 +73,8 @@ class RigTestCase(unittest.TestCase):
         configuration.write(self.folder, configuration.TWO_TANKS, "tanks_model.yaml")
         return configuration.write(self.folder, text, name)
 
-    def make_daemon(self, configuration_path, environment=None):
-        return self.keep(Daemon(self.folder, configuration_path, self.notify, environment))
+    def make_daemon(self, configuration_path, environment=None, arguments=()):
+        return self.keep(Daemon(self.folder, configuration_path, self.notify, environment, arguments))
 
     def start_simulator(self, configuration_path, port, *arguments):
         simulator = self.keep(Simulator(self.folder, configuration_path, port, arguments))

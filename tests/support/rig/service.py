@@ -24,9 +24,10 @@ def command(*arguments, environment=None, deadline_s=60, stdout=subprocess.PIPE)
 class Daemon:
     """`twinkeeper run`. Start it again after stop() or kill(): the state directory stays."""
 
-    def __init__(self, folder, configuration, notify, environment=None):
+    def __init__(self, folder, configuration, notify, environment=None, arguments=()):
         self._folder = folder
         self._configuration = configuration
+        self._arguments = arguments
         self._notify = notify
         self._environment = dict(environment or {})
         self.process = None
@@ -34,7 +35,8 @@ class Daemon:
 
     def start(self, wait_ready=True):
         self._ready_mark = len(self._notify.lines())
-        self.process = Process("daemon", [executable(), "run", "--config", self._configuration], self._folder,
+        self.process = Process("daemon", [executable(), "run", "--config", self._configuration, *self._arguments],
+                               self._folder,
                                {**self._environment, "NOTIFY_SOCKET": self._notify.path})
         if wait_ready:
             self.wait_ready()

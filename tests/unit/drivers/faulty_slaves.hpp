@@ -150,7 +150,7 @@ class FaultySlaves {
     return request.unit << 12 | request.function << 9 | (address / 2 & 0x1FF);
   }
   static int bit_of(std::uint16_t number, int address) {
-    return static_cast<int>(number * 2654435761U >> (8 + address) & 1U);
+    return static_cast<int>(number * 2654435761U >> (8 + address % 16) & 1U);
   }
 
   [[nodiscard]] static Bytes data_of(const Request& request) {
