@@ -141,7 +141,7 @@ class PatternWalk {
       const std::size_t end = std::min(rest_.find('>'), rest_.size() - 1);
       name = rest_.substr(3, end - 3);
       rest_.remove_prefix(end + 1);
-    } else if (takes('?')) {
+    } else if (takes('?') && !rest_.empty()) {
       const std::size_t end = std::min(rest_.find_first_of(":)"), rest_.size() - 1);
       const bool flags_only = rest_[end] == ')';
       rest_.remove_prefix(end + 1);
@@ -162,11 +162,21 @@ class PatternWalk {
       next();
       return text({character_of(*set)});
     }
+    if (letter == 'Q') return quoted();
     if (letter == 'A' || letter == 'z' || letter == 'b' || letter == 'B') {
       next();
       return {};
     }
     return text({escaped_character()});
+  }
+
+  // \Q…\E: as it stands, to the end if nothing ends it.
+  Pieces quoted() {
+    next();
+    const std::size_t end = std::min(rest_.find("\\E"), rest_.size());
+    Pieces literal = text(std::string(rest_.substr(0, end)));
+    rest_.remove_prefix(std::min(end + 2, rest_.size()));
+    return literal;
   }
 
   // Behind the backslash: a control character, a code, or the character itself.

@@ -45,6 +45,7 @@ TEST_CASE("a line is made of the pattern and its value is as exact as the patter
         "2\x03"
         "00 .");
   CHECK(line_of(instrument(R"((?i)(?:abc)?T=(?P<weight>-?[0-9]+(\.[0-9]+)?)(?:[^ ]{2,3})*C)"), -7.25) == "T=-7.25C");
+  CHECK(line_of(instrument(R"(\Q(a.b)*\E(?P<weight>[0-9.]+)\Q kg)"), 7.25) == "(a.b)*7.25 kg");
   CHECK(line_of(instrument(R"(E[0-9]+|OK (?P<weight>[0-9.]+))"), 7.25) == "OK 7.25");
   CHECK(line_of(instrument(R"((OK )?((?P<weight>[0-9.]+) kg)?)"), 7.25) == "7.25 kg");
 }
@@ -72,7 +73,7 @@ TEST_CASE("a value that the pattern cannot show stands there and is no match") {
 }
 
 TEST_CASE("a pattern of which no line can be made is refused") {
-  CHECK(line_of(instrument(R"(\Qa.b\E(?P<weight>[0-9.]+))"), 1.0) == "refused");
+  CHECK(line_of(instrument(R"(\pN\pN(?P<weight>[0-9.]+))"), 1.0) == "refused");
   CHECK(line_of(instrument(R"((?P<weight>[a-z]+))"), 1.0) == "refused");
   auto short_line = instrument(R"(^(?P<weight>[0-9.]+) kilograms)");
   short_line.instrument.max_line = 5;
