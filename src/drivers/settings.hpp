@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -76,7 +77,7 @@ struct RegisterSettings {
     case ValueType::FLOAT64: return 4;
     case ValueType::STRING: break;
   }
-  const auto length = static_cast<std::size_t>(settings.length.value_or(1) < 1 ? 1 : *settings.length);
+  const auto length = static_cast<std::size_t>(std::max(1, settings.length.value_or(1)));
   return settings.string_location == StringLocation::both ? (length + 1) / 2 : length;
 }
 
