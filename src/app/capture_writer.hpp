@@ -41,6 +41,8 @@ class CaptureWriter {
   void start(const drivers::CaptureHeader& header);
   [[nodiscard]] drivers::CaptureSink& sink(std::size_t endpoint);
   [[nodiscard]] TwinNotes& twin_notes() { return *notes_; }
+  // Whether the writer has taken all that was handed over so far: what comes later stands behind it in the file.
+  [[nodiscard]] bool caught_up() const noexcept { return waiting_bytes_.load() == 0; }
   // Writes what is left. All threads that write have ended.
   void finish(const char* reason);
 
