@@ -58,6 +58,23 @@ model:
 """
 
 
+def uplink(folder, mqtt_port):
+    return ["uplink:", f"  endpoint: localhost:{mqtt_port}", "  profile: mqtt", f"  cert: {folder}/pki/gateway.crt",
+            f"  key: {folder}/pki/gateway.key", f"  root_ca: {folder}/pki/ca.crt"]
+
+
+def write_broker_configuration(folder, mqtt_port):
+    user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
+    (folder / "mosquitto.conf").write_text(
+        f"listener {mqtt_port} 127.0.0.1\ncafile {folder}/pki/ca.crt\ncertfile {folder}/pki/server.crt\n"
+        f"keyfile {folder}/pki/server.key\nrequire_certificate true\nuse_identity_as_username true\nuser {user}\n", encoding="utf-8")
+
+
+def print_machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "?")
+    print(f"machine: {model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
+
+
 def write_config(folder, ports, mqtt_port):
     (folder / "model.yaml").write_text(MODEL, encoding="utf-8")
     lines = [f"gateway: {{id: bench, state_directory: {folder}/state}}", "devices:"]
@@ -71,8 +88,7 @@ def write_config(folder, ports, mqtt_port):
         lines += [f"  - name: t{i}", "    period: 100ms", "    model: model.yaml",
                   f"    inputs: {{u1: d{i}.r2, u2: d{i}.r3}}", f"    outputs: {{y1: d{i}.r0, y2: d{i}.r1}}",
                   "    publish: {state_interval: 100ms}"]
-    lines += ["uplink:", f"  endpoint: localhost:{mqtt_port}", "  profile: mqtt", f"  cert: {folder}/pki/gateway.crt",
-              f"  key: {folder}/pki/gateway.key", f"  root_ca: {folder}/pki/ca.crt"]
+    lines += uplink(folder, mqtt_port)
     path = folder / "bench.yaml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -144,10 +160,7 @@ def run_case(arguments, devices):
         subprocess.run([ROOT / "scripts/make-pki", folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         *ports, mqtt_port = free_ports(devices + 1)
         config = write_config(folder, ports, mqtt_port)
-        user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
-        (folder / "mosquitto.conf").write_text(
-            f"listener {mqtt_port} 127.0.0.1\ncafile {folder}/pki/ca.crt\ncertfile {folder}/pki/server.crt\n"
-            f"keyfile {folder}/pki/server.key\nrequire_certificate true\nuse_identity_as_username true\nuser {user}\n", encoding="utf-8")
+        write_broker_configuration(folder, mqtt_port)
         processes = []
 
         def start(*command):
@@ -193,8 +206,7 @@ def main():
     parser.add_argument("--devices", default="1,10,50")
     parser.add_argument("--seconds", type=float, default=30)
     arguments = parser.parse_args()
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "?")
-    print(f"machine: {model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
+    print_machine()
     print(f"{'devices':>7} {'program':>12} {'CPU ms/cycle':>13} {'RSS MB':>7} {'median ms':>10} {'p99 ms':>8} {'messages':>9}")
     for devices in (int(d) for d in arguments.devices.split(",")):
         for program, r in run_case(arguments, devices).items():

@@ -10,14 +10,14 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 import tempfile
 import threading
 
 
-from gateway_load import REGISTERS, ROOT, Subscriber, free_ports, quantile, usage
+from gateway_load import (REGISTERS, ROOT, Subscriber, free_ports, print_machine, quantile, uplink, usage,
+                          write_broker_configuration)
 
 
 def write_config(folder, ports, slow, mqtt_port):
@@ -29,8 +29,7 @@ def write_config(folder, ports, slow, mqtt_port):
         lines += [f"  - name: d{i}", f"    controller: tcp://127.0.0.1:{port}", f"    poll_interval: {interval}",
                   f"    collection_jitter: {'900ms' if i < slow else '90ms'}", f"    publish: {{interval: {interval}}}",
                   "    registers: floats"]
-    lines += ["uplink:", f"  endpoint: localhost:{mqtt_port}", "  profile: mqtt", f"  cert: {folder}/pki/gateway.crt",
-              f"  key: {folder}/pki/gateway.key", f"  root_ca: {folder}/pki/ca.crt"]
+    lines += uplink(folder, mqtt_port)
     path = folder / "bench.yaml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -68,18 +67,14 @@ def main():
     parser.add_argument("--fast", type=int, default=50)
     parser.add_argument("--minutes", type=int, default=2)
     arguments = parser.parse_args()
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), "?")
-    print(f"machine: {model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}")
+    print_machine()
     with tempfile.TemporaryDirectory(prefix="twinkeeper-bench.") as name:
         folder = pathlib.Path(name)
         (folder / "state").mkdir()
         subprocess.run([ROOT / "scripts/make-pki", folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         *ports, mqtt_port = free_ports(arguments.slow + arguments.fast + 1)
         config = write_config(folder, ports, arguments.slow, mqtt_port)
-        user = subprocess.run(["id", "-un"], check=True, capture_output=True, text=True).stdout.strip()
-        (folder / "mosquitto.conf").write_text(
-            f"listener {mqtt_port} 127.0.0.1\ncafile {folder}/pki/ca.crt\ncertfile {folder}/pki/server.crt\n"
-            f"keyfile {folder}/pki/server.key\nrequire_certificate true\nuse_identity_as_username true\nuser {user}\n", encoding="utf-8")
+        write_broker_configuration(folder, mqtt_port)
         os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin"
         log = open(folder / "stderr.log", "w", encoding="utf-8")
         processes = []

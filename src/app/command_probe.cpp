@@ -9,6 +9,7 @@
 #include "app/probe_report.hpp"
 #include "config/host.hpp"
 #include "drivers/modbus_tcp_transport.hpp"
+#include "drivers/names.hpp"
 #include "drivers/serial_transport.hpp"
 #include "twinkeeper/base/quantity.hpp"
 

@@ -1,59 +1,13 @@
 #include "app/descriptions.hpp"
 
+#include "drivers/names.hpp"
+
 namespace twinkeeper::app {
 namespace {
 
-std::string name_of(drivers::TransmissionMode mode) {
-  switch (mode) {
-    case drivers::TransmissionMode::TCP: break;
-    case drivers::TransmissionMode::RTUoverTCP: return "RTUoverTCP";
-    case drivers::TransmissionMode::RTU: return "RTU";
-    case drivers::TransmissionMode::LINE: return "LINE";
-  }
-  return "TCP";
-}
-
-std::string name_of(drivers::RegisterKind kind) {
-  switch (kind) {
-    case drivers::RegisterKind::coil: return "coil";
-    case drivers::RegisterKind::discrete: return "discrete";
-    case drivers::RegisterKind::input: return "input";
-    case drivers::RegisterKind::holding: return "holding";
-  }
-  return "holding";
-}
-
-std::string name_of(drivers::ValueType type) {
-  switch (type) {
-    case drivers::ValueType::BIT: return "BIT";
-    case drivers::ValueType::INT16: return "INT16";
-    case drivers::ValueType::UINT16: return "UINT16";
-    case drivers::ValueType::INT32: return "INT32";
-    case drivers::ValueType::UINT32: return "UINT32";
-    case drivers::ValueType::INT64: return "INT64";
-    case drivers::ValueType::UINT64: return "UINT64";
-    case drivers::ValueType::FLOAT16: return "FLOAT16";
-    case drivers::ValueType::FLOAT32: return "FLOAT32";
-    case drivers::ValueType::FLOAT64: return "FLOAT64";
-    case drivers::ValueType::BCD16: return "BCD16";
-    case drivers::ValueType::BCD32: return "BCD32";
-    case drivers::ValueType::STRING: return "STRING";
-  }
-  return "STRING";
-}
-
-std::string name_of(drivers::ByteOrder order) {
-  switch (order) {
-    case drivers::ByteOrder::ABCD: return "ABCD";
-    case drivers::ByteOrder::DCBA: return "DCBA";
-    case drivers::ByteOrder::BADC: return "BADC";
-    case drivers::ByteOrder::CDAB: return "CDAB";
-    case drivers::ByteOrder::CDABGHEF: return "CDABGHEF";
-    case drivers::ByteOrder::DCBAHGFE: return "DCBAHGFE";
-    case drivers::ByteOrder::EFGHABCD: return "EFGHABCD";
-    case drivers::ByteOrder::FEHGBADC: return "FEHGBADC";
-  }
-  return "ABCD";
+template <class Setting>
+std::string name_of(Setting setting) {
+  return std::string{drivers::to_string(setting)};
 }
 
 telemetry::SignalDescription describe(const model::Signal& signal) {

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "drivers/names.hpp"
 #include "drivers/pdu.hpp"
 
 namespace twinkeeper::app {

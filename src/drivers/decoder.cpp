@@ -193,20 +193,6 @@ RawValue raw_from_words(const RegisterSettings& settings, std::span<const std::u
   return {};
 }
 
-double number(const RawValue& raw) noexcept {
-  switch (raw.kind) {
-    case RawKind::boolean:
-    case RawKind::signed_integer: return static_cast<double>(raw.integer);
-    case RawKind::unsigned_integer: return static_cast<double>(raw.natural);
-    case RawKind::float16:
-    case RawKind::float32:
-    case RawKind::float64: return raw.real;
-    case RawKind::none:
-    case RawKind::text: break;
-  }
-  return std::numeric_limits<double>::quiet_NaN();
-}
-
 // Nearest value of Integer; its largest may not be representable in double, so the comparison is with 2^digits.
 template <class Integer>
 Integer saturated(double value) noexcept {
@@ -243,10 +229,24 @@ void encode_text(const RegisterSettings& settings, const std::string& text, std:
 
 }  // namespace
 
+double number_of(const RawValue& raw) noexcept {
+  switch (raw.kind) {
+    case RawKind::boolean:
+    case RawKind::signed_integer: return static_cast<double>(raw.integer);
+    case RawKind::unsigned_integer: return static_cast<double>(raw.natural);
+    case RawKind::float16:
+    case RawKind::float32:
+    case RawKind::float64: return raw.real;
+    case RawKind::none:
+    case RawKind::text: break;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
 Decoded decode_words(const RegisterSettings& settings, std::span<const std::uint16_t> words) {
   Decoded decoded;
   decoded.raw = raw_from_words(settings, words);
-  decoded.value = number(decoded.raw) * settings.scale + settings.offset;
+  decoded.value = number_of(decoded.raw) * settings.scale + settings.offset;
   return decoded;
 }
 

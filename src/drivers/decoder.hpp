@@ -33,6 +33,8 @@ struct Decoded {
 
 // From a holding or input register: words.size() == word_count(settings).
 [[nodiscard]] Decoded decode_words(const RegisterSettings& settings, std::span<const std::uint16_t> words);
+// The raw value as a double; NaN for text and none.
+[[nodiscard]] double number_of(const signals::RawValue& raw) noexcept;
 // From a coil or discrete input.
 [[nodiscard]] Decoded decode_bit(const RegisterSettings& settings, bool bit) noexcept;
 

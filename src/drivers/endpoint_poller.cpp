@@ -168,11 +168,11 @@ class EndpointPoller::Implementation {
       ++outcome.requests;
       const base::Instant now = clock_.now();
       if (device.left_alone(group, now) || rests(device.settings.slave_id, now) || !ensure_connection(device, group)) {
-        give_bad(device, reg, device.back_off.failed() ? reason_of(device.down_error) : signals::Reason::timeout);
+        give_bad(device, reg, now, device.back_off.failed() ? reason_of(device.down_error) : signals::Reason::timeout);
         continue;
       }
       ++outcome.answered;
-      give_bad(device, reg, signals::Reason::exception, code);
+      give_bad(device, reg, now, signals::Reason::exception, code);
     }
   }
 
@@ -406,18 +406,20 @@ class EndpointPoller::Implementation {
     }
   }
 
-  void give_bad(const PolledDevice& device, std::size_t reg, signals::Reason reason, std::uint8_t exception_code = 0) {
+  void give_bad(const PolledDevice& device, std::size_t reg, base::Instant time, signals::Reason reason,
+                std::uint8_t exception_code = 0) {
     signals::Sample sample;
     sample.tag = device.settings.registers[reg].tag;
     sample.reason = reason;
     sample.exception_code = exception_code;
-    sample.time = clock_.now();
+    sample.time = time;
     samples_.accept(std::move(sample));
   }
 
   void give_bad(const PolledDevice& device, const PlannedRequest& planned, signals::Reason reason,
                 std::uint8_t exception_code = 0) {
-    for (const PlannedField& field : planned.fields) give_bad(device, field.reg, reason, exception_code);
+    const base::Instant now = clock_.now();
+    for (const PlannedField& field : planned.fields) give_bad(device, field.reg, now, reason, exception_code);
   }
 
   const base::Clock& clock_;

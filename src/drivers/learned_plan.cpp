@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "drivers/names.hpp"
 #include "drivers/pdu.hpp"
 
 namespace twinkeeper::drivers {
@@ -13,16 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr base::Duration kFirstWait = 10s;
 constexpr base::Duration kLongestWait = 1h;
-
-std::string_view name_of(RegisterKind kind) noexcept {
-  switch (kind) {
-    case RegisterKind::coil: return "coil";
-    case RegisterKind::discrete: return "discrete";
-    case RegisterKind::input: return "input";
-    case RegisterKind::holding: break;
-  }
-  return "holding";
-}
 
 }  // namespace
 
@@ -116,7 +107,7 @@ std::string LearnedPlan::suggested_configuration() const {
   std::vector<std::string> refused;
   for (const auto& [reg, refusal] : refused_) {
     const RegisterSettings& settings = device_.registers[reg];
-    refused.push_back(settings.name + " (" + std::string{name_of(settings.kind)} + " " +
+    refused.push_back(settings.name + " (" + std::string{to_string(settings.kind)} + " " +
                       std::to_string(settings.address) + ": " + std::string{exception_name(refusal.code)} + ")");
   }
   std::string text = keys.empty() ? "" : "{" + joined(keys) + "}";

@@ -1,7 +1,6 @@
 #include "drivers/modbus_tcp_transport.hpp"
 
 #include <fcntl.h>
-#include <modbus/modbus.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "drivers/modbus_context.hpp"
 #include "drivers/wait_for_descriptor.hpp"
 
 namespace twinkeeper::drivers {
@@ -19,13 +19,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-
-struct ContextDeleter {
-  void operator()(modbus_t* context) const noexcept {
-    modbus_close(context);
-    modbus_free(context);
-  }
-};
 
 // libmodbus waits for the connection with select(), which aborts the process on descriptors of FD_SETSIZE and above.
 // The kernel hands out the lowest free one, so a probe tells what the socket will be.
@@ -129,7 +122,7 @@ class ModbusTcpTransport final : public Transport {
  private:
   const base::Clock& clock_;
   std::string peer_;
-  std::unique_ptr<modbus_t, ContextDeleter> context_;
+  ModbusContext context_;
   int socket_ = -1;
 };
 

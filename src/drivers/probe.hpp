@@ -38,10 +38,6 @@ struct Decoding {
   std::optional<double> distance;  // from the expected value, relative (absolute if that is 0)
 };
 
-[[nodiscard]] std::string_view to_string(ValueType type) noexcept;
-[[nodiscard]] std::string_view to_string(ByteOrder order) noexcept;
-[[nodiscard]] std::string_view to_string(RegisterKind kind) noexcept;
-
 // Of words read from `address` on, ranked.
 [[nodiscard]] std::vector<Decoding> decodings(std::uint16_t address, std::span<const std::uint16_t> words,
                                               std::optional<double> expected);

@@ -1,6 +1,5 @@
 #include "drivers/serial_transport.hpp"
 
-#include <modbus/modbus.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 #include <string>
 
+#include "drivers/modbus_context.hpp"
 #include "drivers/wait_for_descriptor.hpp"
 
 namespace twinkeeper::drivers {
@@ -17,13 +17,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-
-struct ContextDeleter {
-  void operator()(modbus_t* context) const noexcept {
-    modbus_close(context);
-    modbus_free(context);
-  }
-};
 
 char letter_of(Parity parity) {
   switch (parity) {
@@ -138,7 +131,7 @@ class SerialTransport final : public Transport {
   const base::Clock& clock_;
   const std::string device_;
   const std::optional<Rs485Settings> rs485_;
-  std::unique_ptr<modbus_t, ContextDeleter> context_;
+  ModbusContext context_;
   int line_ = -1;
 };
 

@@ -1,8 +1,8 @@
 // Devices and registers as the drivers use them, in std types only (Telegraf's names where it has them).
 #pragma once
 
-#include <array>
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

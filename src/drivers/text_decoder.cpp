@@ -103,27 +103,13 @@ std::optional<RawValue> raw_from(ValueType type, std::string_view text) {
   return std::nullopt;
 }
 
-double number(const RawValue& raw) noexcept {
-  switch (raw.kind) {
-    case RawKind::signed_integer: return static_cast<double>(raw.integer);
-    case RawKind::unsigned_integer: return static_cast<double>(raw.natural);
-    case RawKind::float16:
-    case RawKind::float32:
-    case RawKind::float64: return raw.real;
-    case RawKind::none:
-    case RawKind::boolean:
-    case RawKind::text: break;
-  }
-  return std::numeric_limits<double>::quiet_NaN();
-}
-
 }  // namespace
 
 std::optional<Decoded> decode_text(const RegisterSettings& settings, std::string_view text) {
   auto raw = raw_from(settings.type, text);
   if (!raw) return std::nullopt;
   Decoded decoded;
-  decoded.value = number(*raw) * settings.scale + settings.offset;
+  decoded.value = number_of(*raw) * settings.scale + settings.offset;
   decoded.raw = std::move(*raw);
   return decoded;
 }

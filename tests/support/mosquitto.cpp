@@ -41,16 +41,6 @@ std::string program(const std::string& name) {
 
 }  // namespace
 
-bool eventually(base::Duration limit, const std::function<bool()>& condition) {
-  const base::SystemClock clock;
-  const base::Instant deadline = clock.now() + limit;
-  while (!condition()) {
-    if (clock.now() > deadline) return false;
-    ::poll(nullptr, 0, 20);
-  }
-  return true;
-}
-
 std::uint16_t free_port() {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = loopback(0);

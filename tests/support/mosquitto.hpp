@@ -12,12 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "support/eventually.hpp"
 #include "twinkeeper/base/clock.hpp"
 
 namespace twinkeeper::test {
-
-// Looks at `condition` until it holds or the time is over.
-[[nodiscard]] bool eventually(base::Duration limit, const std::function<bool()>& condition);
 
 [[nodiscard]] std::uint16_t free_port();
 

@@ -3,10 +3,7 @@
 //
 // A pseudo-terminal has no speed, so the far end makes it: it counts a request as received when its bytes would have
 // come over the wire, is silent for 3.5 characters, and gives each byte of its reply when the wire would have.
-#include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,44 +18,14 @@
 #include "drivers/serial_timing.hpp"
 #include "drivers/serial_transport.hpp"
 #include "support/catch.hpp"
+#include "support/pseudo_terminal.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::drivers;
+using test::PseudoTerminal;
 using namespace std::chrono_literals;
 
 namespace {
-
-// Its name and the end that is not the driver's.
-class PseudoTerminal {
- public:
-  PseudoTerminal() : far_end_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
-    REQUIRE(far_end_ >= 0);
-    REQUIRE(::grantpt(far_end_) == 0);
-    REQUIRE(::unlockpt(far_end_) == 0);
-    std::array<char, 64> name{};
-    REQUIRE(::ptsname_r(far_end_, name.data(), name.size()) == 0);
-    name_ = name.data();
-    // Raw and open from the beginning, or what is written before the driver opens it would be echoed.
-    kept_open_ = ::open(name_.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    termios settings{};
-    REQUIRE(::tcgetattr(kept_open_, &settings) == 0);
-    ::cfmakeraw(&settings);
-    REQUIRE(::tcsetattr(kept_open_, TCSANOW, &settings) == 0);
-  }
-  ~PseudoTerminal() {
-    ::close(kept_open_);
-    ::close(far_end_);
-  }
-  PseudoTerminal(const PseudoTerminal&) = delete;
-  PseudoTerminal& operator=(const PseudoTerminal&) = delete;
-  [[nodiscard]] int far_end() const { return far_end_; }
-  [[nodiscard]] const std::string& name() const { return name_; }
-
- private:
-  int far_end_;
-  int kept_open_ = -1;
-  std::string name_;
-};
 
 // What the machine adds to one step of an exchange at worst, measured while the exchange runs: a byte goes through a
 // pseudo-terminal to a waiting reader a millisecond after the byte before.

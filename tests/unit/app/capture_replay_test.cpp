@@ -194,7 +194,7 @@ std::string record(const app::Plan& plan, const std::string& file, unsigned seed
   const StallingClock clock(kOrigin - 50ms, seed, [&](base::Instant now) {
     collect();
     if (now >= catch_up_at) {
-      catch_up_at = now + 1s;
+      catch_up_at = now + 60s;
       while (!writer.caught_up()) std::this_thread::yield();
     }
     if (now > kOrigin + 300s) stop.request_stop();

@@ -3,37 +3,19 @@
 #include <algorithm>
 #include <random>
 
+#include "random_frames.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper::drivers;
 using namespace twinkeeper::drivers::mbap;
+using namespace twinkeeper;
 
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-ReadRequest random_request(std::mt19937& random) {
-  ReadRequest request;
-  request.transaction = static_cast<std::uint16_t>(random());
-  request.unit = static_cast<std::uint8_t>(random());
-  request.function = static_cast<std::uint8_t>(1 + random() % 4);
-  request.count = static_cast<std::uint16_t>(1 + random() % (request.function <= 2 ? 2000 : 125));
-  request.address = static_cast<std::uint16_t>(random() % (65537 - request.count));
-  return request;
-}
-
 Bytes good_reply(const ReadRequest& request, std::mt19937& random) {
-  Bytes frame;
-  if (request.function <= 2) {
-    std::array<bool, 2000> bits{};
-    for (std::size_t i = 0; i < request.count; ++i) bits[i] = random() % 2 == 1;
-    append_bit_reply(request, std::span<const bool>{bits}.first(request.count), frame);
-  } else {
-    std::vector<std::uint16_t> words(request.count);
-    for (auto& word : words) word = static_cast<std::uint16_t>(random());
-    append_word_reply(request, words, frame);
-  }
-  return frame;
+  return test::random_reply(request, random, append_word_reply, append_bit_reply);
 }
 
 }  // namespace
@@ -102,7 +84,7 @@ TEST_CASE("A reply altered in any byte before its data or cut anywhere is never 
   std::mt19937 random(20240501);
   std::size_t replies = 0;
   while (replies < 100'000) {
-    const ReadRequest request = random_request(random);
+    const ReadRequest request = test::random_request(random);
     const Bytes good = good_reply(request, random);
     REQUIRE(check_reply(request, good).ok());
     std::size_t accepted = 0;
@@ -133,7 +115,7 @@ TEST_CASE("A reply altered in any byte before its data or cut anywhere is never 
 TEST_CASE("Random bytes are never accepted as a reply unless they are one") {
   std::mt19937 random(7);
   for (int i = 0; i < 100'000; ++i) {
-    const ReadRequest request = random_request(random);
+    const ReadRequest request = test::random_request(random);
     Bytes frame(random() % 300);
     for (auto& byte : frame) byte = static_cast<std::uint8_t>(random() % 4);
     const Reply reply = check_reply(request, frame);
@@ -144,7 +126,7 @@ TEST_CASE("Random bytes are never accepted as a reply unless they are one") {
 TEST_CASE("A request that was encoded is parsed back whole and from pieces") {
   std::mt19937 random(3);
   for (int i = 0; i < 1000; ++i) {
-    const ReadRequest request = random_request(random);
+    const ReadRequest request = test::random_request(random);
     const auto frame = encode_request(request);
     for (std::size_t size = 0; size < frame.size(); ++size) {
       REQUIRE(parse_request(std::span{frame}.first(size)).state == RequestState::incomplete);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "drivers/names.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper;

@@ -1,12 +1,7 @@
 // RS-485 switching by the kernel, as far as it can be shown without a line that has it.
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "drivers/serial_transport.hpp"
 #include "support/catch.hpp"
+#include "support/pseudo_terminal.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::drivers;
@@ -29,14 +24,9 @@ TEST_CASE("RS-485 settings reach the kernel's structure one to one") {
 }
 
 TEST_CASE("A line whose driver can't switch RS-485 is told as such and not used without it") {
-  const int far_end = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  REQUIRE(far_end >= 0);
-  REQUIRE(::grantpt(far_end) == 0);
-  REQUIRE(::unlockpt(far_end) == 0);
-  std::array<char, 64> name{};
-  REQUIRE(::ptsname_r(far_end, name.data(), name.size()) == 0);
+  const test::PseudoTerminal terminal;
   SerialSettings line;
-  line.device = name.data();
+  line.device = terminal.name();
   const base::SystemClock clock;
   CHECK(make_serial_transport(line, clock)->connect(1s).ok());
   line.rs485.emplace();
@@ -46,5 +36,4 @@ TEST_CASE("A line whose driver can't switch RS-485 is told as such and not used 
   CHECK(status.error().code() == base::ErrorCode::unavailable);
   CHECK(status.error().message().find("RS-485") != std::string::npos);
   CHECK_FALSE(transport->connected());
-  ::close(far_end);
 }

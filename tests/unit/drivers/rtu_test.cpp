@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <random>
 
+#include "random_frames.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper::drivers;
 using namespace twinkeeper::drivers::rtu;
+using namespace twinkeeper;
 
 namespace {
 
@@ -22,27 +24,8 @@ std::uint16_t crc_by_bits(const Bytes& bytes) {
   return static_cast<std::uint16_t>(crc);
 }
 
-ReadRequest random_request(std::mt19937& random) {
-  ReadRequest request;
-  request.unit = static_cast<std::uint8_t>(1 + random() % 247);
-  request.function = static_cast<std::uint8_t>(1 + random() % 4);
-  request.count = static_cast<std::uint16_t>(1 + random() % (request.function <= 2 ? 2000 : 125));
-  request.address = static_cast<std::uint16_t>(random() % (65537 - request.count));
-  return request;
-}
-
 Bytes good_reply(const ReadRequest& request, std::mt19937& random) {
-  Bytes frame;
-  if (request.function <= 2) {
-    std::array<bool, 2000> bits{};
-    for (std::size_t i = 0; i < request.count; ++i) bits[i] = random() % 2 == 1;
-    append_bit_reply(request, std::span<const bool>{bits}.first(request.count), frame);
-  } else {
-    std::vector<std::uint16_t> words(request.count);
-    for (auto& word : words) word = static_cast<std::uint16_t>(random());
-    append_word_reply(request, words, frame);
-  }
-  return frame;
+  return test::random_reply(request, random, append_word_reply, append_bit_reply);
 }
 
 }  // namespace
@@ -94,7 +77,7 @@ TEST_CASE("An RTU reply altered in one byte, or cut, or longer is never accepted
   std::mt19937 random(5);
   std::size_t replies = 0;
   while (replies < 100'000) {
-    const ReadRequest request = random_request(random);
+    const ReadRequest request = test::random_request(random);
     const Bytes good = good_reply(request, random);
     REQUIRE(good.size() == reply_size(request));
     REQUIRE(check_reply(request, good).ok());
@@ -126,7 +109,7 @@ TEST_CASE("The size of an RTU reply is known from its first bytes") {
 TEST_CASE("An RTU request that was encoded is parsed back whole and from pieces") {
   std::mt19937 random(3);
   for (int i = 0; i < 1000; ++i) {
-    const ReadRequest request = random_request(random);
+    const ReadRequest request = test::random_request(random);
     const auto frame = encode_request(request);
     for (std::size_t size = 0; size < frame.size(); ++size) {
       REQUIRE(parse_request(std::span{frame}.first(size), false).state == RequestState::incomplete);
