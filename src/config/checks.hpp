@@ -22,6 +22,13 @@ void check_reached(Reader& reader, DeviceText& device);
 [[nodiscard]] bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text);
 void check_shared_connections(Reader& reader, const ConfigText& text);
 // Type, table, address, bit, length, scale, limits of one register.
+// What a raw value of the register can be; 64-bit limits as far as a double can say them.
+struct RawRange {
+  double least;
+  double most;
+  bool whole;
+};
+[[nodiscard]] RawRange raw_range(const drivers::RegisterSettings& reg);
 void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location);
 // The same of a LINE instrument's register.
 void check_line_register(Reader& reader, RegisterText& entry);
@@ -37,6 +44,8 @@ struct TagReference {
   const RegisterText* entry = nullptr;
 };
 using Tags = std::map<std::string, TagReference>;  // "<device>.<register>"
+// Which registers commands may write, and whether any command may.
+void resolve_commands(Reader& reader, ConfigText& text);
 [[nodiscard]] Tags number_tags(ConfigText& text);
 
 // Models are read, inputs and outputs mapped to tags.

@@ -81,6 +81,7 @@ struct Config {
   std::vector<TwinConfig> twins;
   std::optional<uplink::UplinkSettings> uplink;  // absent: nothing is published, `run` refuses, `simulate` works
   uplink::SpoolSettings spool;
+  telemetry::CommandSettings commands;
   std::string hash;      // "sha256:…" over the expanded text of all files, without secrets
   std::string expanded;  // every effective value as YAML, without secrets: what `check` prints
   std::vector<Diagnostic> warnings;

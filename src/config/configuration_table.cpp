@@ -135,7 +135,7 @@ const Table<ConfigText>& configuration_table() {
       {"type", "object"},
       {"additionalProperties", {{"type", "array"}, {"minItems", 1}, {"items", register_table().schema()}}}};
   static const Table<T> table(
-      "a mapping with gateway, buses, devices, twins, uplink and spool",
+      "a mapping with gateway, buses, devices, twins, uplink, spool and commands",
       {
           key<T>("gateway", mapping(gateway_table()), &T::gateway, "The gateway itself", Need::required),
           deferred<T>("register_sets", "a mapping from names to lists of registers", sets_schema, &T::register_sets_at,
@@ -145,6 +145,8 @@ const Table<ConfigText>& configuration_table() {
           key<T>("twins", list(tracked(twin_table())), &T::twins, "The twins; none makes a plain gateway"),
           key<T>("uplink", mapping(uplink_table()), &T::uplink, "The broker; without it nothing is published"),
           key<T>("spool", mapping(spool_table()), &T::spool, "The durable queue in front of the broker"),
+          key<T>("commands", mapping(commands_table()), &T::commands,
+                 "What may be asked of the gateway; nothing by default"),
       });
   return table;
 }

@@ -375,6 +375,8 @@ Table<DeviceText> make_device_table() {
       key<T>(
           "publish", mapping(sample_publishing_table()), [](auto& t) -> auto& { return t.config.publish; },
           "Publishing of raw samples, off unless given"),
+      key<T>("writable", list(tracked(writable_table())), &T::writable,
+             "Registers that commands may write, with limits; none unless given"),
       deferred<T>("registers", "a list of registers, a register set or a file", registers_schema, &T::registers_at,
                   write_registers, "Registers, names of register sets or files with a list of registers",
                   Need::required),

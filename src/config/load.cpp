@@ -40,6 +40,7 @@ Config to_config(Reader& reader, ConfigText text) {
   for (TwinText& twin : text.twins) out.twins.push_back(to_twin(std::move(twin)));
   if (text.uplink) out.uplink = std::move(text.uplink->settings);
   out.spool = std::move(text.spool);
+  out.commands = std::move(text.commands);
   out.warnings = reader.take_warnings();
   out.sources = reader.sources();
   return out;
@@ -55,6 +56,7 @@ Loaded load(const std::string& file, const LoadOptions& options) {
   configuration_table().read(reader, *root, text);
   resolve_devices(reader, text, options);
   const Tags tags = number_tags(text);
+  resolve_commands(reader, text);
   resolve_twins(reader, text, tags, options);
   resolve_uplink(reader, text, options.check_files);
   if (reader.errors() > 0) return reader.take_errors();

@@ -25,38 +25,6 @@ bool is_integer(ValueType type) {
   }
 }
 
-struct RawRange {
-  double least;
-  double most;
-  bool whole;
-};
-
-// What a raw value of the type can be; 64-bit limits as far as a double can say them.
-RawRange raw_range(const RegisterText& entry) {
-  const ValueType type = *entry.type;
-  if (entry.settings.bits) {
-    const double many = std::ldexp(1.0, *entry.settings.bits);
-    const bool has_sign = type == ValueType::INT16 || type == ValueType::INT32 || type == ValueType::INT64;
-    return has_sign ? RawRange{-many / 2, many / 2 - 1, true} : RawRange{0, many - 1, true};
-  }
-  switch (type) {
-    case ValueType::BIT: return {0, 1, true};
-    case ValueType::INT16: return {-32768.0, 32767.0, true};
-    case ValueType::UINT16: return {0, 65535.0, true};
-    case ValueType::INT32: return {-2147483648.0, 2147483647.0, true};
-    case ValueType::UINT32: return {0, 4294967295.0, true};
-    case ValueType::INT64: return {-9223372036854775808.0, 9223372036854775807.0, true};
-    case ValueType::UINT64: return {0, 18446744073709551615.0, true};
-    case ValueType::FLOAT16: return {-65504.0, 65504.0, false};
-    case ValueType::FLOAT32: return {-3.4028234663852886e38, 3.4028234663852886e38, false};
-    case ValueType::BCD16: return {0, 9999.0, true};
-    case ValueType::BCD32: return {0, 99999999.0, true};
-    case ValueType::FLOAT64:
-    case ValueType::STRING: break;
-  }
-  return {-INFINITY, INFINITY, false};
-}
-
 // `bits`, with `bit` as the lowest of them.
 void check_bits(Reader& reader, const RegisterText& entry) {
   if (!entry.settings.bits) return;
@@ -130,7 +98,7 @@ void check_values(Reader& reader, RegisterText& entry) {
                  format_number(*limits.min_value) + " is not below max_value " + format_number(*limits.max_value),
                  "min_value below max_value");
   }
-  const RawRange range = raw_range(entry);
+  const RawRange range = raw_range(entry.settings);
   for (const double value : limits.error_values) {
     if (value >= range.least && value <= range.most && (!range.whole || std::trunc(value) == value)) continue;
     reader.error(child_path(entry.path, "error_value"), format_number(value) + " can never be the raw value",
@@ -139,6 +107,31 @@ void check_values(Reader& reader, RegisterText& entry) {
 }
 
 }  // namespace
+
+RawRange raw_range(const drivers::RegisterSettings& reg) {
+  const ValueType type = reg.type;
+  if (reg.bits) {
+    const double many = std::ldexp(1.0, *reg.bits);
+    const bool has_sign = type == ValueType::INT16 || type == ValueType::INT32 || type == ValueType::INT64;
+    return has_sign ? RawRange{-many / 2, many / 2 - 1, true} : RawRange{0, many - 1, true};
+  }
+  switch (type) {
+    case ValueType::BIT: return {0, 1, true};
+    case ValueType::INT16: return {-32768.0, 32767.0, true};
+    case ValueType::UINT16: return {0, 65535.0, true};
+    case ValueType::INT32: return {-2147483648.0, 2147483647.0, true};
+    case ValueType::UINT32: return {0, 4294967295.0, true};
+    case ValueType::INT64: return {-9223372036854775808.0, 9223372036854775807.0, true};
+    case ValueType::UINT64: return {0, 18446744073709551615.0, true};
+    case ValueType::FLOAT16: return {-65504.0, 65504.0, false};
+    case ValueType::FLOAT32: return {-3.4028234663852886e38, 3.4028234663852886e38, false};
+    case ValueType::BCD16: return {0, 9999.0, true};
+    case ValueType::BCD32: return {0, 99999999.0, true};
+    case ValueType::FLOAT64:
+    case ValueType::STRING: break;
+  }
+  return {-INFINITY, INFINITY, false};
+}
 
 void check_register(Reader& reader, RegisterText& entry, drivers::StringLocation location) {
   if (!reader.has(child_path(entry.path, "address"))) {

@@ -40,6 +40,15 @@ struct BusText {
   LinkText link;
 };
 
+// A register that commands may write.
+struct WritableText {
+  std::string path;
+  bool good = true;
+  std::string name;
+  std::optional<double> min_value, max_value;
+  drivers::WritableSettings settings;
+};
+
 struct DeviceText {
   std::string path;
   bool good = true;
@@ -51,6 +60,7 @@ struct DeviceText {
   std::optional<drivers::LineSettings> instrument;  // LINE
   Deferred registers_at;
   std::vector<RegisterText> registers;
+  std::vector<WritableText> writable;
 };
 
 struct ModelText {
@@ -100,6 +110,7 @@ struct ConfigText {
   std::vector<TwinText> twins;
   std::optional<UplinkText> uplink;
   uplink::SpoolSettings spool;
+  telemetry::CommandSettings commands;
 };
 
 struct ModelFileText {
@@ -110,6 +121,8 @@ struct ModelFileText {
 [[nodiscard]] const Table<BusText>& bus_table();
 [[nodiscard]] const Table<DeviceText>& device_table();
 [[nodiscard]] const Table<RegisterText>& register_table();
+[[nodiscard]] const Table<WritableText>& writable_table();
+[[nodiscard]] const Table<telemetry::CommandSettings>& commands_table();
 [[nodiscard]] const Table<TwinText>& twin_table();
 [[nodiscard]] const Table<InputText>& input_table();
 [[nodiscard]] const Table<UplinkText>& uplink_table();

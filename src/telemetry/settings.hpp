@@ -1,7 +1,10 @@
 // What is published of a twin and of a device, in std types only.
 #pragma once
 
+#include <algorithm>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "twinkeeper/base/clock.hpp"
 
@@ -16,6 +19,18 @@ struct StatePublishing {
 
 struct SamplePublishing {
   std::optional<base::Duration> interval;  // absent: raw samples are not published
+};
+
+// What may be asked of the gateway from outside.
+struct CommandSettings {
+  bool enabled = false;
+  std::vector<std::string> allow;  // verbs
+  base::Duration max_age = std::chrono::seconds{60};
+  int per_minute = 10;
+
+  [[nodiscard]] bool allows(const std::string& verb) const {
+    return enabled && std::find(allow.begin(), allow.end(), verb) != allow.end();
+  }
 };
 
 }  // namespace twinkeeper::telemetry
