@@ -56,6 +56,12 @@ class Service {
     Plan& plan = std::get<Plan>(loaded);
     if (const int code = prepare(plan); code != kExitDone) return code;
     std::unique_ptr<CaptureWriter> capture;
+    if (capture_file_ && plan.config.commands.allows("write")) {
+      // What is written changes what the poller asks, which a capture does not hold.
+      std::cerr << "twinkeeper: --capture: this configuration lets commands write, and such a capture could not be "
+                   "replayed; accepted: a configuration whose commands do not allow write\n";
+      return kExitUsage;
+    }
     if (capture_file_) {
       auto opened = CaptureWriter::open(*capture_file_, capture_limit_, log_);
       if (!opened.ok()) {

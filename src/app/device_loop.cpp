@@ -32,7 +32,7 @@ std::size_t sample_queue_capacity(const std::vector<drivers::DeviceSettings>& de
 
 DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin,
                        const base::Clock& clock, signals::EventSink& events, drivers::CaptureSink* capture,
-                       std::size_t endpoint)
+                       std::size_t endpoint, std::function<void()> outcome_bell)
     : clock_(clock), queue_(sample_queue_capacity(devices)) {
   auto transport = drivers::make_transport(devices.front(), clock);
   if (capture != nullptr) {
@@ -41,7 +41,9 @@ DeviceLoop::DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Insta
     transport = drivers::make_capturing_transport(std::move(transport), *recorder_);
   }
   const base::Clock& pollers_clock = capturing_clock_ ? static_cast<const base::Clock&>(*capturing_clock_) : clock;
-  poller_ = drivers::make_poller(std::move(devices), grid_origin, pollers_clock, *this, events, std::move(transport));
+  if (outcome_bell) writes_.emplace([this] { bell_.ring(); }, std::move(outcome_bell));
+  poller_ = drivers::make_poller(std::move(devices), grid_origin, pollers_clock, *this, events, std::move(transport),
+                                 writes());
 }
 
 void DeviceLoop::accept(signals::Sample&& sample) {
@@ -65,6 +67,7 @@ void DeviceLoop::sleep(base::Duration longest) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
   const timespec limit{seconds.count(), (longest - seconds).count()};
   ::ppoll(set.data(), set.size(), &limit, nullptr);  // ignores a descriptor of −1
+  bell_.wait_for(base::Duration::zero());            // takes its rings off
 }
 
 }  // namespace twinkeeper::app

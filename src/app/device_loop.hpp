@@ -5,6 +5,7 @@
 // Thread rule: run() is the body of one thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -14,6 +15,7 @@
 #include "drivers/capture.hpp"
 #include "drivers/poller.hpp"
 #include "drivers/settings.hpp"
+#include "drivers/write_queue.hpp"
 #include "twinkeeper/base/queue.hpp"
 #include "twinkeeper/base/wake_up.hpp"
 #include "twinkeeper/signals/event.hpp"
@@ -26,14 +28,17 @@ using SampleQueue = base::BoundedQueue<signals::Sample>;
 
 class DeviceLoop final : public drivers::SampleSink {
  public:
-  // `capture`: where to record what the poller is told, as connection `endpoint`; or nullptr.
+  // `capture`: where to record what the poller is told, as connection `endpoint`; or nullptr. `outcome_bell`: rung when
+  // an order to write was carried out; without it nothing is ever written.
   DeviceLoop(std::vector<drivers::DeviceSettings> devices, base::Instant grid_origin, const base::Clock& clock,
-             signals::EventSink& events, drivers::CaptureSink* capture = nullptr, std::size_t endpoint = 0);
+             signals::EventSink& events, drivers::CaptureSink* capture = nullptr, std::size_t endpoint = 0,
+             std::function<void()> outcome_bell = {});
 
   void run(std::stop_token stop, Heartbeat& heartbeat);
   void accept(signals::Sample&& sample) override;
 
   [[nodiscard]] SampleQueue& queue() { return queue_; }
+  [[nodiscard]] drivers::WriteQueue* writes() { return writes_ ? &*writes_ : nullptr; }
   [[nodiscard]] const drivers::Poller& poller() const { return *poller_; }
 
  private:
@@ -41,9 +46,10 @@ class DeviceLoop final : public drivers::SampleSink {
 
   const base::Clock& clock_;
   SampleQueue queue_;
-  base::WakeUp bell_;  // rung by a stop request
+  base::WakeUp bell_;  // rung by a stop request and by orders to write
   std::optional<drivers::TurnRecorder> recorder_;
   std::optional<drivers::CapturingClock> capturing_clock_;
+  std::optional<drivers::WriteQueue> writes_;
   std::unique_ptr<drivers::Poller> poller_;
 };
 

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <thread>
 
+#include "app/command_desk.hpp"
 #include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
@@ -98,9 +100,10 @@ class Gateway::Implementation {
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
+        desk_(make_desk(log)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
-                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile)),
-        publisher_(plan_, outbox_, courier_, statistics_, clock),
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
+        publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)) {
     if (capture_) capture_->start(capture_header());
@@ -112,8 +115,13 @@ class Gateway::Implementation {
         place_of_device_[d] = {device_loops_.size(), devices.size() - 1};
       }
       const std::size_t endpoint = device_loops_.size();
-      device_loops_.push_back(std::make_unique<DeviceLoop>(std::move(devices), origin_, clock, log,
-                                                           capture_ ? &capture_->sink(endpoint) : nullptr, endpoint));
+      const bool written = may_write(group);
+      device_loops_.push_back(std::make_unique<DeviceLoop>(
+          std::move(devices), origin_, clock, log, capture_ ? &capture_->sink(endpoint) : nullptr, endpoint,
+          written ? std::function<void()>([this] { courier_.wake(); }) : std::function<void()>()));
+      for (std::size_t place = 0; written && place < group.size(); ++place) {
+        desk_->connect(plan_.config.devices[group[place]].driver, *device_loops_.back()->writes(), place);
+      }
       queues.push_back(&device_loops_.back()->queue());
     }
     twin_loop_ = std::make_unique<TwinLoop>(
@@ -175,6 +183,20 @@ class Gateway::Implementation {
     std::size_t loop = 0;
     std::size_t device = 0;
   };
+
+  std::unique_ptr<CommandDesk> make_desk(EventLog& log) {
+    if (!plan_.config.commands.enabled) return nullptr;
+    return std::make_unique<CommandDesk>(
+        plan_.config, clock_, log, [this] { courier_.wake(); },
+        [this](signals::Message answer) { connection_.respond(std::move(answer)); });
+  }
+
+  // Of the devices behind one controller: only then there is a way to a write at all.
+  [[nodiscard]] bool may_write(const std::vector<std::size_t>& group) const {
+    return plan_.config.commands.allows("write") && std::any_of(group.begin(), group.end(), [this](std::size_t d) {
+             return !plan_.config.devices[d].driver.writable.empty();
+           });
+  }
 
   Heartbeat& add_heartbeat(std::string thread, base::Duration patience) {
     heartbeats_.push_back(std::make_unique<Heartbeat>(std::move(thread), patience, clock_.now()));
@@ -361,6 +383,7 @@ class Gateway::Implementation {
   uplink::Statistics statistics_;
   uplink::Courier courier_;
   StatusBoard status_;
+  std::unique_ptr<CommandDesk> desk_;  // none unless commands are enabled
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;

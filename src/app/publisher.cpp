@@ -14,12 +14,13 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock)
+                     const base::Clock& clock, CommandDesk* desk)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
       statistics_(statistics),
       clock_(clock),
+      desk_(desk),
       tags_(describe_tags(plan.config)) {
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
@@ -39,11 +40,13 @@ void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration d
     publish_infos_after_connect();
     publish_outbox();
     take_posts();
+    if (desk_ != nullptr) desk_->run();
     courier_.run_once(kIdle);
     heartbeat.beat(clock_.now());
   }
   publish_outbox();
   take_posts();
+  if (desk_ != nullptr) desk_->stop();
   courier_.stop(clock_.now() + drain);
 }
 

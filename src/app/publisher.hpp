@@ -1,5 +1,5 @@
 // The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which
-// stores and sends it. It never waits for the network.
+// stores and sends it. It never waits for the network. Commands are decided on here, too.
 //
 // Thread rule: run() is the body of one thread; post() may come from any.
 #pragma once
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "app/command_desk.hpp"
 #include "app/heartbeat.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
@@ -24,7 +25,7 @@ namespace twinkeeper::app {
 class Publisher {
  public:
   Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-            const base::Clock& clock);
+            const base::Clock& clock, CommandDesk* desk);
 
   // Until `stop` is requested; then publishes what is left and ends by itself within `drain`.
   void run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain);
@@ -44,6 +45,7 @@ class Publisher {
   uplink::Courier& courier_;
   const uplink::Statistics& statistics_;
   const base::Clock& clock_;
+  CommandDesk* const desk_;  // nullptr: no commands
 
   std::vector<telemetry::TagSource> tags_;
   std::vector<telemetry::TwinDescription> twins_;

@@ -41,4 +41,67 @@ std::int64_t unix_milliseconds(WallTime time) {
   return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
 
+namespace {
+
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : rest_(text) {}
+
+  // Exactly `count` digits.
+  [[nodiscard]] std::optional<int> number(std::size_t count) {
+    if (rest_.size() < count) return std::nullopt;
+    int value = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (rest_[i] < '0' || rest_[i] > '9') return std::nullopt;
+      value = 10 * value + (rest_[i] - '0');
+    }
+    rest_.remove_prefix(count);
+    return value;
+  }
+  bool skip(char wanted) {
+    if (rest_.empty() || rest_.front() != wanted) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+  [[nodiscard]] bool at_digit() const { return !rest_.empty() && rest_.front() >= '0' && rest_.front() <= '9'; }
+  [[nodiscard]] bool at_end() const { return rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  Scanner scan(text);
+  std::array<int, 6> fields{};  // year … second
+  static constexpr std::array<char, 6> kBehind{'-', '-', 'T', ':', ':', '\0'};
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const auto value = scan.number(i == 0 ? 4 : 2);
+    if (!value || (kBehind[i] != '\0' && !scan.skip(kBehind[i]))) return std::nullopt;
+    fields[i] = *value;
+  }
+  std::int64_t nanoseconds = 0;
+  if (scan.skip('.')) {
+    if (!scan.at_digit()) return std::nullopt;
+    for (std::int64_t weight = 100'000'000; scan.at_digit(); weight /= 10) nanoseconds += weight * *scan.number(1);
+  }
+  int offset = 0;  // minutes
+  if (!scan.skip('Z')) {
+    const int sign = scan.skip('+') ? 1 : scan.skip('-') ? -1 : 0;
+    const auto hours = scan.number(2);
+    if (sign == 0 || !hours || !scan.skip(':')) return std::nullopt;
+    const auto minutes = scan.number(2);
+    if (!minutes || *hours > 23 || *minutes > 59) return std::nullopt;
+    offset = sign * (60 * *hours + *minutes);
+  }
+  const auto [year, month, day, hour, minute, second] = fields;
+  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(month)},
+                                         std::chrono::day{static_cast<unsigned>(day)}};
+  if (!scan.at_end() || !date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (year < 1678 || year > 2261) return std::nullopt;  // what a WallTime holds
+  return WallTime{std::chrono::sys_days{date}} + std::chrono::hours{hour} + std::chrono::minutes{minute - offset} +
+         std::chrono::seconds{second} + std::chrono::nanoseconds{nanoseconds};
+}
+
 }  // namespace twinkeeper::base

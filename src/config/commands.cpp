@@ -105,12 +105,15 @@ const Table<WritableText>& writable_table() {
 const Table<telemetry::CommandSettings>& commands_table() {
   using T = telemetry::CommandSettings;
   static const Table<T> table(
-      "a mapping with enabled, allow, max_age and per_minute",
+      "a mapping with enabled, allow, max_age, per_minute and require_synchronised_clock",
       {
           key<T>("enabled", boolean(), &T::enabled, "Whether the gateway listens to commands at all"),
           key<T>("allow", list(choice<std::string>({{kWrite, kWrite}})), &T::allow, "Verbs that are obeyed"),
           key<T>("max_age", duration(1s, 1h), &T::max_age, "Older commands are refused"),
           key<T>("per_minute", integer<int>(1, 600), &T::per_minute, "More commands than that are refused"),
+          key<T>(
+              "require_synchronised_clock", boolean(), &T::require_synchronised_clock,
+              "Refuse all commands while no time source disciplines the gateway's clock, as their age can't be told"),
       });
   return table;
 }

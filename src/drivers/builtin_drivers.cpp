@@ -16,13 +16,13 @@ std::unique_ptr<Transport> make_transport(const DeviceSettings& device, const ba
 
 std::unique_ptr<Poller> make_poller(std::vector<DeviceSettings> devices, base::Instant grid_origin,
                                     const base::Clock& clock, SampleSink& samples, signals::EventSink& events,
-                                    std::unique_ptr<Transport> transport) {
+                                    std::unique_ptr<Transport> transport, WriteQueue* writes) {
   DeviceSettings& first = devices.front();
   if (first.transmission_mode == TransmissionMode::LINE) {
     return std::make_unique<LinePoller>(std::move(first), grid_origin, clock, samples, events, std::move(transport));
   }
-  return std::make_unique<EndpointPoller>(std::move(devices), grid_origin, clock, samples, events,
-                                          std::move(transport));
+  return std::make_unique<EndpointPoller>(std::move(devices), grid_origin, clock, samples, events, std::move(transport),
+                                          writes);
 }
 
 }  // namespace twinkeeper::drivers

@@ -7,6 +7,7 @@
 #include "drivers/poller.hpp"
 #include "drivers/settings.hpp"
 #include "drivers/transport.hpp"
+#include "drivers/write_queue.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 
@@ -15,9 +16,10 @@ namespace twinkeeper::drivers {
 [[nodiscard]] std::unique_ptr<Transport> make_transport(const DeviceSettings& device, const base::Clock& clock);
 
 // `devices` share one controller, to which `transport` leads, and so its transmission mode. References outlive the
-// poller.
+// poller; so does `writes`, without which nothing is ever written.
 [[nodiscard]] std::unique_ptr<Poller> make_poller(std::vector<DeviceSettings> devices, base::Instant grid_origin,
                                                   const base::Clock& clock, SampleSink& samples,
-                                                  signals::EventSink& events, std::unique_ptr<Transport> transport);
+                                                  signals::EventSink& events, std::unique_ptr<Transport> transport,
+                                                  WriteQueue* writes = nullptr);
 
 }  // namespace twinkeeper::drivers

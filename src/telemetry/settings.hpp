@@ -27,6 +27,7 @@ struct CommandSettings {
   std::vector<std::string> allow;  // verbs
   base::Duration max_age = std::chrono::seconds{60};
   int per_minute = 10;
+  bool require_synchronised_clock = true;  // else an age that can't be told is taken for true
 
   [[nodiscard]] bool allows(const std::string& verb) const {
     return enabled && std::find(allow.begin(), allow.end(), verb) != allow.end();

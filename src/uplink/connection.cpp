@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <utility>
 
 #include "uplink/back_off.hpp"
 #include "uplink/envelope.hpp"
+#include "uplink/outgoing.hpp"
 #include "uplink/paho_connection.hpp"
 #include "uplink/preflight.hpp"
 
@@ -19,6 +22,9 @@ namespace {
 
 constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
+constexpr base::Duration kAnswersKept = std::chrono::minutes{1};
+constexpr std::size_t kMostAnswers = 64;
+constexpr std::size_t kMostAnsweredIds = 10'000;
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
 constexpr base::Duration kFilesLookedAtEvery = std::chrono::seconds{1};
 
@@ -53,7 +59,7 @@ class Connection::Implementation {
  public:
   Implementation(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                  std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                 ConnectionTiming timing)
+                 ConnectionTiming timing, CommandSink* commands)
       : link_(link),
         statistics_(statistics),
         settings_(std::move(settings)),
@@ -63,6 +69,7 @@ class Connection::Implementation {
         clock_(clock),
         events_(events),
         timing_(timing),
+        commands_(commands),
         back_off_(timing.backoff_floor, timing.backoff_cap, timing.least_pause, std::random_device{}()) {
     timing_.window = std::clamp<std::size_t>(timing_.window, 1, 100);
   }
@@ -76,12 +83,30 @@ class Connection::Implementation {
     statistics_.connected = false;
   }
 
+  void respond(signals::Message message) {
+    {
+      const std::lock_guard lock(answers_mutex_);
+      if (answers_.size() >= kMostAnswers) answers_.erase(answers_.begin());
+      // Streams are counted, as one id may be answered more than once; forgotten all at once when there are too many.
+      if (answered_.size() >= kMostAnsweredIds) answered_.clear();
+      const std::uint64_t seq = ++answered_[message.stream];
+      answers_.push_back({std::move(message), seq, 0});
+    }
+    link_.connection_wake_up().ring();
+  }
+
   void status_changed() noexcept {
     status_wanted_ = true;
     link_.connection_wake_up().ring();
   }
 
  private:
+  struct Answer {
+    signals::Message message;
+    std::uint64_t seq = 1;
+    std::uint64_t token = 0;  // not 0: published on the present connection
+  };
+
   void beat() { Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now()); }
   [[nodiscard]] std::string server() const {
     return settings_.endpoint.host + ":" + std::to_string(settings_.endpoint.port);
@@ -113,7 +138,7 @@ class Connection::Implementation {
     // Epochs are durable and only grow, so sessions grow over restarts, too.
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
     const Will will{status_topic(), status_text("offline", "connection_lost").first, settings_.retain};
-    client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_);
+    client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, commands_);
     const auto alive = [&] {
       beat();
       return !stop.stop_requested();
@@ -135,7 +160,22 @@ class Connection::Implementation {
     link_.forget_down();
     link_.send_up({LinkEvent::Kind::connected, connection_, 0, window.value(), {}});
     events_.raise({signals::EventLevel::info, "uplink", "connected", "connected to " + server()});
+    subscribe(alive);
     return true;
+  }
+
+  // A broker that takes no subscription still takes what is measured. Told once per change of cause.
+  void subscribe(const std::function<bool()>& alive) {
+    if (commands_ == nullptr || settings_.command_verbs.empty()) return;
+    std::vector<std::string> topics;
+    for (const std::string& verb : settings_.command_verbs)
+      topics.push_back(settings_.topic_prefix + "/command/" + verb);
+    const base::Status status = client_->subscribe(topics, alive);
+    const std::string cause = status.ok() ? "" : status.error().message();
+    if (!cause.empty() && cause != told_subscription_) {
+      events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", "no commands arrive: " + cause});
+    }
+    told_subscription_ = cause;
   }
 
   void explain(const base::Error& failure) {
@@ -168,6 +208,7 @@ class Connection::Implementation {
         break;
       }
       publish();
+      publish_answers();
       publish_status(now);
       if (const auto oldest = client_->oldest_outstanding(); oldest && now - *oldest > settings_.acknowledge_timeout) {
         cause =
@@ -210,6 +251,35 @@ class Connection::Implementation {
       auto status = client_->publish(publication.token, publication.topic, publication.payload, publication.retain);
       if (!status.ok()) link_.send_up({LinkEvent::Kind::failed, connection_, publication.token, 0, {}});
     }
+  }
+
+  void publish_answers() {
+    const std::lock_guard lock(answers_mutex_);
+    const base::Instant now = clock_.now();
+    std::erase_if(answers_, [&](const Answer& answer) {
+      const bool settled = answer.token != 0 && !client_->outstanding(answer.token);
+      return settled || now - answer.message.time > kAnswersKept;
+    });
+    for (Answer& answer : answers_) {
+      if (answer.token != 0) continue;
+      const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
+      const std::string topic = topic_of_stream(settings_.topic_prefix, answer.message.stream);
+      if (client_->publish(token, topic, answer_text(answer, now), false).ok()) answer.token = token;
+    }
+  }
+
+  [[nodiscard]] std::string answer_text(const Answer& answer, base::Instant now) {
+    Envelope envelope;
+    envelope.schema = answer.message.schema;
+    envelope.gateway = gateway_id_;
+    envelope.stream = answer.message.stream;
+    envelope.epoch = link_.epoch();
+    envelope.seq = answer.seq;
+    envelope.time = clock_.to_wall(answer.message.time);
+    envelope.clock_synced = clock_.synchronised();
+    envelope.boot_id = boot_id_;
+    envelope.replay = now - answer.message.time > kLiveFor;
+    return to_json(envelope, answer.message.members);
   }
 
   [[nodiscard]] std::string status_topic() const { return settings_.topic_prefix + "/status"; }
@@ -257,6 +327,7 @@ class Connection::Implementation {
     statistics_.connected = false;
     if (stopping) {
       publish();
+      publish_answers();
       const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
       const std::string text = status_text("offline", "stop").first;
       if (client_->publish(token, status_topic(), text, settings_.retain).ok()) {
@@ -272,6 +343,12 @@ class Connection::Implementation {
       if (!client_->lost()) client_->disconnect(std::chrono::seconds{1});
     }
     link_.send_up({LinkEvent::Kind::lost, connection_, 0, 0, {}});
+    {
+      const std::lock_guard lock(answers_mutex_);
+      for (Answer& answer : answers_) {
+        if (client_->outstanding(answer.token)) answer.token = 0;  // to be published again
+      }
+    }
     client_.reset();
     status_token_ = 0;
     status_tells_ = 0;
@@ -296,6 +373,7 @@ class Connection::Implementation {
   const base::Clock& clock_;
   signals::EventSink& events_;
   ConnectionTiming timing_;
+  CommandSink* const commands_;
   BackOff back_off_;
 
   std::unique_ptr<PahoConnection> client_;
@@ -306,6 +384,11 @@ class Connection::Implementation {
   std::string told_cause_;
   std::optional<LinkFault> minor_fault_;
 
+  std::string told_subscription_;
+  std::mutex answers_mutex_;
+  std::vector<Answer> answers_;
+  std::map<std::string, std::uint64_t> answered_;
+
   std::atomic<bool> status_wanted_{false};
   std::optional<base::Instant> status_at_;
   std::uint64_t status_number_ = 0;
@@ -315,11 +398,12 @@ class Connection::Implementation {
 
 Connection::Connection(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                        std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                       ConnectionTiming timing)
+                       ConnectionTiming timing, CommandSink* commands)
     : implementation_(std::make_unique<Implementation>(link, statistics, std::move(settings), std::move(gateway_id),
-                                                       std::move(boot_id), status, clock, events, timing)) {}
+                                                       std::move(boot_id), status, clock, events, timing, commands)) {}
 Connection::~Connection() = default;
 void Connection::run(std::stop_token stop) { implementation_->run(stop); }
 void Connection::status_changed() noexcept { implementation_->status_changed(); }
+void Connection::respond(signals::Message answer) { implementation_->respond(std::move(answer)); }
 
 }  // namespace twinkeeper::uplink

@@ -60,8 +60,9 @@ std::string reason_text(int reason) {
 
 class PahoConnection::Implementation final : public virtual mqtt::callback, public virtual mqtt::iaction_listener {
  public:
-  Implementation(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link)
-      : settings_(settings), number_(number), window_(window), link_(link) {}
+  Implementation(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
+                 CommandSink* commands)
+      : settings_(settings), number_(number), window_(window), link_(link), commands_(commands) {}
 
   // The client goes first: destroying it calls the listener for all that is outstanding.
   ~Implementation() override { client_.reset(); }
@@ -124,6 +125,27 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     return outstanding_.contains(token);
   }
 
+  base::Status subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+    try {
+      for (const std::string& topic : topics) {
+        const mqtt::token_ptr token = client_->subscribe(topic, 1);
+        const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
+        while (!token->wait_for(std::chrono::milliseconds{200})) {
+          if (lost_) return base::Error(base::ErrorCode::connection_lost, "the connection is gone", true);
+          if (!alive() || monotonic_now() > deadline) {
+            return base::Error(base::ErrorCode::timeout, "the broker did not confirm the subscription of " + topic,
+                               true);
+          }
+        }
+        const int reason = static_cast<int>(token->get_reason_code());
+        if (reason >= 0x80) return refused_topic(topic, reason_text(reason));
+      }
+      return base::Success{};
+    } catch (const std::exception& failure) {
+      return base::Error(base::ErrorCode::permission_denied, failure.what(), true);
+    }
+  }
+
   void disconnect(base::Duration limit) {
     if (!client_ || lost_) return;
     try {
@@ -135,6 +157,11 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   }
 
  private:
+  static base::Error refused_topic(const std::string& topic, const std::string& reason) {
+    return {base::ErrorCode::permission_denied, "the broker refused the subscription of " + topic + " (" + reason + ")",
+            true};
+  }
+
   base::Result<std::size_t> try_connect(const Will& will, const std::function<bool()>& alive) {
     const bool v5 = settings_.mqtt_version == MqttVersion::v5;
     const int version = v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
@@ -226,6 +253,17 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   }
 
   // mqtt::callback, on the library's threads
+  void message_arrived(mqtt::const_message_ptr message) override {
+    if (commands_ == nullptr || !message) return;
+    try {
+      const std::string& topic = message->get_topic();
+      const std::string prefix = settings_.topic_prefix + "/command/";
+      if (topic.compare(0, prefix.size(), prefix) != 0) return;
+      commands_->arrived(topic.substr(prefix.size()), message->to_string(), message->is_retained());
+    } catch (...) {
+      // Without memory for it the command is lost, and its giver hears nothing.
+    }
+  }
   void connection_lost(const std::string& cause) override { end(cause.empty() ? "the connection broke" : cause); }
   void end(std::string cause) noexcept {
     {
@@ -240,6 +278,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   const std::uint64_t number_;
   const std::size_t window_;
   Link& link_;
+  CommandSink* const commands_;
   std::atomic<bool> lost_{false};
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
@@ -248,8 +287,9 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   std::unique_ptr<mqtt::async_client> client_;
 };
 
-PahoConnection::PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link)
-    : implementation_(std::make_unique<Implementation>(settings, number, window, link)) {}
+PahoConnection::PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
+                               CommandSink* commands)
+    : implementation_(std::make_unique<Implementation>(settings, number, window, link, commands)) {}
 PahoConnection::~PahoConnection() = default;
 
 base::Result<std::size_t> PahoConnection::connect(const Will& will, const std::function<bool()>& alive) {
@@ -264,6 +304,9 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
   return implementation_->oldest_outstanding();
 }
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
+base::Status PahoConnection::subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+  return implementation_->subscribe(topics, alive);
+}
 void PahoConnection::disconnect(base::Duration limit) { implementation_->disconnect(limit); }
 
 }  // namespace twinkeeper::uplink

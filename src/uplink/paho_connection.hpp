@@ -12,9 +12,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
+#include "uplink/command_sink.hpp"
 #include "uplink/link.hpp"
 #include "uplink/settings.hpp"
 
@@ -31,7 +33,9 @@ class PahoConnection {
   // Publications with this bit in their token are statuses: they are not told to the Link.
   static constexpr std::uint64_t kStatusToken = std::uint64_t{1} << 63;
 
-  PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link);
+  // `commands` may be nullptr; arrived() is called on the library's threads.
+  PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
+                 CommandSink* commands);
   ~PahoConnection();
   PahoConnection(const PahoConnection&) = delete;
   PahoConnection& operator=(const PahoConnection&) = delete;
@@ -46,6 +50,8 @@ class PahoConnection {
   // When the oldest publication still waiting for its PUBACK was made.
   [[nodiscard]] std::optional<base::Instant> oldest_outstanding() const;
   [[nodiscard]] bool outstanding(std::uint64_t token) const;
+  // Errors: permission_denied (the broker refuses a topic), timeout, connection_lost.
+  [[nodiscard]] base::Status subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive);
   void disconnect(base::Duration limit);
 
  private:

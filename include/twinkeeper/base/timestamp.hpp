@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "twinkeeper/base/clock.hpp"
 
@@ -16,5 +18,9 @@ namespace twinkeeper::base {
 void append_rfc3339(std::string& out, WallTime time);
 
 [[nodiscard]] std::int64_t unix_milliseconds(WallTime time);
+
+// "2026-03-01T08:15:30Z", with any number of decimals of the second, or an offset as "+01:00" instead of Z; nothing if
+// it is no such text. Decimals beyond the ninth are cut.
+[[nodiscard]] std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 }  // namespace twinkeeper::base

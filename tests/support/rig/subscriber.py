@@ -45,7 +45,7 @@ class Subscriber:
         self._broker = broker
         self._arguments = ["-h", "localhost", "-p", str(broker.port), "--cafile", pki.path("ca.crt"), "--cert",
                            pki.path("subscriber.crt"), "--key", pki.path("subscriber.key"), "-i", name, "-c", "-q", "1",
-                           "-t", f"{prefix}/#", "-F", "%U %r %t %p"]
+                           "-t", f"{prefix}/#", "-T", f"{prefix}/command/#", "-F", "%U %r %t %p"]
         self._folder = folder
         self._name = name
         self._read = 0

@@ -53,8 +53,8 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   CHECK(driver.optimization_max_register_fill == 20);
   CHECK(driver.workarounds.max_word_registers_per_request == 100);
   CHECK(config.devices[0].publish.interval == base::Duration{1s});
-  REQUIRE(driver.registers.size() == 6);
-  REQUIRE(config.devices[0].registers.size() == 6);
+  REQUIRE(driver.registers.size() == 7);
+  REQUIRE(config.devices[0].registers.size() == 7);
   const auto& pump = driver.registers[2];
   CHECK(pump.kind == drivers::RegisterKind::input);
   CHECK(pump.type == drivers::ValueType::INT16);
@@ -72,6 +72,28 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   CHECK(driver.registers[3].address == 255);
   CHECK(driver.registers[4].bit == 3);
   CHECK(driver.registers[5].length == 16);
+  REQUIRE(driver.writable.size() == 2);
+  CHECK(driver.writable[0].reg == 1);
+  CHECK(driver.writable[0].min_value == 0.1);
+  CHECK(driver.writable[0].max_value == 1.5);
+  CHECK(driver.writable[0].max_step == 0.25);
+  CHECK(driver.writable[0].per_minute == 6);
+  CHECK_FALSE(driver.writable[0].multiple);
+  CHECK(driver.writable[1].reg == 6);
+  CHECK(driver.writable[1].multiple);
+  CHECK(config.commands.allows("write"));
+  CHECK(config.commands.max_age == 2min);
+  CHECK(config.commands.per_minute == 20);
+  CHECK_FALSE(config.commands.require_synchronised_clock);
+  REQUIRE(config.uplink);
+  CHECK(config.uplink->command_verbs == std::vector<std::string>{"write"});
+}
+
+TEST_CASE("without a commands section nothing is allowed and nothing subscribed to") {
+  const TemporaryFolder folder;
+  const config::Config config = loaded(folder.write("a.yaml", kSmall), {{"HOST", "h"}, {"INTERVAL", "1s"}});
+  CHECK_FALSE(config.commands.enabled);
+  CHECK_FALSE(config.commands.allows("write"));
 }
 
 TEST_CASE("load gives each device of a bus the connection of the bus") {

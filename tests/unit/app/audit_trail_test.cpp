@@ -1,0 +1,81 @@
+#include "app/audit_trail.hpp"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+
+struct Events final : signals::EventSink {
+  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
+  std::vector<signals::Event> raised;
+};
+
+std::vector<std::string> lines(const std::string& file) {
+  std::ifstream in(file);
+  std::vector<std::string> read;
+  for (std::string line; std::getline(in, line);) read.push_back(line);
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("the audit trail is private, goes on after a restart, and keeps the newest two files") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.file("commands.log");
+  Events events;
+  const std::string line(1000, 'x');
+  for (int k = 0; k < 3000; ++k) {
+    app::AuditTrail trail(file, events);  // each its own run
+    trail.append(std::to_string(k) + line);
+  }
+  struct stat status {};
+  REQUIRE(::stat(file.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  const auto newest = lines(file);
+  auto all = lines(file + ".1");
+  CHECK(std::filesystem::file_size(file) <= 1 << 20);
+  CHECK(std::filesystem::file_size(file + ".1") <= 1 << 20);
+  CHECK(all.size() > 1000);
+  all.insert(all.end(), newest.begin(), newest.end());
+  for (std::size_t k = 0; k < all.size(); ++k) CHECK(all[k] == std::to_string(3000 - all.size() + k) + line);
+  CHECK(events.raised.empty());
+}
+
+TEST_CASE("an audit trail that can't be written is told once, and again after it could") {
+  const test::TemporaryFolder folder;
+  const auto place = std::filesystem::path(folder.path()) / "state";
+  const std::string file = (place / "commands.log").string();
+  Events events;
+  app::AuditTrail trail(file, events);
+  trail.append("a");
+  trail.append("b");
+  REQUIRE(events.raised.size() == 1);
+  CHECK(events.raised[0].message.find(file) != std::string::npos);
+  std::filesystem::create_directory(place);
+  trail.append("c");
+  CHECK(lines(file) == std::vector<std::string>{"c"});
+  std::filesystem::remove_all(place);
+  trail.append("d");
+  CHECK(events.raised.size() == 2);
+}
+
+TEST_CASE("an audit trail does not follow a link to somewhere else") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.file("commands.log");
+  std::ofstream(folder.file("other")) << "theirs\n";
+  std::filesystem::create_symlink(folder.file("other"), file);
+  Events events;
+  app::AuditTrail trail(file, events);
+  trail.append("a");
+  CHECK(lines(folder.file("other")) == std::vector<std::string>{"theirs"});
+  CHECK(events.raised.size() == 1);
+}

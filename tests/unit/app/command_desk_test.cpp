@@ -1,0 +1,305 @@
+// What is decided on commands, without a network: the clock is the test's, the poller is played by it.
+#include "app/command_desk.hpp"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/fake_clock.hpp"
+#include "support/temporary_folder.hpp"
+#include "twinkeeper/base/timestamp.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+struct Events final : signals::EventSink {
+  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
+  std::vector<signals::Event> raised;
+};
+
+config::Config gateway(const std::string& state) {
+  config::Config config;
+  config.gateway.id = "gw";
+  config.gateway.state_directory = state;
+  config.commands.enabled = true;
+  config.commands.allow = {"write"};
+  config.commands.per_minute = 50;
+  config::DeviceConfig device;
+  device.driver.name = "plc";
+  device.driver.registers.resize(2);
+  device.driver.registers[0].name = "setpoint";
+  device.driver.registers[0].kind = drivers::RegisterKind::holding;
+  device.driver.registers[0].type = drivers::ValueType::FLOAT32;
+  device.driver.registers[1].name = "pump";
+  device.driver.registers[1].kind = drivers::RegisterKind::coil;
+  device.driver.registers[1].type = drivers::ValueType::BIT;
+  drivers::WritableSettings setpoint;
+  setpoint.reg = 0;
+  setpoint.min_value = 0.5;
+  setpoint.max_value = 2;
+  setpoint.per_minute = 40;
+  drivers::WritableSettings pump;
+  pump.reg = 1;
+  pump.per_minute = 2;
+  device.driver.writable = {setpoint, pump};
+  config.devices.push_back(std::move(device));
+  return config;
+}
+
+// A desk with one connection, whose orders the test takes.
+struct Rig {
+  explicit Rig(const std::function<void(config::Config&)>& change = {}) {
+    if (change) change(config);
+    desk.emplace(
+        config, clock, events, [this] { ++woken; },
+        [this](signals::Message message) { answers.push_back(json::parse("{" + message.members + "}")); });
+    desk->connect(config.devices[0].driver, queue, 7);
+  }
+
+  json command(const std::string& tag, const json& value) {
+    const base::WallTime now = clock.wall_now();
+    return {{"schema", "twinkeeper.command/1"},
+            {"correlation_id", "c" + std::to_string(++asked)},
+            {"issued_at", base::format_rfc3339(now)},
+            {"expires_at", base::format_rfc3339(now + 30s)},
+            {"by", "test"},
+            {"arguments", {{"tag", tag}, {"value", value}}}};
+  }
+  void give(const json& command, bool retained = false, const std::string& verb = "write") {
+    desk->arrived(verb, command.dump(), retained);
+    desk->run();
+  }
+  // Why the command was refused; "" if it became an order.
+  std::string refusal(const json& command, bool retained = false, const std::string& verb = "write") {
+    const std::size_t before = answers.size();
+    give(command, retained, verb);
+    if (answers.size() == before) {
+      REQUIRE(queue.take());
+      return "";
+    }
+    CHECK(answers.back()["result"] == "refused");
+    CHECK_FALSE(queue.take());
+    return answers.back()["reason"].get<std::string>();
+  }
+  json at(base::Duration issued, base::Duration expires) {
+    json changed = command("plc.setpoint", 1);
+    changed["issued_at"] = base::format_rfc3339(clock.wall_now() + issued);
+    changed["expires_at"] = base::format_rfc3339(clock.wall_now() + expires);
+    return changed;
+  }
+  std::vector<json> trail() const {
+    std::ifstream file(folder.file("commands.log"));
+    std::vector<json> read;
+    for (std::string line; std::getline(file, line);) read.push_back(json::parse(line));
+    return read;
+  }
+
+  test::TemporaryFolder folder;
+  support::FakeClock clock{base::Instant{1h}};
+  Events events;
+  config::Config config = gateway(folder.path());
+  drivers::WriteQueue queue{[] {}, [] {}};
+  int woken = 0;
+  int asked = 0;
+  std::vector<json> answers;
+  std::optional<app::CommandDesk> desk;
+};
+
+}  // namespace
+
+TEST_CASE("a command becomes an order, and its outcome an answer and a line of the trail") {
+  Rig rig;
+  rig.give(rig.command("plc.setpoint", 1.25));
+  CHECK(rig.woken == 1);
+  CHECK(rig.answers.empty());
+  const auto order = rig.queue.take();
+  REQUIRE(order);
+  CHECK(order->device == 7);
+  CHECK(order->writable == 0);
+  CHECK(order->value == 1.25);
+  CHECK(order->valid_until == rig.clock.now() + 30s);
+  drivers::WriteOutcome outcome;
+  outcome.number = order->number;
+  outcome.done = true;
+  outcome.before = 1;
+  outcome.after = 1.25;
+  rig.queue.settle(outcome);
+  rig.desk->run();
+  REQUIRE(rig.answers.size() == 1);
+  const json answer = rig.answers[0];
+  CHECK(answer["correlation_id"] == "c1");
+  CHECK(answer["result"] == "done");
+  CHECK(answer["reason"].is_null());
+  CHECK(answer["before"] == 1);
+  CHECK(answer["after"] == 1.25);
+  const auto trail = rig.trail();
+  REQUIRE(trail.size() == 1);
+  for (const auto& [name, value] : answer.items()) CHECK(trail[0][name] == value);
+  REQUIRE(rig.events.raised.size() == 1);
+  CHECK(rig.events.raised[0].level == signals::EventLevel::info);
+  CHECK(rig.events.raised[0].code == "command_done");
+}
+
+TEST_CASE("an order lives no longer than its command, and no longer than max_age") {
+  Rig rig;
+  rig.give(rig.at(0s, 10s));
+  CHECK(rig.queue.take()->valid_until == rig.clock.now() + 10s);
+  rig.give(rig.at(0s, 24h));
+  CHECK(rig.queue.take()->valid_until == rig.clock.now() + 60s);
+}
+
+TEST_CASE("while the clock is not synchronised every command is refused, unless the configuration trusts it") {
+  Rig careful;
+  careful.clock.set_synchronised(false);
+  CHECK(careful.refusal(careful.command("plc.setpoint", 1)) == "the clock of the gateway is not synchronised");
+  Rig trusting([](config::Config& config) { config.commands.require_synchronised_clock = false; });
+  trusting.clock.set_synchronised(false);
+  CHECK(trusting.refusal(trusting.command("plc.setpoint", 1)).empty());
+}
+
+TEST_CASE("retained commands and verbs that are not allowed are refused") {
+  Rig rig;
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1), true) == "retained");
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1), false, "describe") == "malformed: unknown verb describe");
+  Rig none([](config::Config& config) { config.commands.allow.clear(); });
+  CHECK(none.refusal(none.command("plc.setpoint", 1)) == "not allowed: write");
+}
+
+TEST_CASE("commands have their time") {
+  Rig rig;
+  CHECK(rig.refusal(rig.at(-1s, 30s)) == "issued before this start of the service");
+  rig.clock.advance(10min);
+  CHECK(rig.refusal(rig.at(-61s, 30s)) == "older than 1min");
+  CHECK(rig.refusal(rig.at(-60s, 30s)).empty());
+  CHECK(rig.refusal(rig.at(-10s, 0s)) == "expired");
+  CHECK(rig.refusal(rig.at(-10s, 1ms)).empty());
+  CHECK(rig.refusal(rig.at(6s, 30s)) == "issued in the future");
+  CHECK(rig.refusal(rig.at(5s, 30s)).empty());
+}
+
+TEST_CASE("a clock that is set after the start does not let older commands in") {
+  Rig rig;
+  rig.clock.advance(5s);
+  rig.clock.step_wall_clock(24h);  // the start was a day later than it seemed
+  CHECK(rig.refusal(rig.at(-6s, 30s)) == "issued before this start of the service");
+  CHECK(rig.refusal(rig.at(-4s, 30s)).empty());
+}
+
+TEST_CASE("a command is obeyed once for as long as it could be obeyed at all") {
+  Rig rig;
+  rig.clock.advance(10min);
+  // Issued as far in the future as is allowed, so that it lives longest.
+  const json command = rig.at(5s, 24h);
+  CHECK(rig.refusal(command).empty());
+  for (int second = 0; second < 80; ++second) {
+    rig.clock.advance(1s);
+    const std::string reason = rig.refusal(command);
+    CAPTURE(second, reason);
+    CHECK((reason == "repeated" || reason == "older than 1min"));
+  }
+}
+
+TEST_CASE("a refused command does not become one that is obeyed when it is repeated") {
+  Rig rig;
+  const json command = rig.command("plc.setpoint", 5);
+  CHECK(rig.refusal(command) == "outside of min_value and max_value");
+  CHECK(rig.refusal(command) == "repeated");
+}
+
+TEST_CASE("limits include their ends, coils take true and false") {
+  Rig rig;
+  CHECK(rig.refusal(rig.command("plc.setpoint", 0.5)).empty());
+  CHECK(rig.refusal(rig.command("plc.setpoint", 2)).empty());
+  CHECK(rig.refusal(rig.command("plc.setpoint", 0.4999)) == "outside of min_value and max_value");
+  CHECK(rig.refusal(rig.command("plc.setpoint", 2.0001)) == "outside of min_value and max_value");
+  CHECK(rig.refusal(rig.command("plc.pump", true)).empty());
+  CHECK(rig.refusal(rig.command("plc.pump", 0)).empty());
+  CHECK(rig.refusal(rig.command("plc.pump", 0.5)) == "a coil takes true or false");
+  CHECK(rig.refusal(rig.command("plc.other", 1)) == "not writable: plc.other");
+  CHECK(rig.refusal(rig.command("setpoint", 1)) == "not writable: setpoint");
+}
+
+TEST_CASE("a register is written so often in any minute, and so are commands obeyed") {
+  Rig rig;
+  const auto pump = [&] { return rig.refusal(rig.command("plc.pump", true)); };
+  CHECK(pump().empty());
+  rig.clock.advance(30s);
+  CHECK(pump().empty());
+  CHECK(pump() == "more than 2 writes a minute");
+  rig.clock.advance(29s);
+  CHECK(pump() == "more than 2 writes a minute");
+  rig.clock.advance(1s);
+  CHECK(pump().empty());
+  CHECK(pump() == "more than 2 writes a minute");
+
+  Rig few([](config::Config& config) { config.commands.per_minute = 3; });
+  for (int k = 0; k < 3; ++k) CHECK(few.refusal(few.command("plc.setpoint", 1)).empty());
+  CHECK(few.refusal(few.command("plc.setpoint", 1)) == "more than 3 commands a minute");
+  few.clock.advance(1min);
+  CHECK(few.refusal(few.command("plc.setpoint", 1)).empty());
+}
+
+TEST_CASE("what can't be read is answered only if it says to whom, and recorded anyhow") {
+  Rig rig;
+  rig.desk->arrived("write", "rubbish", false);
+  rig.desk->run();
+  CHECK(rig.answers.empty());
+  json command = rig.command("plc.setpoint", 1);
+  command["extra"] = 1;
+  CHECK(rig.refusal(command) == "malformed: unknown member extra");
+  const auto trail = rig.trail();
+  REQUIRE(trail.size() == 2);
+  CHECK(trail[0]["reason"] == "malformed: no JSON object");
+  CHECK(trail[0]["correlation_id"] == "");
+}
+
+TEST_CASE("a flood of commands is bounded, and its loss is recorded") {
+  Rig rig;
+  for (int k = 0; k < 1000; ++k) rig.desk->arrived("write", "rubbish", false);
+  rig.desk->run();
+  const auto trail = rig.trail();
+  REQUIRE(trail.size() == 33);
+  CHECK(trail.back()["reason"] == "968 commands came too fast and were dropped unread");
+
+  // However long it goes on, a minute has 50 (of the configuration) + 60 lines, and one that counts the rest.
+  int given = 1000;
+  for (int second = 0; second < 60; ++second) {
+    rig.clock.advance(1s);
+    for (int k = 0; k < 20; ++k, ++given) rig.desk->arrived("write", "rubbish", false);
+    rig.desk->run();
+  }
+  rig.desk->stop();
+  std::size_t counted = 0;
+  std::size_t lines = 0;
+  for (const json& line : rig.trail()) {
+    const auto reason = line["reason"].get<std::string>();
+    ++lines;
+    counted += reason == "malformed: no JSON object" ? 1 : std::stoul(reason);
+  }
+  CHECK(counted == static_cast<std::size_t>(given));
+  CHECK(lines <= 33 + 110 + 2);
+}
+
+TEST_CASE("orders that find no room or no poller any more are told as not written") {
+  Rig rig;
+  for (std::size_t k = 0; k < drivers::WriteQueue::kMost; ++k) {
+    rig.give(rig.command("plc.setpoint", 1));
+    REQUIRE(rig.answers.empty());
+  }
+  rig.give(rig.command("plc.setpoint", 1));
+  REQUIRE(rig.answers.size() == 1);
+  CHECK(rig.answers[0]["reason"] == "too many orders wait for this connection");
+  rig.desk->stop();
+  REQUIRE(rig.answers.size() == 1 + drivers::WriteQueue::kMost);
+  for (std::size_t k = 1; k < rig.answers.size(); ++k) {
+    CHECK(rig.answers[k]["result"] == "failed");
+    CHECK(rig.answers[k]["reason"] == "not written: the service stopped before");
+  }
+  CHECK(rig.trail().size() == rig.answers.size());
+}
