@@ -1,6 +1,6 @@
 """Measures what the daemon costs with many devices: CPU per device-cycle, memory, and latency from sample to subscriber.
 
-usage: bench/gateway_load.py --executable PATH [--peer PATH] [--devices 1,10,50] [--seconds 30]
+usage: bench/gateway_load.py --executable PATH [--peer PATH] [--before PATH] [--devices 1,10,50] [--seconds 30]
 
 For each number of devices: `twinkeeper simulate` serves them (50 FLOAT32 registers each), the daemon polls every 100 ms,
 runs one twin of (4, 2, 2) per device and publishes samples and state of every cycle through its spool to a Mosquitto that
@@ -181,9 +181,11 @@ def run_case(arguments, devices):
             start(arguments.executable, "simulate", "--config", config)
             subscriber = Subscriber(folder, mqtt_port)
             results = {}
-            daemon = start(arguments.executable, "run", "--config", config)
-            results["twinkeeper"] = measure(daemon, subscriber, devices, arguments.seconds)
-            stop(daemon)
+            for program, executable in (("before", arguments.before), ("twinkeeper", arguments.executable)):
+                if executable:
+                    daemon = start(executable, "run", "--config", config)
+                    results[program] = measure(daemon, subscriber, devices, arguments.seconds)
+                    stop(daemon)
             if arguments.peer:
                 peer = start(arguments.peer, f"ssl://localhost:{mqtt_port}", folder / "pki", *ports)
                 results["plain C"] = measure(peer, subscriber, devices, arguments.seconds)
@@ -203,6 +205,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--executable", required=True)
     parser.add_argument("--peer")
+    parser.add_argument("--before", help="another build of twinkeeper, to be measured in the same run")
     parser.add_argument("--devices", default="1,10,50")
     parser.add_argument("--seconds", type=float, default=30)
     arguments = parser.parse_args()

@@ -9,6 +9,9 @@ from rig.waiting import let_run
 OUTAGE_S = float(os.environ.get("TWINKEEPER_TEST_OUTAGE_S", "60"))
 # A reconnect waits for a random part of a back-off that has grown through the outage.
 RECONNECT_S = 150
+# What live data need, and as much more as drains the outage's backlog within some nine seconds: slowly enough to see who
+# goes first.
+BYTES_PER_SECOND = int(16_000 + 1_780 * OUTAGE_S)
 
 
 class BrokerOutage(RigTestCase):
@@ -51,8 +54,7 @@ class BrokerOutage(RigTestCase):
         return epoch, steps
 
     def test_minute_without_broker_then_broker_killed(self):
-        # The bound makes the backlog take seconds, so that it can be seen who goes first.
-        self.start_line(uplink_extra="  max_bytes_per_second: 120KiB\n")
+        self.start_line(uplink_extra=f"  max_bytes_per_second: {BYTES_PER_SECOND}B\n")
         self.daemon.start()
         self.wait_for_mode("tracking", 60)
 
