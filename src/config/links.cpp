@@ -64,6 +64,35 @@ void settle(Reader& reader, const std::string& path, LinkText& link) {
   if (settings.line.rs485) check_delays(reader, child_path(path, "rs485"), *settings.line.rs485);
 }
 
+std::string place_of_link(const Reader& reader, const DeviceText& device) {
+  return reader.place_of(child_path(device.path, device.bus ? "bus" : "controller"));
+}
+
+// An instrument does not care how a request ends that is another's up to its end.
+std::string without_end(const drivers::LineSettings& instrument) {
+  std::string request = instrument.request;
+  while (!request.empty() && (request.back() == '\r' || request.back() == '\n')) request.pop_back();
+  return request;
+}
+
+void refuse_same_request(Reader& reader, const DeviceText& device, const DeviceText& other) {
+  reader.error(child_path(device.path, "line.request"),
+               "is that of " + other.config.driver.name + " at " +
+                   reader.place_of(child_path(other.path, "line.request")) + " on the same line: both would answer",
+               "a request that only this instrument answers; all values of one instrument belong to one device");
+}
+
+// What speaks unasked is nobody's answer and everybody's noise.
+void refuse_free_running(Reader& reader, const DeviceText& device, const DeviceText& other) {
+  const auto unasked = [](const DeviceText& one) { return one.instrument && one.instrument->free_running(); };
+  if (!unasked(device) && !unasked(other)) return;
+  const std::string who = unasked(device) ? device.config.driver.name : other.config.driver.name;
+  reader.error(child_path(device.path, device.bus ? "bus" : "controller"),
+               device.config.driver.controller + " is that of " + other.config.driver.name + " at " +
+                   place_of_link(reader, other) + ", and " + who + " has no line.request: it speaks unasked",
+               "a line.request for each LINE instrument of one controller, or a controller of its own");
+}
+
 }  // namespace
 
 void settle_buses(Reader& reader, ConfigText& text) {
@@ -133,18 +162,18 @@ bool settle_link(Reader& reader, DeviceText& device, const ConfigText& text) {
 // Devices behind one controller share its connection, so what belongs to the connection must be the same.
 void check_shared_connections(Reader& reader, const ConfigText& text) {
   std::map<std::string, const DeviceText*> first;
+  std::map<std::pair<std::string, std::string>, const DeviceText*> first_asked;  // by connection and request
   for (const DeviceText& device : text.devices) {
     if (!device.good || device.at == nullptr) continue;
-    const auto [known, inserted] = first.emplace(drivers::endpoint_key(device.config.driver), &device);
+    const std::string connection = drivers::endpoint_key(device.config.driver);
+    const auto [known, inserted] = first.emplace(connection, &device);
+    if (device.mode == TransmissionMode::LINE && device.instrument && !device.instrument->free_running()) {
+      const auto [like, alone] = first_asked.emplace(std::pair(connection, without_end(*device.instrument)), &device);
+      if (!alone) refuse_same_request(reader, device, *like->second);
+    }
     if (inserted) continue;
     if (device.mode == TransmissionMode::LINE && known->second->mode == TransmissionMode::LINE) {
-      const auto key_of = [](const DeviceText& each) { return each.bus ? "bus" : "controller"; };
-      reader.error(child_path(device.path, key_of(device)),
-                   device.config.driver.controller + " is that of " + known->second->config.driver.name + " at " +
-                       reader.place_of(child_path(known->second->path, key_of(*known->second))) +
-                       ": a line of text does not tell which instrument it is from",
-                   "a controller of its own for each LINE instrument");
-      continue;
+      refuse_free_running(reader, device, *known->second);
     }
     const drivers::Workarounds& mine = device.config.driver.workarounds;
     const drivers::Workarounds& theirs = known->second->config.driver.workarounds;
@@ -165,6 +194,7 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     const LinkText& their_link = *known->second->at;
     if (my_link.transmission_mode != their_link.transmission_mode) differs("transmission_mode");
     if (my_link.baud_rate != their_link.baud_rate) differs("baud_rate");
+    if (my_link.data_bits != their_link.data_bits) differs("data_bits");
     if (my_link.parity != their_link.parity) differs("parity");
     if (my_link.stop_bits != their_link.stop_bits) differs("stop_bits");
     if (my_link.settings.line.rs485 != their_link.settings.line.rs485) differs("rs485");

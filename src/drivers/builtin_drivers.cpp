@@ -6,6 +6,7 @@
 #include "drivers/line_poller.hpp"
 #include "drivers/modbus_tcp_transport.hpp"
 #include "drivers/serial_transport.hpp"
+#include "drivers/shared_line_poller.hpp"
 
 namespace twinkeeper::drivers {
 
@@ -19,6 +20,10 @@ std::unique_ptr<Poller> make_poller(std::vector<DeviceSettings> devices, base::I
                                     std::unique_ptr<Transport> transport, WriteQueue* writes) {
   DeviceSettings& first = devices.front();
   if (first.transmission_mode == TransmissionMode::LINE) {
+    if (devices.size() > 1) {
+      return std::make_unique<SharedLinePoller>(std::move(devices), grid_origin, clock, samples, events,
+                                                std::move(transport));
+    }
     return std::make_unique<LinePoller>(std::move(first), grid_origin, clock, samples, events, std::move(transport));
   }
   return std::make_unique<EndpointPoller>(std::move(devices), grid_origin, clock, samples, events, std::move(transport),

@@ -68,6 +68,11 @@ LinePoller::LinePoller(DeviceSettings device, base::Instant grid_origin, const b
   if (settings_.instrument.free_running()) ask_at_ = now;  // to be heard, it need not be asked
 }
 
+void LinePoller::share_line_with(std::vector<LinePoller*> others) {
+  others_ = std::move(others);
+  newest_answer_.reserve(static_cast<std::size_t>(settings_.instrument.max_line));
+}
+
 base::Instant LinePoller::on_grid() const noexcept {
   return base::grid_point(origin_, settings_.poll_interval, next_cycle_);
 }
@@ -80,7 +85,8 @@ int LinePoller::descriptor() const noexcept {
 base::Duration LinePoller::longest_block() const noexcept {
   const Workarounds& pauses = settings_.workarounds;
   return kReturnAfter + kAddressesPerName * settings_.timeout + pauses.pause_after_connect +
-         pauses.pause_between_requests + 2 * settings_.timeout + 2 * (kLump + timing_.frame_gap());
+         std::max(pauses.pause_between_requests, timing_.frame_gap()) + 2 * settings_.timeout +
+         2 * (kLump + timing_.frame_gap());
 }
 
 base::Instant LinePoller::poll_due(std::stop_token stop) {
@@ -101,14 +107,19 @@ base::Instant LinePoller::poll_due(std::stop_token stop) {
 
 void LinePoller::run_cycle() {
   const base::Instant begin = clock_.now();
-  if (back_off_.blocks(begin)) {
+  if (back_off_.blocks(begin) && !reached_by_another()) {
     give_bad(down_error_);
     end_cycle(DeviceState::down);
   } else if (begin < rests_until_) {
     give_bad(DeviceError::no_answer);
-    end_cycle(DeviceState::down);
+    end_cycle(statistics_.state.load(kRelaxed));  // as the exchange before left it
   } else if (settings_.instrument.free_running()) {
     judge_silence();
+  } else if (const LinePoller* late = newest_answer_.empty() ? nullptr : late_sender_of(newest_answer_, begin)) {
+    failure_ = "not asked: " + late->settings_.name + " may still answer late, and with such a line";
+    give_bad(DeviceError::no_answer);
+    ask_at_ = late->rests_until_;
+    end_cycle(DeviceState::degraded);
   } else {
     ask();
   }
@@ -119,6 +130,7 @@ void LinePoller::run_cycle() {
 
 void LinePoller::ask() {
   heard_ = {};
+  keep_pause();  // first, so that what comes meanwhile is discarded
   bool ready = silent();
   if (!ready && !transport_->connected()) {
     if (!open()) {
@@ -138,15 +150,18 @@ void LinePoller::ask() {
     give_bad(DeviceError::closed);
     return end_cycle(DeviceState::down);
   }
-  const base::Duration pause = settings_.workarounds.pause_between_requests;
-  if (pause > base::Duration::zero() && newest_request_ != base::Instant::min()) {
-    clock_.sleep_until(newest_request_ + pause);
-  }
   reader_.restart(LineReader::Start::at_a_line);
   exchange(clock_.now());
   newest_request_ = clock_.now();
   if (heard_.good + heard_.partly == 0) return end_cycle(DeviceState::down);
   end_cycle(heard_.good > 0 ? DeviceState::up : DeviceState::degraded);
+}
+
+void LinePoller::keep_pause() const {
+  base::Instant newest = newest_request_;
+  for (const LinePoller* other : others_) newest = std::max(newest, other->newest_request_);
+  const base::Duration pause = std::max(settings_.workarounds.pause_between_requests, timing_.frame_gap());
+  if (pause > base::Duration::zero() && newest != base::Instant::min()) clock_.sleep_until(newest + pause);
 }
 
 // Discards what has come unasked until nothing comes any more. False: the connection is closed, or the instrument talks
@@ -191,6 +206,9 @@ void LinePoller::exchange(base::Instant sent) {
     count_failure(DeviceError::mismatch, failure_);
     give_bad(DeviceError::mismatch);
     if (error == DeviceError::closed) transport_->close();
+    if (others_.empty()) return;
+    rests_until_ = std::max(sent + kRestAfterTimeout * settings_.timeout, heard_.doubted_until);
+    if (heard_.doubted_until != base::Instant::min()) ask_at_ = rests_until_;
     return;
   }
   if (error == DeviceError::no_answer && (heard_.damaged > 0 || reader_.begun() > 0)) {
@@ -200,8 +218,10 @@ void LinePoller::exchange(base::Instant sent) {
   count_failure(error, std::move(failure));
   give_bad(error);
   if (error == DeviceError::closed || transport_->reopening_discards()) transport_->close();
-  // Whoever closed has not answered late so far: a line under way comes within its time.
-  rests_until_ = sent + (error == DeviceError::closed ? 1 : kRestAfterTimeout) * settings_.timeout;
+  // Whoever closed has not answered late so far: a line under way comes within its time. With others on the line the
+  // one that closed is the device server.
+  const bool in_time = error == DeviceError::closed && others_.empty();
+  rests_until_ = sent + (in_time ? 1 : kRestAfterTimeout) * settings_.timeout;
   left_unanswered(clock_.now(), error);
 }
 
@@ -210,6 +230,32 @@ void LinePoller::left_unanswered(base::Instant now, DeviceError error) {
   down_error_ = error;
   back_off_.fail(now);
   ask_at_ = std::max(back_off_.until(), rests_until_);
+}
+
+// ---- with others on the line ----
+
+bool LinePoller::reached_by_another() const noexcept {
+  return !others_.empty() && down_error_ == DeviceError::unavailable && transport_->connected();
+}
+
+bool LinePoller::another_is_late(base::Instant sent) const noexcept {
+  return std::any_of(others_.begin(), others_.end(), [&](const auto* other) { return other->rests_until_ > sent; });
+}
+
+const LinePoller* LinePoller::late_sender_of(std::string_view line, base::Instant sent) const {
+  const LinePoller* found = nullptr;
+  for (LinePoller* other : others_) {
+    if (other->rests_until_ <= sent || !other->might_say(line, settings_.instrument)) continue;
+    if (found == nullptr || other->rests_until_ > found->rests_until_) found = other;
+  }
+  return found;
+}
+
+// Lines that end otherwise are cut otherwise: what this one's would look like then nobody knows.
+bool LinePoller::might_say(std::string_view line, const LineSettings& read_as) {
+  const LineSettings& mine = settings_.instrument;
+  if (mine.terminator != read_as.terminator || mine.checksum != read_as.checksum) return true;
+  return pattern_.match(line, texts_);
 }
 
 // ---- free running ----
@@ -304,10 +350,19 @@ bool LinePoller::hear(std::span<const std::uint8_t> bytes, base::Instant arrived
       ++heard_.damaged;
       failure_ = "a line " + std::string{to_string(line->fault)};
       if (line->fault != LineFault::over_long) failure_ += ": " + quoted(line->text);
-    } else if (spoke(); !pattern_.match(line->text, texts_)) {
-      ++heard_.partly;
+    } else if (!pattern_.match(line->text, texts_)) {
+      const bool own = !sent || !another_is_late(*sent);
+      if (own) spoke();
+      ++(own ? heard_.partly : heard_.damaged);
       failure_ = "a line that does not match the pattern: " + quoted(line->text);
+    } else if (const LinePoller* late = sent ? late_sender_of(line->text, *sent) : nullptr) {
+      ++heard_.partly;
+      heard_.doubted_until = std::max(heard_.doubted_until, late->rests_until_);
+      newest_answer_ = line->text;
+      failure_ = "a line that may be a late answer of " + late->settings_.name + ": " + quoted(line->text);
     } else {
+      spoke();
+      if (!others_.empty()) newest_answer_ = line->text;
       const base::Instant time =
           sent ? *sent + (last_byte - *sent) / 2 : last_byte - timing_.duration_of(line->bytes) / 2;
       count_good(sent.value_or(last_byte), last_byte);

@@ -28,6 +28,12 @@
 // Events           subject = device, once per change: `connection_lost` (warning), `degraded` (warning: it speaks, but
 //                  gives not every value), `restored` (info). A free running instrument is judged once per cycle, by
 //                  all lines since the one before.
+// With others      on one line (share_line_with), all of them asked: while one rests that may still answer late, a line
+//                  in another's exchange that matches its pattern too is nobody's value (bad/no_match); one whose
+//                  newest answer was such a line is not asked until then (bad/timeout). Lines without checksum or
+//                  terminator in common count as matching. After any exchange without a value the instrument rests, as
+//                  no line without a value can be told from garbage or another's. The pause between requests, at
+//                  least 3.5 characters, is kept between any two. Who opens the connection opens it for all.
 // Statistics       as of a polled device; of a free running one every line, and every cycle in silence, is one request.
 // Thread rule: as Poller. Allocation: none per cycle but for text, events, and what the sink does.
 #pragma once
@@ -53,23 +59,28 @@ class LinePoller final : public Poller {
   // `device` has passed examine_line and has a positive poll interval. References outlive the poller.
   LinePoller(DeviceSettings device, base::Instant grid_origin, const base::Clock& clock, SampleSink& samples,
              signals::EventSink& events, std::unique_ptr<Transport> transport);
+  // Before the first poll_due; the others are asked by the same thread and live as long.
+  void share_line_with(std::vector<LinePoller*> others);
 
   base::Instant poll_due(std::stop_token stop) override;
   [[nodiscard]] int descriptor() const noexcept override;
   [[nodiscard]] std::size_t device_count() const noexcept override { return 1; }
   [[nodiscard]] const DeviceStatistics& statistics(std::size_t) const override { return statistics_; }
   [[nodiscard]] base::Duration longest_block() const noexcept override;
+  [[nodiscard]] base::Instant due() const noexcept;
+  // When the newest exchange ended; Instant::min() before the first.
+  [[nodiscard]] base::Instant newest_request() const noexcept { return newest_request_; }
 
  private:
-  struct Heard {     // lines of one exchange, or of one cycle of a free running instrument
-    int good = 0;    // every register has a value
-    int partly = 0;  // whole and undamaged, but not every register has a value
-    int damaged = 0;
+  struct Heard {      // lines of one exchange, or of one cycle of a free running instrument
+    int good = 0;     // every register has a value
+    int partly = 0;   // whole and undamaged, but not every register has a value
+    int damaged = 0;  // or on a line with others: without a value, and nobody knows whose
+    base::Instant doubted_until = base::Instant::min();  // another may have said one of them
     [[nodiscard]] int lines() const noexcept { return good + partly + damaged; }
   };
 
   [[nodiscard]] base::Instant on_grid() const noexcept;
-  [[nodiscard]] base::Instant due() const noexcept;
   void run_cycle();
   void ask();
   void judge_silence();
@@ -78,6 +89,7 @@ class LinePoller final : public Poller {
   [[nodiscard]] base::Duration patience() const noexcept;
   bool open();
   void close_after(DeviceError error, const std::string& failure);
+  void keep_pause() const;
   bool silent();
   void exchange(base::Instant sent);
   // The lines in `bytes`, the last of which arrived at `arrived`. True: one of them answered the request `sent`.
@@ -85,6 +97,13 @@ class LinePoller final : public Poller {
   bool is_echo(const ReadLine& line) const noexcept;
   void spoke() noexcept;
   void left_unanswered(base::Instant now, DeviceError error);
+
+  [[nodiscard]] bool reached_by_another() const noexcept;
+  [[nodiscard]] bool another_is_late(base::Instant sent) const noexcept;
+  // Of those whose late answer `line`, heard after a request sent at `sent`, may be the one that rests longest;
+  // nullptr: nobody's.
+  [[nodiscard]] const LinePoller* late_sender_of(std::string_view line, base::Instant sent) const;
+  [[nodiscard]] bool might_say(std::string_view line, const LineSettings& read_as);
 
   void count_good(base::Instant sent, base::Instant received) noexcept;
   void count_failure(DeviceError error, std::string failure);
@@ -116,6 +135,8 @@ class LinePoller final : public Poller {
   base::Instant newest_request_ = base::Instant::min();
   base::Instant newest_line_, newest_byte_;  // or the opening of the connection; free running only
   Heard heard_;
+  std::vector<LinePoller*> others_;
+  std::string newest_answer_;  // on a line with others: the newest line that matched
   bool ever_connected_ = false;
   std::array<std::uint8_t, 1024> buffer_{};
 };

@@ -82,3 +82,27 @@ TEST_CASE("A line instrument costs its request and the longest line that may ans
   CHECK(free_running.utilisation == 0.0);
   CHECK(free_running.met_with_timeout());
 }
+
+TEST_CASE("Line instruments on one line cost the sum of all") {
+  std::vector<DeviceSettings> devices(3);
+  for (DeviceSettings& device : devices) {
+    device.transmission_mode = TransmissionMode::LINE;
+    device.line.device = "/dev/ttyS0";
+    device.line.baud_rate = 10'000;  // a character in a millisecond
+    device.poll_interval = 100ms;
+    device.timeout = 40ms;
+    device.workarounds.pause_between_requests = 2ms;
+    device.instrument.request = "#01\r";
+    device.instrument.terminator = "\r";
+    device.instrument.max_line = 15;
+    device.registers.resize(1);
+  }
+  BusTime time = bus_time(devices);
+  CHECK(time.requests == 3);
+  CHECK(time.bytes == 3 * 20);
+  CHECK(time.time == 3 * (1ms + 2ms + 20ms + 2 * 3500us));
+  CHECK(time.met());
+  CHECK_FALSE(time.met_with_timeout());
+  devices.push_back(devices.front());
+  CHECK_FALSE(bus_time(devices).met());
+}

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "capture_rig.hpp"
+#include "drivers/builtin_drivers.hpp"
 #include "drivers/capture_replay.hpp"
 #include "line_poller_bench.hpp"
 #include "poller_rig.hpp"
@@ -138,10 +139,13 @@ TEST_CASE("A capture of a poller in front of a faulty slave gives every sample a
   }
 }
 
-TEST_CASE("A capture of an instrument that talks lines, asked or by itself, gives every sample again, bit by bit") {
-  for (const std::string& request : {std::string("SI\r\n"), std::string()}) {
-    INFO((request.empty() ? "free running" : "asked"));
-    const DeviceSettings settings = scale_settings(request);
+TEST_CASE("A capture of instruments that talk lines, asked or by themselves, gives every sample again, bit by bit") {
+  std::vector<DeviceSettings> two_on_one_line{scale_settings("S1\r\n"), scale_settings("S2\r\n")};
+  two_on_one_line[1].name = "scale_2";
+  two_on_one_line[1].registers[0].tag = 1;
+  for (const auto& devices : {std::vector{scale_settings()}, std::vector{scale_settings("")}, two_on_one_line}) {
+    const bool asked = !devices.front().instrument.free_running();
+    INFO((asked ? "asked, " : "free running, ") << devices.size());
     support::FakeClock clock{kOrigin - 10ms};
     RememberingCapture sink;
     TurnRecorder recorder(0, kOrigin, sink);
@@ -162,21 +166,23 @@ TEST_CASE("A capture of an instrument that talks lines, asked or by itself, give
     const auto say = [&] {
       std::string line = "S S   " + std::to_string(random() % 100'000) + " kg\r\n";
       if (random() % 6 == 0) line[random() % line.size()] = '\x07';
-      if (random() % 6 != 0) instrument.arrive(line, std::chrono::milliseconds{1 + random() % 150});
+      if (random() % 6 != 0) instrument.arrive(line, std::chrono::milliseconds{1 + random() % 230});
     };
-    if (!request.empty()) instrument.answer = say;
-    LinePoller poller(settings, kOrigin, capturing, recorded, events,
-                      make_capturing_transport(std::move(owned), recorder));
+    if (asked) instrument.answer = say;
+    const auto poller = make_poller(devices, kOrigin, capturing, recorded, events,
+                                    make_capturing_transport(std::move(owned), recorder));
+    CHECK(poller->device_count() == devices.size());
     for (int i = 0; i < 3000; ++i) {
-      if (request.empty() && instrument.next_byte() == base::Instant::max() && random() % 2 == 0) say();
-      const base::Instant next = poller.poll_due({});
+      if (!asked && instrument.next_byte() == base::Instant::max() && random() % 2 == 0) say();
+      const base::Instant next = poller->poll_due({});
       recorder.end_turn(false);
-      const base::Instant readable = poller.descriptor() >= 0 ? instrument.next_byte() : base::Instant::max();
+      const base::Instant readable = poller->descriptor() >= 0 ? instrument.next_byte() : base::Instant::max();
       clock.sleep_until(std::min(next, readable));
     }
     CaptureHeader of_scale = header();
-    of_scale.endpoints = {{settings.controller, {settings.name}}};
-    const auto replayed = replay(capture_header_text(of_scale) + sink.text, {settings});
+    of_scale.endpoints = {{devices.front().controller, {}}};
+    for (const auto& device : devices) of_scale.endpoints[0].devices.push_back(device.name);
+    const auto replayed = replay(capture_header_text(of_scale) + sink.text, devices);
     INFO(replayed->error);
     CHECK(replayed->error.empty());
     REQUIRE(replayed->samples.size() == recorded.samples.size());
