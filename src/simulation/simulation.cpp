@@ -51,6 +51,7 @@ struct Simulation::Parts {
 
   [[nodiscard]] base::Status listen();
   [[nodiscard]] base::Result<std::unique_ptr<Responder>> make_responder(const Endpoint& endpoint) const;
+  [[nodiscard]] LineResponder::Values values_of(std::size_t device) const;
   // Lets free running instruments speak; returns when the next does.
   base::Instant speak(base::Instant now);
   void catch_up(const base::Clock& clock);
@@ -94,22 +95,15 @@ base::Status Simulation::Parts::listen() {
 
 base::Result<std::unique_ptr<Responder>> Simulation::Parts::make_responder(const Endpoint& endpoint) const {
   using drivers::TransmissionMode;
-  const std::size_t front = endpoint.devices.front();
-  const auto& first = settings.devices[front];
+  const auto& first = settings.devices[endpoint.devices.front()];
   if (first.transmission_mode == TransmissionMode::LINE) {
-    auto lines = LineTemplate::create(first);
-    if (!lines) return std::move(lines).error();
-    signals::TagIndex tag = 0;
-    for (std::size_t d = 0; d < front; ++d) tag += static_cast<signals::TagIndex>(settings.devices[d].registers.size());
-    auto values = [this, tag, count = first.registers.size()] {
-      std::vector<signals::RawValue> all;
-      for (std::size_t r = 0; r < count; ++r) {
-        all.push_back(scenario.registers().raw(tag + static_cast<signals::TagIndex>(r)));
-      }
-      return all;
-    };
-    return std::unique_ptr<Responder>(
-        std::make_unique<LineResponder>(first, std::move(lines).value(), std::move(values)));
+    std::vector<LineResponder::Instrument> instruments;
+    for (const std::size_t d : endpoint.devices) {
+      auto lines = LineTemplate::create(settings.devices[d]);
+      if (!lines) return std::move(lines).error();
+      instruments.push_back({settings.devices[d], std::move(lines).value(), values_of(d)});
+    }
+    return std::unique_ptr<Responder>(std::make_unique<LineResponder>(std::move(instruments)));
   }
   std::vector<ModbusResponder::Unit> units;
   for (const std::size_t d : endpoint.devices) {
@@ -120,6 +114,18 @@ base::Result<std::unique_ptr<Responder>> Simulation::Parts::make_responder(const
   }
   const Framing framing = first.transmission_mode == TransmissionMode::TCP ? Framing::mbap : Framing::rtu;
   return std::unique_ptr<Responder>(std::make_unique<ModbusResponder>(framing, std::move(units)));
+}
+
+LineResponder::Values Simulation::Parts::values_of(std::size_t device) const {
+  signals::TagIndex tag = 0;
+  for (std::size_t d = 0; d < device; ++d) tag += static_cast<signals::TagIndex>(settings.devices[d].registers.size());
+  return [this, tag, count = settings.devices[device].registers.size()] {
+    std::vector<signals::RawValue> all;
+    for (std::size_t r = 0; r < count; ++r) {
+      all.push_back(scenario.registers().raw(tag + static_cast<signals::TagIndex>(r)));
+    }
+    return all;
+  };
 }
 
 void Simulation::Parts::catch_up(const base::Clock& clock) {
@@ -163,8 +169,12 @@ bool Simulation::Parts::settle() {
   settled = true;
   for (Endpoint& endpoint : endpoints) {
     std::map<int, bool> out;
-    for (const std::size_t d : endpoint.devices) out[settings.devices[d].slave_id] |= scenario.is_out(d);
-    for (const auto& [slave_id, is_out] : out) endpoint.server->set_out(slave_id, is_out);
+    for (std::size_t k = 0; k < endpoint.devices.size(); ++k) {
+      const auto& device = settings.devices[endpoint.devices[k]];
+      const bool lines = device.transmission_mode == drivers::TransmissionMode::LINE;
+      out[lines ? static_cast<int>(k) : device.slave_id] |= scenario.is_out(endpoint.devices[k]);
+    }
+    for (const auto& [unit, is_out] : out) endpoint.server->set_out(unit, is_out);
     const auto status = endpoint.server->settle();
     if (!status && !endpoint.failed) {
       events.raise({signals::EventLevel::error, "simulation", "listen_failed", status.error().message()});

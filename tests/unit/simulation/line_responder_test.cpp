@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "drivers/decoder.hpp"
@@ -27,10 +28,19 @@ drivers::DeviceSettings scale(const std::string& request) {
   return device;
 }
 
-LineResponder responder_of(const drivers::DeviceSettings& device) {
-  return LineResponder(device, LineTemplate::create(device).value(),
-                       [reg = device.registers[0]] { return std::vector{drivers::raw_from_value(reg, 1.5)}; });
+LineResponder::Instrument instrument_of(const drivers::DeviceSettings& device, double value = 1.5) {
+  return {device, LineTemplate::create(device).value(),
+          [reg = device.registers[0], value] { return std::vector{drivers::raw_from_value(reg, value)}; }};
 }
+
+template <class... Instruments>
+LineResponder responder_of_all(Instruments... instruments) {
+  std::vector<LineResponder::Instrument> all;
+  (all.push_back(std::move(instruments)), ...);
+  return LineResponder(std::move(all));
+}
+
+LineResponder responder_of(const drivers::DeviceSettings& device) { return responder_of_all(instrument_of(device)); }
 
 constexpr const char* kLine = "1.5 kg*06\r\n";
 
@@ -59,9 +69,31 @@ TEST_CASE("each request is answered with one line however it comes") {
   CHECK(talk.received.size() < 4);
   CHECK(responder.requests() == 4);
   CHECK(responder.speaks_at() == base::Instant::max());
-  responder.set_out(1, true);
+  responder.set_out(0, true);
   CHECK(talk.say("SI\r\n").empty());
   CHECK(responder.all_out());
+}
+
+TEST_CASE("each of several instruments on a line answers its own request") {
+  auto with_channel = scale("#01\r");
+  with_channel.instrument.request = "#010\r";
+  auto responder = responder_of_all(instrument_of(scale("#01\r"), 1), instrument_of(scale("#02\r"), 2),
+                                    instrument_of(with_channel, 3), instrument_of(scale("#0"), 4));
+  Conversation talk(responder);
+  const std::string one = "1 kg*1D\r\n";
+  const std::string two = "2 kg*1E\r\n";
+  const std::string three = "3 kg*1F\r\n";
+  CHECK(talk.say("#01\r") == one);
+  CHECK(talk.say("#02\r") == two);
+  CHECK(talk.say("#02\r#010\r#01\r") == two + three + one);  // in the order in which they were asked
+  CHECK(talk.say("noise#02\r") == two);
+  responder.set_out(1, true);
+  CHECK(talk.say("#02\r#01\r") == one);
+  CHECK_FALSE(responder.all_out());
+  for (const int instrument : {0, 2, 3}) responder.set_out(instrument, true);
+  CHECK(responder.all_out());
+  CHECK(talk.say("#01\r").empty());
+  CHECK(responder.requests() == 7);
 }
 
 TEST_CASE("a free running instrument speaks once per poll interval and never twice for a lost turn") {
