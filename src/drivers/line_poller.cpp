@@ -107,7 +107,7 @@ base::Instant LinePoller::poll_due(std::stop_token stop) {
 
 void LinePoller::run_cycle() {
   const base::Instant begin = clock_.now();
-  if (back_off_.blocks(begin) && !reached_by_another()) {
+  if (back_off_.blocks(begin)) {
     give_bad(down_error_);
     end_cycle(DeviceState::down);
   } else if (begin < rests_until_) {
@@ -207,8 +207,8 @@ void LinePoller::exchange(base::Instant sent) {
     give_bad(DeviceError::mismatch);
     if (error == DeviceError::closed) transport_->close();
     if (others_.empty()) return;
-    rests_until_ = std::max(sent + kRestAfterTimeout * settings_.timeout, heard_.doubted_until);
-    if (heard_.doubted_until != base::Instant::min()) ask_at_ = rests_until_;
+    rests_until_ = sent + kRestAfterTimeout * settings_.timeout;
+    if (heard_.doubted > 0) ask_at_ = rests_until_;
     return;
   }
   if (error == DeviceError::no_answer && (heard_.damaged > 0 || reader_.begun() > 0)) {
@@ -233,10 +233,6 @@ void LinePoller::left_unanswered(base::Instant now, DeviceError error) {
 }
 
 // ---- with others on the line ----
-
-bool LinePoller::reached_by_another() const noexcept {
-  return !others_.empty() && down_error_ == DeviceError::unavailable && transport_->connected();
-}
 
 bool LinePoller::another_is_late(base::Instant sent) const noexcept {
   return std::any_of(others_.begin(), others_.end(), [&](const auto* other) { return other->rests_until_ > sent; });
@@ -357,7 +353,7 @@ bool LinePoller::hear(std::span<const std::uint8_t> bytes, base::Instant arrived
       failure_ = "a line that does not match the pattern: " + quoted(line->text);
     } else if (const LinePoller* late = sent ? late_sender_of(line->text, *sent) : nullptr) {
       ++heard_.partly;
-      heard_.doubted_until = std::max(heard_.doubted_until, late->rests_until_);
+      ++heard_.doubted;
       newest_answer_ = line->text;
       failure_ = "a line that may be a late answer of " + late->settings_.name + ": " + quoted(line->text);
     } else {

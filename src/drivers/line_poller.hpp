@@ -76,7 +76,7 @@ class LinePoller final : public Poller {
     int good = 0;     // every register has a value
     int partly = 0;   // whole and undamaged, but not every register has a value
     int damaged = 0;  // or on a line with others: without a value, and nobody knows whose
-    base::Instant doubted_until = base::Instant::min();  // another may have said one of them
+    int doubted = 0;  // of partly: another may have said it
     [[nodiscard]] int lines() const noexcept { return good + partly + damaged; }
   };
 
@@ -98,7 +98,6 @@ class LinePoller final : public Poller {
   void spoke() noexcept;
   void left_unanswered(base::Instant now, DeviceError error);
 
-  [[nodiscard]] bool reached_by_another() const noexcept;
   [[nodiscard]] bool another_is_late(base::Instant sent) const noexcept;
   // Of those whose late answer `line`, heard after a request sent at `sent`, may be the one that rests longest;
   // nullptr: nobody's.

@@ -108,6 +108,39 @@ TEST_CASE("a line that may be another's late answer is listened over, told, and 
   CHECK(bench.wire->sent[2].first >= base::Instant{11s});
 }
 
+TEST_CASE("an answer that comes late through a device server that dropped the connection is nobody's value") {
+  for (auto late = 201ms; late <= 790ms; late += 7ms) {
+    SharedLineBench bench(modules(3, false), false, true);
+    bench.wire->answer = [&] {
+      const bool dropped = bench.wire->sent.size() == 4;
+      if (dropped) bench.wire->there = false;
+      bench.wire->arrive(bench.line(), dropped ? late : 120ms);
+    };
+    bench.run_for(1100ms);
+    REQUIRE_FALSE(bench.wire->there);
+    bench.wire->there = true;
+    bench.run_for(3900ms);
+    INFO("late " << late.count() << " ms");
+    CHECK(bench.poller->statistics(0).failures(DeviceError::closed) == 1);
+    CHECK(bench.count().wrong == 0);
+    for (std::size_t m = 0; m < 3; ++m) CHECK(bench.state(m) == DeviceState::up);
+  }
+}
+
+TEST_CASE("an instrument without a value rests and stays degraded, unless the pattern knows what it says") {
+  auto settings = modules(2, true);
+  for (auto& one : settings) one.poll_interval = 250ms;
+  settings[1].instrument.pattern = "^>02((?P<value>[+-]\\d+\\.\\d{3})|--)$";
+  SharedLineBench bench(settings, true);
+  bench.wire->answer = [&] { bench.wire->arrive(bench.asked() == 0 ? ">01--\r" : ">02--\r", 20ms); };
+  bench.run_for(10s);
+  CHECK(bench.requests() == std::vector{10, 40});  // the first one each 4 · 200 ms at most
+  CHECK(bench.state(0) == DeviceState::degraded);
+  CHECK(bench.state(1) == DeviceState::degraded);
+  CHECK(bench.events.codes() == std::vector<std::string>{"degraded", "degraded"});
+  CHECK(bench.poller->statistics(1).failures(DeviceError::mismatch) == 40);
+}
+
 TEST_CASE("garbage does not pass for the answer of an instrument whose answer is late") {
   for (const bool address : {false, true}) {
     SharedLineBench bench(modules(2, address), address);
@@ -205,7 +238,7 @@ TEST_CASE("a far end that can't be reached costs one attempt for all, and is fou
     CHECK(bench.count().good == std::vector{0, 0, 0});
     bench.wire->there = true;
     while (bench.wire->connects == 0 || bench.wire->sent.empty()) bench.run_for(1s);
-    bench.run_for(1s);  // who has not opened it need not wait for its own turn to try
+    bench.run_for(1s);
     for (std::size_t m = 0; m < 3; ++m) CHECK(bench.state(m) == DeviceState::up);
     // Unplugged while it is used.
     bench.wire->there = false;
