@@ -7,6 +7,7 @@ import tty
 
 from rig import RigTestCase, configuration, main
 from rig.ports import free_port
+from rig.service import command
 from rig.waiting import wait_until
 
 GAUGE = """\
@@ -35,6 +36,17 @@ devices:
     registers:
       - {{name: weight, type: FLOAT64, unit: kg}}
       - {{name: unit, type: STRING}}
+"""
+
+
+MODULE = """\
+  - name: module_{n}
+    {link}
+    poll_interval: 100ms
+    timeout: 200ms
+    publish: {{interval: 200ms}}
+    line: {{request: "#0{n}\\r", terminator: "\\r", checksum: sum8, max_line: 20, pattern: '^>{address}(?P<level>[+-]\\d+\\.\\d{{4}})$'}}
+    registers: [{{name: level, type: FLOAT64, unit: m, offset: {offset}, min_value: -1, max_value: 3}}]
 """
 
 
@@ -143,6 +155,64 @@ class LineInstruments(RigTestCase):
         self.track_and_survive(f"controller: tcp://127.0.0.1:{port}",
                                r"""{checksum: crc16, terminator: "\n", pattern: '(?P<level>[-0-9.]+) (?P<n>\d+) '}""",
                                port)
+
+    def share_and_survive(self, link, endpoint, address, edit=lambda text: text):
+        """Three modules share a line, two of them feed the twin; the third falls silent for some seconds.
+
+        By their offsets they write quite different numbers, so that one's line would be out of another's limits."""
+        modbus_port = free_port()
+
+        def text(mqtt_port, pki):
+            modules = "".join(MODULE.format(n=n, link=link, offset=offset, address=f"0{n}" if address else "")
+                              for n, offset in ((1, 0), (2, 10), (3, -10)))
+            all_of_it = configuration.plant_with_twin(modbus_port=modbus_port, mqtt_port=mqtt_port, pki=pki,
+                                                      more_devices=literal(modules))
+            all_of_it = all_of_it.replace("level_1: plc.level_1", "level_1: module_1.level")
+            return edit(all_of_it.replace("level_2: plc.level_2", "level_2: module_2.level"))
+
+        self.start_service(text)
+        capture = os.path.join(self.folder, "line.capture")
+        self.daemon = self.make_daemon(self.configuration, arguments=("--capture", capture))
+        self.simulator = self.start_simulator(self.configuration, endpoint, "--seed", "7", "--fault",
+                                              "dropout:module_3@12+5")
+        self.daemon.start()
+        self.wait_for_mode("tracking")
+        for n in (1, 2, 3):
+            self.arrives(f"devices.module_{n}.samples", lambda m: not m["bad"], 30, "good samples")
+        mark = self.subscriber.count()
+        self.arrives("devices.module_3.samples", lambda m: m["bad"].get("level") == "timeout", 30, "silence", mark)
+        self.arrives("status", lambda m: m["devices"]["module_3"]["state"] == "down", 30, "module 3 to be down", mark)
+        self.arrives("devices.module_3.samples", lambda m: not m["bad"], 30, "good samples again",
+                     self.subscriber.count())
+        for n in (1, 2):
+            self.arrives(f"devices.module_{n}.samples", lambda m: not m["bad"], 30, "good samples",
+                         self.subscriber.count())
+        self.daemon.stop()
+        samples = {n: self.subscriber.messages(f"devices.module_{n}.samples") for n in (1, 2)}
+        good = [m["tags"]["level"] for n in samples for m in samples[n] if not m["bad"]]
+        self.assertGreater(len(good), 50)
+        for value in good:
+            self.assertAlmostEqual(value, 0.5, delta=0.1)
+        self.check_envelopes()
+        self.check_schemas()
+        done = command("replay", "--config", self.configuration, "--capture", capture,
+                       "--output", os.path.join(self.folder, "steps.csv"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn("is not whole", done.stderr)
+        return [m["bad"]["level"] for n in samples for m in samples[n] if m["bad"]]
+
+    def test_several_on_a_line(self):
+        line = os.path.join(self.folder, "ttyBUS")
+        bus = f"buses: [{{name: dcon, controller: 'file://{line}', transmission_mode: LINE, baud_rate: 115200}}]\n"
+        bad = self.share_and_survive("bus: dcon", line, True,
+                                     lambda text: text.replace("devices:\n", bus + "devices:\n", 1))
+        self.assertEqual(bad, [])  # a time-out of module 3 costs the others nothing
+
+    def test_several_through_tcp_without_address(self):
+        port = free_port()
+        bad = self.share_and_survive(f"controller: tcp://127.0.0.1:{port}\n    transmission_mode: LINE", port, False)
+        self.assertIn("timeout", bad)  # not asked while module 3 may still answer
+        self.assertLessEqual(set(bad), {"timeout", "no_match"})
 
     def test_unplugged(self):
         link = os.path.join(self.folder, "ttySCALE")
