@@ -30,10 +30,10 @@
 //                  all lines since the one before.
 // With others      on one line (share_line_with), all of them asked: while one rests that may still answer late, a line
 //                  in another's exchange that matches its pattern too is nobody's value (bad/no_match); one whose
-//                  newest answer was such a line is not asked until then (bad/timeout). Lines without checksum or
-//                  terminator in common count as matching. After any exchange without a value the instrument rests, as
-//                  no line without a value can be told from garbage or another's. The pause between requests, at
-//                  least 3.5 characters, is kept between any two. Who opens the connection opens it for all.
+//                  newest answer was such a line is not asked until then (bad/timeout). Lines of another
+//                  terminator or checksum count as matching. After any exchange without a value the instrument rests,
+//                  as no line without a value can be told from garbage or another's. The pause between requests, at
+//                  least 3.5 characters, is kept between any two.
 // Statistics       as of a polled device; of a free running one every line, and every cycle in silence, is one request.
 // Thread rule: as Poller. Allocation: none per cycle but for text, events, and what the sink does.
 #pragma once

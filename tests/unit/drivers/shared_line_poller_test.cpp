@@ -356,7 +356,7 @@ TEST_CASE("of forty thousand faulty exchanges on a shared line none gives a wron
         CAPTURE(good);
         CHECK(wrong == 0);
         CHECK(faults.faults.size() == (checksum ? 9 : 7));
-        CHECK(*std::min_element(good.begin(), good.end()) > (address ? 350 : 100));
+        CHECK(*std::min_element(good.begin(), good.end()) > (address ? 200 : 50));
         // Once all is well, all is well again.
         bench.wire->answer = [&] { bench.wire->arrive(bench.line(), 20ms); };
         bench.run_for(15s);
