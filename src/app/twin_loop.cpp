@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 #include <utility>
 
 #include "app/endpoints.hpp"
@@ -15,99 +14,6 @@ using namespace std::chrono_literals;
 constexpr std::int64_t kMostCaughtUp = 1000;
 constexpr base::Duration kDrainInterval = 100ms;  // samples are taken off the queues at least this often
 constexpr base::Duration kLongestNap = 200ms;     // between two looks at the stop token
-
-double resolution_of(const drivers::RegisterSettings& reg) {
-  switch (reg.type) {
-    case drivers::ValueType::FLOAT16:
-    case drivers::ValueType::FLOAT32:
-    case drivers::ValueType::FLOAT64:
-    case drivers::ValueType::STRING: return 0.0;
-    default: return std::abs(reg.scale);
-  }
-}
-
-std::vector<acquisition::TagRules> tag_rules(const Plan& plan) {
-  std::vector<acquisition::TagRules> rules;
-  for (const auto& device : plan.config.devices) {
-    for (std::size_t r = 0; r < device.registers.size(); ++r) {
-      rules.push_back({device.registers[r].validation, device.driver.registers[r].poll_interval, std::nullopt});
-    }
-  }
-  const auto origins = tag_origins(plan.config);
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
-    const auto& twin = plan.config.twins[i];
-    const auto& model = plan.models[i];
-    for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-      if (!twin.outputs[y] || rules[*twin.outputs[y]].noise) continue;
-      const auto& origin = origins[*twin.outputs[y]];
-      const auto index = static_cast<Eigen::Index>(y);
-      const double given = model.noise_std[y];
-      const double coarser = std::isnan(model.resolution[y]) ? 0.0 : model.resolution[y];
-      rules[*twin.outputs[y]].noise = acquisition::OutputNoise{
-          std::isnan(given) ? std::sqrt(model.R(index, index)) : given,
-          std::max(coarser, resolution_of(plan.config.devices[origin.device].driver.registers[origin.reg])),
-          twin.period};
-    }
-  }
-  return rules;
-}
-
-acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t index, base::Instant origin) {
-  const auto& twin = plan.config.twins[index];
-  const auto& model = plan.models[index];
-  const auto origins = tag_origins(plan.config);
-  const auto max_age_of = [&](signals::TagIndex tag) {
-    return plan.config.devices[origins[tag].device].registers[origins[tag].reg].validation.max_age;
-  };
-  acquisition::SynchroniserSetup setup;
-  setup.origin = origin;
-  setup.period = twin.period;
-  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
-    acquisition::InputSetup input{twin.inputs[u], model.u_op(static_cast<Eigen::Index>(u))};
-    if (input.source.tag && !input.source.max_age) input.source.max_age = max_age_of(*input.source.tag);
-    setup.inputs.push_back(input);
-  }
-  for (const auto& tag : twin.outputs) {
-    setup.outputs.push_back({tag, tag ? max_age_of(*tag) : base::Duration::zero()});
-  }
-  return setup;
-}
-
-// `told`: tags whose reasons an earlier twin tells, or this twin by an earlier signal.
-diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
-                                              const std::vector<std::string>& names,
-                                              std::set<signals::TagIndex>& told) {
-  const auto& twin = plan.config.twins[index];
-  const auto& model = plan.models[index];
-  diagnosis::TwinDiagnosisSetup setup;
-  setup.twin = twin.name;
-  setup.settings = twin.diagnosis;
-  setup.period = twin.period;
-  const auto signal = [&](const std::string& name, const std::string& unit,
-                          const std::optional<signals::TagIndex>& tag) {
-    return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};
-  };
-  for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, twin.outputs[y]));
-  }
-  for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
-    setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
-  }
-  return setup;
-}
-
-// Per tag, the twins that use it.
-std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
-  std::vector<std::vector<std::size_t>> users(plan.tag_count());
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
-    const auto use = [&](const std::optional<signals::TagIndex>& tag) {
-      if (tag && (users[*tag].empty() || users[*tag].back() != i)) users[*tag].push_back(i);
-    };
-    for (const auto& input : plan.config.twins[i].inputs) use(input.tag);
-    for (const auto& output : plan.config.twins[i].outputs) use(output);
-  }
-  return users;
-}
 
 base::Duration shortest_poll(const config::DeviceConfig& device) {
   base::Duration shortest = device.driver.poll_interval;
@@ -133,17 +39,11 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     tasks_.push_back({task, subject});
     jobs.push_back({first, period});
   };
-  const auto names = tag_names(plan.config);
-  std::set<signals::TagIndex> told;
   add(Task::drain, 0, origin_, kDrainInterval);
-  twins_.reserve(twins.size());
-  for (std::size_t i = 0; i < twins.size(); ++i) {
+  for (auto& run : make_twin_runs(plan, std::move(twins), origin_)) {
+    const std::size_t i = twins_.size();
     const auto& config = plan.config.twins[i];
-    auto record = twins[i].make_record();
-    twins_.push_back({std::move(twins[i]),
-                      acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin_), plan.tag_count()),
-                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(record),
-                      steps_per_state(config), config.period});
+    twins_.push_back({std::move(run), steps_per_state(config), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
   }
@@ -212,10 +112,10 @@ void TwinLoop::drain_until(base::Instant deadline) {
         figures.samples_total.fetch_add(1, std::memory_order_relaxed);
         if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
         for (const std::size_t twin : twins_of_tag_[sample->tag]) {
-          acquisition::FrameSynchroniser& synchroniser = twins_[twin].synchroniser;
-          const std::uint64_t late_before = synchroniser.counters().late_total;
-          synchroniser.accept(*sample);
-          const std::uint64_t late = synchroniser.counters().late_total - late_before;
+          TwinRun& run = twins_[twin].run;
+          const std::uint64_t late_before = run.synchroniser().counters().late_total;
+          run.accept(*sample);
+          const std::uint64_t late = run.synchroniser().counters().late_total - late_before;
           figures.samples_late_total.fetch_add(late > 0 ? 1 : 0, std::memory_order_relaxed);
         }
       }
@@ -243,10 +143,10 @@ void TwinLoop::perform(const Due& due) {
 }
 
 void TwinLoop::step(std::size_t index, const Due& due) {
-  TwinRun& run = twins_[index];
+  ScheduledTwin& twin = twins_[index];
   TwinFigures& figures = *twin_figures_[index];
   const base::Instant started = clock_.now();
-  const std::int64_t behind = (started - due.deadline) / run.period;
+  const std::int64_t behind = (started - due.deadline) / twin.period;
   if (behind > kMostCaughtUp) {
     figures.steps_missed_total.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);
     schedule_.advance(behind);
@@ -255,17 +155,16 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   }
   if (behind >= 1) figures.steps_missed_total.fetch_add(1, std::memory_order_relaxed);
 
-  run.twin.step(run.synchroniser.close(due.turn), run.step);
+  const estimation::TwinStep& step = twin.run.step(due.turn, anomalies_);
   figures.step_seconds.record(clock_.now() - started);
-  run.diagnosis.evaluate(run.step, anomalies_);
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
-  figures.mode.store(run.step.mode, std::memory_order_relaxed);
+  figures.mode.store(step.mode, std::memory_order_relaxed);
   send_anomalies();
-  if (due.turn % run.steps_per_state == 0) {
-    if (TwinRecord* record = outbox_.steps[index]->try_acquire(run.step.time)) {
-      record->step = run.step;
-      run.diagnosis.alarms().active_ids(record->anomalies.active);
-      record->anomalies.priority = run.diagnosis.alarms().highest_priority();
+  if (due.turn % twin.steps_per_state == 0) {
+    if (TwinRecord* record = outbox_.steps[index]->try_acquire(step.time)) {
+      record->step = step;
+      twin.run.alarms().active_ids(record->anomalies.active);
+      record->anomalies.priority = twin.run.alarms().highest_priority();
       outbox_.steps[index]->send(record);
       outbox_filled_ = true;
     }

@@ -15,7 +15,6 @@
 #include <stop_token>
 #include <vector>
 
-#include "acquisition/frame_synchroniser.hpp"
 #include "acquisition/snapshot_builder.hpp"
 #include "acquisition/validator.hpp"
 #include "app/device_loop.hpp"
@@ -24,10 +23,10 @@
 #include "app/plan.hpp"
 #include "app/schedule.hpp"
 #include "app/twin_notes.hpp"
+#include "app/twin_run.hpp"
 #include "twinkeeper/base/duration_histogram.hpp"
 #include "twinkeeper/diagnosis/bus_diagnosis.hpp"
 #include "twinkeeper/diagnosis/device_diagnosis.hpp"
-#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 
 namespace twinkeeper::app {
@@ -66,11 +65,8 @@ class TwinLoop {
     Task task;
     std::size_t subject;  // twin or device
   };
-  struct TwinRun {
-    estimation::Twin twin;
-    acquisition::FrameSynchroniser synchroniser;
-    diagnosis::TwinDiagnosis diagnosis;
-    estimation::TwinStep step;
+  struct ScheduledTwin {
+    TwinRun run;
     std::int64_t steps_per_state;
     base::Duration period;
   };
@@ -93,7 +89,7 @@ class TwinLoop {
   base::Instant drained_until_ = base::Instant::min();
 
   acquisition::Validator validator_;
-  std::vector<TwinRun> twins_;
+  std::vector<ScheduledTwin> twins_;
   std::vector<std::vector<std::size_t>> twins_of_tag_;  // by TagIndex
   std::vector<std::size_t> device_of_tag_;
   std::vector<std::optional<acquisition::SnapshotBuilder>> snapshots_;

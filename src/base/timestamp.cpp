@@ -70,15 +70,15 @@ class Scanner {
   std::string_view rest_;
 };
 
-}  // namespace
-
-std::optional<WallTime> parse_rfc3339(std::string_view text) {
+std::optional<WallTime> parse(std::string_view text, bool lenient) {
   Scanner scan(text);
   std::array<int, 6> fields{};  // year … second
   static constexpr std::array<char, 6> kBehind{'-', '-', 'T', ':', ':', '\0'};
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const auto value = scan.number(i == 0 ? 4 : 2);
-    if (!value || (kBehind[i] != '\0' && !scan.skip(kBehind[i]))) return std::nullopt;
+    if (!value) return std::nullopt;
+    const bool separated = kBehind[i] == '\0' || scan.skip(kBehind[i]) || (lenient && i == 2 && scan.skip(' '));
+    if (!separated) return std::nullopt;
     fields[i] = *value;
   }
   std::int64_t nanoseconds = 0;
@@ -87,7 +87,7 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     for (std::int64_t weight = 100'000'000; scan.at_digit(); weight /= 10) nanoseconds += weight * *scan.number(1);
   }
   int offset = 0;  // minutes
-  if (!scan.skip('Z')) {
+  if (!scan.skip('Z') && !(lenient && scan.at_end())) {
     const int sign = scan.skip('+') ? 1 : scan.skip('-') ? -1 : 0;
     const auto hours = scan.number(2);
     if (sign == 0 || !hours || !scan.skip(':')) return std::nullopt;
@@ -103,5 +103,10 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
   return WallTime{std::chrono::sys_days{date}} + std::chrono::hours{hour} + std::chrono::minutes{minute - offset} +
          std::chrono::seconds{second} + std::chrono::nanoseconds{nanoseconds};
 }
+
+}  // namespace
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) { return parse(text, false); }
+std::optional<WallTime> parse_log_time(std::string_view text) { return parse(text, true); }
 
 }  // namespace twinkeeper::base

@@ -15,12 +15,13 @@ LAYERS = {
     "diagnosis": {"base", "signals", "model", "estimation"},
     "acquisition": {"base", "signals"},
     "drivers": {"base", "signals"},
+    "logs": {"base", "signals"},
     "simulation": {"base", "signals", "model", "drivers"},
     "telemetry": {"base", "signals", "model", "estimation", "diagnosis"},
     "uplink": {"base", "signals"},
     "config": {"base", "signals"},  # and any <layer>/settings.hpp
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
-            "telemetry", "uplink", "config"},
+            "logs", "telemetry", "uplink", "config"},
 }
 THIRD_PARTY = {  # header prefix: layers that may include it
     "Eigen/": {"model", "estimation", "diagnosis", "simulation"},
@@ -36,7 +37,7 @@ THIRD_PARTY = {  # header prefix: layers that may include it
     "CLI/": {"app"},
     "systemd/": {"app"},
     "spdlog/": {"app"},
-    "zlib.h": set(),
+    "zlib.h": {"logs"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 PUBLIC = "twinkeeper/"

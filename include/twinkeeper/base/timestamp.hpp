@@ -23,4 +23,7 @@ void append_rfc3339(std::string& out, WallTime time);
 // it is no such text. Decimals beyond the ninth are cut.
 [[nodiscard]] std::optional<WallTime> parse_rfc3339(std::string_view text);
 
+// As above, but a space may stand for the T, and without Z or offset the time is UTC: "2026-03-01 08:15:30.25".
+[[nodiscard]] std::optional<WallTime> parse_log_time(std::string_view text);
+
 }  // namespace twinkeeper::base

@@ -1,0 +1,48 @@
+// What a twin consists of at run time, from a validated sample to an anomaly: synchroniser, filter, diagnosis. The twin
+// thread and the replays hold the same object, so what is replayed is what was live.
+//
+// Thread rule: one thread. Allocation: step() as Twin::step and TwinDiagnosis::evaluate. A copy goes on by itself.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "acquisition/frame_synchroniser.hpp"
+#include "acquisition/validator.hpp"
+#include "app/plan.hpp"
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+#include "twinkeeper/estimation/twin.hpp"
+
+namespace twinkeeper::app {
+
+// By TagIndex: what the samples of each tag are held against.
+[[nodiscard]] std::vector<acquisition::TagRules> tag_rules(const Plan& plan);
+// By TagIndex: the twins that use it.
+[[nodiscard]] std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan);
+
+class TwinRun {
+ public:
+  TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis);
+
+  // `sample` is validated.
+  void accept(const signals::Sample& sample) { synchroniser_.accept(sample); }
+  // Closes tick `tick` and appends what it raises or clears to `anomalies`. Ticks may be skipped, and must grow.
+  const estimation::TwinStep& step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
+
+  [[nodiscard]] const estimation::TwinStep& newest() const { return step_; }
+  [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
+  [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
+
+ private:
+  estimation::Twin twin_;
+  acquisition::FrameSynchroniser synchroniser_;
+  diagnosis::TwinDiagnosis diagnosis_;
+  estimation::TwinStep step_;
+};
+
+// One per twin of the plan; `twins` come from make_twins(plan), tick 0 is at `origin`.
+[[nodiscard]] std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Twin> twins,
+                                                  base::Instant origin);
+
+}  // namespace twinkeeper::app
