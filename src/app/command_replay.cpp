@@ -16,10 +16,7 @@ class Report final : public ReplayOutput {
  public:
   Report(const Plan& plan, std::optional<CsvFile> steps, std::size_t twin, std::optional<CsvFile> samples)
       : plan_(plan), twin_(twin), steps_(std::move(steps)), samples_(std::move(samples)), sample_table_(plan) {
-    if (steps_) {
-      step_table_.emplace(plan, twin);
-      steps_->row(step_table_->header());
-    }
+    if (steps_) steps_->row(step_header(plan.models[twin]));
     if (samples_) samples_->row(SampleTable::header());
   }
 
@@ -40,14 +37,16 @@ class Report final : public ReplayOutput {
               << ": " << escape_control_bytes(event.message) << '\n';
   }
   void anomaly(const diagnosis::AnomalyEvent& event) override {
-    if (step_table_) step_table_->take(event);
     if (event.event != diagnosis::AnomalyEventKind::raised && event.event != diagnosis::AnomalyEventKind::cleared)
       return;
     std::cout << base::format_rfc3339(wall(event.time)) << "  anomaly " << diagnosis::to_string(event.event) << " "
               << event.id << ": " << escape_control_bytes(event.message) << '\n';
   }
   void step(std::size_t twin, const TwinRecord& record) override {
-    if (steps_ && twin == twin_) steps_->row(step_table_->row(record.step, wall(record.step.time)));
+    if (!steps_ || twin != twin_) return;
+    write_step(line_, base::format_rfc3339(wall(record.step.time)), record.step.step, record.step,
+               !record.anomalies.active.empty());
+    steps_->row(line_);
   }
 
   // False: a file could not be written, and it has been told.
@@ -72,7 +71,7 @@ class Report final : public ReplayOutput {
   const std::size_t twin_;
   std::optional<CsvFile> steps_;
   std::optional<CsvFile> samples_;
-  std::optional<StepTable> step_table_;
+  std::string line_;
   SampleTable sample_table_;
   drivers::CaptureHeader header_;
 };
@@ -101,7 +100,7 @@ int exit_code_of(const base::Error& error) {
 }  // namespace
 
 int replay_command(const ReplayArguments& arguments) {
-  auto loaded = load_or_report(arguments.config_file, false);
+  auto loaded = load_or_report(*arguments.config_file, false, arguments.diagnosis_file);
   if (const int* code = std::get_if<int>(&loaded)) return *code;
   const Plan& plan = std::get<Plan>(loaded);
 
@@ -130,7 +129,7 @@ int replay_command(const ReplayArguments& arguments) {
   }
 
   Report report(plan, std::move(steps), twin, std::move(samples));
-  auto replayed = replay_capture(plan, arguments.capture_file, report);
+  auto replayed = replay_capture(plan, *arguments.capture_file, report);
   const bool written = report.close();
   if (!replayed.ok()) {
     std::cerr << "twinkeeper: " << replayed.error().message() << '\n';
@@ -141,11 +140,11 @@ int replay_command(const ReplayArguments& arguments) {
             << summary.steps << " steps over " << std::chrono::duration<double>(summary.length).count()
             << " s, each as recorded; ended: " << summary.end_reason << std::endl;
   if (summary.fault) {
-    std::cerr << "twinkeeper: " << arguments.capture_file << ": replay and recording part: " << *summary.fault << '\n';
+    std::cerr << "twinkeeper: " << *arguments.capture_file << ": replay and recording part: " << *summary.fault << '\n';
     return kExitBadData;
   }
   if (!summary.whole) {
-    std::cerr << "warning: " << arguments.capture_file << " is not whole (" << summary.end_reason
+    std::cerr << "warning: " << *arguments.capture_file << " is not whole (" << summary.end_reason
               << "); replayed up to there\n";
   }
   return written ? kExitDone : kExitIo;

@@ -27,13 +27,24 @@ struct SimulateArguments {
 int simulate_command(const SimulateArguments& arguments);
 
 struct ReplayArguments {
-  std::string config_file;
-  std::string capture_file;
+  std::optional<std::string> config_file, model_file;   // one of them
+  std::optional<std::string> capture_file, input_file;  // one of them
   std::optional<std::string> twin;
+  std::optional<std::string> sample_time;  // as written
+  std::optional<std::string> diagnosis_file;
+  bool every_step = false;
   std::optional<std::string> output_file;
   std::optional<std::string> samples_file;
 };
 int replay_command(const ReplayArguments& arguments);
+int replay_log_command(const ReplayArguments& arguments);
+
+struct ShowModelArguments {
+  std::string model_file;
+  std::optional<std::string> sample_time;  // as written
+  bool json = false;
+};
+int show_model_command(const ShowModelArguments& arguments);
 
 struct ProbeArguments {  // as written: the command says what is wrong and what is accepted
   std::string controller;

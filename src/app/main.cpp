@@ -119,13 +119,31 @@ int main(int argc, char** argv) {
       "disturbance:tanks.level_1@20+10=-0.002");
 
   ReplayArguments past;
-  auto* replay = cli.add_subcommand("replay", "Runs a capture through decoder, twins and diagnosis again, bit by bit");
-  replay->add_option("--config", past.config_file, "Configuration file")->required();
-  replay->add_option("--capture", past.capture_file, "What run --capture has kept")->required();
-  replay->add_option("--twin", past.twin, "Twin whose steps --output gets, if there are several");
-  replay->add_option("--output", past.output_file, "Writes the published steps of one twin as CSV");
-  replay->add_option("--samples", past.samples_file, "Writes every sample as CSV");
-  replay->footer("Example: twinkeeper replay --config twinkeeper.yaml --capture line3.capture --output steps.csv");
+  auto* replay = cli.add_subcommand(
+      "replay", "Runs a log or a capture through validation, twin and diagnosis, as the service would");
+  auto* by_config = replay->add_option("--config", past.config_file, "Configuration file");
+  auto* by_model = replay->add_option("--model", past.model_file, "Model file; the log's columns are its signals");
+  auto* log = replay->add_option("--input", past.input_file, "Log: CSV, time first; .gz is read as it is");
+  auto* kept = replay->add_option("--capture", past.capture_file, "What run --capture has kept, replayed bit by bit");
+  replay->add_option("--twin", past.twin, "Twin whose steps --output gets, if there are several")->excludes(by_model);
+  replay->add_option("--sample-time", past.sample_time, "Step of a continuous model")->needs(by_model);
+  replay->add_option("--diagnosis", past.diagnosis_file, "File laid over the diagnosis of model and configuration")
+      ->needs(log);
+  replay->add_flag("--every-step", past.every_step, "Also write steps between two rows of the log")->needs(log);
+  replay->add_option("--output", past.output_file, "Writes a row per row of the log, or the published steps, as CSV");
+  replay->add_option("--samples", past.samples_file, "Writes every sample as CSV")->needs(kept);
+  by_config->excludes(by_model);
+  kept->needs(by_config)->excludes(log);
+  replay->footer(
+      "Example: twinkeeper replay --model two_tank.yaml --input week.csv.gz --output steps.csv\n"
+      "         twinkeeper replay --config twinkeeper.yaml --capture line3.capture --output steps.csv");
+
+  ShowModelArguments shown;
+  auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
+  show_model->add_option("--model", shown.model_file, "Model file")->required();
+  show_model->add_option("--sample-time", shown.sample_time, "Step of a continuous model");
+  show_model->add_flag("--json", shown.json, "Print as JSON");
+  show_model->footer("Example: twinkeeper show-model --model two_tank.yaml --sample-time 100ms");
 
   ProbeArguments question;
   auto* probe = cli.add_subcommand("probe", "Reads a device once and shows all that its words could mean");
@@ -183,7 +201,12 @@ int main(int argc, char** argv) {
     if (*check) return finish(check_command(config_file, json));
     if (*simulate) return finish(simulate_command(simulation));
     if (*probe) return finish(probe_command(question));
-    if (*replay) return finish(replay_command(past));
+    if (*replay) {
+      if (!past.config_file && !past.model_file) return usage_fault(cli, "--config or --model is required");
+      if (!past.input_file && !past.capture_file) return usage_fault(cli, "--input or --capture is required");
+      return finish(past.input_file ? replay_log_command(past) : replay_command(past));
+    }
+    if (*show_model) return finish(show_model_command(shown));
     return finish(version_command(json));
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';

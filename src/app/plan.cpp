@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <map>
 
 #include "app/exit_codes.hpp"
 #include "drivers/line_pattern.hpp"
@@ -69,15 +70,74 @@ std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan&
   return twins;
 }
 
+namespace {
+
+model::Built build(const model::ModelSettings& model, base::Duration period) {
+  return model::build(model, std::chrono::duration<double>(period).count());
+}
+
+base::Issues examine(const model::ModelSettings& model, base::Duration period) {
+  auto built = build(model, period);
+  auto* issues = std::get_if<base::Issues>(&built);
+  return issues != nullptr ? std::move(*issues) : base::Issues{};
+}
+
+}  // namespace
+
+std::variant<config::ModelFile, Faults> load_model_file(const std::string& file, std::optional<base::Duration> sample_time,
+                                                   config::LoadOptions options) {
+  options.examine_model = examine;
+  return config::load_model(file, sample_time, options);
+}
+
+Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>& columns) {
+  Plan plan;
+  config::DeviceConfig device;
+  device.driver.name = "log";
+  device.driver.poll_interval = file.period;
+  config::TwinConfig twin;
+  twin.name = file.model.name;
+  twin.period = file.period;
+  twin.model = file.model;
+  twin.diagnosis = file.diagnosis;
+  std::map<std::string, signals::TagIndex> tags;
+  const auto tag_of = [&](const std::string& name, const std::string& unit) {
+    const auto [known, is_new] = tags.emplace(name, static_cast<signals::TagIndex>(tags.size()));
+    if (!is_new) return known->second;
+    drivers::RegisterSettings reg;
+    reg.name = name;
+    reg.unit = unit;
+    reg.tag = known->second;
+    reg.type = drivers::ValueType::FLOAT64;
+    reg.poll_interval = file.period;
+    config::RegisterOptions options;
+    options.validation.max_age = 3 * file.period;
+    if (!file.has_diagnosis) options.validation.stuck_rule = acquisition::StuckRule::off;
+    device.driver.registers.push_back(std::move(reg));
+    device.registers.push_back(std::move(options));
+    return known->second;
+  };
+  for (const auto& input : file.model.inputs) {
+    acquisition::InputSource source;
+    source.tag = tag_of(input.name, input.unit);
+    twin.inputs.push_back(source);
+  }
+  for (const auto& output : file.model.outputs) {
+    const bool there = std::find(columns.begin(), columns.end(), output.name) != columns.end();
+    twin.outputs.push_back(there ? std::optional{tag_of(output.name, output.unit)} : std::nullopt);
+  }
+  if (!file.has_diagnosis) {
+    twin.diagnosis.gate.reset();
+    twin.diagnosis.cusum.enabled = false;
+  }
+  plan.models.push_back(std::get<model::StateSpace>(build(file.model, file.period)));
+  plan.config.devices.push_back(std::move(device));
+  plan.config.twins.push_back(std::move(twin));
+  return plan;
+}
+
 std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options) {
-  const auto build = [](const model::ModelSettings& model, base::Duration period) {
-    return model::build(model, std::chrono::duration<double>(period).count());
-  };
-  options.examine_model = [&](const model::ModelSettings& model, base::Duration period) {
-    auto built = build(model, period);
-    auto* issues = std::get_if<base::Issues>(&built);
-    return issues != nullptr ? std::move(*issues) : base::Issues{};
-  };
+  options.examine_model = examine;
   options.examine_line = drivers::examine_line;
   auto loaded = config::load(file, options);
   if (auto* faults = std::get_if<Faults>(&loaded)) return std::move(*faults);
@@ -102,9 +162,11 @@ int report(const Faults& faults, std::ostream& out) {
   return only_permissions ? kExitPermission : kExitConfig;
 }
 
-std::variant<Plan, int> load_or_report(const std::string& file, bool check_files) {
+std::variant<Plan, int> load_or_report(const std::string& file, bool check_files,
+                                       const std::optional<std::string>& diagnosis_file) {
   config::LoadOptions options;
   options.check_files = check_files;
+  options.diagnosis_file = diagnosis_file;
   auto made = make_plan(file, options);
   if (auto* faults = std::get_if<Faults>(&made)) return report(*faults, std::cerr);
   auto& plan = std::get<Plan>(made);

@@ -45,11 +45,20 @@ using Faults = std::vector<config::Diagnostic>;
 // Reads, checks and builds: every fault at once, those of the models included. Twins that can't start come after them.
 [[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options);
 
+// A plan with one twin and nothing else: the model, fed by a device `log` with one register for each input and for each
+// output that `columns` has. Without a diagnosis in the model or in `options`, all tests are off.
+[[nodiscard]] Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>& columns);
+// Reads, checks and builds the model; `sample_time` of a continuous one.
+[[nodiscard]] std::variant<config::ModelFile, Faults> load_model_file(const std::string& file,
+                                                                 std::optional<base::Duration> sample_time,
+                                                                 config::LoadOptions options);
+
 // One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself
 // can't be read).
 int report(const Faults& faults, std::ostream& out);
 
 // For commands: loads `file` or reports on stderr and gives the exit code.
-[[nodiscard]] std::variant<Plan, int> load_or_report(const std::string& file, bool check_files);
+[[nodiscard]] std::variant<Plan, int> load_or_report(const std::string& file, bool check_files,
+                                                     const std::optional<std::string>& diagnosis_file = {});
 
 }  // namespace twinkeeper::app

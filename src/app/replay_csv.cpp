@@ -4,16 +4,19 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
+constexpr std::size_t kBlock = 1 << 16;
+
 std::string cell(double value) {
-  if (std::isnan(value)) return "";
-  char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+  std::string out;
+  append_shortest(out, value);
+  return out;
 }
 
 // Text between quotes, if it needs them.
@@ -43,6 +46,12 @@ std::string cell(const signals::RawValue& raw) {
 
 }  // namespace
 
+void append_shortest(std::string& out, double value) {
+  if (std::isnan(value)) return;
+  char digits[32];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
 base::Result<CsvFile> CsvFile::open(const std::string& file) {
   std::ofstream out(file, std::ios::trunc);
   if (out) return CsvFile(file, std::move(out));
@@ -51,15 +60,23 @@ base::Result<CsvFile> CsvFile::open(const std::string& file) {
                      file + ": " + std::strerror(cause));
 }
 
+void CsvFile::row(std::string_view line) {
+  buffer_ += line;
+  buffer_ += '\n';
+  if (buffer_.size() < kBlock) return;
+  out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
+  buffer_.clear();
+}
+
 base::Status CsvFile::close() {
   errno = 0;
+  out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
   out_.close();
   if (out_) return base::Success{};
   return base::Error(base::ErrorCode::io, name_ + " can't be written: " + std::strerror(errno));
 }
 
-std::string StepTable::header() const {
-  const auto& model = plan_.models[twin_];
+std::string step_header(const model::StateSpace& model) {
   std::string line = "time,step,mode,regime";
   for (const auto& state : model.states) line += ",x." + state.name + ",sd." + state.name;
   for (const auto& input : model.inputs) line += ",u." + input.name;
@@ -69,27 +86,41 @@ std::string StepTable::header() const {
   return line + ",nis,nis_dof,anomaly";
 }
 
-void StepTable::take(const diagnosis::AnomalyEvent& event) {
-  using diagnosis::AnomalyKind;
-  const bool counts =
-      event.kind == AnomalyKind::sensor || event.kind == AnomalyKind::process || event.kind == AnomalyKind::model;
-  if (event.owner_kind != diagnosis::OwnerKind::twin || event.owner != plan_.config.twins[twin_].name || !counts)
-    return;
-  if (event.event == diagnosis::AnomalyEventKind::raised) raised_.insert(event.id);
-  if (event.event == diagnosis::AnomalyEventKind::cleared) raised_.erase(event.id);
-}
-
-std::string StepTable::row(const estimation::TwinStep& step, base::WallTime time) const {
-  std::string line = base::format_rfc3339(time) + "," + std::to_string(step.step) + "," +
-                     std::string(estimation::to_string(step.mode)) + ",";
-  for (std::size_t i = 0; i < step.x.size(); ++i) line += "," + cell(step.x[i]) + "," + cell(step.std[i]);
-  for (const auto& input : step.inputs) line += "," + cell(input.value);
-  for (const auto& output : step.outputs) {
-    line += "," + cell(output.measured) + "," + cell(output.expected) + "," + cell(output.innovation) + "," +
-            (output.fused ? "1" : "0") + "," + std::string(signals::to_string(output.quality));
+void write_step(std::string& line, std::string_view time, std::int64_t step, const estimation::TwinStep& content,
+                bool anomaly) {
+  line.assign(time);
+  const auto number = [&line](double value) {
+    line += ',';
+    append_shortest(line, value);
+  };
+  const auto integer = [&line](std::int64_t value) {
+    char digits[24];
+    line += ',';
+    line.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+  };
+  integer(step);
+  line += ',';
+  line += estimation::to_string(content.mode);
+  line += ',';
+  for (std::size_t i = 0; i < content.x.size(); ++i) {
+    number(content.x[i]);
+    number(content.std[i]);
   }
-  line += step.nis_dof > 0 ? "," + cell(step.nis) + "," + std::to_string(step.nis_dof) : ",,";
-  return line + (raised_.empty() ? ",0" : ",1");
+  for (const auto& input : content.inputs) number(input.value);
+  for (const auto& output : content.outputs) {
+    number(output.fresh ? output.measured : std::numeric_limits<double>::quiet_NaN());
+    number(output.expected);
+    number(output.innovation);
+    line += output.fused ? ",1," : ",0,";
+    line += signals::to_string(output.quality);
+  }
+  if (content.nis_dof > 0) {
+    number(content.nis);
+    integer(content.nis_dof);
+  } else {
+    line += ",,";
+  }
+  line += anomaly ? ",1" : ",0";
 }
 
 std::string SampleTable::row(const signals::Sample& sample, base::WallTime time) const {

@@ -2,21 +2,22 @@
 // is absent is an empty cell.
 //
 //   steps    time,step,mode,regime, x.<state>,sd.<state> …, u.<input> …, y.<output>,yhat.<output>,nu.<output>,
-//            fused.<output>,q.<output> …, nis,nis_dof,anomaly: one row per step given. `anomaly` is 1 from the row at
-//            which an anomaly of kind sensor, process or model is raised until the row at which it clears.
+//            fused.<output>,q.<output> …, nis,nis_dof,anomaly: one row per step given. y is there only where it was
+//            measured in this step; `anomaly` is 1 while an anomaly of the twin stands.
 //   samples  time,monotonic_ns,tag,value,raw,quality,reason: one row per sample, before validation
 // Errors: not_found, permission_denied, io of open(); io of close(), which writes what is left.
-// Thread rule: one thread. Allocates.
+// Thread rule: one thread. Allocation: none per step once the buffers have grown.
 #pragma once
 
 #include <fstream>
-#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "app/outbox.hpp"
 #include "app/plan.hpp"
 #include "twinkeeper/base/result.hpp"
+#include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/signals/sample.hpp"
 
 namespace twinkeeper::app {
 
@@ -24,26 +25,22 @@ class CsvFile {
  public:
   [[nodiscard]] static base::Result<CsvFile> open(const std::string& file);
   [[nodiscard]] base::Status close();
-  void row(const std::string& line) { out_ << line << '\n'; }
+  void row(std::string_view line);
 
  private:
   CsvFile(std::string name, std::ofstream out) : name_(std::move(name)), out_(std::move(out)) {}
   std::string name_;
   std::ofstream out_;
+  std::string buffer_;
 };
 
-class StepTable {
- public:
-  StepTable(const Plan& plan, std::size_t twin) : plan_(plan), twin_(twin) {}
-  [[nodiscard]] std::string header() const;
-  void take(const diagnosis::AnomalyEvent& event);
-  [[nodiscard]] std::string row(const estimation::TwinStep& step, base::WallTime time) const;
+// The shortest text that reads back to the same double; nothing for NaN.
+void append_shortest(std::string& out, double value);
 
- private:
-  const Plan& plan_;
-  const std::size_t twin_;
-  std::set<std::string> raised_;
-};
+[[nodiscard]] std::string step_header(const model::StateSpace& model);
+// Replaces the content of `line`. `time` is written as it is.
+void write_step(std::string& line, std::string_view time, std::int64_t step, const estimation::TwinStep& content,
+                bool anomaly);
 
 class SampleTable {
  public:

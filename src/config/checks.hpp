@@ -52,6 +52,8 @@ void resolve_commands(Reader& reader, ConfigText& text);
 void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options);
 // Whether a value of the model file or inline map could be read and is of the right shape.
 [[nodiscard]] ModelText read_model(Reader& reader, const Cursor& at);
+// Lays the diagnosis of a file over `out`. False: it could not be read.
+bool overlay_diagnosis(Reader& reader, const std::string& file, diagnosis::DiagnosisSettings& out);
 // Names, shapes, limits, and values given twice. `path` is that of the model, such as twins[0].model.
 [[nodiscard]] bool check_model(Reader& reader, const std::string& path, const model::ModelSettings& settings);
 

@@ -102,10 +102,25 @@ struct LoadOptions {
   Environment environment = process_environment();
   // What else is wrong with a model whose text is right, at the twin's period; paths begin with "model". Optional.
   std::function<base::Issues(const model::ModelSettings&, base::Duration period)> examine_model = {};
+  // A file with a diagnosis that is laid over that of every twin, key by key.
+  std::optional<std::string> diagnosis_file = {};
   // What is wrong with a LINE device's pattern and groups, by paths within the device. Optional.
   std::function<base::Issues(const drivers::DeviceSettings&)> examine_line = {};
 };
 [[nodiscard]] Loaded load(const std::string& file, const LoadOptions& options = {});
+
+// A model file by itself, without a configuration around it.
+struct ModelFile {
+  model::ModelSettings model;
+  diagnosis::DiagnosisSettings diagnosis;  // defaults, then the model's, then LoadOptions::diagnosis_file
+  bool has_diagnosis = false;              // any of the two had one
+  base::Duration period{};
+  std::vector<Diagnostic> warnings;
+};
+// `sample_time`: of a continuous model, before its own.
+[[nodiscard]] std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& file,
+                                                                          std::optional<base::Duration> sample_time,
+                                                                          const LoadOptions& options);
 
 // JSON Schema (draft-07) of the configuration and of a model file, generated from the table that load() reads by.
 [[nodiscard]] std::string configuration_schema();

@@ -1,7 +1,10 @@
+#include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "config/checks.hpp"
 #include "config/yaml_text.hpp"
+#include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::config {
 namespace {
@@ -26,6 +29,27 @@ TwinConfig to_twin(TwinText text) {
   for (const InputText& input : text.inputs) out.inputs.push_back(input.source);
   for (const OutputText& output : text.outputs) out.outputs.push_back(output.index);
   return out;
+}
+
+// Of a model that stands alone; stays zero after an error.
+void model_period(Reader& reader, const model::ModelSettings& model, const std::optional<base::Duration>& sample_time,
+                  base::Duration& out) {
+  const auto own = model.sample_time ? std::optional{base::Duration{std::llround(*model.sample_time * 1e9)}}
+                                     : std::optional<base::Duration>{};
+  if (model.time == model::TimeBase::continuous) {
+    if (!sample_time && !own) {
+      reader.error("model.sample_time", "missing: a continuous model has no step of its own",
+                   "sample_time in seconds, or --sample-time");
+      return;
+    }
+    out = sample_time ? *sample_time : *own;
+  } else if (own && sample_time && std::abs((*own - *sample_time).count()) > 1) {
+    reader.error("model.sample_time",
+                 base::format_duration(*own) + " differs from --sample-time " + base::format_duration(*sample_time),
+                 "no --sample-time for a discrete model, or the same");
+  } else if (own) {
+    out = *own;
+  }
 }
 
 Config to_config(Reader& reader, ConfigText text) {
@@ -62,6 +86,35 @@ Loaded load(const std::string& file, const LoadOptions& options) {
   resolve_uplink(reader, text, options.check_files);
   if (reader.errors() > 0) return reader.take_errors();
   return to_config(reader, std::move(text));
+}
+
+std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& file,
+                                                            std::optional<base::Duration> sample_time,
+                                                            const LoadOptions& options) {
+  Reader reader(options.environment);
+  const auto root = reader.open(file, nullptr, model_file_table().accepted());
+  if (!root) return reader.take_errors();
+  ModelText text = read_model(reader, root->as("model"));
+  ModelFile out;
+  out.diagnosis = text.diagnosis;
+  out.has_diagnosis = text.has_diagnosis;
+  if (options.diagnosis_file) {
+    out.has_diagnosis = overlay_diagnosis(reader, *options.diagnosis_file, out.diagnosis) || out.has_diagnosis;
+  }
+  if (text.good) {
+    model_period(reader, text.settings, sample_time, out.period);
+    if (options.examine_model && out.period > base::Duration::zero()) {
+      for (const auto& issue : options.examine_model(text.settings, out.period)) {
+        reader.error(issue.path, issue.what, issue.accepted);
+      }
+    }
+  }
+  if (reader.errors() > 0) return reader.take_errors();
+  out.model = std::move(text.settings);
+  out.model.hash = sha256(to_yaml(model_table().write(out.model)));
+  out.model.file = file;
+  out.warnings = reader.take_warnings();
+  return out;
 }
 
 }  // namespace twinkeeper::config

@@ -27,6 +27,15 @@ void read_model_file(Reader& reader, const Cursor& at, ModelText& out) {
   }
 }
 
+// `at` stands in a file that holds the diagnosis, bare or under the key `diagnosis`.
+void read_diagnosis_file(Reader& reader, Cursor at, diagnosis::DiagnosisSettings& out) {
+  const bool mapping = at.node->kind == NodeKind::mapping;
+  if (const Entry* inner = mapping ? find(*at.node, "diagnosis") : nullptr; inner && at.node->entries.size() == 1) {
+    at = at.key(*inner).as(at.path);
+  }
+  diagnosis_table().read(reader, at, out);
+}
+
 class TwinCheck {
  public:
   TwinCheck(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options, TwinText& twin)
@@ -39,6 +48,7 @@ class TwinCheck {
     twin_.model = read_model(reader_, twin_.model_at.at);
     twin_.diagnosis = twin_.model.diagnosis;
     if (twin_.diagnosis_at.given()) read_diagnosis();
+    if (options_.diagnosis_file) overlay_diagnosis(reader_, *options_.diagnosis_file, twin_.diagnosis);
     if (!twin_.model.good) return;
     if (period()) examine();
     inputs();
@@ -57,11 +67,8 @@ class TwinCheck {
       if (!read_text(reader_, at, "a mapping or a file with the diagnosis", name)) return;
       if (!is_plain_path(reader_, at, name)) return;
       const auto opened = reader_.open(reader_.resolve_path(at.node->mark, name), &at, diagnosis_table().accepted());
-      if (!opened) return;
-      at = *opened;
-      if (const Entry* inner = find(*at.node, "diagnosis"); inner != nullptr && at.node->entries.size() == 1) {
-        at = at.key(*inner).as(at.path);
-      }
+      if (opened) read_diagnosis_file(reader_, *opened, twin_.diagnosis);
+      return;
     }
     diagnosis_table().read(reader_, at, twin_.diagnosis);
   }
@@ -271,10 +278,18 @@ ModelText read_model(Reader& reader, const Cursor& at) {
   return out;
 }
 
+bool overlay_diagnosis(Reader& reader, const std::string& file, diagnosis::DiagnosisSettings& out) {
+  const auto root = reader.open(file, nullptr, diagnosis_table().accepted());
+  if (!root) return false;
+  read_diagnosis_file(reader, *root, out);
+  return true;
+}
+
 void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags, const LoadOptions& options) {
   for (TwinText& twin : text.twins) {
     TwinCheck(reader, text, tags, options, twin).run();
-    if (!twin.model.good || twin.model.has_diagnosis || twin.diagnosis_at.given()) continue;
+    const bool given = twin.model.has_diagnosis || twin.diagnosis_at.given() || options.diagnosis_file;
+    if (!twin.model.good || given) continue;
     reader.warn(twin.path, "neither the model nor the twin has a diagnosis section: the defaults apply, all tests on");
   }
 }

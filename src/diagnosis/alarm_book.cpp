@@ -4,6 +4,17 @@
 
 namespace twinkeeper::diagnosis {
 
+AlarmBook::Entry::Entry(const Entry& other)
+    : delays(other.delays),
+      definition(other.definition ? std::make_unique<AlarmDefinition>(*other.definition) : nullptr),
+      told(other.told ? std::make_unique<AnomalyEvent>(*other.told) : nullptr),
+      active(other.active),
+      changed(other.changed),
+      on_since(other.on_since),
+      off_since(other.off_since),
+      last_told(other.last_told),
+      occurrences(other.occurrences) {}
+
 AlarmBook::AlarmBook(OwnerKind owner_kind, std::string owner) : owner_kind_(owner_kind), owner_(std::move(owner)) {}
 
 AlarmHandle AlarmBook::add(AlarmDefinition definition) {

@@ -202,6 +202,7 @@ void Twin::take_outputs(const signals::Frame& frame, TwinStep& out) {
     told.quality = in.quality;
     told.reason = in.reason;
     told.age = in.age;
+    told.fresh = in.fresh;
     told.fused = false;
     told.test_ratio = kNaN;
     if (!std::isfinite(in.value)) {

@@ -43,6 +43,7 @@ class LogReader {
 
   [[nodiscard]] const std::vector<LogColumn>& columns() const { return columns_; }  // without the time
   [[nodiscard]] const std::string& file() const { return file_.name(); }
+  [[nodiscard]] bool time_is_date() const { return time_is_date_.value_or(false); }  // after the first row
   // False at the end. `row` refers to the reader's buffer until the next call.
   [[nodiscard]] base::Result<bool> next(LogRow& row);
 

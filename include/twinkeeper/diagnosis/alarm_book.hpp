@@ -107,6 +107,12 @@ class AlarmBook {
  private:
   enum class Move : std::uint8_t { none, open, change, close };
   struct Entry {
+    Entry() = default;
+    Entry(Entry&&) = default;
+    Entry& operator=(Entry&&) = default;
+    Entry(const Entry& other);  // with a definition and an event of its own
+    Entry& operator=(const Entry& other) { return *this = Entry(other); }
+
     AlarmDelays delays;
     std::unique_ptr<AlarmDefinition> definition;
     std::unique_ptr<AnomalyEvent> told;

@@ -31,6 +31,7 @@ struct OutputStep {
   signals::Quality quality = signals::Quality::bad;
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
+  bool fresh = false;  // `measured` is of this very step; else the last one, `age` old
 };
 
 struct TwinStep {

@@ -1,0 +1,220 @@
+#include <algorithm>
+#include <iostream>
+
+#include "app/commands.hpp"
+#include "app/event_log.hpp"
+#include "app/exit_codes.hpp"
+#include "app/log_replay.hpp"
+#include "app/replay_csv.hpp"
+#include "twinkeeper/base/quantity.hpp"
+#include "twinkeeper/base/timestamp.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using Tags = std::vector<std::optional<signals::TagIndex>>;  // by column of the log
+
+struct Chosen {
+  Plan plan;
+  std::size_t twin = 0;
+  std::vector<std::string> names;  // by TagIndex, as the log has them
+  bool judged = true;              // false: a model without a diagnosis, nothing is an anomaly
+};
+
+class Report final : public LogReplayOutput {
+ public:
+  Report(const logs::LogReader& log, std::optional<CsvFile> steps, bool every_step, bool judged)
+      : log_(log), steps_(std::move(steps)), every_step_(every_step), judged_(judged) {}
+
+  void begin(const model::StateSpace& model) {
+    if (steps_) steps_->row(step_header(model));
+  }
+  void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step, bool anomaly) override {
+    if (!steps_) return;
+    write_step(line_, time_text, tick, step, anomaly && judged_);
+    steps_->row(line_);
+  }
+  void step_without_row(std::chrono::nanoseconds time, const estimation::TwinStep& step, bool anomaly) override {
+    if (!steps_ || !every_step_) return;
+    time_.clear();
+    if (log_.time_is_date()) {
+      base::append_rfc3339(time_, base::WallTime{time});
+    } else {
+      append_shortest(time_, static_cast<double>(time.count()) / 1e9);
+    }
+    row(time_, step.step, step, anomaly);
+  }
+  void anomaly(std::string_view time_text, const diagnosis::AnomalyEvent& event) override {
+    using diagnosis::AnomalyEventKind;
+    if (!judged_ || (event.event != AnomalyEventKind::raised && event.event != AnomalyEventKind::cleared)) return;
+    std::cout << time_text << "  anomaly " << diagnosis::to_string(event.event) << " " << event.id << ": "
+              << escape_control_bytes(event.message) << '\n';
+  }
+  [[nodiscard]] base::Status close() { return steps_ ? steps_->close() : base::Status{base::Success{}}; }
+
+ private:
+  const logs::LogReader& log_;
+  std::optional<CsvFile> steps_;
+  const bool every_step_;
+  const bool judged_;
+  std::string line_, time_;
+};
+
+int told(const std::string& what, int code) {
+  std::cerr << "twinkeeper: " << what << '\n';
+  return code;
+}
+
+int exit_code_of(const base::Error& error) {
+  switch (error.code()) {
+    case base::ErrorCode::not_found: return kExitNoInput;
+    case base::ErrorCode::corrupt: return kExitBadData;
+    default: return kExitIo;
+  }
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
+  auto loaded = load_or_report(*arguments.config_file, false, arguments.diagnosis_file);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
+  Chosen chosen;
+  chosen.plan = std::move(std::get<Plan>(loaded));
+  chosen.names = tag_names(chosen.plan.config);
+  std::vector<std::string> twins;
+  for (const auto& twin : chosen.plan.config.twins) twins.push_back(twin.name);
+  if (twins.empty()) return told("replay: the configuration has no twin", kExitUsage);
+  if (!arguments.twin && twins.size() > 1) {
+    return told("replay: give --twin; accepted: " + join(twins), kExitUsage);
+  }
+  if (arguments.twin) {
+    const auto found = std::find(twins.begin(), twins.end(), *arguments.twin);
+    if (found == twins.end()) {
+      return told("replay: --twin: no twin " + *arguments.twin + "; accepted: " + join(twins), kExitUsage);
+    }
+    chosen.twin = static_cast<std::size_t>(found - twins.begin());
+  }
+  return chosen;
+}
+
+std::variant<Chosen, int> from_model(const ReplayArguments& arguments, const logs::LogReader& log) {
+  std::optional<base::Duration> sample_time;
+  if (arguments.sample_time) {
+    const auto parsed = base::parse_duration(*arguments.sample_time);
+    if (!parsed.ok() || parsed.value() <= base::Duration::zero()) {
+      return told("replay: --sample-time: " + *arguments.sample_time + "; accepted: a duration such as 100ms",
+                  kExitUsage);
+    }
+    sample_time = parsed.value();
+  }
+  config::LoadOptions options;
+  options.diagnosis_file = arguments.diagnosis_file;
+  auto loaded = load_model_file(*arguments.model_file, sample_time, options);
+  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  const auto& file = std::get<config::ModelFile>(loaded);
+  for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  std::vector<std::string> columns;
+  for (const auto& column : log.columns()) columns.push_back(column.name);
+  Chosen chosen;
+  chosen.judged = file.has_diagnosis;
+  chosen.plan = plan_of_model(file, columns);
+  for (const auto& reg : chosen.plan.config.devices[0].driver.registers) chosen.names.push_back(reg.name);
+  return chosen;
+}
+
+// Which tag each column is; nothing after a fault, which has been told.
+std::optional<Tags> match(const Chosen& chosen, const logs::LogReader& log, bool every_input_needed) {
+  Tags tags(log.columns().size());
+  std::vector<bool> found(chosen.names.size());
+  std::vector<const drivers::RegisterSettings*> registers;
+  for (const auto& device : chosen.plan.config.devices) {
+    for (const auto& reg : device.driver.registers) registers.push_back(&reg);
+  }
+  bool good = true;
+  for (std::size_t c = 0; c < tags.size(); ++c) {
+    const logs::LogColumn& column = log.columns()[c];
+    const auto name = std::find(chosen.names.begin(), chosen.names.end(), column.name);
+    if (name == chosen.names.end()) continue;
+    const auto tag = static_cast<signals::TagIndex>(name - chosen.names.begin());
+    if (!base::units_agree(column.unit, registers[tag]->unit)) {
+      told(log.file() + ": column " + column.name + ": unit " + column.unit + " is not the unit " +
+               registers[tag]->unit + "; accepted: equal units, or none on one side",
+           0);
+      good = false;
+    }
+    tags[c] = tag;
+    found[tag] = true;
+  }
+  const auto& twin = chosen.plan.config.twins[chosen.twin];
+  std::vector<std::string> missing;
+  bool any_output = false;
+  for (const auto& input : twin.inputs) {
+    if (input.tag && !found[*input.tag]) missing.push_back(chosen.names[*input.tag]);
+  }
+  if (!missing.empty() && every_input_needed) {
+    told(log.file() + ": no column for the input" + (missing.size() > 1 ? "s " : " ") + join(missing) +
+             "; accepted: a column of that name for every input of the model",
+         0);
+    good = false;
+  }
+  for (const auto& output : twin.outputs) {
+    any_output = any_output || (output && found[*output]);
+    if (output && !found[*output]) missing.push_back(chosen.names[*output]);
+  }
+  if (!any_output) {
+    std::vector<std::string> outputs;
+    for (const auto& output : chosen.plan.models[chosen.twin].outputs) outputs.push_back(output.name);
+    for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
+      if (twin.outputs[y]) outputs[y] = chosen.names[*twin.outputs[y]];
+    }
+    told(log.file() + ": no column for any output; accepted: at least one of " + join(outputs), 0);
+    good = false;
+  }
+  if (!good) return std::nullopt;
+  if (!missing.empty()) std::cerr << "warning: " << log.file() << " has no column for " << join(missing) << '\n';
+  return tags;
+}
+
+}  // namespace
+
+int replay_log_command(const ReplayArguments& arguments) {
+  auto opened = logs::LogReader::open(*arguments.input_file);
+  if (!opened.ok()) return told(opened.error().message(), exit_code_of(opened.error()));
+  logs::LogReader& log = opened.value();
+  auto chosen_or_code = arguments.model_file ? from_model(arguments, log) : from_configuration(arguments);
+  if (const int* code = std::get_if<int>(&chosen_or_code)) return *code;
+  const Chosen& chosen = std::get<Chosen>(chosen_or_code);
+  const auto tags = match(chosen, log, arguments.model_file.has_value());
+  if (!tags) return kExitBadData;
+
+  std::optional<CsvFile> steps;
+  if (arguments.output_file) {
+    auto file = CsvFile::open(*arguments.output_file);
+    if (!file.ok()) return told(file.error().message(), kExitIo);
+    steps.emplace(std::move(file).value());
+  }
+  Report report(log, std::move(steps), arguments.every_step, chosen.judged);
+  report.begin(chosen.plan.models[chosen.twin]);
+  const auto replayed = replay_log(chosen.plan, chosen.twin, log, *tags, report);
+  const auto written = report.close();
+  if (!replayed.ok()) return told(replayed.error().message(), exit_code_of(replayed.error()));
+  if (!written.ok()) return told(written.error().message(), kExitIo);
+  const LogReplaySummary& summary = replayed.value();
+  if (summary.rows == 0) return told(log.file() + " has no rows", kExitBadData);
+  std::cout << summary.rows << " rows, " << summary.samples << " samples (" << summary.samples_bad << " bad), "
+            << summary.steps << " steps; "
+            << (chosen.judged ? std::to_string(summary.rows_with_anomaly) + " rows with an anomaly"
+                              : "the model has no diagnosis: ungated, no anomaly is told")
+            << std::endl;
+  if (summary.rows_late > 0) {
+    std::cerr << "warning: " << log.file() << ": " << summary.rows_late
+              << " rows go back in time; their samples came too late for their step\n";
+  }
+  return kExitDone;
+}
+
+}  // namespace twinkeeper::app

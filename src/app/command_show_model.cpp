@@ -1,0 +1,146 @@
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.hpp"
+#include "app/exit_codes.hpp"
+#include "app/plan.hpp"
+#include "twinkeeper/base/quantity.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct NamedMatrix {
+  const char* name;
+  const char* meaning;
+  const Eigen::MatrixXd* matrix;  // nullptr: there is none
+};
+
+ordered_json rows_of(const Eigen::MatrixXd& matrix) {
+  ordered_json rows = ordered_json::array();
+  for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
+    ordered_json row = ordered_json::array();
+    for (Eigen::Index j = 0; j < matrix.cols(); ++j) row.push_back(matrix(i, j));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+
+std::string digits17(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%24.17g", value);
+  return text;
+}
+
+void print(const NamedMatrix& entry) {
+  std::cout << entry.name << "  " << entry.meaning << '\n';
+  if (entry.matrix == nullptr) {
+    std::cout << "  none\n";
+    return;
+  }
+  for (Eigen::Index i = 0; i < entry.matrix->rows(); ++i) {
+    for (Eigen::Index j = 0; j < entry.matrix->cols(); ++j) std::cout << ' ' << digits17((*entry.matrix)(i, j));
+    std::cout << '\n';
+  }
+}
+
+void print_poles(const std::vector<model::Pole>& poles) {
+  std::cout << "poles as time constants, slowest first\n";
+  for (const auto& pole : poles) {
+    std::cout << "  " << pole.time_constant << " s";
+    if (std::isfinite(pole.period)) std::cout << ", oscillating with a period of " << pole.period << " s";
+    std::cout << "  (" << digits17(pole.real) << " + " << digits17(pole.imaginary) << " i)\n";
+  }
+}
+
+std::vector<std::string> names_of(const std::vector<model::Signal>& signals) {
+  std::vector<std::string> names;
+  for (const auto& signal : signals) names.push_back(signal.name);
+  return names;
+}
+
+std::string listed(const std::vector<model::Signal>& signals) {
+  std::string out;
+  for (const auto& signal : signals) {
+    out += (out.empty() ? "" : ", ") + signal.name + (signal.unit.empty() ? "" : "[" + signal.unit + "]");
+  }
+  return out.empty() ? "none" : out;
+}
+
+}  // namespace
+
+int show_model_command(const ShowModelArguments& arguments) {
+  std::optional<base::Duration> sample_time;
+  if (arguments.sample_time) {
+    const auto parsed = base::parse_duration(*arguments.sample_time);
+    if (!parsed.ok() || parsed.value() <= base::Duration::zero()) {
+      std::cerr << "twinkeeper: show-model: --sample-time: " << *arguments.sample_time
+                << "; accepted: a duration such as 100ms\n";
+      return kExitUsage;
+    }
+    sample_time = parsed.value();
+  }
+  auto loaded = load_model_file(arguments.model_file, sample_time, {});
+  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  const auto& file = std::get<config::ModelFile>(loaded);
+  for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  std::vector<std::string> columns;
+  for (const auto& output : file.model.outputs) columns.push_back(output.name);
+  const Plan plan = plan_of_model(file, columns);
+  const model::StateSpace& model = plan.models[0];
+
+  const auto steady = model::steady_state(model);
+  const auto of_steady = [&](Eigen::MatrixXd model::SteadyState::*member) {
+    return steady.ok() ? &(steady.value().*member) : nullptr;
+  };
+  const std::vector<NamedMatrix> matrices{
+      {"Ad", "transition over one step", &model.A},
+      {"Bd", "input held over the step", &model.B},
+      {"C", "observation", &model.C},
+      {"D", "feed-through", &model.D},
+      {"Qd", "covariance of the process noise of one step", &model.Q},
+      {"R", "covariance of one sample", &model.R},
+      {"S", "covariance between the two", &model.S},
+      {"P", "steady covariance of the prediction x(k|k-1)", of_steady(&model::SteadyState::P)},
+      {"M", "filter gain: x(k|k) = x(k|k-1) + M nu", of_steady(&model::SteadyState::M)},
+      {"K", "predictor gain: x(k+1|k) = A x(k|k-1) + B u + K nu", of_steady(&model::SteadyState::K)},
+      {"Sigma", "covariance of the innovation", of_steady(&model::SteadyState::Sigma)}};
+  if (!steady.ok()) std::cerr << "warning: no steady state: " << steady.error().message() << '\n';
+
+  if (arguments.json) {
+    ordered_json out{{"name", model.name},
+                     {"version", model.version},
+                     {"hash", model.hash},
+                     {"sample_time_s", model.sample_time},
+                     {"states", names_of(model.states)},
+                     {"inputs", names_of(model.inputs)},
+                     {"outputs", names_of(model.outputs)}};
+    for (const auto& entry : matrices) {
+      out[entry.name] = entry.matrix != nullptr ? rows_of(*entry.matrix) : ordered_json(nullptr);
+    }
+    out["d"] = std::vector<double>(model.d.begin(), model.d.end());
+    out["poles"] = ordered_json::array();
+    for (const auto& pole : model::poles(model)) {
+      out["poles"].push_back({{"real", pole.real},
+                              {"imaginary", pole.imaginary},
+                              {"time_constant_s", finite_or_null(pole.time_constant)},
+                              {"period_s", finite_or_null(pole.period)}});
+    }
+    std::cout << out.dump(2) << '\n';
+    return kExitDone;
+  }
+  std::cout << model.name << " version " << model.version << ", sample time " << model.sample_time << " s\n"
+            << "states   " << listed(model.states) << "\ninputs   " << listed(model.inputs) << "\noutputs  "
+            << listed(model.outputs) << '\n';
+  for (const auto& entry : matrices) print(entry);
+  print_poles(model::poles(model));
+  return kExitDone;
+}
+
+}  // namespace twinkeeper::app
