@@ -4,15 +4,13 @@
 #include "app/commands.hpp"
 #include "app/event_log.hpp"
 #include "app/exit_codes.hpp"
+#include "app/log_columns.hpp"
 #include "app/log_replay.hpp"
 #include "app/replay_csv.hpp"
-#include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
 namespace {
-
-using Tags = std::vector<std::optional<signals::TagIndex>>;  // by column of the log
 
 struct Chosen {
   Plan plan;
@@ -60,25 +58,6 @@ class Report final : public LogReplayOutput {
   std::string line_, time_;
 };
 
-int told(const std::string& what, int code) {
-  std::cerr << "twinkeeper: " << what << '\n';
-  return code;
-}
-
-int exit_code_of(const base::Error& error) {
-  switch (error.code()) {
-    case base::ErrorCode::not_found: return kExitNoInput;
-    case base::ErrorCode::corrupt: return kExitBadData;
-    default: return kExitIo;
-  }
-}
-
-std::string join(const std::vector<std::string>& names) {
-  std::string out;
-  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
-  return out;
-}
-
 std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
   auto loaded = load_or_report(*arguments.config_file, false, arguments.diagnosis_file);
   if (const int* code = std::get_if<int>(&loaded)) return *code;
@@ -104,12 +83,8 @@ std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
 std::variant<Chosen, int> from_model(const ReplayArguments& arguments, const logs::LogReader& log) {
   std::optional<base::Duration> sample_time;
   if (arguments.sample_time) {
-    const auto parsed = base::parse_duration(*arguments.sample_time);
-    if (!parsed.ok() || parsed.value() <= base::Duration::zero()) {
-      return told("replay: --sample-time: " + *arguments.sample_time + "; accepted: a duration such as 100ms",
-                  kExitUsage);
-    }
-    sample_time = parsed.value();
+    sample_time = sample_time_of("replay", *arguments.sample_time);
+    if (!sample_time) return kExitUsage;
   }
   config::LoadOptions options;
   options.diagnosis_file = arguments.diagnosis_file;
@@ -126,69 +101,17 @@ std::variant<Chosen, int> from_model(const ReplayArguments& arguments, const log
   return chosen;
 }
 
-// Which tag each column is; nothing after a fault, which has been told.
-std::optional<Tags> match(const Chosen& chosen, const logs::LogReader& log, bool every_input_needed) {
-  Tags tags(log.columns().size());
-  std::vector<bool> found(chosen.names.size());
-  std::vector<const drivers::RegisterSettings*> registers;
-  for (const auto& device : chosen.plan.config.devices) {
-    for (const auto& reg : device.driver.registers) registers.push_back(&reg);
-  }
-  bool good = true;
-  for (std::size_t c = 0; c < tags.size(); ++c) {
-    const logs::LogColumn& column = log.columns()[c];
-    const auto name = std::find(chosen.names.begin(), chosen.names.end(), column.name);
-    if (name == chosen.names.end()) continue;
-    const auto tag = static_cast<signals::TagIndex>(name - chosen.names.begin());
-    if (!base::units_agree(column.unit, registers[tag]->unit)) {
-      told(log.file() + ": column " + column.name + ": unit " + column.unit + " is not the unit " +
-               registers[tag]->unit + "; accepted: equal units, or none on one side",
-           0);
-      good = false;
-    }
-    tags[c] = tag;
-    found[tag] = true;
-  }
-  const auto& twin = chosen.plan.config.twins[chosen.twin];
-  std::vector<std::string> missing;
-  bool any_output = false;
-  for (const auto& input : twin.inputs) {
-    if (input.tag && !found[*input.tag]) missing.push_back(chosen.names[*input.tag]);
-  }
-  if (!missing.empty() && every_input_needed) {
-    told(log.file() + ": no column for the input" + (missing.size() > 1 ? "s " : " ") + join(missing) +
-             "; accepted: a column of that name for every input of the model",
-         0);
-    good = false;
-  }
-  for (const auto& output : twin.outputs) {
-    any_output = any_output || (output && found[*output]);
-    if (output && !found[*output]) missing.push_back(chosen.names[*output]);
-  }
-  if (!any_output) {
-    std::vector<std::string> outputs;
-    for (const auto& output : chosen.plan.models[chosen.twin].outputs) outputs.push_back(output.name);
-    for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-      if (twin.outputs[y]) outputs[y] = chosen.names[*twin.outputs[y]];
-    }
-    told(log.file() + ": no column for any output; accepted: at least one of " + join(outputs), 0);
-    good = false;
-  }
-  if (!good) return std::nullopt;
-  if (!missing.empty()) std::cerr << "warning: " << log.file() << " has no column for " << join(missing) << '\n';
-  return tags;
-}
-
 }  // namespace
 
 int replay_log_command(const ReplayArguments& arguments) {
   auto opened = logs::LogReader::open(*arguments.input_file);
-  if (!opened.ok()) return told(opened.error().message(), exit_code_of(opened.error()));
+  if (!opened.ok()) return told(opened.error().message(), exit_code_of_log(opened.error()));
   logs::LogReader& log = opened.value();
   auto chosen_or_code = arguments.model_file ? from_model(arguments, log) : from_configuration(arguments);
   if (const int* code = std::get_if<int>(&chosen_or_code)) return *code;
   const Chosen& chosen = std::get<Chosen>(chosen_or_code);
-  const auto tags = match(chosen, log, arguments.model_file.has_value());
+  const auto tags = match_columns({log.file(), log.columns()}, chosen.plan, chosen.twin, chosen.names,
+                                  arguments.model_file ? InputsNeeded::all : InputsNeeded::none);
   if (!tags) return kExitBadData;
 
   std::optional<CsvFile> steps;
@@ -201,7 +124,7 @@ int replay_log_command(const ReplayArguments& arguments) {
   report.begin(chosen.plan.models[chosen.twin]);
   const auto replayed = replay_log(chosen.plan, chosen.twin, log, *tags, report);
   const auto written = report.close();
-  if (!replayed.ok()) return told(replayed.error().message(), exit_code_of(replayed.error()));
+  if (!replayed.ok()) return told(replayed.error().message(), exit_code_of_log(replayed.error()));
   if (!written.ok()) return told(written.error().message(), kExitIo);
   const LogReplaySummary& summary = replayed.value();
   if (summary.rows == 0) return told(log.file() + " has no rows", kExitBadData);

@@ -5,8 +5,8 @@
 
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
+#include "app/log_columns.hpp"
 #include "app/plan.hpp"
-#include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
 namespace twinkeeper::app {
@@ -78,13 +78,8 @@ std::string listed(const std::vector<model::Signal>& signals) {
 int show_model_command(const ShowModelArguments& arguments) {
   std::optional<base::Duration> sample_time;
   if (arguments.sample_time) {
-    const auto parsed = base::parse_duration(*arguments.sample_time);
-    if (!parsed.ok() || parsed.value() <= base::Duration::zero()) {
-      std::cerr << "twinkeeper: show-model: --sample-time: " << *arguments.sample_time
-                << "; accepted: a duration such as 100ms\n";
-      return kExitUsage;
-    }
-    sample_time = parsed.value();
+    sample_time = sample_time_of("show-model", *arguments.sample_time);
+    if (!sample_time) return kExitUsage;
   }
   auto loaded = load_model_file(arguments.model_file, sample_time, {});
   if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);

@@ -39,6 +39,17 @@ struct ReplayArguments {
 int replay_command(const ReplayArguments& arguments);
 int replay_log_command(const ReplayArguments& arguments);
 
+struct CompareArguments {  // as written, but for the files
+  std::string model_file;
+  std::string input_file;
+  std::optional<std::string> rows;
+  std::string horizon = "inf";
+  std::string start = "estimate";
+  std::optional<std::string> sample_time;
+  std::optional<std::string> output_file;
+};
+int compare_command(const CompareArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

@@ -138,6 +138,19 @@ int main(int argc, char** argv) {
       "Example: twinkeeper replay --model two_tank.yaml --input week.csv.gz --output steps.csv\n"
       "         twinkeeper replay --config twinkeeper.yaml --capture line3.capture --output steps.csv");
 
+  CompareArguments judged;
+  auto* compare = cli.add_subcommand("compare", "How well a model predicts a log: fit in % beside persistence");
+  compare->add_option("--model", judged.model_file, "Model file; the log's columns are its signals")->required();
+  compare->add_option("--input", judged.input_file, "Log: CSV, time first; .gz is read as it is")->required();
+  compare->add_option("--rows", judged.rows, "Rows A:B of the log, zero-based, B not included [all]");
+  compare->add_option("--horizon", judged.horizon, "Rows ahead; inf simulates freely [inf]");
+  compare->add_option("--x0", judged.start,
+                      "zero: start at the operating point; estimate: from the first 50 rows, "
+                      "which are not scored [estimate]");
+  compare->add_option("--sample-time", judged.sample_time, "Step of a continuous model");
+  compare->add_option("--output", judged.output_file, "Writes measured and predicted values as CSV");
+  compare->footer("Example: twinkeeper compare --model dryer.yaml --input dryer.csv --rows 500:1000 --horizon 5");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -206,6 +219,7 @@ int main(int argc, char** argv) {
       if (!past.input_file && !past.capture_file) return usage_fault(cli, "--input or --capture is required");
       return finish(past.input_file ? replay_log_command(past) : replay_command(past));
     }
+    if (*compare) return finish(compare_command(judged));
     if (*show_model) return finish(show_model_command(shown));
     return finish(version_command(json));
   } catch (const std::exception& error) {

@@ -13,6 +13,7 @@ LAYERS = {
     "model": {"base"},
     "estimation": {"base", "signals", "model"},
     "diagnosis": {"base", "signals", "model", "estimation"},
+    "identification": {"base", "signals", "model", "estimation", "diagnosis"},
     "acquisition": {"base", "signals"},
     "drivers": {"base", "signals"},
     "logs": {"base", "signals"},
@@ -21,10 +22,10 @@ LAYERS = {
     "uplink": {"base", "signals"},
     "config": {"base", "signals"},  # and any <layer>/settings.hpp
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
-            "logs", "telemetry", "uplink", "config"},
+            "logs", "identification", "telemetry", "uplink", "config"},
 }
 THIRD_PARTY = {  # header prefix: layers that may include it
-    "Eigen/": {"model", "estimation", "diagnosis", "simulation"},
+    "Eigen/": {"model", "estimation", "diagnosis", "identification", "simulation"},
     "unsupported/Eigen/": {"model"},
     "modbus": {"drivers", "simulation"},
     "re2/": {"drivers"},

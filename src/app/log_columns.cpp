@@ -1,0 +1,83 @@
+#include "app/log_columns.hpp"
+
+#include <algorithm>
+#include <iostream>
+
+#include "app/exit_codes.hpp"
+#include "twinkeeper/base/quantity.hpp"
+
+namespace twinkeeper::app {
+
+int told(const std::string& what, int code) {
+  std::cerr << "twinkeeper: " << what << '\n';
+  return code;
+}
+
+int exit_code_of_log(const base::Error& error) {
+  switch (error.code()) {
+    case base::ErrorCode::not_found: return kExitNoInput;
+    case base::ErrorCode::corrupt: return kExitBadData;
+    case base::ErrorCode::invalid_argument: return kExitUsage;
+    default: return kExitIo;
+  }
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+std::optional<base::Duration> sample_time_of(const std::string& command, const std::string& text) {
+  const auto parsed = base::parse_duration(text);
+  if (parsed.ok() && parsed.value() > base::Duration::zero()) return parsed.value();
+  told(command + ": --sample-time: " + text + "; accepted: a duration such as 100ms", 0);
+  return std::nullopt;
+}
+
+std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t index,
+                                           const std::vector<std::string>& names, InputsNeeded inputs) {
+  TagsOfColumns tags(log.columns.size());
+  std::vector<bool> found(names.size());
+  std::vector<const drivers::RegisterSettings*> registers;
+  for (const auto& device : plan.config.devices) {
+    for (const auto& reg : device.driver.registers) registers.push_back(&reg);
+  }
+  bool good = true;
+  const auto fault = [&](const std::string& what) { good = told(log.file + ": " + what, 0) != 0; };
+  for (std::size_t c = 0; c < tags.size(); ++c) {
+    const logs::LogColumn& column = log.columns[c];
+    const auto name = std::find(names.begin(), names.end(), column.name);
+    if (name == names.end()) continue;
+    const auto tag = static_cast<signals::TagIndex>(name - names.begin());
+    if (!base::units_agree(column.unit, registers[tag]->unit)) {
+      fault("column " + column.name + ": unit " + column.unit + " is not the unit " + registers[tag]->unit +
+            "; accepted: equal units, or none on one side");
+    }
+    tags[c] = tag;
+    found[tag] = true;
+  }
+  const auto& twin = plan.config.twins[index];
+  const auto& outputs = plan.models[index].outputs;
+  std::vector<std::string> missing;
+  for (const auto& input : twin.inputs) {
+    if (input.tag && !found[*input.tag]) missing.push_back(names[*input.tag]);
+  }
+  if (!missing.empty() && inputs == InputsNeeded::all) {
+    fault("no column for " + join(missing) + "; accepted: a column of that name for every input of the model");
+  }
+  std::vector<std::string> wanted;
+  bool any_output = false;
+  for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
+    const auto& tag = twin.outputs[y];
+    any_output = any_output || (tag && found[*tag]);
+    wanted.push_back(tag ? names[*tag] : outputs[y].name);
+    if (!tag || !found[*tag]) missing.push_back(wanted.back());
+  }
+  if (!any_output) fault("no column for any output; accepted: at least one of " + join(wanted));
+  if (!good) return std::nullopt;
+  if (!missing.empty()) std::cerr << "warning: " << log.file << " has no column for " << join(missing) << '\n';
+  return tags;
+}
+
+}  // namespace twinkeeper::app

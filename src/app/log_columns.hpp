@@ -1,0 +1,37 @@
+// What commands that read logs share: which column is which signal, and how a fault becomes an exit code.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/plan.hpp"
+#include "logs/log_reader.hpp"
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "twinkeeper/signals/sample.hpp"
+
+namespace twinkeeper::app {
+
+// Says it on standard error and returns `code`.
+int told(const std::string& what, int code);
+// Of a log that can't be read.
+[[nodiscard]] int exit_code_of_log(const base::Error& error);
+[[nodiscard]] std::string join(const std::vector<std::string>& names);
+
+// --sample-time as written; nothing after a fault, which has been told in the name of `command`.
+[[nodiscard]] std::optional<base::Duration> sample_time_of(const std::string& command, const std::string& text);
+
+struct ColumnsOfLog {
+  const std::string& file;
+  const std::vector<logs::LogColumn>& columns;
+};
+using TagsOfColumns = std::vector<std::optional<signals::TagIndex>>;  // absent: a column that is not used
+enum class InputsNeeded { none, all };
+
+// By name and unit; `names` are those of the tags. What the log lacks is a warning, but for inputs if they are needed
+// and for a log without any output of the twin. Nothing after a fault; all of them have been told.
+[[nodiscard]] std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t twin,
+                                                         const std::vector<std::string>& names, InputsNeeded inputs);
+
+}  // namespace twinkeeper::app
