@@ -134,9 +134,7 @@ int compare_command(const CompareArguments& arguments) {
   if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
   const auto& file = std::get<config::ModelFile>(loaded);
   for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
-  std::vector<std::string> columns;
-  for (const auto& column : table.columns) columns.push_back(column.name);
-  const Plan plan = plan_of_model(file, columns);
+  const Plan plan = plan_of_model(file, names_of(table.columns));
   std::vector<std::string> names;
   for (const auto& reg : plan.config.devices[0].driver.registers) names.push_back(reg.name);
   const auto tags = match_columns({table.file, table.columns}, plan, 0, names, InputsNeeded::all);

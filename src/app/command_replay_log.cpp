@@ -92,11 +92,9 @@ std::variant<Chosen, int> from_model(const ReplayArguments& arguments, const log
   if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
   const auto& file = std::get<config::ModelFile>(loaded);
   for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
-  std::vector<std::string> columns;
-  for (const auto& column : log.columns()) columns.push_back(column.name);
   Chosen chosen;
   chosen.judged = file.has_diagnosis;
-  chosen.plan = plan_of_model(file, columns);
+  chosen.plan = plan_of_model(file, names_of(log.columns()));
   for (const auto& reg : chosen.plan.config.devices[0].driver.registers) chosen.names.push_back(reg.name);
   return chosen;
 }

@@ -8,6 +8,22 @@
 
 namespace twinkeeper::app {
 
+namespace {
+
+// "Volume Flow RateRMS" → "Volume_Flow_RateRMS": what a model has to call it, as its names are identifiers.
+std::string as_identifier(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+    const bool digit = c >= '0' && c <= '9';
+    if (digit && out.empty()) out += '_';
+    out += letter || digit ? c : '_';
+  }
+  return out;
+}
+
+}  // namespace
+
 int told(const std::string& what, int code) {
   std::cerr << "twinkeeper: " << what << '\n';
   return code;
@@ -35,6 +51,15 @@ std::optional<base::Duration> sample_time_of(const std::string& command, const s
   return std::nullopt;
 }
 
+std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns) {
+  std::vector<std::string> names;
+  for (const auto& column : columns) {
+    names.push_back(column.name);
+    names.push_back(as_identifier(column.name));
+  }
+  return names;
+}
+
 std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t index,
                                            const std::vector<std::string>& names, InputsNeeded inputs) {
   TagsOfColumns tags(log.columns.size());
@@ -47,8 +72,10 @@ std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& 
   const auto fault = [&](const std::string& what) { good = told(log.file + ": " + what, 0) != 0; };
   for (std::size_t c = 0; c < tags.size(); ++c) {
     const logs::LogColumn& column = log.columns[c];
-    const auto name = std::find(names.begin(), names.end(), column.name);
-    if (name == names.end()) continue;
+    auto name = std::find(names.begin(), names.end(), column.name);
+    if (name == names.end()) name = std::find(names.begin(), names.end(), as_identifier(column.name));
+    if (name == names.end() || (found[static_cast<std::size_t>(name - names.begin())] && *name != column.name))
+      continue;
     const auto tag = static_cast<signals::TagIndex>(name - names.begin());
     if (!base::units_agree(column.unit, registers[tag]->unit)) {
       fault("column " + column.name + ": unit " + column.unit + " is not the unit " + registers[tag]->unit +

@@ -26,10 +26,13 @@ struct ColumnsOfLog {
   const std::string& file;
   const std::vector<logs::LogColumn>& columns;
 };
+// Every name that a model may give one of the columns.
+[[nodiscard]] std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns);
+
 using TagsOfColumns = std::vector<std::optional<signals::TagIndex>>;  // absent: a column that is not used
 enum class InputsNeeded { none, all };
 
-// By name and unit; `names` are those of the tags. What the log lacks is a warning, but for inputs if they are needed
+// By name (or the identifier made of it: "flow rate" is flow_rate) and unit; `names` are those of the tags. What the log lacks is a warning, but for inputs if they are needed
 // and for a log without any output of the twin. Nothing after a fault; all of them have been told.
 [[nodiscard]] std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t twin,
                                                          const std::vector<std::string>& names, InputsNeeded inputs);
