@@ -34,4 +34,20 @@ struct InputSource {
   OnStale on_stale = OnStale::hold;
 };
 
+// "plc.speed > 10 and not plc.door == 1", in the order in which it is computed: what it is made of before how it is joined.
+struct ConditionPart {
+  enum class Kind : std::uint8_t { less, less_equal, greater, greater_equal, equal, not_equal, both, either, negation };
+  Kind kind = Kind::less;
+  signals::TagIndex tag = 0;  // of a comparison, and what its value is compared with
+  double number = 0.0;
+};
+using Condition = std::vector<ConditionPart>;
+
+// A way of running in which the model is meant to hold.
+struct RegimeSettings {
+  std::string name;
+  Condition when;
+  base::Duration settle{};  // after the regime is entered, until tests count
+};
+
 }  // namespace twinkeeper::acquisition

@@ -45,7 +45,7 @@ class Report final : public ReplayOutput {
   void step(std::size_t twin, const TwinRecord& record) override {
     if (!steps_ || twin != twin_) return;
     write_step(line_, base::format_rfc3339(wall(record.step.time)), record.step.step, record.step,
-               !record.anomalies.active.empty());
+               regime_of(record.step), !record.anomalies.active.empty());
     steps_->row(line_);
   }
 
@@ -65,6 +65,11 @@ class Report final : public ReplayOutput {
  private:
   [[nodiscard]] base::WallTime wall(base::Instant instant) const {
     return header_.wall_start + (instant - header_.monotonic_start);
+  }
+
+  [[nodiscard]] std::string_view regime_of(const estimation::TwinStep& step) const {
+    if (step.regime < 0) return {};
+    return plan_.config.twins[twin_].regimes[static_cast<std::size_t>(step.regime)].name;
   }
 
   const Plan& plan_;

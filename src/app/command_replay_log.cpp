@@ -27,12 +27,14 @@ class Report final : public LogReplayOutput {
   void begin(const model::StateSpace& model) {
     if (steps_) steps_->row(step_header(model));
   }
-  void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step, bool anomaly) override {
+  void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step, std::string_view regime,
+           bool anomaly) override {
     if (!steps_) return;
-    write_step(line_, time_text, tick, step, anomaly && judged_);
+    write_step(line_, time_text, tick, step, regime, anomaly && judged_);
     steps_->row(line_);
   }
-  void step_without_row(std::chrono::nanoseconds time, const estimation::TwinStep& step, bool anomaly) override {
+  void step_without_row(std::chrono::nanoseconds time, const estimation::TwinStep& step, std::string_view regime,
+                        bool anomaly) override {
     if (!steps_ || !every_step_) return;
     time_.clear();
     if (log_.time_is_date()) {
@@ -40,7 +42,7 @@ class Report final : public LogReplayOutput {
     } else {
       append_shortest(time_, static_cast<double>(time.count()) / 1e9);
     }
-    row(time_, step.step, step, anomaly);
+    row(time_, step.step, step, regime, anomaly);
   }
   void anomaly(std::string_view time_text, const diagnosis::AnomalyEvent& event) override {
     using diagnosis::AnomalyEventKind;

@@ -52,6 +52,7 @@ telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
   const auto& model = plan.models[twin];
   const auto sources = describe_tags(plan.config);
   telemetry::TwinDescription description;
+  for (const auto& regime : plan.config.twins[twin].regimes) description.regimes.push_back(regime.name);
   description.name = settings.name;
   description.period = settings.period;
   description.state_interval = settings.publish.state_interval;

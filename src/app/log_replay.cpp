@@ -95,7 +95,7 @@ class LogReplay {
     }
     for (std::int64_t tick = std::max<std::int64_t>(newest_tick_ + 1, 0); tick < row.tick; ++tick) {
       step(row, tick, true);
-      output_.step_without_row(*zero_ + tick * period_, live_.run.newest(), anomaly());
+      output_.step_without_row(*zero_ + tick * period_, live_.run.newest(), live_.run.regime(), anomaly());
     }
     accept(row, live_);
     if (tick_goes_on) before_ = live_;
@@ -134,7 +134,7 @@ class LogReplay {
 
   void tell(const Row& row) {
     if (anomaly()) ++summary_.rows_with_anomaly;
-    output_.row(row.time_text, row.tick, live_.run.newest(), anomaly());
+    output_.row(row.time_text, row.tick, live_.run.newest(), live_.run.regime(), anomaly());
   }
 
   logs::LogReader& log_;

@@ -29,9 +29,11 @@ class LogReplayOutput {
  public:
   virtual ~LogReplayOutput() = default;
   // `tick`: of the row. `anomaly`: whether one of the twin stands.
-  virtual void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step, bool anomaly) = 0;
+  virtual void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step,
+                   std::string_view regime, bool anomaly) = 0;
   // A tick without a row, in between; `time` in the log's own terms.
-  virtual void step_without_row(std::chrono::nanoseconds /*time*/, const estimation::TwinStep&, bool /*anomaly*/) {}
+  virtual void step_without_row(std::chrono::nanoseconds /*time*/, const estimation::TwinStep&,
+                                std::string_view /*regime*/, bool /*anomaly*/) {}
   virtual void anomaly(std::string_view /*time_text*/, const diagnosis::AnomalyEvent&) {}
 };
 

@@ -87,7 +87,7 @@ std::string step_header(const model::StateSpace& model) {
 }
 
 void write_step(std::string& line, std::string_view time, std::int64_t step, const estimation::TwinStep& content,
-                bool anomaly) {
+                std::string_view regime, bool anomaly) {
   line.assign(time);
   const auto number = [&line](double value) {
     line += ',';
@@ -102,6 +102,7 @@ void write_step(std::string& line, std::string_view time, std::int64_t step, con
   line += ',';
   line += estimation::to_string(content.mode);
   line += ',';
+  line += regime;
   for (std::size_t i = 0; i < content.x.size(); ++i) {
     number(content.x[i]);
     number(content.std[i]);

@@ -40,7 +40,7 @@ void append_shortest(std::string& out, double value);
 [[nodiscard]] std::string step_header(const model::StateSpace& model);
 // Replaces the content of `line`. `time` is written as it is.
 void write_step(std::string& line, std::string_view time, std::int64_t step, const estimation::TwinStep& content,
-                bool anomaly);
+                std::string_view regime, bool anomaly);
 
 class SampleTable {
  public:

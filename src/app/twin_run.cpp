@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 namespace twinkeeper::app {
@@ -97,19 +98,32 @@ std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
     };
     for (const auto& input : plan.config.twins[i].inputs) use(input.tag);
     for (const auto& output : plan.config.twins[i].outputs) use(output);
+    for (const auto& regime : plan.config.twins[i].regimes) {
+      for (const auto& part : regime.when) use(part.tag);  // of a joining part it is 0 and does no harm
+    }
   }
   return users;
 }
 
-TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis)
+TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
+                 std::vector<std::string> regimes, acquisition::RegimeSelector selector)
     : twin_(std::move(twin)),
       synchroniser_(std::move(synchroniser)),
       diagnosis_(std::move(diagnosis)),
+      regimes_(std::move(regimes)),
+      selector_(std::move(selector)),
       step_(twin_.make_record()) {}
 
 const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
   twin_.step(synchroniser_.close(tick), step_);
+  if (!regimes_.empty()) {
+    const acquisition::SelectedRegime regime = selector_.at(tick);
+    step_.regime = regime.index;
+    step_.tests_held = !regime.settled;
+  }
+  const std::size_t told = anomalies.size();
   diagnosis_.evaluate(step_, anomalies);
+  for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime();
   return step_;
 }
 
@@ -117,10 +131,18 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
   std::vector<TwinRun> runs;
   const auto names = tag_names(plan.config);
   std::set<signals::TagIndex> told;
+  std::vector<base::Duration> max_ages;
+  for (const auto& device : plan.config.devices) {
+    for (const auto& reg : device.registers) max_ages.push_back(reg.validation.max_age);
+  }
   for (std::size_t i = 0; i < twins.size(); ++i) {
+    const config::TwinConfig& twin = plan.config.twins[i];
+    std::vector<std::string> regimes;
+    for (const auto& regime : twin.regimes) regimes.push_back(regime.name);
     runs.emplace_back(std::move(twins[i]),
                       acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin), plan.tag_count()),
-                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)));
+                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(regimes),
+                      acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages));
   }
   return runs;
 }

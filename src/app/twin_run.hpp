@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "acquisition/frame_synchroniser.hpp"
+#include "acquisition/regime_selector.hpp"
 #include "acquisition/validator.hpp"
 #include "app/plan.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
@@ -23,14 +25,23 @@ namespace twinkeeper::app {
 
 class TwinRun {
  public:
-  TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis);
+  // `regimes`: names and selector, in one order; no names: no regimes.
+  TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
+          std::vector<std::string> regimes, acquisition::RegimeSelector selector);
 
   // `sample` is validated.
-  void accept(const signals::Sample& sample) { synchroniser_.accept(sample); }
+  void accept(const signals::Sample& sample) {
+    synchroniser_.accept(sample);
+    if (!regimes_.empty()) selector_.accept(sample);
+  }
   // Closes tick `tick` and appends what it raises or clears to `anomalies`. Ticks may be skipped, and must grow.
   const estimation::TwinStep& step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
 
   [[nodiscard]] const estimation::TwinStep& newest() const { return step_; }
+  // Of the newest step; empty: none.
+  [[nodiscard]] std::string_view regime() const {
+    return step_.regime < 0 ? std::string_view{} : regimes_[static_cast<std::size_t>(step_.regime)];
+  }
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
   [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
 
@@ -38,6 +49,8 @@ class TwinRun {
   estimation::Twin twin_;
   acquisition::FrameSynchroniser synchroniser_;
   diagnosis::TwinDiagnosis diagnosis_;
+  std::vector<std::string> regimes_;
+  acquisition::RegimeSelector selector_;
   estimation::TwinStep step_;
 };
 

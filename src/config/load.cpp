@@ -26,6 +26,7 @@ TwinConfig to_twin(TwinText text) {
   out.model = std::move(text.model.settings);
   out.publish = text.publish;
   out.diagnosis = text.diagnosis;
+  for (RegimeText& regime : text.regimes) out.regimes.push_back(std::move(regime.settings));
   for (const InputText& input : text.inputs) out.inputs.push_back(input.source);
   for (const OutputText& output : text.outputs) out.outputs.push_back(output.index);
   return out;

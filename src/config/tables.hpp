@@ -83,6 +83,14 @@ struct OutputText {
   std::optional<signals::TagIndex> index;
 };
 
+// `{name: running, when: 'plc.speed > 10', settle: 30s}`
+struct RegimeText {
+  std::string path;
+  bool good = true;
+  std::string when;
+  acquisition::RegimeSettings settings;
+};
+
 struct TwinText {
   std::string path;
   bool good = true;
@@ -92,6 +100,7 @@ struct TwinText {
   ModelText model;
   std::vector<InputText> inputs;    // the model's order
   std::vector<OutputText> outputs;  // the model's order
+  std::vector<RegimeText> regimes;
   telemetry::StatePublishing publish;
   diagnosis::DiagnosisSettings diagnosis;
 };
@@ -123,6 +132,7 @@ struct ModelFileText {
 [[nodiscard]] const Table<RegisterText>& register_table();
 [[nodiscard]] const Table<WritableText>& writable_table();
 [[nodiscard]] const Table<telemetry::CommandSettings>& commands_table();
+[[nodiscard]] const Table<RegimeText>& regime_table();
 [[nodiscard]] const Table<TwinText>& twin_table();
 [[nodiscard]] const Table<InputText>& input_table();
 [[nodiscard]] const Table<UplinkText>& uplink_table();

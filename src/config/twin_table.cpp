@@ -64,6 +64,24 @@ const Table<InputText>& input_table() {
   return table;
 }
 
+const Table<RegimeText>& regime_table() {
+  using T = RegimeText;
+  static const Table<T> table(
+      "a mapping with name, when and settle",
+      {
+          key<T>(
+              "name", identifier(), [](auto& t) -> auto& { return t.settings.name; }, "Name of the regime",
+              Need::required),
+          key<T>("when", text(500, "a condition"), &T::when,
+                 "Comparisons of tags with numbers (< <= > >= == !=), joined by and, or, not and parentheses",
+                 Need::required),
+          key<T>(
+              "settle", duration(0ms, 30 * 24h), [](auto& t) -> auto& { return t.settings.settle; },
+              "How long tests are held after the regime is entered"),
+      });
+  return table;
+}
+
 const Table<TwinText>& twin_table() {
   using T = TwinText;
   static const Json model_schema = {
@@ -91,6 +109,8 @@ const Table<TwinText>& twin_table() {
           key<T>("publish", mapping(state_publishing_table()), &T::publish, "Publishing of the state"),
           deferred<T>("diagnosis", "a mapping or a file with the diagnosis", diagnosis_schema, &T::diagnosis_at,
                       write_diagnosis, "Laid over the model's own, key by key"),
+          key<T>("regimes", list(tracked(regime_table())), &T::regimes,
+                 "Ways of running in which the model holds, the first that applies; outside of them tests are held"),
       });
   return table;
 }

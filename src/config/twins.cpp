@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "config/checks.hpp"
+#include "config/condition.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::config {
@@ -53,6 +54,7 @@ class TwinCheck {
     if (period()) examine();
     inputs();
     outputs();
+    regimes();
   }
 
  private:
@@ -242,6 +244,33 @@ class TwinCheck {
       if (!reference) continue;
       out.index = reference->index;
       check_tag(at, out.tag, *reference, output.unit, "output " + output.name);
+    }
+  }
+
+  void regimes() {
+    std::map<std::string, std::string> names;
+    for (RegimeText& regime : twin_.regimes) {
+      if (!regime.good) continue;
+      const auto [known, inserted] = names.emplace(regime.settings.name, regime.path);
+      if (!inserted) {
+        reader_.error(child_path(regime.path, "name"),
+                      quote(regime.settings.name) + " is named at " +
+                          reader_.place_of(child_path(known->second, "name")) + " already",
+                      "each regime once");
+      }
+      const auto tag = [&](const std::string& name) -> std::optional<signals::TagIndex> {
+        const auto reference = tags_.find(name);
+        if (reference == tags_.end() || reference->second.entry->type == drivers::ValueType::STRING)
+          return std::nullopt;
+        return reference->second.index;
+      };
+      auto parsed = parse_condition(regime.when, tag);
+      if (parsed.ok()) {
+        regime.settings.when = std::move(parsed).value();
+      } else {
+        reader_.error(child_path(regime.path, "when"), parsed.error().message(),
+                      "such as 'plc.speed > 10 and not plc.door == 1', with tags of this configuration");
+      }
     }
   }
 

@@ -57,8 +57,8 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
 void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
   if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
   const base::Instant now = step.time;
-  const bool testing = takes_rows(step.mode);
-  if (testing && !testing_) {
+  const bool testing = takes_rows(step.mode) && !step.tests_held;
+  if (testing && (!testing_ || step.regime != regime_)) {
     for (Output& output : outputs_) {
       output.cusum.reset();
       output.over_since.reset();
@@ -68,6 +68,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
     }
   }
   testing_ = testing;
+  regime_ = step.regime;
 
   for (std::size_t j = 0; j < inputs_.size(); ++j) {
     const estimation::InputStep& told = step.inputs[j];

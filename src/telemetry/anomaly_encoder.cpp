@@ -224,7 +224,7 @@ class AnomalyWriter {
     } else {
       writer_.null("model");
     }
-    brief_or_null("regime", context_.regime);
+    brief_or_null("regime", event_.regime);
   }
 
   void write_omitted() {

@@ -27,7 +27,6 @@ struct AnomalyContext {
   std::function<const TagSource*(std::string_view tag)> source;  // nullptr: a tag that is no register
   ToWall to_wall;
   std::optional<ModelIdentity> model;  // of the twin; absent for devices and the gateway
-  std::string regime;                  // empty: none
   int digits = kDefaultDigits;
 };
 

@@ -86,6 +86,7 @@ struct TwinDescription {
   base::Duration state_interval{};
   StateLayout layout = StateLayout::nested;
   ModelIdentity model;
+  std::vector<std::string> regimes;       // names, in the order of TwinStep::regime
   std::vector<SignalDescription> states;  // the model's order, as in a TwinStep
   std::vector<InputDescription> inputs;
   std::vector<OutputDescription> outputs;

@@ -70,8 +70,8 @@ StateEncoder::StateEncoder(const TwinDescription& twin, int digits, StateLayout 
     : digits_(digits), layout_(layout), stream_("twins." + twin.name + ".state") {
   JsonWriter(head_).text("twin", twin.name);
   head_ += ",\"step\":";
+  for (const auto& regime : twin.regimes) append_string(regimes_.emplace_back(), regime);
   JsonWriter model(model_);
-  model.null("regime");
   model.open_object("model");
   model.text("name", twin.model.name);
   model.integer("version", twin.model.version);
@@ -130,6 +130,10 @@ void StateEncoder::encode(const estimation::TwinStep& step, const AnomalySummary
   text += ",\"mode\":\"";
   text += estimation::to_string(step.mode);
   text += "\",";
+  text += "\"regime\":";
+  const auto regime = static_cast<std::size_t>(step.regime);
+  text += step.regime >= 0 && regime < regimes_.size() ? std::string_view(regimes_[regime]) : "null";
+  text += ',';
   text += model_;
   if (nested) {
     append_nested(step, text);

@@ -56,7 +56,8 @@ class StateEncoder {
   StateLayout layout_;
   std::string stream_;
   std::string head_;   // up to the step's number
-  std::string model_;  // regime and model
+  std::string model_;
+  std::vector<std::string> regimes_;  // as JSON
   std::vector<SignalText> states_, inputs_, outputs_;
   FlatText flat_;
 };

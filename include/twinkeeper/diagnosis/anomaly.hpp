@@ -71,6 +71,7 @@ struct AnomalyEvent {
   std::vector<std::string> ambiguous_with;
   std::vector<std::string> caused_by;
   std::optional<double> nominal_false_alarms_per_day;
+  std::string regime;             // of the twin at this event, empty: none
   std::vector<TrendPoint> trend;  // ≤ 60
 };
 

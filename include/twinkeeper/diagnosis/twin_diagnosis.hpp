@@ -15,8 +15,8 @@
 //                                      a change of the process from a biased sensor: ambiguous_with names the sensor
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
-// input, in the modes tracking, degraded, predict_only. In initializing, converging and lost the sums are held; they
-// begin at zero when those modes are left, when a reason of the output clears, and when a reason explains them.
+// input, in the modes tracking, degraded, predict_only, and if the twin has regimes in one that is settled. Else the sums
+// are held; they begin at zero when rows take part again, when the regime changes, when a reason of the output clears, and when a reason explains them.
 //
 // One cause, one alarm:
 //  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).
@@ -139,7 +139,8 @@ class TwinDiagnosis {
   double gate_;  // g
   base::Duration join_window_;
   std::optional<double> cusum_false_alarms_per_day_, gate_false_alarms_per_day_;
-  bool testing_ = false;  // in the step before, the mode was one in which rows take part
+  bool testing_ = false;  // in the step before, rows could take part
+  int regime_ = -1;       // of the step before
 };
 
 }  // namespace twinkeeper::diagnosis

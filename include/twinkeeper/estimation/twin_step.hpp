@@ -42,6 +42,8 @@ struct TwinStep {
   std::vector<double> std;    // √diag P(k|k), NaN where the model has none
   std::vector<InputStep> inputs;
   std::vector<OutputStep> outputs;
+  int regime = -1;           // position among the twin's regimes; −1: none
+  bool tests_held = false;   // there are regimes, and this is none of them or not settled
   double nis = 0.0;           // over all good rows, gated ones included; NaN where nis_dof is 0
   int nis_dof = 0;
 

@@ -172,6 +172,40 @@ twins:
         done = self.run_command("replay", "--config", configuration, "--input", log, code=64)
         self.assertIn("--twin; accepted: a, b", done.stderr)
 
+    def test_regimes(self):
+        self.write_model(INTEGRATOR, {"gate": "off", "cusum": {"limit": 6}, "on_delay": "0s", "off_delay": "0s"})
+
+        def replay(regimes, rows):
+            configuration = self.write("config.yaml", f"""\
+gateway: {{id: gw}}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 1s
+    registers:
+      - {{name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}}
+      - {{name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}}
+      - {{name: speed, register: holding, address: 8, type: FLOAT64}}
+twins:
+  - {{name: a, model: model.yaml, inputs: {{inflow: plc.inflow}}, outputs: {{level: plc.level}}{regimes}}}
+""")
+            text = "t,plc.inflow,plc.level,plc.speed\n" + "".join(f"{k},0,{level!r},{speed}\n" for k, (level, speed) in enumerate(rows))
+            self.run_command("replay", "--config", configuration, "--input", self.write("tags.csv", text), "--output", "c.csv")
+            return self.table(self.folder / "c.csv")
+        source = oracle.seeded(8)
+        # A leak from row 100 on; the machine runs in rows 20–59 and from 150 on.
+        rows = [(1 + 0.05 * source.gauss(0, 1) - max(0, k - 100) * 0.05, 10 if 20 <= k < 60 or k >= 150 else 0) for k in range(250)]
+        always = replay("", rows)
+        self.assertEqual({r["regime"] for r in always}, {""})
+        flagged = [k for k, r in enumerate(always) if r["anomaly"] == "1"]
+        self.assertTrue(100 < flagged[0] < 130, flagged[:1])
+        held = replay(", regimes: [{name: fast, when: plc.speed > 50}, {name: running, when: plc.speed > 5, settle: 20s}]", rows)
+        self.assertEqual([r["regime"] for r in held], ["running" if speed else "" for _, speed in rows])
+        flagged = [k for k, r in enumerate(held) if r["anomaly"] == "1"]
+        self.assertTrue(170 <= flagged[0] < 190, flagged[:1])
+        keys = [k for k in always[0] if k not in ("regime", "anomaly")]
+        self.assertEqual([[r[k] for k in keys] for r in always], [[r[k] for k in keys] for r in held], "the twin runs on")
+
     def test_faults(self):
         model = self.write_model(INTEGRATOR)
         log = self.write("log.csv", "t,inflow,level\n0,0,1\n")

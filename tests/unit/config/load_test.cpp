@@ -89,6 +89,24 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   CHECK(config.uplink->command_verbs == std::vector<std::string>{"write"});
 }
 
+TEST_CASE("load turns the conditions of regimes into parts with tags") {
+  using Kind = acquisition::ConditionPart::Kind;
+  const config::Config config = loaded(kExamples + "/full.yaml");
+  const auto& regimes = config.twins[0].regimes;
+  REQUIRE(regimes.size() == 2);
+  CHECK(regimes[0].name == "running");
+  CHECK(regimes[0].settle == 30s);
+  REQUIRE(regimes[0].when.size() == 4);
+  CHECK(regimes[0].when[0].kind == Kind::greater);
+  CHECK(regimes[0].when[0].tag == config.devices[0].driver.registers[2].tag);
+  CHECK(regimes[0].when[0].number == 0.5);
+  CHECK(regimes[0].when[1].tag == config.devices[0].driver.registers[3].tag);
+  CHECK(regimes[0].when[2].kind == Kind::negation);
+  CHECK(regimes[0].when[3].kind == Kind::both);
+  CHECK(regimes[1].settle == 0s);
+  CHECK(config.twins[1].regimes.empty());
+}
+
 TEST_CASE("without a commands section nothing is allowed and nothing subscribed to") {
   const TemporaryFolder folder;
   const config::Config config = loaded(folder.write("a.yaml", kSmall), {{"HOST", "h"}, {"INTERVAL", "1s"}});

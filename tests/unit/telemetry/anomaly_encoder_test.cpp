@@ -142,7 +142,7 @@ TEST_CASE("an anomaly of endless texts and lists stays within its bytes") {
   event.statistic = event.threshold = event.expected = event.measured = event.sigma = event.magnitude = -1.0e-300 / 3.0;
   AnomalyContext context = example::anomaly_context();
   context.digits = 17;
-  context.regime = endless;
+  event.regime = endless;
   context.model = ModelIdentity{endless, 1, endless};
   const TagSource source{endless, endless, endless, 1, "holding", 65535};
   context.source = [&source](std::string_view) { return &source; };
