@@ -313,6 +313,9 @@ class Gateway::Implementation {
       twin.steps_total = load(figures.steps_total);
       twin.steps_missed_total = load(figures.steps_missed_total);
       twin.step_seconds = quantiles(seconds);
+      for (std::size_t f = 0; f < kConsistencyFigures.size(); ++f) {
+        twin.additional.emplace_back(kConsistencyFigures[f], load(figures.consistency[f]));
+      }
       report.steps_total += twin.steps_total;
       report.steps_missed_total += twin.steps_missed_total;
       report.steps_dropped_total += outbox_.steps[i]->dropped();

@@ -21,6 +21,14 @@ base::Duration shortest_poll(const config::DeviceConfig& device) {
   return shortest;
 }
 
+void tell_consistency(const estimation::Consistency& read, TwinFigures& figures) {
+  const std::array<double, kConsistencyFigures.size()> values{
+      read.short_window.mean_nis,    read.short_window.low,        read.short_window.high,
+      read.short_window.gated_share, read.long_window.mean_nis,    read.long_window.low,
+      read.long_window.high,         read.long_window.gated_share, read.autocorrelation};
+  for (std::size_t i = 0; i < values.size(); ++i) figures.consistency[i].store(values[i], std::memory_order_relaxed);
+}
+
 }  // namespace
 
 TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::vector<SampleQueue*> queues,
@@ -159,6 +167,9 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   figures.step_seconds.record(clock_.now() - started);
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
   figures.mode.store(step.mode, std::memory_order_relaxed);
+  if ((due.turn + 1) % static_cast<std::int64_t>(estimation::ConsistencyMonitor::kSteps) == 0) {
+    tell_consistency(twin.run.consistency().read(), figures);
+  }
   send_anomalies();
   if (due.turn % twin.steps_per_state == 0) {
     if (TwinRecord* record = outbox_.steps[index]->try_acquire(step.time)) {

@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -31,11 +32,23 @@
 
 namespace twinkeeper::app {
 
+// Their names in `metrics`, in the order of TwinFigures::consistency.
+inline constexpr std::array<const char*, 9> kConsistencyFigures{
+    "nis_mean_60",    "nis_low_60",       "nis_high_60",
+    "gated_share_60", "nis_mean_3600",    "nis_low_3600",
+    "nis_high_3600",  "gated_share_3600", "innovation_autocorrelation"};
+
 struct TwinFigures {
   std::atomic<std::uint64_t> steps_total{0};
   std::atomic<std::uint64_t> steps_missed_total{0};
   std::atomic<estimation::Mode> mode{estimation::Mode::initializing};
   base::DurationHistogram step_seconds;
+  // estimation::Consistency, told once a minute of steps; NaN until then
+  std::array<std::atomic<double>, kConsistencyFigures.size()> consistency;
+
+  TwinFigures() {
+    for (auto& figure : consistency) figure.store(std::numeric_limits<double>::quiet_NaN());
+  }
 };
 
 struct DeviceFigures {

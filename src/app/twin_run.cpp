@@ -112,7 +112,8 @@ TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroni
       diagnosis_(std::move(diagnosis)),
       regimes_(std::move(regimes)),
       selector_(std::move(selector)),
-      step_(twin_.make_record()) {}
+      step_(twin_.make_record()),
+      consistency_(step_.outputs.size()) {}
 
 const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
   twin_.step(synchroniser_.close(tick), step_);
@@ -121,6 +122,7 @@ const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnos
     step_.regime = regime.index;
     step_.tests_held = !regime.settled;
   }
+  consistency_.take(step_);
   const std::size_t told = anomalies.size();
   diagnosis_.evaluate(step_, anomalies);
   for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime();

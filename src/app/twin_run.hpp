@@ -14,6 +14,7 @@
 #include "acquisition/validator.hpp"
 #include "app/plan.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+#include "twinkeeper/estimation/consistency_monitor.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 
 namespace twinkeeper::app {
@@ -43,6 +44,7 @@ class TwinRun {
     return step_.regime < 0 ? std::string_view{} : regimes_[static_cast<std::size_t>(step_.regime)];
   }
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
+  [[nodiscard]] const estimation::ConsistencyMonitor& consistency() const { return consistency_; }
   [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
 
  private:
@@ -52,6 +54,7 @@ class TwinRun {
   std::vector<std::string> regimes_;
   acquisition::RegimeSelector selector_;
   estimation::TwinStep step_;
+  estimation::ConsistencyMonitor consistency_;
 };
 
 // One per twin of the plan; `twins` come from make_twins(plan), tick 0 is at `origin`.
