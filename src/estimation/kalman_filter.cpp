@@ -31,6 +31,13 @@ MatrixXd unpacked(const std::vector<double>& root, int n, int stride) {
   return T;
 }
 
+// T Tᵀ, symmetric to the last bit: a product by blocks need not be.
+MatrixXd symmetric_square(const MatrixXd& T) {
+  MatrixXd P = T * T.transpose();
+  P.triangularView<Eigen::StrictlyUpper>() = P.transpose();
+  return P;
+}
+
 }  // namespace
 
 KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
@@ -167,13 +174,13 @@ double KalmanFilter::full_nis(std::span<const double> y, std::span<const std::ui
 
 MatrixXd KalmanFilter::covariance_prior() const {
   const MatrixXd T = unpacked(arrays_.T_prior, arrays_.n, arrays_.np);
-  return T * T.transpose();
+  return symmetric_square(T);
 }
 
 MatrixXd KalmanFilter::covariance_post() const {
   // Columns of the padding carry nothing: the model's states never reach them.
   const MatrixXd T = unpacked(arrays_.E, arrays_.n, arrays_.ld);
-  return T * T.transpose();
+  return symmetric_square(T);
 }
 
 }  // namespace twinkeeper::estimation
