@@ -111,7 +111,7 @@ void step(benchmark::State& state, Noise noise, bool masked) {
 }
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
-  benchmark->ArgNames({"n", "m", "p"})->Args({4, 2, 2})->Args({8, 3, 4})->Args({16, 4, 8});
+  benchmark->ArgNames({"n", "m", "p"})->Args({4, 2, 2})->Args({8, 3, 4})->Args({16, 4, 8})->Args({64, 4, 16});
 }
 
 BENCHMARK_CAPTURE(step, full, Noise::independent, false)->Apply(sizes);
