@@ -25,4 +25,10 @@ struct PaddedSize {
 [[nodiscard]] PaddedSize padded_size(int n, int p);
 [[nodiscard]] const FilterKernels& kernels_for(PaddedSize size);
 
+// The loops for any size, without more than the compiler's own choice of instructions.
+[[nodiscard]] const FilterKernels* kernels_plain();
+// On x86-64: the same for processors that have these instructions.
+[[nodiscard]] const FilterKernels* kernels_avx2();
+[[nodiscard]] const FilterKernels* kernels_avx512();
+
 }  // namespace twinkeeper::estimation

@@ -1,0 +1,13 @@
+// The loops for any size, compiled for AVX2 (CMakeLists.txt): chosen at run time, only for models too large for the
+// others.
+#include "estimation/filter_loops.hpp"
+
+namespace twinkeeper::estimation {
+
+const FilterKernels* kernels_avx2() {
+  using Any = Loops<0, 0>;
+  static const FilterKernels table{&Any::expect, &Any::fuse, &Any::predict, &Any::variances};
+  return &table;
+}
+
+}  // namespace twinkeeper::estimation
