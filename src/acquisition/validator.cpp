@@ -6,6 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "twinkeeper/base/elementary.hpp"
+
 namespace twinkeeper::acquisition {
 namespace {
 
@@ -77,10 +79,10 @@ double seconds(base::Duration duration) { return std::chrono::duration<double>(d
 
 std::optional<std::int64_t> stuck_run_length(double noise_std, double resolution) {
   if (!(noise_std > 0.0) || !(resolution >= 0.0)) return std::nullopt;
-  const double p_same = std::erf(resolution / (2.0 * std::sqrt(2.0) * noise_std));
+  const double p_same = base::erf(resolution / (2.0 * std::sqrt(2.0) * noise_std));
   if (p_same <= 0.0) return 1;
   if (p_same >= 1.0) return std::nullopt;
-  const double length = std::ceil(1.0 + std::log(kFalseStuck) / std::log(p_same));
+  const double length = std::ceil(1.0 + base::log(kFalseStuck) / base::log(p_same));
   if (!(length <= kLongestRun)) return std::nullopt;
   return static_cast<std::int64_t>(length);
 }

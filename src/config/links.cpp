@@ -172,16 +172,17 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
       if (!alone) refuse_same_request(reader, device, *like->second);
     }
     if (inserted) continue;
-    if (device.mode == TransmissionMode::LINE && known->second->mode == TransmissionMode::LINE) {
-      refuse_free_running(reader, device, *known->second);
+    const DeviceText& other = *known->second;
+    if (device.mode == TransmissionMode::LINE && other.mode == TransmissionMode::LINE) {
+      refuse_free_running(reader, device, other);
     }
     const drivers::Workarounds& mine = device.config.driver.workarounds;
-    const drivers::Workarounds& theirs = known->second->config.driver.workarounds;
+    const drivers::Workarounds& theirs = other.config.driver.workarounds;
     const auto differs = [&](const std::string& name) {
       const std::string group = name.substr(0, name.find('.'));
       reader.error(child_path(device.path, name),
-                   "differs from that of " + known->second->config.driver.name + " at " +
-                       reader.place_of(child_path(known->second->path, group)) + ", which shares the connection to " +
+                   "differs from that of " + other.config.driver.name + " at " +
+                       reader.place_of(child_path(other.path, group)) + ", which shares the connection to " +
                        device.config.driver.controller,
                    "the same value for every device of one controller");
     };
@@ -189,9 +190,9 @@ void check_shared_connections(Reader& reader, const ConfigText& text) {
     if (mine.close_connection_after_gather != theirs.close_connection_after_gather) {
       differs("workarounds.close_connection_after_gather");
     }
-    if (device.at == known->second->at) continue;  // one bus
+    if (device.at == other.at) continue;  // one bus
     const LinkText& my_link = *device.at;
-    const LinkText& their_link = *known->second->at;
+    const LinkText& their_link = *other.at;
     if (my_link.transmission_mode != their_link.transmission_mode) differs("transmission_mode");
     if (my_link.baud_rate != their_link.baud_rate) differs("baud_rate");
     if (my_link.data_bits != their_link.data_bits) differs("data_bits");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "twinkeeper/base/elementary.hpp"
+
 namespace twinkeeper::diagnosis {
 
 void TwoSidedCusum::add(double z, base::Instant time) {
@@ -37,7 +39,7 @@ double cusum_run_length(double drift, double limit, double shift) {
   const double slope = shift - drift;
   const double exponent = -2.0 * slope * barrier;
   if (std::abs(exponent) < 1e-4) return barrier * barrier;  // its limit for a slope of zero
-  return (std::exp(exponent) - exponent - 1.0) / (2.0 * slope * slope);
+  return (base::exp(exponent) - exponent - 1.0) / (2.0 * slope * slope);
 }
 
 }  // namespace twinkeeper::diagnosis

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "diagnosis/sensor_reasons.hpp"
+#include "twinkeeper/base/elementary.hpp"
 
 namespace twinkeeper::diagnosis {
 namespace {
@@ -18,6 +19,16 @@ using signals::Reason;
 constexpr double kDefaultGate = 5.0;
 constexpr int kLeastRejections = 3;
 constexpr double kSecondsPerDay = 86400.0;
+
+// By repeated squaring; exponent ≥ 0.
+double power(double number, std::int64_t exponent) {
+  double result = 1.0;
+  for (; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) result *= number;
+    number *= number;
+  }
+  return result;
+}
 
 bool takes_rows(Mode mode) { return mode == Mode::tracking || mode == Mode::degraded || mode == Mode::predict_only; }
 
@@ -36,8 +47,8 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
   }
   if (settings.gate) {
     const double delay_steps = std::ceil(std::chrono::duration<double>(settings.on_delay).count() / period_s);
-    const double rejections = std::max(static_cast<double>(kLeastRejections), 1.0 + delay_steps);
-    gate_false_alarms_per_day_ = steps_per_day * std::pow(std::erfc(gate_ / std::sqrt(2.0)), rejections);
+    const auto rejections = std::max<std::int64_t>(kLeastRejections, 1 + static_cast<std::int64_t>(delay_steps));
+    gate_false_alarms_per_day_ = steps_per_day * power(base::erfc(gate_ / std::sqrt(2.0)), rejections);
   }
   for (const SignalSetup& input : setup_.inputs) {
     Signal signal;

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "model/balancing.hpp"
+#include "twinkeeper/base/elementary.hpp"
 
 namespace twinkeeper::model {
 namespace {
@@ -21,12 +22,15 @@ using Eigen::VectorXd;
 
 constexpr double kRankTolerance = 1e-9;  // relative, after scaling rows to length 1
 
+// std::abs would call hypot of the C library.
+double magnitude(const std::complex<double>& z) { return base::hypot(z.real(), z.imag()); }
+
 // Powers of two near the square roots of a positive diagonal: scaling by them does not round.
 VectorXd scales(const VectorXd& diagonal) {
   VectorXd result = VectorXd::Ones(diagonal.size());
   for (Index i = 0; i < diagonal.size(); ++i) {
     if (diagonal(i) > 0.0 && std::isfinite(diagonal(i))) {
-      result(i) = std::exp2(std::round(0.5 * std::log2(diagonal(i))));
+      result(i) = root_as_power_of_two(diagonal(i));
     }
   }
   return result;
@@ -138,9 +142,9 @@ Detectability detectability_of(const StateSpace& model, const MatrixXd& C) {
   const Eigen::EigenSolver<MatrixXd> modes(hidden.transpose() * A * hidden);
   VectorXd weight = VectorXd::Zero(model.n_x());
   for (Index i = 0; i < hidden.cols(); ++i) {
-    if (std::abs(modes.eigenvalues()(i)) < 1.0 - 1e-9) continue;
+    if (magnitude(modes.eigenvalues()(i)) < 1.0 - 1e-9) continue;
     result.detectable = false;
-    weight += (hidden.cast<std::complex<double>>() * modes.eigenvectors().col(i)).cwiseAbs();
+    weight += (hidden.cast<std::complex<double>>() * modes.eigenvectors().col(i)).cwiseAbs2().cwiseSqrt();
   }
   if (!result.detectable) result.undetectable_states = taking_part(model, weight);
   return result;
@@ -213,15 +217,15 @@ std::vector<Pole> poles(const StateSpace& model) {
     Pole pole{};
     pole.real = values(i).real();
     pole.imaginary = values(i).imag();
-    pole.magnitude = std::abs(values(i));
-    const double rate = std::log(pole.magnitude);
+    pole.magnitude = magnitude(values(i));
+    const double rate = base::log(pole.magnitude);
     // Rounding of an eigenvalue of an integrator must not turn it into a mode of a thousand years.
     if (std::abs(pole.magnitude - 1.0) < 1e-12) {
       pole.time_constant = kInfinity;
     } else {
       pole.time_constant = pole.magnitude > 0.0 ? -model.sample_time / rate : 0.0;
     }
-    const double angle = std::abs(std::arg(values(i)));
+    const double angle = std::abs(base::atan2(pole.imaginary, pole.real));
     pole.period = angle > 0.0 ? 2.0 * std::numbers::pi * model.sample_time / angle : kInfinity;
     result.push_back(pole);
   }
@@ -235,7 +239,7 @@ std::vector<Pole> poles(const StateSpace& model) {
 double spectral_radius(const MatrixXd& matrix) {
   if (matrix.rows() == 0) return 0.0;
   if (!matrix.allFinite()) return std::numeric_limits<double>::infinity();
-  return matrix.eigenvalues().cwiseAbs().maxCoeff();
+  return matrix.eigenvalues().unaryExpr(&magnitude).maxCoeff();
 }
 
 Detectability detectability(const StateSpace& model) { return detectability_of(model, model.C); }

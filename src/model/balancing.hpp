@@ -8,4 +8,7 @@ namespace twinkeeper::model {
 
 [[nodiscard]] Eigen::VectorXd balancing(Eigen::MatrixXd F);
 
+// A power of two within a factor of √2 of √x, x > 0 and finite.
+[[nodiscard]] double root_as_power_of_two(double x);
+
 }  // namespace twinkeeper::model

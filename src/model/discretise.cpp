@@ -13,6 +13,12 @@ using Eigen::VectorXd;
 
 }  // namespace
 
+double root_as_power_of_two(double x) {
+  int exponent = 0;
+  (void)std::frexp(x, &exponent);  // √x lies between 2^((exponent − 1)/2) and 2^(exponent/2)
+  return std::ldexp(1.0, static_cast<int>(std::floor(0.5 * exponent)));
+}
+
 VectorXd balancing(MatrixXd F) {
   const Index n = F.rows();
   VectorXd t = VectorXd::Ones(n);
@@ -22,7 +28,7 @@ VectorXd balancing(MatrixXd F) {
       const double row = F.row(i).lpNorm<1>() - std::abs(F(i, i));
       const double column = F.col(i).lpNorm<1>() - std::abs(F(i, i));
       if (row <= 0.0 || column <= 0.0) continue;
-      const double factor = std::exp2(std::round(0.5 * std::log2(row / column)));
+      const double factor = root_as_power_of_two(row / column);
       if (column * factor + row / factor >= 0.95 * (column + row)) continue;
       F.col(i) *= factor;
       F.row(i) /= factor;
@@ -70,7 +76,8 @@ Discretised discretise(const MatrixXd& F, const MatrixXd& G, const MatrixXd& W, 
   const MatrixXd W_balanced = t_inverse.asDiagonal() * W * t_inverse.asDiagonal();
 
   const double size = F_balanced.cwiseAbs().rowwise().sum().maxCoeff() * sample_time;
-  const int doublings = size > 0.25 ? static_cast<int>(std::ceil(std::log2(size / 0.25))) : 0;
+  int doublings = 0;
+  while (std::isfinite(size) && std::ldexp(size, -doublings) > 0.25) ++doublings;
   Step step = short_step(F_balanced, W_balanced, std::ldexp(sample_time, -doublings));
   for (int i = 0; i < doublings; ++i) {
     step.noise += (step.transition * step.noise * step.transition.transpose()).eval();

@@ -3,6 +3,8 @@
 #include <bit>
 #include <cmath>
 
+#include "twinkeeper/base/elementary.hpp"
+
 namespace twinkeeper::simulation {
 namespace {
 
@@ -56,7 +58,7 @@ double Random::normal() {
     b = 2.0 * uniform() - 1.0;
     square = a * a + b * b;
   } while (square >= 1.0 || square == 0.0);
-  const double factor = std::sqrt(-2.0 * std::log(square) / square);
+  const double factor = std::sqrt(-2.0 * base::log(square) / square);
   spare_ = b * factor;
   has_spare_ = true;
   return a * factor;

@@ -43,10 +43,22 @@ class DurationHistogram {
  private:
   static constexpr std::size_t kBuckets = 128;  // up to 100 ns · 2^32: minutes
 
+  // 2^(i/4)
+  static constexpr std::array<double, 4> kQuarters{1.0, 0x1.306fe0a31b715p+0, 0x1.6a09e667f3bcdp+0,
+                                                   0x1.ae89f995ad3adp+0};
+
   static std::size_t bucket_of(std::uint64_t ns) noexcept {
     if (ns <= 100) return 0;
-    const auto bucket = static_cast<std::size_t>(std::ceil(4.0 * std::log2(static_cast<double>(ns) / 100.0)));
+    int exponent = 0;
+    const double growth = 2.0 * std::frexp(static_cast<double>(ns) / 100.0, &exponent);  // 1 ≤ growth < 2
+    auto bucket = 4 * static_cast<std::size_t>(exponent - 1);
+    for (const double quarter : kQuarters) bucket += growth > quarter ? 1 : 0;
     return bucket < kBuckets ? bucket : kBuckets - 1;
+  }
+
+  // Seconds; nothing in the bucket is longer.
+  static double end_of(std::size_t bucket) noexcept {
+    return std::ldexp(1e-7 * kQuarters[bucket % 4], static_cast<int>(bucket / 4));
   }
 
   static double quantile(const std::array<std::uint64_t, kBuckets>& counts, const Summary& summary, double q) noexcept {
@@ -55,7 +67,7 @@ class DurationHistogram {
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < kBuckets; ++i) {
       seen += counts[i];
-      if (seen >= rank) return std::fmin(summary.max_s, 1e-7 * std::exp2(static_cast<double>(i) / 4.0));
+      if (seen >= rank) return std::fmin(summary.max_s, end_of(i));
     }
     return summary.max_s;
   }

@@ -16,6 +16,18 @@ TEST_CASE("DurationHistogram gives quantiles within its bucket width and starts 
   CHECK(histogram.take().count == 0);
 }
 
+TEST_CASE("A quantile of DurationHistogram is the end of the bucket that holds the duration") {
+  base::DurationHistogram histogram;
+  for (std::int64_t ns = 101; ns < 200'000'000'000; ns += 1 + ns / 37) {
+    histogram.record(std::chrono::nanoseconds{ns});
+    histogram.record(1h);
+    const double quantile = histogram.take().p50_s * 1e9;
+    CAPTURE(ns);
+    REQUIRE(quantile >= static_cast<double>(ns) * (1.0 - 1e-15));
+    REQUIRE(quantile < static_cast<double>(ns) * 1.18921);
+  }
+}
+
 TEST_CASE("DurationHistogram takes any duration, negative and very long ones included") {
   base::DurationHistogram histogram;
   histogram.record(-1s);

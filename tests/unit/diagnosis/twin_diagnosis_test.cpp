@@ -194,6 +194,9 @@ TEST_CASE("A jump of one output beyond the gate while the others agree is the se
   CHECK(bench.out[0].raised_at - bench.out[0].onset == 2s);
   CHECK(bench.out[0].ambiguous_with.empty());
   CHECK(*bench.out[0].statistic > 30.0);
+  // Alone it would take a chance of erfc(gate/√2) in each of the 21 steps of on_delay.
+  const double chance = std::pow(std::erfc(5.0 / std::sqrt(2.0)), 21);
+  CHECK(*bench.out[0].nominal_false_alarms_per_day == Approx(864'000.0 * chance).epsilon(1e-12));
   bench.run(700);
   REQUIRE(bench.out.size() == 2);
   CHECK(bench.out[1].event == AnomalyEventKind::cleared);

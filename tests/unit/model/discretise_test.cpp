@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "model/balancing.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper::model;
@@ -16,6 +17,20 @@ Discretised scalar(double f, double period) {
 }
 
 }  // namespace
+
+TEST_CASE("root_as_power_of_two is a power of two within a factor of the root of two") {
+  for (double x = 1e-300; x < 1e300; x *= 1.37) {
+    const double root = root_as_power_of_two(x);
+    int exponent = 0;
+    CAPTURE(x);
+    REQUIRE(std::frexp(root, &exponent) == 0.5);
+    REQUIRE(root * root <= 2.0 * x);
+    REQUIRE(root * root >= 0.5 * x);
+  }
+  CHECK(root_as_power_of_two(4.0) == 2.0);
+  CHECK(root_as_power_of_two(0.25) == 0.5);
+  CHECK(root_as_power_of_two(0x1p-1074) == 0x1p-537);
+}
 
 TEST_CASE("discretise agrees with the closed form of a first-order lag from slow to very stiff") {
   for (const double product : {1e-9, 1e-3, 0.3, 1.0, 7.0, 50.0, 500.0}) {
