@@ -174,7 +174,8 @@ std::optional<double> value_of(const Parameters& parameters, std::string_view na
 }
 
 const std::vector<const Template*>& templates() {
-  static const std::vector<const Template*> list{&kFirstOrderThermal, &kRcNetwork, &kTwoTank, &kDcMotor};
+  static const std::vector<const Template*> list{&kFirstOrderThermal, &kRcNetwork,     &kTwoTank,           &kDcMotor,
+                                                 &kCentrifugalPump,   &kHeatExchanger, &kCompressorReceiver};
   return list;
 }
 

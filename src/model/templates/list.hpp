@@ -9,5 +9,8 @@ extern const Template kFirstOrderThermal;
 extern const Template kRcNetwork;
 extern const Template kTwoTank;
 extern const Template kDcMotor;
+extern const Template kCentrifugalPump;
+extern const Template kHeatExchanger;
+extern const Template kCompressorReceiver;
 
 }  // namespace twinkeeper::model

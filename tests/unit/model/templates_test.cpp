@@ -21,7 +21,36 @@ struct Sample {
   const char* type;
   Parameters parameters;
   std::vector<std::pair<double, double>> x, u;
+  std::vector<double> nominal = {};
 };
+
+// The pump of Daigle and Goebel (2013).
+Parameters pump_parameters() {
+  return {{"J", 50.0, ""},
+          {"r", 0.008, ""},
+          {"a0", 0.00149204, ""},
+          {"a1", 5.77703, ""},
+          {"a2", 9179.4, ""},
+          {"A", 12.7084, ""},
+          {"b", 17984.6, ""},
+          {"c", 8.24123e-5, ""},
+          {"T_fluid", 5.0, ""},
+          {"R1", 0.36, ""},
+          {"R2", 0.076, ""},
+          {"L1", 0.00063, ""},
+          {"r_thrust", 1.4e-6, ""},
+          {"r_radial", 1.8e-6, ""},
+          {"C_thrust", 7.3, ""},
+          {"H_thrust_ambient", 0.0034, ""},
+          {"H_thrust_oil", 0.0026, ""},
+          {"C_radial", 2.4, ""},
+          {"H_radial_ambient", 0.0018, ""},
+          {"H_radial_oil", 0.020, ""},
+          {"C_oil", 8000.0, ""},
+          {"H_oil_thrust", 1.0, ""},
+          {"H_oil_radial", 3.0, ""},
+          {"H_oil_ambient", 1.5, ""}};
+}
 
 const std::vector<Sample>& samples() {
   static const std::vector<Sample> all{
@@ -65,6 +94,37 @@ const std::vector<Sample>& samples() {
         {"h_min", 0.02, ""}},
        {{-0.01, 0.3}, {-0.01, 0.3}},
        {{0, 10}}},
+      {"heat_exchanger",
+       {{"UA", 900.0, ""},
+        {"cp_hot", 4180.0, ""},
+        {"cp_cold", 3900.0, ""},
+        {"M_hot", 2.0, ""},
+        {"M_cold", 3.0, ""},
+        {"cells", 3.0, ""}},
+       std::vector<std::pair<double, double>>(6, {10, 90}),
+       {{50, 90}, {5, 20}, {0.0, 0.5}, {0.0, 0.5}},
+       {80, 10, 0.2, 0.3}},
+      {"heat_exchanger",
+       {{"UA", 900.0, ""},
+        {"cp_hot", 4180.0, ""},
+        {"cp_cold", 3900.0, ""},
+        {"M_hot", 2.0, ""},
+        {"M_cold", 3.0, ""},
+        {"cells", 2.0, ""},
+        {"counter_current", 0.0, ""}},
+       std::vector<std::pair<double, double>>(4, {10, 90}),
+       {{50, 90}, {5, 20}, {0.0, 0.5}, {0.0, 0.5}},
+       {80, 10, 0.2, 0.3}},
+      {"centrifugal_pump",
+       pump_parameters(),
+       {{-20, 450}, {-0.01, 0.15}, {0, 90}, {0, 90}, {0, 90}},
+       {{-500, 500}, {-5, 400}, {1e5, 3e5}, {5e5, 3e6}, {0, 40}},
+       {471.2391, 376.991, 239179.0, 928654.0, 20.0}},
+      {"compressor_receiver",
+       {{"V", 0.5, ""}, {"V_stroke", 5e-4, ""}, {"eta_slope", 0.1, ""}, {"k_valve", 2e-8, ""}, {"k_leak", 1e-9, ""}},
+       {{1e5, 1.2e6}},
+       {{0, 1500}, {0, 1}, {0.9e5, 8e5}},
+       {900, 0.5, 101325}},
       {"dc_motor",
        {{"R", 1.2, ""}, {"L", 2e-3, ""}, {"J", 1e-4, ""}, {"b", 1e-5, ""}, {"Kt", 0.05, ""}, {"Ke", 0.05, ""}},
        {{-5, 5}, {-400, 400}},
@@ -81,6 +141,9 @@ ModelSettings settings_of(const Sample& sample) {
   settings.parameters = sample.parameters;
   REQUIRE(complete(settings).empty());
   for (auto& output : settings.outputs) output.noise_std = 0.1;
+  for (std::size_t i = 0; i < settings.inputs.size(); ++i) {
+    if (i < sample.nominal.size()) settings.inputs[i].nominal = sample.nominal[i];
+  }
   Rows Q(settings.states.size(), std::vector<double>(settings.states.size(), 0.0));
   for (std::size_t i = 0; i < Q.size(); ++i) Q[i][i] = 1e-4;
   settings.noise.Q = Q;
@@ -275,6 +338,59 @@ TEST_CASE("two tanks settle where the outlets carry what the pump brings") {
   CHECK(std::abs(model.x_op(1) - level) < 1e-9);
   CHECK(std::abs(model.A(0, 0) - std::exp(-1.2e-5 * std::sqrt(2.0 * 9.80665) / (2.0 * std::sqrt(level) * 0.0028))) <
         1e-9);
+}
+
+TEST_CASE("a heat exchanger at rest passes on what the hot stream loses, and matches the textbook for many cells") {
+  const Sample& sample = samples()[5];
+  ModelSettings settings = settings_of(sample);
+  const StateSpace model = built(settings, 0.1);
+  const double hot = 0.2 * 4180.0 * (80.0 - model.y_op(0));
+  const double cold = 0.3 * 3900.0 * (model.y_op(1) - 10.0);
+  CHECK(std::abs(hot - cold) < 1e-6 * hot);
+  // Counter-current without cells (effectiveness, NTU): Incropera, section 11.4. Cells mix, so they reach less.
+  const double C_min = 0.2 * 4180.0;
+  const double ratio = C_min / (0.3 * 3900.0);
+  const double ntu = 900.0 / C_min;
+  const double ideal = (1.0 - std::exp(-ntu * (1.0 - ratio))) / (1.0 - ratio * std::exp(-ntu * (1.0 - ratio)));
+  double before = 0.0;
+  for (const double cells : {1.0, 2.0, 3.0, 5.0}) {
+    settings = settings_of(sample);
+    settings.parameters[5].value = cells;
+    settings.states.clear();
+    const std::size_t n = 2 * static_cast<std::size_t>(cells);
+    settings.noise.Q = Rows(n, std::vector<double>(n, 0.0));
+    const double effectiveness = (80.0 - built(settings, 0.1).y_op(0)) / 70.0;
+    CHECK(effectiveness > before);
+    CHECK(effectiveness < ideal);
+    before = effectiveness;
+  }
+  CHECK(before > 0.9 * ideal);
+}
+
+TEST_CASE("the pump rests where Daigle and Goebel's does") {
+  const StateSpace model = built(settings_of(samples()[7]), 0.1);
+  // Their equations at this point, solved by hand for the speed and flow that hold each other.
+  const double w = model.x_op(0);
+  const double q = model.x_op(1);
+  const double s = (376.991 - w) / 376.991;
+  const double torque = 3.0 * 0.076 / (s * 376.991) * 471.2391 * 471.2391 /
+                        (std::pow(0.36 + 0.076 / s, 2) + std::pow(376.991 * 0.00063, 2));
+  const double load = (0.008 + 3.2e-6) * w - 9179.4 * q * q + 5.77703 * w * q + 0.00149204 * w * w;
+  CHECK(std::abs(torque - load) < 1e-9 * load);
+  const double surplus = 12.7084 * w * w + 17984.6 * w * q + 239179.0 - 928654.0;
+  CHECK(std::abs(8.24123e-5 * std::sqrt(surplus) - q) < 1e-9 * q);
+  CHECK((w > 360.0 && w < 376.991));
+  CHECK((q > 0.05 && q < 0.2));
+  CHECK((model.x_op(2) > 20.0 && model.x_op(2) < 97.0));  // below the bearings' limit of 370 K
+}
+
+TEST_CASE("the receiver rests where the compressor brings what valve and leak take") {
+  const StateSpace model = built(settings_of(samples()[8]), 0.1);
+  const double p = model.x_op(0);
+  const double in = (0.9 - 0.1 * (p / 101325.0 - 1.0)) * 101325.0 / (287.05 * 293.15) * 5e-4 * 900.0 / 60.0;
+  const double out = 2e-8 * 0.5 * std::sqrt(p * p - 101325.0 * 101325.0) + 1e-9 * (p - 101325.0);
+  CHECK(std::abs(in - out) < 1e-9 * in);
+  CHECK(p > 3e5);
 }
 
 TEST_CASE("what is said of a template's signals is laid over its own, in any order") {
