@@ -99,7 +99,8 @@ TEST_CASE("A parameter of a template is changed by name, within its bounds, for 
   CHECK((!fault.value().active(20.4) && fault.value().active(1e9)));
   const std::string known =
       "tanks.A1, tanks.A2, tanks.a1, tanks.a2, tanks.k_pump, tanks.height_1, tanks.overflow_share, "
-      "tanks.overflow_time, tanks.h_min, tanks.g";
+      "tanks.overflow_time, tanks.h_min, tanks.g, tanks.sensor_zero_1, tanks.sensor_zero_2, "
+      "tanks.pump_zero";
   CHECK(parse_fault("parameter:tanks.a3@1=1", settings).error().message() ==
         "fault 'parameter:tanks.a3@1=1': there is no parameter 'tanks.a3'; accepted: " + known);
   CHECK(parse_fault("parameter:tanks.height_2@1=1", settings).error().message().find("there is no parameter") !=
