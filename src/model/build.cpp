@@ -213,7 +213,8 @@ class Builder {
     if (shapes_are_wrong_) return;
     dynamics.evaluate(out_.x_op, out_.u_op, out_.d, out_.A, out_.B);
     dynamics.observe(out_.x_op, out_.u_op, out_.y_op, out_.C, out_.D);
-    if (!out_.A.allFinite() || !out_.B.allFinite() || !out_.d.allFinite()) {
+    if (!out_.A.allFinite() || !out_.B.allFinite() || !out_.d.allFinite() || !out_.y_op.allFinite() ||
+        !out_.C.allFinite() || !out_.D.allFinite()) {
       shape_fault("model.parameters", "lead to numbers that are not finite at the operating point",
                   "parameters of a machine that can be built");
     }
