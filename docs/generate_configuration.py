@@ -41,7 +41,7 @@ def accepted(node, schema):
         return {"model": "a map, see Model", "model_file": "a model file", "diagnosis": "a map, see Diagnosis"}.get(
             node["$ref"].rsplit("/", 1)[1], "a map")
     for keyword in ("anyOf", "oneOf"):
-        if keyword in node:
+        if keyword in node and "properties" not in node:
             parts = [accepted(part, schema) for part in node[keyword]]
             return " or ".join(dict.fromkeys(p for p in parts if p))
     if "enum" in node:

@@ -8,6 +8,7 @@
 #include "app/log_columns.hpp"
 #include "app/plan.hpp"
 #include "twinkeeper/model/analysis.hpp"
+#include "twinkeeper/model/dynamics.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -73,6 +74,26 @@ std::string listed(const std::vector<model::Signal>& signals) {
   return out.empty() ? "none" : out;
 }
 
+void print_template(const model::Dynamics& dynamics) {
+  std::cout << "template " << dynamics.type().name
+            << (dynamics.linear() ? ", linear\n" : ", nonlinear: the matrices are those at the operating point\n");
+  for (std::size_t i = 0; i < dynamics.parameter_infos().size(); ++i) {
+    const auto& info = dynamics.parameter_infos()[i];
+    const double value = dynamics.parameters()[i];
+    if (std::isnan(value)) continue;  // optional, not given
+    std::cout << "  " << info.name << " = " << digits17(value) << (info.unit.empty() ? "" : " ") << info.unit << '\n';
+  }
+}
+
+void print_point(const char* symbol, const std::vector<model::Signal>& signals, const Eigen::VectorXd& values) {
+  if (signals.empty()) return;
+  std::cout << "operating point, " << symbol << '\n';
+  for (std::size_t i = 0; i < signals.size(); ++i) {
+    std::cout << "  " << signals[i].name << " = " << digits17(values(static_cast<Eigen::Index>(i))) << ' '
+              << signals[i].unit << '\n';
+  }
+}
+
 }  // namespace
 
 int show_model_command(const ShowModelArguments& arguments) {
@@ -119,6 +140,17 @@ int show_model_command(const ShowModelArguments& arguments) {
     for (const auto& entry : matrices) {
       out[entry.name] = entry.matrix != nullptr ? rows_of(*entry.matrix) : ordered_json(nullptr);
     }
+    if (model.dynamics) {
+      out["type"] = model.dynamics->type().name;
+      const auto& infos = model.dynamics->parameter_infos();
+      for (std::size_t i = 0; i < infos.size(); ++i) {
+        const double value = model.dynamics->parameters()[i];
+        out["parameters"][infos[i].name] = {{"value", finite_or_null(value)}, {"unit", infos[i].unit}};
+      }
+    }
+    out["operating_point"] = {{"x", std::vector<double>(model.x_op.begin(), model.x_op.end())},
+                              {"u", std::vector<double>(model.u_op.begin(), model.u_op.end())},
+                              {"y", std::vector<double>(model.y_op.begin(), model.y_op.end())}};
     out["d"] = std::vector<double>(model.d.begin(), model.d.end());
     out["poles"] = ordered_json::array();
     for (const auto& pole : model::poles(model)) {
@@ -133,6 +165,10 @@ int show_model_command(const ShowModelArguments& arguments) {
   std::cout << model.name << " version " << model.version << ", sample time " << model.sample_time << " s\n"
             << "states   " << listed(model.states) << "\ninputs   " << listed(model.inputs) << "\noutputs  "
             << listed(model.outputs) << '\n';
+  if (model.dynamics) print_template(*model.dynamics);
+  print_point("x", model.states, model.x_op);
+  print_point("u", model.inputs, model.u_op);
+  print_point("y", model.outputs, model.y_op);
   for (const auto& entry : matrices) print(entry);
   print_poles(model::poles(model));
   return kExitDone;

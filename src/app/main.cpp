@@ -19,7 +19,8 @@ constexpr const char* kFaults =
     "Fault to inject, repeatable (T, D in seconds from the start):\n"
     "disturbance:TWIN.STATE@T+D=V (V in unit/s; negative is a leak),\n"
     "stuck:TAG@T+D, bias:TAG@T+D=V, drift:TAG@T+D=V (V in unit/s),\n"
-    "noise:TAG@T+D=F (F times the model's), dropout:DEVICE@T+D";
+    "noise:TAG@T+D=F (F times the model's), dropout:DEVICE@T+D,\n"
+    "parameter:TWIN.NAME@T=V (of a template, V in its unit)";
 
 // The whole of `text` as a number that the type can hold.
 template <class Number>

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "config/checks.hpp"
+#include "twinkeeper/model/templates.hpp"
 
 namespace twinkeeper::config {
 namespace {
@@ -32,7 +33,7 @@ class ModelCheck {
     names();
     times();
     limits();
-    matrices();
+    if (model_.type == model::kStateSpace) matrices();
     noise();
     operating_point();
     return reader_.errors() == before;
@@ -72,6 +73,12 @@ class ModelCheck {
     }
   }
 
+  // A template's states and inputs stand in its order, not in that of the file: they are named.
+  template <class Item>
+  [[nodiscard]] std::string place_of(const char* key, std::size_t i, const Item& item) const {
+    return model_.type == model::kStateSpace ? child_path(key, i) : child_path(key, item.name);
+  }
+
   template <class Item>
   void ordered(const std::string& at, const Item& item) {
     if (item.min && item.max && *item.min >= *item.max) {
@@ -90,7 +97,7 @@ class ModelCheck {
   void limits() {
     for (std::size_t i = 0; i < n_x_; ++i) {
       const auto& state = model_.states[i];
-      const std::string at = child_path("states", i);
+      const std::string at = place_of("states", i, state);
       ordered(at, state);
       inside(at, "initial", state.initial, state.min, state.max);
       if (state.initial_std && !state.initial) {
@@ -99,7 +106,7 @@ class ModelCheck {
     }
     for (std::size_t i = 0; i < n_u_; ++i) {
       const auto& input = model_.inputs[i];
-      const std::string at = child_path("inputs", i);
+      const std::string at = place_of("inputs", i, input);
       ordered(at, input);
       inside(at, "nominal", input.nominal, input.min, input.max);
     }
@@ -205,7 +212,7 @@ class ModelCheck {
       if (!list[i].nominal) continue;
       const double difference = std::abs(*list[i].nominal - values[i]);
       if (difference <= kAgreement * std::max(std::abs(*list[i].nominal), std::abs(values[i]))) continue;
-      error(child_path(in, i) + ".nominal",
+      error(place_of(in, i, list[i]) + ".nominal",
             format_number(*list[i].nominal) + " and " + child_path(std::string("operating_point.") + key, i) + " = " +
                 format_number(values[i]) + " differ",
             "one of the two, or both equal");

@@ -1,4 +1,8 @@
+#include <charconv>
+#include <cmath>
+
 #include "config/tables.hpp"
+#include "twinkeeper/model/templates.hpp"
 
 namespace twinkeeper::config {
 namespace {
@@ -116,22 +120,70 @@ const Table<diagnosis::CusumSettings>& cusum_table() {
   return table;
 }
 
-// The kind of model; the only one is the state space itself.
-enum class ModelType { state_space };
-
 Key<ModelSettings> model_type() {
-  const Type<ModelType> type = choice<ModelType>({{"state_space", ModelType::state_space}});
-  Key<ModelSettings> out;
-  out.name = "type";
-  out.description = "Kind of model";
-  out.accepted = type.accepted;
-  out.schema = type.schema;
-  out.read = [type](Reader& reader, const Cursor& at, ModelSettings&) {
-    ModelType ignored = ModelType::state_space;
-    return type.read(reader, at, ignored);
+  std::vector<std::pair<std::string, std::string>> types;
+  for (const auto& type : model::model_types()) types.emplace_back(type, type);
+  auto out = key<ModelSettings>("type", choice<std::string>(types), &ModelSettings::type, "Kind of model");
+  // A template is continuous unless `time`, which is read later, says something else: then that is told.
+  out.read = [read = out.read](Reader& reader, const Cursor& at, ModelSettings& model) {
+    const bool good = read(reader, at, model);
+    if (model.type != model::kStateSpace) model.time = model::TimeBase::continuous;
+    return good;
   };
-  out.write = [](const ModelSettings&) -> std::optional<Json> { return Json("state_space"); };
   return out;
+}
+
+// A mapping from names to quantities, in the order written.
+Type<std::vector<model::ParameterSettings>> parameters() {
+  using Parameters = std::vector<model::ParameterSettings>;
+  const std::string one = "a number in the parameter's unit, or a text with both such as 850 W/K";
+  const std::string accepted = "a mapping from the template's parameters to values, each " + one;
+  const Json value = {{"anyOf", Json::array({Json{{"type", "number"}}, Json{{"type", "string"}}})}};
+  const auto read_one = [one](Reader& reader, const Cursor& at, model::ParameterSettings& parameter) {
+    if (at.node->kind != NodeKind::scalar) return refuse(reader, at, "a number", one);
+    const ScalarType type = resolve(*at.node);
+    if (type == ScalarType::integer || type == ScalarType::real || type == ScalarType::not_finite) {
+      static const Type<double> plain = number();
+      return plain.read(reader, at, parameter.value);
+    }
+    const std::string& text = at.node->text;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parameter.value);
+    const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    const std::size_t unit_at = rest.find_first_not_of(' ');
+    const bool has_unit = unit_at != std::string_view::npos && unit_at > 0;
+    if (type != ScalarType::text || error != std::errc{} || !std::isfinite(parameter.value) || !has_unit) {
+      reader.error(at, describe(*at.node) + " is not accepted", one);
+      return false;
+    }
+    parameter.unit = rest.substr(unit_at);
+    return true;
+  };
+  return {accepted,
+          {{"type", "object"}, {"additionalProperties", value}},
+          [accepted, read_one](Reader& reader, const Cursor& at, Parameters& values) {
+            if (at.node->kind != NodeKind::mapping) return refuse(reader, at, "a mapping", accepted);
+            bool good = true;
+            values.clear();
+            for (const Entry& entry : at.node->entries) {
+              const Cursor below = at.key(entry);
+              reader.record(below);
+              values.push_back({entry.key, 0.0, {}});
+              good = read_one(reader, below, values.back()) && good;
+            }
+            return good;
+          },
+          [](const Parameters& values) {
+            Json out = Json::object();
+            for (const auto& parameter : values) out[parameter.name] = parameter.value;
+            return out;
+          }};
+}
+
+// Of a key that only a state_space needs.
+Key<ModelSettings> of_state_space(Key<ModelSettings> key) {
+  key.need = Need::required;
+  key.needed = [](const ModelSettings& model) { return model.type == model::kStateSpace; };
+  return key;
 }
 
 }  // namespace
@@ -164,20 +216,23 @@ const Table<ModelSettings>& model_table() {
                      {{"discrete", model::TimeBase::discrete}, {"continuous", model::TimeBase::continuous}}),
                  &T::time, "Difference or differential equations"),
           key<T>("sample_time", number({0.0, 86400.0, true}), &T::sample_time, "Seconds; a discrete model needs it"),
-          key<T>("states", list(mapping(state_table()), 1), &T::states, "The states, in the order of A",
-                 Need::required),
+          key<T>("parameters", parameters(), &T::parameters, "Physical parameters of a template, see docs/models/"),
+          of_state_space(
+              key<T>("states", list(mapping(state_table()), 1), &T::states, "The states, in the order of A")),
           key<T>("inputs", list(mapping(model_input_table())), &T::inputs, "The inputs, in the order of B's columns"),
-          key<T>("outputs", list(mapping(model_output_table()), 1), &T::outputs,
-                 "The outputs, in the order of C's rows", Need::required),
-          key<T>("A", matrix(), &T::A, "n_x × n_x", Need::required),
+          of_state_space(key<T>("outputs", list(mapping(model_output_table()), 1), &T::outputs,
+                                "The outputs, in the order of C's rows")),
+          of_state_space(key<T>("A", matrix(), &T::A, "n_x × n_x")),
           key<T>("B", matrix(), &T::B, "n_x × n_u"),
-          key<T>("C", matrix(), &T::C, "n_y × n_x", Need::required),
+          of_state_space(key<T>("C", matrix(), &T::C, "n_y × n_x")),
           key<T>("D", matrix(), &T::D, "n_y × n_u; zeros unless given"),
           key<T>("noise", mapping(noise_table()), &T::noise, "Covariances", Need::required),
           key<T>("operating_point", mapping(operating_point_table()), &T::operating_point,
                  "Where the deviations are zero; zeros unless given"),
           key<T>("dx", vector(), &T::dx, "Derivative of the states at the operating point, continuous models only"),
-      });
+      },
+      {{"anyOf", Json::array({Json{{"required", Json::array({"states", "outputs", "A", "C"})}},
+                              Json{{"required", Json::array({"type", "parameters"})}}})}});
   return table;
 }
 

@@ -44,6 +44,8 @@ struct Key {
   Json schema;
   std::function<bool(Reader&, const Cursor&, T&)> read;
   std::function<std::optional<Json>(const T&)> write;  // nothing: an absent optional value, not written
+  // Whether a required key is, by what the keys before it in the table say; the schema says it by `extra`.
+  std::function<bool(const T&)> needed = {};
 };
 
 // "expected <accepted>, got <what it is>", except for nulls and refused nodes, which have their own words or none.
@@ -52,7 +54,9 @@ bool refuse(Reader& reader, const Cursor& at, const std::string& expected, const
 template <class T>
 class Table {
  public:
-  Table(std::string accepted, std::vector<Key<T>> keys) : accepted_(std::move(accepted)), keys_(std::move(keys)) {
+  // `extra`: what the schema says beyond its keys.
+  Table(std::string accepted, std::vector<Key<T>> keys, Json extra = Json::object())
+      : accepted_(std::move(accepted)), keys_(std::move(keys)), extra_(std::move(extra)) {
     for (const Key<T>& key : keys_) names_.push_back(key.name);
   }
 
@@ -71,7 +75,7 @@ class Table {
         const Cursor value = at.key(*entry);
         reader.record(value);
         good = key.read(reader, value, target) && good;
-      } else if (key.need == Need::required) {
+      } else if (key.need == Need::required && (!key.needed || key.needed(target))) {
         Cursor missing = at;
         missing.shown = child_path(at.shown, key.name);
         reader.error(missing, "missing", key.accepted);
@@ -99,7 +103,7 @@ class Table {
     for (const Key<T>& key : keys_) {
       Json property = key.schema;
       property["description"] = key.description;
-      if (key.need == Need::required) {
+      if (key.need == Need::required && !key.needed) {
         required.push_back(key.name);
       } else if (const auto written = key.write(defaults);
                  written && !written->is_structured() && *written != Json("")) {
@@ -109,6 +113,7 @@ class Table {
     }
     Json out = {{"type", "object"}, {"additionalProperties", false}, {"properties", std::move(properties)}};
     if (!required.empty()) out["required"] = std::move(required);
+    out.update(extra_);
     return out;
   }
 
@@ -117,6 +122,7 @@ class Table {
  private:
   std::string accepted_;
   std::vector<Key<T>> keys_;
+  Json extra_;
   std::vector<std::string> names_;
 };
 

@@ -4,6 +4,7 @@
 #include "config/checks.hpp"
 #include "config/condition.hpp"
 #include "twinkeeper/base/quantity.hpp"
+#include "twinkeeper/model/templates.hpp"
 
 namespace twinkeeper::config {
 namespace {
@@ -302,6 +303,12 @@ ModelText read_model(Reader& reader, const Cursor& at) {
     }
   } else {
     refuse(reader, at, "a model", kModelForm);
+  }
+  if (out.good) {
+    for (const auto& issue : model::complete(out.settings)) {
+      reader.error(child_path(at.path, issue.path), issue.what, issue.accepted);
+      out.good = false;
+    }
   }
   if (out.good) out.good = check_model(reader, at.path, out.settings);
   return out;

@@ -4,6 +4,7 @@
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "twinkeeper/estimation/kalman_filter.hpp"
@@ -45,6 +46,40 @@ MatrixXd lower_root(const MatrixXd& P) {
   triangularise(root.data(), static_cast<int>(root.rows()), static_cast<int>(root.cols()),
                 static_cast<int>(root.rows()), scratch.data());
   return root;
+}
+
+void pivoted_root(const MatrixXd& P, MatrixXd& root, double* scratch) {
+  const Index n = P.rows();
+  double* scale = scratch;
+  double* left = scratch + n;  // what is left of each row's variance, as a share of it; below 0: the row is done
+  const double negligible = 1e-15 * static_cast<double>(n);
+  double probe = 0.0;
+  for (Index i = 0; i < n; ++i) {
+    scale[i] = P(i, i) > 0.0 ? std::sqrt(P(i, i)) : 0.0;
+    left[i] = scale[i] > 0.0 ? 1.0 : -1.0;
+    for (Index j = 0; j < n; ++j) probe += P(i, j) * 0.0;
+  }
+  for (Index k = 0; k < n; ++k) {
+    for (Index i = 0; i < n; ++i) root(i, k) = 0.0;
+    Index pivot = 0;
+    for (Index i = 1; i < n; ++i) pivot = left[i] > left[pivot] ? i : pivot;
+    if (!(left[pivot] > negligible)) continue;
+    const double length = std::sqrt(left[pivot]);
+    for (Index i = 0; i < n; ++i) {
+      if (i == pivot || left[i] < 0.0) continue;
+      double value = P(i, pivot) / (scale[i] * scale[pivot]);
+      for (Index j = 0; j < k; ++j) value -= root(i, j) * root(pivot, j);
+      root(i, k) = value / length;
+      left[i] = std::max(0.0, left[i] - root(i, k) * root(i, k));
+    }
+    root(pivot, k) = length;
+    left[pivot] = -1.0;
+  }
+  for (Index k = 0; k < n; ++k) {
+    for (Index i = 0; i < n; ++i) root(i, k) *= scale[i];
+  }
+  triangularise(root.data(), static_cast<int>(n), static_cast<int>(n), static_cast<int>(n), scratch);
+  if (!(probe == 0.0)) root(0, 0) = std::numeric_limits<double>::quiet_NaN();
 }
 
 MatrixXd joint_root(const model::StateSpace& model) {

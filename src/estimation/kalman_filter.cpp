@@ -82,6 +82,21 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   } else {
     a.Q_root = packed(lower_root(model.Q), a.np, a.np);
   }
+  if (model.nonlinear()) {
+    extended_.emplace(model);
+    extended_->start(arrays_);  // takes the memory that it needs later
+    extended_->stop(arrays_);
+  }
+}
+
+void KalmanFilter::linearise_each_step(bool on) {
+  if (!extended_ || on == extended_->running()) return;
+  if (on) {
+    extended_->start(arrays_);
+  } else {
+    extended_->stop(arrays_);
+    std::fill(factored_.begin(), factored_.end(), std::uint8_t{0xFF});
+  }
 }
 
 void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
@@ -97,7 +112,12 @@ void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }
 
-void KalmanFilter::expect(std::span<const double> u) { kernels_->expect(arrays_, u.data()); }
+void KalmanFilter::expect(std::span<const double> u) {
+  const bool extended = extended_ && extended_->running();
+  if (extended) extended_->observe(arrays_, u);
+  kernels_->expect(arrays_, u.data());
+  if (extended) extended_->put_expected(arrays_);
+}
 
 double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_t> good,
                           std::span<const std::uint8_t> used) {
@@ -130,8 +150,12 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
 }
 
 bool KalmanFilter::predict(std::span<const double> u) {
-  const int rows = correlated_ ? static_cast<int>(used_rows_.size()) : 0;
+  const bool extended = extended_ && extended_->running();
+  // A nonlinear model has no S: nothing of what was measured tells of the process noise.
+  const int rows = correlated_ && !extended ? static_cast<int>(used_rows_.size()) : 0;
+  if (extended) extended_->advance(arrays_, u);
   if (!kernels_->predict(arrays_, u.data(), rows)) return false;
+  if (extended && !extended_->put_prediction(arrays_)) return false;
   arrays_.x_prior.swap(arrays_.x_next);
   arrays_.T_prior.swap(arrays_.T_next);
   return true;

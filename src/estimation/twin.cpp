@@ -122,6 +122,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   prepare_start();
   if (model_.initial) {
     filter_.reset(*model_.initial - model_.x_op, initial_std_);
+    filter_.linearise_each_step(true);
     await_convergence();
   } else {
     begin_start();

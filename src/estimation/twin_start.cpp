@@ -1,6 +1,7 @@
 // The start of a twin whose model does not say where: its own filter runs over the window, ungated, from a prior that
 // says practically nothing. That is least squares over the window with the errors' true covariance, process noise
-// included, and P is the covariance of the estimate, with any rows missing, at the cost of ordinary steps.
+// included, and P is the covariance of the estimate, with any rows missing, at the cost of ordinary steps. That of a
+// nonlinear model runs on the linearisation at the operating point: a state that is not known is no place to linearise.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -66,7 +67,18 @@ void Twin::begin_start() {
   initializing_ = true;
   start_steps_ = 0;
   start_values_ = 0;
+  filter_.linearise_each_step(false);
   filter_.reset(start_, start_std_);
+}
+
+void Twin::limit_states() {
+  for (std::size_t i = 0; i < model_.states.size(); ++i) {
+    const double offset = model_.x_op[static_cast<Index>(i)];
+    const model::Limits& limits = model_.states[i].limits;
+    const double absolute = filter_.x_post()[i] + offset;
+    if (absolute < limits.min) filter_.project(i, limits.min - offset);
+    if (absolute > limits.max) filter_.project(i, limits.max - offset);
+  }
 }
 
 void Twin::estimate_start(TwinStep& out) {
@@ -81,9 +93,14 @@ void Twin::estimate_start(TwinStep& out) {
   }
   ++start_steps_;
   filter_.fuse(y_, good_, good_);
+  const bool over = start_steps_ >= start_window() && start_values_ >= model_.n_x();
+  if (over && model_.nonlinear()) {
+    limit_states();  // where the equations may be relied on
+    filter_.linearise_each_step(true);
+  }
   if (!filter_.predict(u_)) {
     begin_start();
-  } else if (start_steps_ >= start_window() && start_values_ >= model_.n_x()) {
+  } else if (over) {
     initializing_ = false;
     await_convergence();
   }

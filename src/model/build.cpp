@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "model/checks.hpp"
+#include "model/equilibrium.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/discretise.hpp"
 #include "twinkeeper/model/state_space.hpp"
@@ -28,25 +29,25 @@ std::string print(double value) {
   return text.str();
 }
 
-std::string indexed(const char* list, std::size_t i, const char* key) {
-  return std::string("model.") + list + "[" + std::to_string(i) + "]." + key;
-}
-
 class Builder {
  public:
-  Builder(const ModelSettings& settings, double period_s)
-      : in_(settings),
+  Builder(ModelSettings settings, double period_s)
+      : in_(std::move(settings)),
         period_s_(period_s),
-        n_(static_cast<Index>(settings.states.size())),
-        m_(static_cast<Index>(settings.inputs.size())),
-        p_(static_cast<Index>(settings.outputs.size())),
-        continuous_(settings.time == TimeBase::continuous) {}
+        n_(static_cast<Index>(in_.states.size())),
+        m_(static_cast<Index>(in_.inputs.size())),
+        p_(static_cast<Index>(in_.outputs.size())),
+        continuous_(in_.time == TimeBase::continuous) {}
 
   Built run() {
     describe();
     take_sample_time();
-    take_matrices();
-    take_operating_point();
+    if (in_.type == kStateSpace) {
+      take_matrices();
+      take_operating_point();
+    } else {
+      linearise();
+    }
     // Linear algebra on matrices of wrong shapes would only repeat the fault.
     if (!issues_.empty() && shapes_are_wrong_) return issues_;
     take_noise();
@@ -58,6 +59,14 @@ class Builder {
  private:
   void fault(std::string path, std::string what, std::string accepted) {
     issues_.push_back({std::move(path), std::move(what), std::move(accepted)});
+  }
+
+  // A template's states and inputs stand in its order, not in that of the file: they are named.
+  [[nodiscard]] std::string indexed(const std::string& list, std::size_t i, const char* key) const {
+    std::string item = "[" + std::to_string(i) + "].";
+    if (in_.type != kStateSpace && list == "states") item = "." + in_.states[i].name + ".";
+    if (in_.type != kStateSpace && list == "inputs") item = "." + in_.inputs[i].name + ".";
+    return "model." + list + item + key;
   }
 
   void describe() {
@@ -181,6 +190,47 @@ class Builder {
     out_.y_op = operating("y", "outputs", point.y, in_.outputs, p_);
   }
 
+  void linearise() {
+    out_.dynamics = make_dynamics(in_);
+    const Dynamics& dynamics = *out_.dynamics;
+    const auto& point = in_.operating_point;
+    out_.u_op = operating("u", "inputs", point.u, in_.inputs, m_);
+    out_.x_op = VectorXd::Zero(n_);
+    out_.y_op = VectorXd::Zero(p_);
+    out_.A = MatrixXd::Zero(n_, n_);
+    out_.B = MatrixXd::Zero(n_, m_);
+    out_.C = MatrixXd::Zero(p_, n_);
+    out_.D = MatrixXd::Zero(p_, m_);
+    out_.d = VectorXd::Zero(n_);
+    if (!point.x.empty()) {
+      out_.x_op = vector("model.operating_point.x", point.x, n_);
+    } else if (const auto rest = equilibrium(dynamics, out_.u_op, first_guess())) {
+      out_.x_op = *rest;
+    } else if (!dynamics.linear()) {
+      shape_fault("model.operating_point.x", "missing, and no state is found where the equations come to rest",
+                  "operating_point.x, or nominal inputs at which the machine settles");
+    }
+    if (shapes_are_wrong_) return;
+    dynamics.evaluate(out_.x_op, out_.u_op, out_.d, out_.A, out_.B);
+    dynamics.observe(out_.x_op, out_.u_op, out_.y_op, out_.C, out_.D);
+    if (!out_.A.allFinite() || !out_.B.allFinite() || !out_.d.allFinite() || !out_.y_op.allFinite() ||
+        !out_.C.allFinite() || !out_.D.allFinite()) {
+      shape_fault("model.parameters", "lead to numbers that are not finite at the operating point",
+                  "parameters of a machine that can be built");
+    }
+  }
+
+  // A state that is given, else one in the middle of its range or near what its limit allows.
+  [[nodiscard]] VectorXd first_guess() const {
+    VectorXd guess(n_);
+    for (Index i = 0; i < n_; ++i) {
+      const StateSettings& state = in_.states[static_cast<std::size_t>(i)];
+      const double least = state.min.value_or(0.0);
+      guess(i) = state.initial.value_or(state.max ? 0.5 * (least + *state.max) : least + 1.0);
+    }
+    return guess;
+  }
+
   // Variance of one sample by its own data sheet: noise and rounding to the resolution; NaN where nothing is said.
   [[nodiscard]] double sensor_variance(std::size_t i) const {
     const auto& output = in_.outputs[i];
@@ -290,6 +340,7 @@ class Builder {
       return;
     }
     if (continuous_) {
+      if (out_.dynamics) out_.W = out_.Q;
       Discretised discrete = discretise(out_.A, out_.B, out_.Q, out_.d, period_s_);
       out_.A = std::move(discrete.A);
       out_.B = std::move(discrete.B);
@@ -368,7 +419,7 @@ class Builder {
     }
   }
 
-  const ModelSettings& in_;
+  const ModelSettings in_;
   double period_s_;
   Index n_, m_, p_;
   bool continuous_;
@@ -379,6 +430,12 @@ class Builder {
 
 }  // namespace
 
-Built build(const ModelSettings& settings, double period_s) { return Builder(settings, period_s).run(); }
+Built build(const ModelSettings& settings, double period_s) {
+  ModelSettings completed = settings;
+  base::Issues issues = complete(completed);
+  for (auto& issue : issues) issue.path = "model." + issue.path;
+  if (!issues.empty()) return issues;
+  return Builder(std::move(completed), period_s).run();
+}
 
 }  // namespace twinkeeper::model

@@ -3,12 +3,15 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
+
+#include "twinkeeper/model/dynamics.hpp"
 
 namespace twinkeeper::simulation {
 namespace {
@@ -18,14 +21,16 @@ struct Form {
   std::string_view word;
   std::string_view pattern;
   bool has_value;
+  bool has_end = true;
 };
-constexpr std::array<Form, 6> kForms{{
+constexpr std::array<Form, 7> kForms{{
     {FaultKind::disturbance, "disturbance", "disturbance:TWIN.STATE@T+D=V", true},
     {FaultKind::stuck, "stuck", "stuck:TAG@T+D", false},
     {FaultKind::bias, "bias", "bias:TAG@T+D=V", true},
     {FaultKind::drift, "drift", "drift:TAG@T+D=V", true},
     {FaultKind::noise, "noise", "noise:TAG@T+D=F", true},
     {FaultKind::dropout, "dropout", "dropout:DEVICE@T+D", false},
+    {FaultKind::parameter, "parameter", "parameter:TWIN.NAME@T=V", true, false},
 }};
 
 std::string all_patterns() {
@@ -71,9 +76,11 @@ std::optional<std::size_t> find(const std::vector<std::string>& names, std::stri
 
 struct Names {
   std::vector<std::string> tags, devices, states;
-  std::vector<bool> is_text;                                     // by tag
-  std::set<std::size_t> measured;                                // tags that are a twin's output
-  std::vector<std::pair<std::size_t, std::size_t>> state_index;  // twin, state
+  std::vector<bool> is_text;                                         // by tag
+  std::set<std::size_t> measured;                                    // tags that are a twin's output
+  std::vector<std::pair<std::size_t, std::size_t>> state_index;      // twin, state
+  std::vector<std::string> parameters;                               // of templates, those that can change
+  std::vector<std::pair<std::size_t, std::string>> parameter_index;  // twin, name
 };
 
 Names names_of(const Settings& settings) {
@@ -90,6 +97,12 @@ Names names_of(const Settings& settings) {
     for (std::size_t s = 0; s < states.size(); ++s) {
       names.states.push_back(settings.twins[t].name + "." + states[s].name);
       names.state_index.emplace_back(t, s);
+    }
+    if (const auto& dynamics = settings.twins[t].model.dynamics) {
+      for (const auto& name : dynamics->changeable_parameters()) {
+        names.parameters.push_back(settings.twins[t].name + "." + name);
+        names.parameter_index.emplace_back(t, name);
+      }
     }
     for (const auto& tag : settings.twins[t].outputs) {
       if (tag) names.measured.insert(*tag);
@@ -136,6 +149,20 @@ std::optional<base::Error> resolve(Fault& fault, std::string_view target, const 
       fault.device = *found;
       return std::nullopt;
     }
+    case FaultKind::parameter: {
+      const auto found = find(names.parameters, target);
+      if (!found) {
+        return wrong(
+            fault.spec, "there is no parameter " + quoted,
+            names.parameters.empty() ? "parameters of templates, which no twin's model is" : list(names.parameters));
+      }
+      std::tie(fault.twin, fault.parameter) = names.parameter_index[*found];
+      const auto changed = settings.twins[fault.twin].model.dynamics->clone();
+      if (const auto status = changed->set_parameter(fault.parameter, fault.value); !status.ok()) {
+        return base::Error(status.error().code(), "fault '" + fault.spec + "': " + status.error().message());
+      }
+      return std::nullopt;
+    }
   }
   return std::nullopt;
 }
@@ -163,15 +190,20 @@ base::Result<Fault> parse_fault(std::string_view spec, const Settings& settings)
   fault.spec = spec;
   const auto onset = take_number(rest);
   if (!onset || *onset < 0.0) return wrong(spec, "T is not a time", pattern + " with T in seconds, 0 or more");
-  if (!take(rest, '+')) return wrong(spec, "no '+' with the duration after T", pattern);
-  const auto duration = take_number(rest);
-  if (!duration || *duration <= 0.0) {
-    return wrong(spec, "D is not a duration", pattern + " with D in seconds, more than 0");
-  }
   fault.onset = *onset;
-  fault.duration = *duration;
+  fault.duration = std::numeric_limits<double>::infinity();
+  if (form->has_end) {
+    if (!take(rest, '+')) return wrong(spec, "no '+' with the duration after T", pattern);
+    const auto duration = take_number(rest);
+    if (!duration || *duration <= 0.0) {
+      return wrong(spec, "D is not a duration", pattern + " with D in seconds, more than 0");
+    }
+    fault.duration = *duration;
+  }
   if (form->has_value) {
-    if (!take(rest, '=')) return wrong(spec, "no '=' with the value after D", pattern);
+    if (!take(rest, '=')) {
+      return wrong(spec, std::string("no '=' with the value after ") + (form->has_end ? "D" : "T"), pattern);
+    }
     take(rest, '+');
     const auto value = take_number(rest);
     if (!value) return wrong(spec, std::string(1, pattern.back()) + " is not a finite number", pattern);

@@ -8,6 +8,8 @@
 namespace twinkeeper::simulation {
 namespace {
 
+constexpr int kParts = 10;  // of a step of equations
+
 // Square root of a covariance that may be singular. It is scaled to a correlation first: states and outputs may differ
 // by many orders of magnitude, and the small ones must not drown in the rounding of the large ones.
 Eigen::MatrixXd square_root(const Eigen::MatrixXd& covariance) {
@@ -46,6 +48,25 @@ Plant::Plant(model::StateSpace model, Random random)
       x_(model_.initial.value_or(model_.x_op)),
       y_(model_.y_op) {
   limit();
+  if (model_.nonlinear()) follow_equations();
+}
+
+void Plant::follow_equations() {
+  dynamics_ = model_.dynamics->clone();
+  f_ = x_;
+  h_ = y_;
+  F_ = model_.A;
+  G_ = model_.B;
+  C_ = model_.C;
+  D_ = model_.D;
+  dynamics_->evaluate(model_.x_op, model_.u_op, f_, F_, G_);
+  part_ = model::StepExponential(F_, model_.W, model_.sample_time / kParts);
+}
+
+base::Status Plant::set_parameter(std::string_view name, double value) {
+  if (!model_.dynamics) return base::Error(base::ErrorCode::not_found, "the model is not of a template");
+  if (!dynamics_) follow_equations();
+  return dynamics_->set_parameter(name, value);
 }
 
 const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) { return measure(u, ones_); }
@@ -53,6 +74,11 @@ const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) { return measure
 const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u, const Eigen::VectorXd& noise_factors) {
   for (double& value : white_) value = random_.normal();
   noise_.noalias() = noise_factor_ * white_;
+  if (dynamics_) {
+    dynamics_->observe(x_, u, h_, C_, D_);
+    y_ = h_ + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
+    return y_;
+  }
   dx_ = x_ - model_.x_op;
   y_ = model_.y_op + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
   y_.noalias() += model_.C * dx_;
@@ -64,6 +90,16 @@ const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u, const Eigen::Vec
 }
 
 void Plant::advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance) {
+  if (dynamics_) {
+    for (int i = 0; i < kParts; ++i) {
+      dynamics_->evaluate(x_, u, f_, F_, G_);
+      part_.compute(F_, false);
+      x_.noalias() += part_.gamma() * f_;
+    }
+    x_ += disturbance * model_.sample_time + noise_.head(model_.n_x());
+    limit();
+    return;
+  }
   dx_ = x_ - model_.x_op;
   x_ = model_.x_op + disturbance * model_.sample_time + noise_.head(model_.n_x());
   if (model_.d.size() > 0) x_ += model_.d;

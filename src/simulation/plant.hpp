@@ -8,14 +8,26 @@
 //   φ       n_y    1          noise faults: 1 without one
 //   w, v    …      …          seeded normal noise; drawn together at measure(k), w used by the advance that follows
 //
+// The plant of a nonlinear template, and of any template once a parameter has been changed, follows the equations
+// instead:
+//
+//   ẋ = f(x, u)    y = h(x, u) + φ v         in kParts parts per step, each the exact solution of what is linear there;
+//                                            δ Ts + w(k) at its end, cov[w] the Q of the operating point
+//
+// Errors: set_parameter() refuses what Dynamics refuses, and everything where the model is no template's.
 // Edge rules: x is limited to the states' min … max after each step; without inputs u is empty.
-// Thread rule: one thread. Allocation: at construction only.
+// Thread rule: one thread. Allocation: at construction and set_parameter() only.
 #pragma once
 
 #include <Eigen/Core>
+#include <memory>
+#include <string_view>
 
 #include "simulation/random.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "twinkeeper/model/dynamics.hpp"
 #include "twinkeeper/model/state_space.hpp"
+#include "twinkeeper/model/step_exponential.hpp"
 
 namespace twinkeeper::simulation {
 
@@ -30,15 +42,23 @@ class Plant {
   // On to x(k+1); `disturbance` in unit per second, n_x.
   void advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance);
 
+  // From now on; `value` in the parameter's unit.
+  [[nodiscard]] base::Status set_parameter(std::string_view name, double value);
+
   [[nodiscard]] const model::StateSpace& model() const { return model_; }
 
  private:
   void limit();
+  void follow_equations();
 
   model::StateSpace model_;
   Random random_;
   Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
   Eigen::VectorXd white_, noise_, ones_, du_, dx_, x_, y_;
+  std::unique_ptr<model::Dynamics> dynamics_;  // the equations to follow; null: the matrices
+  model::StepExponential part_;
+  Eigen::VectorXd f_, h_;
+  Eigen::MatrixXd F_, G_, C_, D_;
 };
 
 }  // namespace twinkeeper::simulation

@@ -46,8 +46,9 @@ base::Status Scenario::check(const Settings& settings) {
     const bool fits =
         fault.kind == FaultKind::disturbance
             ? fault.twin < settings.twins.size() && fault.state < settings.twins[fault.twin].model.states.size()
-        : fault.kind == FaultKind::dropout ? fault.device < settings.devices.size()
-                                           : fault.tag < tags;
+        : fault.kind == FaultKind::parameter ? fault.twin < settings.twins.size()
+        : fault.kind == FaultKind::dropout   ? fault.device < settings.devices.size()
+                                             : fault.tag < tags;
     if (!fits) return misfit("fault '" + fault.spec + "' was not parsed for these devices and twins");
   }
   return base::Success{};
@@ -109,6 +110,7 @@ void Scenario::start(base::Instant now) {
   }
   for (std::size_t f = 0; f < faults_.size(); ++f) {
     edges_.push_back({origin_ + on_clock(faults_[f].onset, speed_), f, true});
+    if (std::isinf(faults_[f].duration)) continue;
     edges_.push_back({origin_ + on_clock(faults_[f].onset + faults_[f].duration, speed_), f, false});
   }
   // Ends before beginnings, so that one fault may follow another on the same tag without a gap.
@@ -231,6 +233,12 @@ void Scenario::apply(const Edge& edge) {
     case FaultKind::dropout:
       out_[fault.device] += change;
       ++dropout_changes_;
+      break;
+    case FaultKind::parameter:
+      if (auto status = runners_[fault.twin].plant.set_parameter(fault.parameter, fault.value); !status) {
+        events_.raise({signals::EventLevel::error, "simulation", "fault_refused", status.error().message()});
+        return;
+      }
       break;
   }
   events_.raise({signals::EventLevel::info, "simulation", edge.begins ? "fault_started" : "fault_ended",

@@ -20,7 +20,7 @@ LAYERS = {
     "simulation": {"base", "signals", "model", "drivers"},
     "telemetry": {"base", "signals", "model", "estimation", "diagnosis"},
     "uplink": {"base", "signals"},
-    "config": {"base", "signals"},  # and any <layer>/settings.hpp
+    "config": {"base", "signals", "model"},  # and any <layer>/settings.hpp
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
             "logs", "identification", "telemetry", "uplink", "config"},
 }

@@ -15,6 +15,8 @@
 // Diagonal R and S = 0 go straight to the scalar updates. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised
 // once per change of V: it whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the
 // innovations form, and rank-deficient Q is no special case.
+// A model of a nonlinear template: linearise_each_step(true) makes the extended filter of step_linearisation.hpp of it; until
+// then, and again after linearise_each_step(false), it is the filter of the linearisation at the operating point.
 // Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
 // Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
@@ -23,9 +25,11 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "twinkeeper/estimation/step_linearisation.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::estimation {
@@ -55,6 +59,9 @@ class KalmanFilter {
   void reset(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
   void reset_with_covariance(const Eigen::VectorXd& x, const Eigen::MatrixXd& P);
 
+  // Without effect on a linear model.
+  void linearise_each_step(bool on);
+
   // ŷ and diag Σ of all rows.
   void expect(std::span<const double> u);
   // Values of rows outside `good` are not looked at. Returns nis over `good`, NaN if that is empty.
@@ -82,6 +89,7 @@ class KalmanFilter {
 
   FilterArrays arrays_;
   const FilterKernels* kernels_;
+  std::optional<StepLinearisation> extended_;  // of a nonlinear model
 
   bool correlated_ = false;     // R not diagonal or S ≠ 0
   Eigen::MatrixXd joint_root_;  // F with F Fᵀ = cov[v; w], rows v first

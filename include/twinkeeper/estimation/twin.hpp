@@ -16,6 +16,8 @@
 // has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason `spike`, ratio
 // as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies, which diagnosis has
 // told long before.
+// A model of a nonlinear template is linearised at each step (step_linearisation.hpp), its start and what is usual in the
+// long run come from the linearisation at the operating point.
 // State limits project x(k|k), never P; the prediction goes on from the projected state.
 //
 // Modes, the first that holds:
@@ -105,6 +107,7 @@ class Twin {
   [[nodiscard]] std::int64_t start_window() const;
   void prepare_start();
   void begin_start();
+  void limit_states();
   void estimate_start(TwinStep& out);
   void await_convergence();
   void decide_gate(TwinStep& out);

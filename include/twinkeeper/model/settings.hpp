@@ -47,20 +47,28 @@ struct NoiseSettings {
   std::optional<Rows> K, Ry;    // innovations form, discrete only: predictor gain and innovation covariance
 };
 
+struct ParameterSettings {
+  std::string name;
+  double value = 0.0;
+  std::string unit;  // as written, empty: the template's
+};
+
 struct ModelSettings {
   std::string name;
   int version = 1;
+  std::string type = "state_space";           // or a template (templates.hpp): A, B, C, D, dx then follow from
+  std::vector<ParameterSettings> parameters;  // its parameters, signals may be left out: complete() adds them
   TimeBase time = TimeBase::discrete;
   std::optional<double> sample_time;  // s; mandatory for a discrete model
   std::vector<StateSettings> states;
   std::vector<InputSettings> inputs;
   std::vector<OutputSettings> outputs;
-  Rows A, B, C, D;                    // B and D may be empty (no inputs); D absent: zeros
+  Rows A, B, C, D;  // B and D may be empty (no inputs); D absent: zeros
   NoiseSettings noise;
   OperatingPointSettings operating_point;
-  std::vector<double> dx;             // continuous: derivative at the operating point; empty: zeros
-  std::string hash;                   // "sha256:…" of the canonical text, filled in by config
-  std::string file;                   // where it was read from, empty for an inline map
+  std::vector<double> dx;  // continuous: derivative at the operating point; empty: zeros
+  std::string hash;        // "sha256:…" of the canonical text, filled in by config
+  std::string file;        // where it was read from, empty for an inline map
 };
 
 }  // namespace twinkeeper::model

@@ -12,18 +12,27 @@
 //   K, Ry   …          …                          innovations form as given (predictor gain, innovation covariance);
 //                                                 with them alone Q = K Ry Kᵀ, S = K Ry, R = Ry
 //
+// A model of a template has its equations beside it. Those of a linear one are the matrices; of a nonlinear one A … d
+// are the linearisation at the operating point: what the steady state, checks and the start are computed with, while a
+// filter linearises anew at each step.
+//
+//   symbol  shape      unit        meaning
+//   W       n_x × n_x  state² / s  spectral density of the process noise, of templates only
+//
 // build() returns either the model or every issue found, each with the path of the key it concerns.
 // Thread rule: plain values. Allocation: at build time only.
 // Source: Van Loan (1978) for the discretised noise, in the doubling form that survives stiff A.
 #pragma once
 
 #include <Eigen/Core>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/model/dynamics.hpp"
 #include "twinkeeper/model/settings.hpp"
 
 namespace twinkeeper::model {
@@ -48,10 +57,14 @@ struct StateSpace {
   Eigen::MatrixXd A, B, C, D, Q, R, S;
   Eigen::VectorXd d;
   Eigen::VectorXd x_op, u_op, y_op;
-  bool innovations_form_only = false;        // K and Ry without Q, R: the states have no physical standard deviation
-  std::optional<Eigen::VectorXd> initial;     // absolute; absent: to be estimated
-  std::optional<Eigen::VectorXd> initial_std; // absent: from the steady state
-  std::vector<double> noise_std, resolution;  // per output, NaN where not given
+  bool innovations_form_only = false;          // K and Ry without Q, R: the states have no physical standard deviation
+  std::optional<Eigen::VectorXd> initial;      // absolute; absent: to be estimated
+  std::optional<Eigen::VectorXd> initial_std;  // absent: from the steady state
+  std::vector<double> noise_std, resolution;   // per output, NaN where not given
+  std::shared_ptr<const Dynamics> dynamics;    // of a template, else null
+  Eigen::MatrixXd W;                           // of a template, else empty
+
+  [[nodiscard]] bool nonlinear() const { return dynamics != nullptr && !dynamics->linear(); }
 
   [[nodiscard]] Eigen::Index n_x() const { return A.rows(); }
   [[nodiscard]] Eigen::Index n_u() const { return B.cols(); }
@@ -60,8 +73,10 @@ struct StateSpace {
 
 using Built = std::variant<StateSpace, base::Issues>;
 
-// `period_s`: the twin's period. It must equal sample_time of a discrete model; a continuous model is discretised with
-// it. Paths in the issues start at "model".
+// The operating point of a template: u from operating_point.u or the inputs' nominal values, else 0; x from
+// operating_point.x, else where the equations come to rest at that u (for linear equations without such a point 0); y
+// follows. `period_s`: the twin's period. It must equal sample_time of a discrete model; a continuous model is
+// discretised with it. Paths in the issues start at "model".
 [[nodiscard]] Built build(const ModelSettings& settings, double period_s);
 
 }  // namespace twinkeeper::model

@@ -192,7 +192,7 @@ class CommandLine(RigTestCase):
         for fault, accepted in (
                 ("explode:tanks@1+1",
                  "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, drift:TAG@T+D=V, noise:TAG@T+D=F, "
-                 "dropout:DEVICE@T+D"),
+                 "dropout:DEVICE@T+D, parameter:TWIN.NAME@T=V"),
                 ("stuck:tank_plc.level_2", "stuck:TAG@T+D"),
                 ("bias:tank_plc.level_2@1+1", "bias:TAG@T+D=V"),
                 ("disturbance:tanks.level_1@1+1=much", "disturbance:TWIN.STATE@T+D=V"),

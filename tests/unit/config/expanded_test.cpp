@@ -1,4 +1,6 @@
 // The expanded text: itself a configuration, with the same meaning.
+#include <filesystem>
+
 #include "config/config.hpp"
 #include "config/yaml_text.hpp"
 #include "support/catch.hpp"
@@ -29,6 +31,28 @@ TEST_CASE("the expanded text of a configuration loads to the same expanded text 
   CHECK(second.hash == first.hash);
   REQUIRE(second.twins.size() == first.twins.size());
   for (std::size_t i = 0; i < first.twins.size(); ++i) CHECK(second.twins[i].model.hash == first.twins[i].model.hash);
+}
+
+TEST_CASE("the expanded text of every template's example loads to the same model") {
+  const std::string examples = std::string(TWINKEEPER_SOURCE_DIR) + "/docs/models/examples";
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(examples)) {
+    INFO(entry.path().string());
+    const TemporaryFolder folder;
+    auto alone = config::load_model(entry.path().string(), std::nullopt, {});
+    REQUIRE(std::holds_alternative<config::ModelFile>(alone));
+    std::string text =
+        "gateway: {id: gw, state_directory: /tmp/x}\ntwins:\n  - name: twin\n    period: 1s\n    model: " +
+        entry.path().string() + "\n    inputs: {";
+    for (const auto& input : std::get<config::ModelFile>(alone).model.inputs) text += input.name + ": 0, ";
+    const config::Config first = loaded(folder.write("first.yaml", text + "}\n"));
+    const config::Config second = loaded(folder.write("again.yaml", first.expanded));
+    CHECK(second.expanded == first.expanded);
+    CHECK(second.twins[0].model.hash == first.twins[0].model.hash);
+    CHECK(second.twins[0].model.parameters.size() == first.twins[0].model.parameters.size());
+    ++count;
+  }
+  CHECK(count >= 7);
 }
 
 TEST_CASE("hashes change with a value and not with comments or the order of keys") {

@@ -48,7 +48,7 @@ def mappings(value, path=()):
             yield from mappings(item, path + (index,))
 
 
-FREE = {"register_sets", "inputs", "outputs", "provenance"}  # mappings whose keys are the user's own
+FREE = {"register_sets", "inputs", "outputs", "provenance", "parameters"}  # mappings whose keys are the user's own
 
 
 def accepts_unknown_keys(validator, path):
@@ -72,6 +72,7 @@ def main(root):
                                           *sorted((root / "docs" / "drivers" / "examples").glob("*.yaml")),
                                           examples / "full.yaml"]),
               ("model.schema.json", [*sorted((root / "config" / "models").glob("*.yaml")),
+                                     *sorted((root / "docs" / "models" / "examples").glob("*.yaml")),
                                      *sorted((examples / "models").glob("*.yaml"))])]
     faults = []
     count = 0

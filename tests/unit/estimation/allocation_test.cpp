@@ -94,6 +94,25 @@ long allocations_of(const Scenario& scenario, std::uint64_t seed, int steps) {
   return sum;
 }
 
+long allocations_of(const model::StateSpace& model, std::uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  Twin twin = make_twin(model);
+  TwinStep out = twin.make_record();
+  long sum = 0;
+  for (int k = 0; k < 10'000; ++k) {
+    signals::Frame frame = frame_of(model.u_op, model.y_op + 0.002 * random_matrix(engine, model.n_y(), 1), k);
+    mask_outputs(frame, engine);
+    if (k % 50 == 0) frame.outputs[0].value *= 1e3;  // gated
+    if (k % 1000 == 500) frame.inputs[0].value = 1e308;
+    const long before = allocations;
+    twin.step(frame, out);
+    sum += allocations - before;
+  }
+  REQUIRE(twin.counters().gated_rows > 0);
+  REQUIRE(twin.counters().rolled_back_steps > 0);
+  return sum;
+}
+
 }  // namespace
 
 TEST_CASE("Ten thousand steps with random masks and faults and restarts allocate nothing") {
@@ -102,6 +121,11 @@ TEST_CASE("Ten thousand steps with random masks and faults and restarts allocate
   CHECK(allocations_of({Noise::correlated, false, 8, 3, 4}, 43, 10'000) == 0);
   CHECK(allocations_of({Noise::innovations, true, 6, 1, 3}, 44, 10'000) == 0);
   CHECK(allocations_of({Noise::rank_deficient, true, 5, 1, 2}, 45, 10'000) == 0);
+}
+
+TEST_CASE("Ten thousand steps of a nonlinear template with masks, faults and restarts allocate nothing") {
+  CHECK(allocations_of(two_tanks(true, 1e-6), 46) == 0);
+  CHECK(allocations_of(two_tanks(false, 1e-6), 47) == 0);
 }
 
 TEST_CASE("Copying one record of a twin over another allocates nothing") {

@@ -125,8 +125,33 @@ model::StateSpace lags(Index count) {
   return model;
 }
 
+model::StateSpace two_tanks(bool known_start, double volt) {
+  model::ModelSettings settings;
+  settings.name = settings.type = "two_tank";
+  settings.time = model::TimeBase::continuous;
+  settings.parameters = {{"A1", 0.0028, ""},
+                         {"A2", 0.0032, ""},
+                         {"a1", 1.2e-5, ""},
+                         {"a2", 1.2e-5, ""},
+                         {"k_pump", 6.239e-6 / volt, ""},
+                         {"height_1", 0.22, ""},
+                         {"height_2", 0.5, ""},
+                         {"overflow_time", 3.0, ""}};
+  settings.states = {{"level_1", "m", {}, {}, 0.0, 0.6}, {"level_2", "m", {}, {}, 0.0, 0.6}};
+  if (known_start) {
+    for (auto& state : settings.states) {
+      state.initial = 0.12;
+      state.initial_std = 0.01;
+    }
+  }
+  settings.inputs = {{"pump", "V", 3.0 * volt, {}, {}}};
+  settings.outputs = {{"level_1", "m", {}, 0.002, {}}, {"level_2", "m", {}, 0.002, {}}};
+  settings.noise.Q = model::Rows{{6.4e-8, 0.0}, {0.0, 6.4e-8}};
+  return std::get<model::StateSpace>(model::build(settings, 1.0));
+}
+
 Twin make_twin(const model::StateSpace& model, TwinSettings settings) {
-  settings.period = std::chrono::milliseconds{100};
+  settings.period = std::chrono::milliseconds{std::lround(1000.0 * model.sample_time)};
   auto created = Twin::create(model, std::move(settings));
   REQUIRE(std::holds_alternative<Twin>(created));
   return std::get<Twin>(std::move(created));

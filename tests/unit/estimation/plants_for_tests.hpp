@@ -46,6 +46,10 @@ void mask_outputs(signals::Frame& frame, std::mt19937_64& engine);
 // One first-order lag per output, 0.1 s, all of it readable: x(k+1) = 0.9 x + 0.1 u.
 [[nodiscard]] model::StateSpace lags(Eigen::Index count);
 
+// The template two_tank, 1 s, both levels measured, half full at 3 V; the first tank overflows at 6 V into the second.
+// With a small `volt` that is so many V, and an absurd input overflows the numbers.
+[[nodiscard]] model::StateSpace two_tanks(bool known_start, double volt = 1.0);
+
 [[nodiscard]] Twin make_twin(const model::StateSpace& model, TwinSettings settings = {});
 
 }  // namespace twinkeeper::estimation

@@ -43,10 +43,12 @@ TEST_CASE("Wrong fault specifications are refused with what is wrong and what is
   };
   const std::string all =
       "disturbance:TWIN.STATE@T+D=V, stuck:TAG@T+D, bias:TAG@T+D=V, drift:TAG@T+D=V, noise:TAG@T+D=F, "
-      "dropout:DEVICE@T+D";
+      "dropout:DEVICE@T+D, parameter:TWIN.NAME@T=V";
   const Case cases[] = {
       {"", "unknown kind of fault ''", all.c_str()},
-      {"parameter:tanks.a@1=3", "unknown kind of fault 'parameter'", all.c_str()},
+      {"parametre:tanks.a@1=3", "unknown kind of fault 'parametre'", all.c_str()},
+      {"parameter:tanks.a1@1=3", "there is no parameter 'tanks.a1'",
+       "parameters of templates, which no twin's model is"},
       {"stuck", "nothing after the kind", "stuck:TAG@T+D"},
       {"stuck:plc.level_1", "no '@' with the time", "stuck:TAG@T+D"},
       {"stuck:plc.level_1@x+1", "T is not a time", "stuck:TAG@T+D with T in seconds, 0 or more"},
@@ -85,6 +87,28 @@ TEST_CASE("Faults on text registers are refused where a number is needed") {
   CHECK(parse_fault("stuck:plc.serial@1+2", settings).ok());
   CHECK_FALSE(parse_fault("bias:plc.serial@1+2=3", settings).ok());
   CHECK_FALSE(parse_fault("drift:plc.serial@1+2=3", settings).ok());
+}
+
+TEST_CASE("A parameter of a template is changed by name, within its bounds, for good") {
+  const Settings settings = fixtures::two_tank_simulation();
+  const auto fault = parse_fault("parameter:tanks.a1@20.5=6e-6", settings);
+  REQUIRE(fault.ok());
+  CHECK(fault.value().kind == FaultKind::parameter);
+  CHECK((fault.value().twin == 0 && fault.value().parameter == "a1"));
+  CHECK((fault.value().onset == 20.5 && fault.value().value == 6e-6));
+  CHECK((!fault.value().active(20.4) && fault.value().active(1e9)));
+  const std::string known =
+      "tanks.A1, tanks.A2, tanks.a1, tanks.a2, tanks.k_pump, tanks.height_1, tanks.overflow_share, "
+      "tanks.overflow_time, tanks.h_min, tanks.g, tanks.sensor_zero_1, tanks.sensor_zero_2, "
+      "tanks.pump_zero";
+  CHECK(parse_fault("parameter:tanks.a3@1=1", settings).error().message() ==
+        "fault 'parameter:tanks.a3@1=1': there is no parameter 'tanks.a3'; accepted: " + known);
+  CHECK(parse_fault("parameter:tanks.height_2@1=1", settings).error().message().find("there is no parameter") !=
+        std::string::npos);
+  CHECK(parse_fault("parameter:tanks.a1@1=0", settings).error().message() ==
+        "fault 'parameter:tanks.a1@1=0': a1 is out of range; accepted: a number above 0 in m2");
+  CHECK(parse_fault("parameter:tanks.a1@1+2=1", settings).error().message() ==
+        "fault 'parameter:tanks.a1@1+2=1': no '=' with the value after T; accepted: parameter:TWIN.NAME@T=V");
 }
 
 }  // namespace twinkeeper::simulation

@@ -90,4 +90,24 @@ inline Settings tank_simulation() {
   return s;
 }
 
+// The template two_tank, which follows its equations, at the places of tank_simulation().
+inline model::ModelSettings two_tank_settings() {
+  model::ModelSettings s;
+  s.name = s.type = "two_tank";
+  s.time = model::TimeBase::continuous;
+  s.parameters = {{"A1", 28e-4, ""}, {"A2", 32e-4, ""},        {"a1", 12e-6, ""},
+                  {"a2", 12e-6, ""}, {"k_pump", 6.239e-6, ""}, {"height_1", 0.2, ""}};
+  s.states = {{"level_1", "m", 0.124, 0.01, 0.0, 0.5}, {"level_2", "m", 0.124, 0.01, 0.0, 0.5}};
+  s.inputs = {{"pump", "V", 3.0, 0.0, 10.0}};
+  s.outputs = {{"level_1", "m", {}, 0.002, {}}, {"level_2", "m", {}, 0.002, {}}};
+  s.noise.Q = {{1e-16, 0.0}, {0.0, 1e-16}};
+  return s;
+}
+
+inline Settings two_tank_simulation() {
+  Settings s = tank_simulation();
+  s.twins[0].model = built(two_tank_settings());
+  return s;
+}
+
 }  // namespace twinkeeper::simulation::fixtures

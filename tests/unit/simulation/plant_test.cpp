@@ -148,4 +148,68 @@ TEST_CASE("A disturbance adds its rate times the sample time per step and state 
   CHECK(leaking.x()[1] == 0.3);
 }
 
+TEST_CASE("The plant of a nonlinear template follows its equations, not their linearisation") {
+  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), Random(5, "noise"));
+  const auto dynamics = plant.model().dynamics;
+  VectorXd x = plant.x();
+  VectorXd f = x;
+  MatrixXd F(2, 2), G(2, 1);
+  const VectorXd u = VectorXd::Constant(1, 5.0);  // the first tank comes to overflow
+  double most = 0.0;
+  for (int k = 0; k < 300; ++k) {
+    plant.measure(u);
+    plant.advance(u, VectorXd::Zero(2));
+    for (int i = 0; i < 10'000; ++i) {
+      dynamics->evaluate(x, u, f, F, G);
+      x += f * 1e-4;
+    }
+    most = std::max(most, (plant.x() - x).cwiseAbs().maxCoeff());
+  }
+  CHECK(x(0) > 0.2);
+  CHECK(most < 1e-4);  // what the step across the rim costs; elsewhere a hundredth of it
+  CHECK((plant.x() - x).cwiseAbs().maxCoeff() < 2e-6);
+}
+
+TEST_CASE("A parameter that changes leads the plant to where its equations then rest") {
+  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), Random(6, "noise"));
+  const VectorXd u = VectorXd::Constant(1, 3.0);
+  const VectorXd none = VectorXd::Zero(2);
+  CHECK(plant.set_parameter("a3", 1.0).error().code() == base::ErrorCode::not_found);
+  REQUIRE(plant.set_parameter("a2", 10e-6).ok());
+  for (int k = 0; k < 2000; ++k) {
+    plant.measure(u);
+    plant.advance(u, none);
+  }
+  const double flow = 3.0 * 6.239e-6;
+  CHECK(std::abs(plant.x()(0) - std::pow(flow / 12e-6, 2) / (2 * 9.80665)) < 1e-5);
+  CHECK(std::abs(plant.x()(1) - std::pow(flow / 10e-6, 2) / (2 * 9.80665)) < 1e-5);
+  Plant plain(fixtures::built(fixtures::tank_settings()), Random(6, "noise"));
+  CHECK_FALSE(plain.set_parameter("a2", 1.0).ok());
+}
+
+TEST_CASE("A linear template is simulated by its matrices until a parameter changes, and goes on from there") {
+  model::ModelSettings settings;
+  settings.name = settings.type = "first_order_thermal";
+  settings.time = model::TimeBase::continuous;
+  settings.parameters = {{"C", 10.0, ""}, {"R", 2.0, ""}};
+  settings.states = {{"T", "", 20.0, 1.0, {}, {}}};
+  settings.outputs = {{"T", "", {}, 0.1, {}}};
+  settings.noise.Q = model::Rows{{1e-20}};
+  const model::StateSpace model = fixtures::built(settings, 1.0);
+  Plant plant(model, Random(7, "noise"));
+  VectorXd u(2);
+  u << 10.0, 20.0;
+  const VectorXd none = VectorXd::Zero(1);
+  double expected = 20.0;
+  for (int k = 0; k < 100; ++k) {
+    if (k == 50) REQUIRE(plant.set_parameter("R", 4.0).ok());
+    const double R = k < 50 ? 2.0 : 4.0;
+    const double settled = 20.0 + 10.0 * R;
+    expected = settled + (expected - settled) * std::exp(-1.0 / (10.0 * R));
+    plant.measure(u);
+    plant.advance(u, none);
+    CHECK(std::abs(plant.x()(0) - expected) < 1e-7);
+  }
+}
+
 }  // namespace twinkeeper::simulation

@@ -280,4 +280,24 @@ TEST_CASE("Settings that do not fit each other are refused with the reason") {
   CHECK(message(s).find("dropout:plc@1+1") != std::string::npos);
 }
 
+TEST_CASE("A parameter changes at its time and stays changed") {
+  fixtures::RecordedEvents events;
+  Settings settings = fixtures::two_tank_simulation();
+  Scenario calm(settings, events);
+  settings.faults.push_back(parse_fault("parameter:tanks.a2@2=6e-6", settings).value());
+  REQUIRE(Scenario::check(settings).ok());
+  Scenario clogged(settings, events);
+  calm.start(at(1s));
+  clogged.start(at(1s));
+  double difference = 0.0;
+  for (int k = 0; k < 600; ++k) {
+    const Eigen::VectorXd apart = *clogged.advance()[0] - *calm.advance()[0];
+    CHECK(apart[0] == 0.0);
+    if (k <= 20) CHECK(apart[1] == 0.0);
+    if (k > 20) CHECK(apart[1] > difference);
+    difference = apart[1];
+  }
+  CHECK(events.codes() == std::vector<std::string>{"fault_started"});
+}
+
 }  // namespace twinkeeper::simulation
