@@ -4,9 +4,9 @@
 //   stuck:TAG@T+D                  the register's raw words freeze as they are at T
 //   bias:TAG@T+D=V                 V in the tag's unit is added to the served value
 //   drift:TAG@T+D=V                V · (t − T) is added to it, V in the tag's unit per second; gone after T + D
-//   noise:TAG@T+D=F                the tag is a twin's output: the standard deviation of its noise is F ≥ 0 times its own
+//   noise:TAG@T+D=F                the tag is a twin's output: its noise has F ≥ 0 times its own standard deviation
 //   dropout:DEVICE@T+D             the device stops answering
-//   parameter:TWIN.NAME@T=V        from T on the plant of a template's model has this parameter, V in its unit
+//   parameter:TWIN.NAME@T=V        from T on the plant of a template has this parameter, V in its unit
 //
 // T ≥ 0 and D > 0 in seconds from the start of the simulation; a fault acts while T ≤ t < T + D.
 // Errors (invalid_argument) name the whole spec, what is wrong with it and what is accepted; for an unknown name the

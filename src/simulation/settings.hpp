@@ -34,16 +34,16 @@ enum class FaultKind { disturbance, stuck, bias, drift, noise, dropout, paramete
 // One --fault, with its names resolved. Times count from the start of the simulation in simulated seconds.
 struct Fault {
   FaultKind kind = FaultKind::disturbance;
-  std::string spec;           // as written
-  double onset = 0.0;         // s
-  double duration = 0.0;      // s; infinite for a parameter, which stays changed
-  double value = 0.0;         // disturbance: state's unit per second; bias: the tag's unit; drift: that per second;
-                              // noise: a factor; parameter: its own unit
-  std::size_t twin = 0;       // disturbance, parameter
-  std::size_t state = 0;      // disturbance
-  signals::TagIndex tag = 0;  // stuck, bias, drift, noise
-  std::size_t device = 0;     // dropout
-  std::string parameter = {}; // parameter
+  std::string spec;            // as written
+  double onset = 0.0;          // s
+  double duration = 0.0;       // s; infinite for a parameter, which stays changed
+  double value = 0.0;          // disturbance: state's unit per second; bias: the tag's unit; drift: that per second;
+                               // noise: a factor; parameter: its own unit
+  std::size_t twin = 0;        // disturbance, parameter
+  std::size_t state = 0;       // disturbance
+  signals::TagIndex tag = 0;   // stuck, bias, drift, noise
+  std::size_t device = 0;      // dropout
+  std::string parameter = {};  // parameter
 
   [[nodiscard]] bool active(double time) const { return time >= onset && time < onset + duration; }
 };

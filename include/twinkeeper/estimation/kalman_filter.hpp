@@ -15,8 +15,8 @@
 // Diagonal R and S = 0 go straight to the scalar updates. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised
 // once per change of V: it whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the
 // innovations form, and rank-deficient Q is no special case.
-// A model of a nonlinear template: linearise_each_step(true) makes the extended filter of step_linearisation.hpp of it; until
-// then, and again after linearise_each_step(false), it is the filter of the linearisation at the operating point.
+// A model of a nonlinear template: linearise_each_step(true) makes the extended filter of step_linearisation.hpp of it;
+// until then, and again after linearise_each_step(false), it is the filter of the linearisation at the operating point.
 // Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
 // Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.

@@ -16,9 +16,9 @@
 // has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason `spike`, ratio
 // as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies, which diagnosis has
 // told long before.
-// A model of a nonlinear template is linearised at each step (step_linearisation.hpp), its start and what is usual in the
-// long run come from the linearisation at the operating point.
-// State limits project x(k|k), never P; the prediction goes on from the projected state.
+// A model of a nonlinear template is linearised at each step (step_linearisation.hpp), its start and what is usual in
+// the long run come from the linearisation at the operating point. State limits project x(k|k), never P; the prediction
+// goes on from the projected state.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite (told is the state before it, x(k|k−1), and nothing is fused;
