@@ -129,11 +129,27 @@ void triangularise(double* matrix, int rows, int columns, int stride, double* sc
   }
 }
 
+// The root of the rows in use of R, by themselves.
+void KalmanFilter::factor_R() {
+  const auto at = [this](std::size_t row, std::size_t column) -> double& { return R_root_[column * p() + row]; };
+  const std::size_t count = used_rows_.size();
+  independent_ = true;
+  for (std::size_t k = 0; k < count; ++k) {
+    for (std::size_t i = k; i < count; ++i) {
+      double rest = R_(used_rows_[i], used_rows_[k]);
+      independent_ = independent_ && (i == k || rest == 0.0);
+      for (std::size_t j = 0; j < k; ++j) rest -= at(i, j) * at(k, j);
+      at(i, k) = i == k ? std::sqrt(rest) : rest / at(k, k);
+    }
+  }
+}
+
 // [R_root 0; W Q_root] of the rows in use, from the joint root's rows: what is left of the process noise once the used
 // measurements have told their part of it.
 void KalmanFilter::decorrelate(std::span<const std::uint8_t> used) {
   if (std::equal(used.begin(), used.end(), factored_.begin(), factored_.end())) return;
   std::copy(used.begin(), used.end(), factored_.begin());
+  if (!coupled_) return factor_R();
   FilterArrays& a = arrays_;
   const int n = a.n;
   const int m = static_cast<int>(used_rows_.size());

@@ -68,17 +68,20 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
 
   const MatrixXd R_diagonal = model.R.diagonal().asDiagonal();
-  correlated_ = !model.S.isZero(0.0) || !(model.R - R_diagonal).isZero(0.0);
+  coupled_ = !model.S.isZero(0.0);
+  correlated_ = coupled_ || !(model.R - R_diagonal).isZero(0.0);
   sigma_.assign(p() * p(), 0.0);
   whitened_.assign(p(), 0.0);
   used_rows_.reserve(p());
   if (correlated_) {
+    R_root_.assign(p() * p(), 0.0);
+    factored_.assign(p(), 0xFF);  // no V looks like this
+  }
+  if (coupled_) {
     joint_root_ = joint_root(model);
     a.Q_root.assign(static_cast<std::size_t>(a.np * a.np), 0.0);
     triangle_.assign((n() + p()) * static_cast<std::size_t>(joint_root_.cols()), 0.0);
-    R_root_.assign(p() * p(), 0.0);
     decorrelation_scratch_.assign(2 * (n() + p()), 0.0);
-    factored_.assign(p(), 0xFF);  // no V looks like this
   } else {
     a.Q_root = packed(lower_root(model.Q), a.np, a.np);
   }
@@ -139,8 +142,8 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
   double nis = any_good ? 0.0 : std::numeric_limits<double>::quiet_NaN();
   if (any_good && !all_used) nis = full_nis(y, good);
   double sum = 0.0;
-  if (correlated_) {
-    decorrelate(used);
+  if (correlated_) decorrelate(used);
+  if (correlated_ && !independent_) {
     whiten();
     for (int row = 0; row < static_cast<int>(used_rows_.size()); ++row) sum += kernels_->fuse(a, row, 1.0);
   } else {
@@ -151,8 +154,8 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
 
 bool KalmanFilter::predict(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
-  // A nonlinear model has no S: nothing of what was measured tells of the process noise.
-  const int rows = correlated_ && !extended ? static_cast<int>(used_rows_.size()) : 0;
+  // Without S nothing of what was measured tells of the process noise.
+  const int rows = coupled_ ? static_cast<int>(used_rows_.size()) : 0;
   if (extended) extended_->advance(arrays_, u);
   if (!kernels_->predict(arrays_, u.data(), rows)) return false;
   if (extended && !extended_->put_prediction(arrays_)) return false;

@@ -18,6 +18,7 @@ using signals::Reason;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kRangesAway = 20.0;  // the sum of both distances: ten ranges from the middle
 constexpr double kLargest = std::numeric_limits<double>::max();  // a square beyond it is still only a large number
 constexpr double kDefaultGate = 5.0;                             // ratios are told against it when the gate is off
 constexpr std::int64_t kLeastPatience = 10;
@@ -259,6 +260,7 @@ bool Twin::filter_step(TwinStep& out) {
   if (out.nis > kLargest) out.nis = kLargest;
   filter_.standard_deviations(out.std);
   double probe = 0.0;
+  bool senseless = false;  // never of a state that is open on a side: then infinity is compared with infinity
   for (std::size_t i = 0; i < out.x.size(); ++i) {
     const double value = filter_.x_post()[i];
     const double offset = model_.x_op[static_cast<Index>(i)];
@@ -268,8 +270,10 @@ bool Twin::filter_step(TwinStep& out) {
     if (limited != absolute) filter_.project(i, limited - offset);
     out.x[i] = limited;
     probe += value * 0.0 + out.std[i] * 0.0;
+    senseless = senseless || std::abs(absolute - limits.min) + std::abs(absolute - limits.max) >
+                                 kRangesAway * (limits.max - limits.min);
   }
-  if (!(probe == 0.0)) return false;
+  if (!(probe == 0.0) || senseless) return false;
   return filter_.predict(u_);
 }
 

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "identification/nonlinear_predictor.hpp"
+#include "identification/ticks.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
 namespace twinkeeper::identification {
@@ -32,13 +34,6 @@ std::vector<Span> experiments_of(const Record& record) {
   spans.push_back({begin, record.tick.size()});
   return spans;
 }
-
-// One experiment, tick by tick, as deviations from the operating point.
-struct Ticks {
-  MatrixXd u, y;              // n_u × ticks, n_y × ticks; NaN in y: missing
-  std::vector<Index> of_row;  // by row of the experiment
-  Index count() const { return y.cols(); }
-};
 
 Ticks ticks_of(const model::StateSpace& model, const Record& record, const Span& span) {
   Ticks ticks;
@@ -225,6 +220,10 @@ base::Result<Comparison> compare(const model::StateSpace& model, const Record& r
   const MatrixXd gain = steady.ok() ? steady.value().K : MatrixXd::Zero(model.n_x(), model.n_y());
   const MatrixXd sigma = steady.ok() ? steady.value().Sigma : model.R;
   const Predictor predictor(model, gain, sigma);
+  std::optional<NonlinearPredictor> nonlinear;
+  if (model.nonlinear()) {
+    nonlinear.emplace(model, steady.ok() ? steady.value().P : MatrixXd::Zero(model.n_x(), model.n_x()), sigma);
+  }
 
   Comparison out;
   const std::size_t rows = record.tick.size();
@@ -239,9 +238,12 @@ base::Result<Comparison> compare(const model::StateSpace& model, const Record& r
     std::size_t used = 0;  // rows that x0 was made of
     if (start == Start::estimate) {
       used = std::min(kRowsForStart, span.end - span.begin);
-      x0 = predictor.estimate_start(ticks, ticks.of_row[used - 1] + 1, horizon.has_value());
+      const Index end = ticks.of_row[used - 1] + 1;
+      x0 = nonlinear ? nonlinear->estimate_start(ticks, end, horizon.has_value())
+                     : predictor.estimate_start(ticks, end, horizon.has_value());
     }
-    const MatrixXd predicted = predict(predictor, ticks, horizon, x0);
+    const MatrixXd predicted =
+        nonlinear ? nonlinear->predict(ticks, horizon, x0) : predict(predictor, ticks, horizon, x0);
     for (std::size_t row = span.begin; row < span.end; ++row) {
       const auto into = static_cast<Index>(row);
       const Index tick = ticks.of_row[row - span.begin];

@@ -10,6 +10,7 @@
 //                               squared errors (whitened by Σ; one-step errors with a finite H, else simulated ones)
 //                               over the first kRowsForStart rows; the smallest one where these leave it open
 //
+// A nonlinear template is predicted by its equations and an extended filter instead (nonlinear_predictor.hpp).
 // Ticks before H run free from x0. Inputs are limited to min…max; one that is missing is held, before its first value
 // at the operating point. A tick without a row is a tick without measurements. More than kLongestGap ticks without a
 // row begin a new experiment with an x0 of its own. State limits are not applied.

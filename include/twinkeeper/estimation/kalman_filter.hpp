@@ -12,11 +12,10 @@
 //
 // A step is expect(), fuse(), optionally project(), predict(). Until predict() has succeeded the filter still holds
 // x(k|k−1), so a step that went wrong is undone by not finishing it.
-// Diagonal R and S = 0 go straight to the scalar updates. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised
-// once per change of V: it whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the
-// innovations form, and rank-deficient Q is no special case.
-// A model of a nonlinear template: linearise_each_step(true) makes the extended filter of step_linearisation.hpp of it;
-// until then, and again after linearise_each_step(false), it is the filter of the linearisation at the operating point.
+// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV, made
+// once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it whitens the
+// rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and rank-deficient Q is
+// no special case. With S = 0 a row that is masked is as good as one that the model does not have, bit for bit.
 // Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
 // Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
@@ -85,6 +84,7 @@ class KalmanFilter {
   [[nodiscard]] std::size_t p() const { return static_cast<std::size_t>(arrays_.p); }
   [[nodiscard]] double full_nis(std::span<const double> y, std::span<const std::uint8_t> good);
   void decorrelate(std::span<const std::uint8_t> used);
+  void factor_R();
   void whiten();
 
   FilterArrays arrays_;
@@ -92,6 +92,8 @@ class KalmanFilter {
   std::optional<StepLinearisation> extended_;  // of a nonlinear model
 
   bool correlated_ = false;     // R not diagonal or S ≠ 0
+  bool coupled_ = false;        // S ≠ 0
+  bool independent_ = false;    // of correlated noise: the rows in use of R are diagonal by themselves, and S = 0
   Eigen::MatrixXd joint_root_;  // F with F Fᵀ = cov[v; w], rows v first
   Eigen::MatrixXd R_;
   std::vector<double> triangle_;        // workspace (p + n) × (p + n), column-major

@@ -21,7 +21,8 @@
 // goes on from the projected state.
 //
 // Modes, the first that holds:
-//   lost          a step gave a number that is not finite (told is the state before it, x(k|k−1), and nothing is fused;
+//   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
+//                 ranges from the middle of them (told is the state before it, x(k|k−1), and nothing is fused;
 //                 the next step starts `initializing` anew), or a standard deviation is beyond its limit: half the
 //                 range of a state with min and max, else 1000 × the steady-state value; never below twice the initial
 //                 one. Left when it is back within.

@@ -182,6 +182,29 @@ TEST_CASE("A step that gives no finite number is rolled back and told as lost an
   }
 }
 
+TEST_CASE("A step that would put a state ten ranges away is rolled back and told as lost") {
+  model::StateSpace model = lags(1);
+  model.states[0].limits = {0.0, 2.0};
+  model.initial = VectorXd::Constant(1, 1.0);
+  model.initial_std = VectorXd::Constant(1, 1.0);
+  TwinSettings settings;
+  settings.gate.reset();
+  Twin twin = make_twin(model, settings);
+  TwinStep out = twin.make_record();
+  const VectorXd u = VectorXd::Constant(1, 1.0);
+  twin.step(frame_of(u, VectorXd::Constant(1, 1.0)), out);
+  const double before = out.x[0];
+  twin.step(frame_of(u, VectorXd::Constant(1, 1e6)), out);
+  CHECK(out.mode == Mode::lost);
+  CHECK_FALSE(out.outputs[0].fused);
+  CHECK(out.x[0] == Approx(before).margin(0.2));
+  CHECK(twin.counters().rolled_back_steps == 1);
+  // What is outside, but not beyond sense, is projected as ever.
+  for (int k = 0; k < 40; ++k) twin.step(frame_of(u, VectorXd::Constant(1, 1.0)), out);
+  twin.step(frame_of(u, VectorXd::Constant(1, 5.0)), out);
+  CHECK(twin.counters().rolled_back_steps == 1);
+}
+
 TEST_CASE("A second roll-back during the new start does not stop the twin from coming back") {
   model::StateSpace model = lags(1);
   model.B(0, 0) = 10.0;
