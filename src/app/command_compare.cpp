@@ -105,11 +105,6 @@ base::Status write(const std::string& name, const logs::LogTable& log, const mod
 }  // namespace
 
 int compare_command(const CompareArguments& arguments) {
-  std::optional<base::Duration> sample_time;
-  if (arguments.sample_time) {
-    sample_time = sample_time_of("compare", *arguments.sample_time);
-    if (!sample_time) return kExitUsage;
-  }
   logs::RowRange rows;
   if (arguments.rows) {
     const auto parsed = rows_of(*arguments.rows);
@@ -130,10 +125,9 @@ int compare_command(const CompareArguments& arguments) {
   if (!log.ok()) return told(log.error().message(), exit_code_of_log(log.error()));
   const logs::LogTable& table = log.value();
 
-  auto loaded = load_model_file(arguments.model_file, sample_time, {});
-  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  const auto loaded = load_model_or_report(arguments.model_file, arguments.sample_time);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
   const auto& file = std::get<config::ModelFile>(loaded);
-  for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
   const Plan plan = plan_of_model(file, names_of(table.columns));
   std::vector<std::string> names;
   for (const auto& reg : plan.config.devices[0].driver.registers) names.push_back(reg.name);

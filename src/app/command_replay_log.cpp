@@ -83,17 +83,9 @@ std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
 }
 
 std::variant<Chosen, int> from_model(const ReplayArguments& arguments, const logs::LogReader& log) {
-  std::optional<base::Duration> sample_time;
-  if (arguments.sample_time) {
-    sample_time = sample_time_of("replay", *arguments.sample_time);
-    if (!sample_time) return kExitUsage;
-  }
-  config::LoadOptions options;
-  options.diagnosis_file = arguments.diagnosis_file;
-  auto loaded = load_model_file(*arguments.model_file, sample_time, options);
-  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  const auto loaded = load_model_or_report(*arguments.model_file, arguments.sample_time, arguments.diagnosis_file);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
   const auto& file = std::get<config::ModelFile>(loaded);
-  for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
   Chosen chosen;
   chosen.judged = file.has_diagnosis;
   chosen.plan = plan_of_model(file, names_of(log.columns()));

@@ -5,7 +5,6 @@
 
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/plan.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/dynamics.hpp"
@@ -97,15 +96,9 @@ void print_point(const char* symbol, const std::vector<model::Signal>& signals, 
 }  // namespace
 
 int show_model_command(const ShowModelArguments& arguments) {
-  std::optional<base::Duration> sample_time;
-  if (arguments.sample_time) {
-    sample_time = sample_time_of("show-model", *arguments.sample_time);
-    if (!sample_time) return kExitUsage;
-  }
-  auto loaded = load_model_file(arguments.model_file, sample_time, {});
-  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  const auto loaded = load_model_or_report(arguments.model_file, arguments.sample_time);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
   const auto& file = std::get<config::ModelFile>(loaded);
-  for (const auto& warning : file.warnings) std::cerr << "warning: " << warning.text() << '\n';
   std::vector<std::string> columns;
   for (const auto& output : file.model.outputs) columns.push_back(output.name);
   const Plan plan = plan_of_model(file, columns);

@@ -44,13 +44,6 @@ std::string join(const std::vector<std::string>& names) {
   return out;
 }
 
-std::optional<base::Duration> sample_time_of(const std::string& command, const std::string& text) {
-  const auto parsed = base::parse_duration(text);
-  if (parsed.ok() && parsed.value() > base::Duration::zero()) return parsed.value();
-  told(command + ": --sample-time: " + text + "; accepted: a duration such as 100ms", 0);
-  return std::nullopt;
-}
-
 std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns) {
   std::vector<std::string> names;
   for (const auto& column : columns) {

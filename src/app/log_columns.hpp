@@ -7,7 +7,6 @@
 
 #include "app/plan.hpp"
 #include "logs/log_reader.hpp"
-#include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "twinkeeper/signals/sample.hpp"
 
@@ -19,9 +18,6 @@ int told(const std::string& what, int code);
 [[nodiscard]] int exit_code_of_log(const base::Error& error);
 [[nodiscard]] std::string join(const std::vector<std::string>& names);
 
-// --sample-time as written; nothing after a fault, which has been told in the name of `command`.
-[[nodiscard]] std::optional<base::Duration> sample_time_of(const std::string& command, const std::string& text);
-
 struct ColumnsOfLog {
   const std::string& file;
   const std::vector<logs::LogColumn>& columns;
@@ -32,8 +28,9 @@ struct ColumnsOfLog {
 using TagsOfColumns = std::vector<std::optional<signals::TagIndex>>;  // absent: a column that is not used
 enum class InputsNeeded { none, all };
 
-// By name (or the identifier made of it: "flow rate" is flow_rate) and unit; `names` are those of the tags. What the log lacks is a warning, but for inputs if they are needed
-// and for a log without any output of the twin. Nothing after a fault; all of them have been told.
+// By name (or the identifier made of it: "flow rate" is flow_rate) and unit; `names` are those of the tags. What the
+// log lacks is a warning, but for inputs if they are needed and for a log without any output of the twin. Nothing after
+// a fault; all of them have been told.
 [[nodiscard]] std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t twin,
                                                          const std::vector<std::string>& names, InputsNeeded inputs);
 

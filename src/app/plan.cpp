@@ -7,6 +7,7 @@
 
 #include "app/exit_codes.hpp"
 #include "drivers/line_pattern.hpp"
+#include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::app {
 
@@ -84,8 +85,9 @@ base::Issues examine(const model::ModelSettings& model, base::Duration period) {
 
 }  // namespace
 
-std::variant<config::ModelFile, Faults> load_model_file(const std::string& file, std::optional<base::Duration> sample_time,
-                                                   config::LoadOptions options) {
+std::variant<config::ModelFile, Faults> load_model_file(const std::string& file,
+                                                        std::optional<base::Duration> sample_time,
+                                                        config::LoadOptions options) {
   options.examine_model = examine;
   return config::load_model(file, sample_time, options);
 }
@@ -172,6 +174,27 @@ std::variant<Plan, int> load_or_report(const std::string& file, bool check_files
   auto& plan = std::get<Plan>(made);
   for (const auto& warning : plan.config.warnings) std::cerr << "warning: " << warning.text() << '\n';
   return std::move(plan);
+}
+
+std::variant<config::ModelFile, int> load_model_or_report(const std::string& file,
+                                                          const std::optional<std::string>& sample_time,
+                                                          const std::optional<std::string>& diagnosis_file) {
+  std::optional<base::Duration> step;
+  if (sample_time) {
+    const auto parsed = base::parse_duration(*sample_time);
+    if (!parsed.ok() || parsed.value() <= base::Duration::zero()) {
+      std::cerr << "twinkeeper: --sample-time: " << *sample_time << "; accepted: a duration such as 100ms\n";
+      return kExitUsage;
+    }
+    step = parsed.value();
+  }
+  config::LoadOptions options;
+  options.diagnosis_file = diagnosis_file;
+  auto loaded = load_model_file(file, step, options);
+  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  auto& model = std::get<config::ModelFile>(loaded);
+  for (const auto& warning : model.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  return std::move(model);
 }
 
 }  // namespace twinkeeper::app

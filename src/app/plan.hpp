@@ -50,8 +50,8 @@ using Faults = std::vector<config::Diagnostic>;
 [[nodiscard]] Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>& columns);
 // Reads, checks and builds the model; `sample_time` of a continuous one.
 [[nodiscard]] std::variant<config::ModelFile, Faults> load_model_file(const std::string& file,
-                                                                 std::optional<base::Duration> sample_time,
-                                                                 config::LoadOptions options);
+                                                                      std::optional<base::Duration> sample_time,
+                                                                      config::LoadOptions options);
 
 // One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself
 // can't be read).
@@ -60,5 +60,9 @@ int report(const Faults& faults, std::ostream& out);
 // For commands: loads `file` or reports on stderr and gives the exit code.
 [[nodiscard]] std::variant<Plan, int> load_or_report(const std::string& file, bool check_files,
                                                      const std::optional<std::string>& diagnosis_file = {});
+// The same for a model file; `sample_time` as a person wrote it.
+[[nodiscard]] std::variant<config::ModelFile, int> load_model_or_report(
+    const std::string& file, const std::optional<std::string>& sample_time,
+    const std::optional<std::string>& diagnosis_file = {});
 
 }  // namespace twinkeeper::app
