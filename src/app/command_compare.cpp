@@ -47,7 +47,8 @@ identification::Record record_of(const logs::LogTable& log, const Plan& plan, co
     for (std::size_t c = 0; c < tags.size(); ++c) {
       if (!tag || tags[c] != tag) continue;
       for (std::size_t row = 0; row < log.rows(); ++row) {
-        into(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(column)) = log.values[c][row];
+        const double value = log.values[c][row];
+        if (std::isfinite(value)) into(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(column)) = value;
       }
     }
   };

@@ -20,10 +20,12 @@ LAYERS = {
     "simulation": {"base", "signals", "model", "drivers"},
     "telemetry": {"base", "signals", "model", "estimation", "diagnosis"},
     "uplink": {"base", "signals"},
-    "config": {"base", "signals", "model"},  # and any <layer>/settings.hpp
+    "config": {"base", "signals"},  # and what STD_ONLY names
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
             "logs", "identification", "telemetry", "uplink", "config"},
 }
+# Headers of std types alone, which config may read of any layer: it fills them in.
+STD_ONLY = ("/settings.hpp", "model/templates.hpp")
 THIRD_PARTY = {  # header prefix: layers that may include it
     "Eigen/": {"model", "estimation", "diagnosis", "identification", "simulation"},
     "unsupported/Eigen/": {"model"},
@@ -61,8 +63,8 @@ def check(root: pathlib.Path):
                     bracket, name = match.groups()
                     other = layer_of_include(name)
                     if other is not None:
-                        settings = layer == "config" and name.endswith("/settings.hpp")
-                        if other != layer and other not in allowed and not settings:
+                        std_only = layer == "config" and name.endswith(STD_ONLY)
+                        if other != layer and other not in allowed and not std_only:
                             yield f"{file.relative_to(root)}:{number}: {layer} must not include {name}"
                         continue
                     if bracket == '"':
