@@ -32,6 +32,7 @@ struct InputSource {
   double constant = 0.0;                  // without a tag
   std::optional<base::Duration> max_age;  // absent: the tag's own
   OnStale on_stale = OnStale::hold;
+  base::Duration delay{};  // dead time: the machine feels it so much later
 };
 
 // "plc.speed > 10 and not plc.door == 1", in the order in which it is computed: what it is made of before how it is joined.

@@ -73,8 +73,9 @@ std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan&
 
 namespace {
 
-model::Built build(const model::ModelSettings& model, base::Duration period) {
-  return model::build(model, std::chrono::duration<double>(period).count());
+model::Built build(const model::ModelSettings& model, base::Duration period,
+                   const std::vector<double>& dead_times_s = {}) {
+  return model::build(model, std::chrono::duration<double>(period).count(), dead_times_s);
 }
 
 base::Issues examine(const model::ModelSettings& model, base::Duration period) {
@@ -146,7 +147,9 @@ std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOption
   Plan plan{std::move(std::get<config::Config>(loaded)), {}};
   // Once more, as only a whole configuration knows the hash of its models.
   for (const auto& twin : plan.config.twins) {
-    plan.models.push_back(std::get<model::StateSpace>(build(twin.model, twin.period)));
+    std::vector<double> dead_times;
+    for (const auto& input : twin.inputs) dead_times.push_back(std::chrono::duration<double>(input.delay).count());
+    plan.models.push_back(std::get<model::StateSpace>(build(twin.model, twin.period, dead_times)));
   }
   const auto twins = make_twins(plan);
   if (const auto* issues = std::get_if<base::Issues>(&twins)) {

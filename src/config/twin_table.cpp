@@ -50,7 +50,7 @@ const Table<InputText>& input_table() {
   using T = InputText;
   using acquisition::OnStale;
   static const Table<T> table(
-      "a mapping with tag, max_age and on_stale",
+      "a mapping with tag, max_age, on_stale and delay",
       {
           key<T>("tag", tag(), &T::tag, "The register the input is read from", Need::required),
           key<T>(
@@ -60,6 +60,9 @@ const Table<InputText>& input_table() {
               "on_stale",
               choice<OnStale>({{"hold", OnStale::hold}, {"nominal", OnStale::nominal}, {"bad", OnStale::bad}}),
               [](auto& t) -> auto& { return t.source.on_stale; }, "What stands in for a stale value"),
+          key<T>(
+              "delay", duration(0ms, 24h), [](auto& t) -> auto& { return t.source.delay; },
+              "Dead time: the machine feels the input so much later"),
       });
   return table;
 }
@@ -103,7 +106,7 @@ const Table<TwinText>& twin_table() {
                       "A model file, or the model itself", Need::required),
           deferred<T>("inputs", "a mapping from the model's inputs to tags or numbers", inputs_schema, &T::inputs_at,
                       write_inputs,
-                      "Where each input of the model comes from: a tag, a number, or {tag, max_age, on_stale}"),
+                      "Where each input of the model comes from: a tag, a number, or {tag, max_age, on_stale, delay}"),
           deferred<T>("outputs", "a mapping from the model's outputs to tags", outputs_schema, &T::outputs_at,
                       write_outputs, "The tag that measures each output; outputs without one are only estimated"),
           key<T>("publish", mapping(state_publishing_table()), &T::publish, "Publishing of the state"),

@@ -9,8 +9,10 @@
 namespace twinkeeper::config {
 namespace {
 
+constexpr int kLongestDelay = 100'000;  // periods
 constexpr const char* kModelForm = "a model file, or a mapping with the model";
-constexpr const char* kInputForm = "a tag DEVICE.REGISTER, a number, or a mapping with tag, max_age and on_stale";
+constexpr const char* kInputForm =
+    "a tag DEVICE.REGISTER, a number, or a mapping with tag, max_age, on_stale and delay";
 
 // A model file, or what may stand in its place: a mapping with a key `model`, or the model's own keys.
 void read_model_file(Reader& reader, const Cursor& at, ModelText& out) {
@@ -203,10 +205,29 @@ class TwinCheck {
                         ", so that every value would be stale",
                     "at least the poll_interval");
     }
+    check_delay(at, out.source.delay);
     if (out.source.on_stale == acquisition::OnStale::nominal && !input.nominal &&
         twin_.model.settings.operating_point.u.empty()) {
       reader_.error(child_path(at.path, "on_stale"), "the model gives no nominal value for " + input.name,
                     "hold | bad, or a model with nominal or operating_point.u");
+    }
+  }
+
+  void check_delay(const Cursor& at, base::Duration delay) {
+    if (!twin_.period || delay == base::Duration::zero()) return;
+    const model::ModelSettings& model = twin_.model.settings;
+    const model::Template* type = model::find_template(model.type);
+    const bool parts = model.time == model::TimeBase::continuous && (type == nullptr || type->linear);
+    if (!parts && delay % *twin_.period != base::Duration::zero()) {
+      reader_.error(
+          child_path(at.path, "delay"),
+          base::format_duration(delay) + " is no whole number of periods of " + base::format_duration(*twin_.period),
+          "a multiple of the period, or a continuous model with linear equations");
+    }
+    if (delay > kLongestDelay * *twin_.period) {
+      reader_.error(child_path(at.path, "delay"),
+                    base::format_duration(delay) + " is more than " + std::to_string(kLongestDelay) + " periods",
+                    "at most that many periods");
     }
   }
 

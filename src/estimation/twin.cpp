@@ -82,7 +82,9 @@ std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSetti
 Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd initial_std)
     : model_(std::move(model)),
       settings_(std::move(settings)),
-      filter_(model_),
+      delay_(model_),
+      doubt_delay_(model_),
+      filter_(model::with_late_inputs(model_)),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
@@ -100,6 +102,9 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
     }
   }
   u_.assign(n_u, 0.0);
+  doubts_.assign(n_u, 0.0);
+  drive_.assign(delay_.drive_size(), 0.0);
+  late_doubts_ = drive_;
   y_.assign(n_y, 0.0);
   held_.assign(model_.u_op.data(), model_.u_op.data() + n_u);
   good_.assign(n_y, 0);
@@ -145,7 +150,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
   out.step = frame.step;
   out.time = frame.time;
   take_inputs(frame, out);
-  filter_.expect(u_);
+  filter_.expect(drive_);
   take_outputs(frame, out);
   if (initializing_) {
     estimate_start(out);
@@ -186,9 +191,13 @@ void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
     }
     told.value = limited;
     u_[j] = limited - model_.u_op[static_cast<Index>(j)];
-    if (told.quality == Quality::bad || in.stand_in) {
-      for (const std::size_t i : feeds_[j]) blind_[i] = 1;
-    }
+    doubts_[j] = told.quality == Quality::bad || in.stand_in ? 1.0 : 0.0;
+  }
+  delay_.push(u_, drive_);
+  doubt_delay_.push(doubts_, late_doubts_);
+  for (std::size_t j = 0; j < u_.size(); ++j) {
+    if (doubt_delay_.fed(late_doubts_, j) == 0.0) continue;
+    for (const std::size_t i : feeds_[j]) blind_[i] = 1;
   }
 }
 
@@ -274,12 +283,12 @@ bool Twin::filter_step(TwinStep& out) {
                                  kRangesAway * (limits.max - limits.min);
   }
   if (!(probe == 0.0) || senseless) return false;
-  return filter_.predict(u_);
+  return filter_.predict(drive_);
 }
 
 void Twin::roll_back(TwinStep& out) {
   ++counters_.rolled_back_steps;
-  filter_.expect(u_);
+  filter_.expect(drive_);
   filter_.standard_deviations(out.std);
   for (std::size_t i = 0; i < out.x.size(); ++i) {
     out.x[i] = filter_.x_prior()[i] + model_.x_op[static_cast<Index>(i)];

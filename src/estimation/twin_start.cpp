@@ -98,7 +98,7 @@ void Twin::estimate_start(TwinStep& out) {
     limit_states();  // where the equations may be relied on
     filter_.linearise_each_step(true);
   }
-  if (!filter_.predict(u_)) {
+  if (!filter_.predict(drive_)) {
     begin_start();
   } else if (over) {
     initializing_ = false;

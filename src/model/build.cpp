@@ -16,7 +16,8 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kAgreement = 1e-6;      // relative, of what is given twice
+constexpr double kWholeStep = 1e-9;  // a dead time so near to a whole number of steps is one, as a share of the step
+constexpr double kAgreement = 1e-6;  // relative, of what is given twice
 constexpr double kPsdTolerance = -1e-9;  // of a correlation matrix, for numbers that were printed and read again
 constexpr double kPdTolerance = 1e-13;   // likewise: below it R cannot be inverted
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -31,9 +32,10 @@ std::string print(double value) {
 
 class Builder {
  public:
-  Builder(ModelSettings settings, double period_s)
+  Builder(ModelSettings settings, double period_s, std::vector<double> dead_times_s)
       : in_(std::move(settings)),
         period_s_(period_s),
+        dead_times_s_(std::move(dead_times_s)),
         n_(static_cast<Index>(in_.states.size())),
         m_(static_cast<Index>(in_.inputs.size())),
         p_(static_cast<Index>(in_.outputs.size())),
@@ -50,6 +52,7 @@ class Builder {
     }
     // Linear algebra on matrices of wrong shapes would only repeat the fault.
     if (!issues_.empty() && shapes_are_wrong_) return issues_;
+    take_dead_times();
     take_noise();
     take_initial();
     if (!issues_.empty()) return issues_;
@@ -342,6 +345,7 @@ class Builder {
     if (continuous_) {
       if (out_.dynamics) out_.W = out_.Q;
       Discretised discrete = discretise(out_.A, out_.B, out_.Q, out_.d, period_s_);
+      take_parts_of_steps(discrete.B);
       out_.A = std::move(discrete.A);
       out_.B = std::move(discrete.B);
       out_.Q = std::move(discrete.Q);
@@ -353,6 +357,32 @@ class Builder {
       return;
     }
     if (noise.K) check_both_forms(K, Ry);
+  }
+
+  void take_dead_times() {
+    for (std::size_t j = 0; j < dead_times_s_.size(); ++j) {
+      const double steps = std::floor(dead_times_s_[j] / period_s_ + kWholeStep);
+      const bool split = dead_times_s_[j] - steps * period_s_ > kWholeStep * period_s_;
+      out_.dead_times.push_back({static_cast<int>(steps), split});
+      if (split && (!continuous_ || out_.nonlinear())) {
+        fault("model.inputs[" + std::to_string(j) + "]",
+              "a dead time of " + print(dead_times_s_[j]) + " s is no whole number of steps",
+              "a multiple of the period, or a continuous model with linear equations");
+      }
+    }
+  }
+
+  // What of B, which is `whole`, belongs to the value of one step earlier: the input changes within the step.
+  void take_parts_of_steps(const MatrixXd& whole) {
+    for (std::size_t j = 0; j < out_.dead_times.size(); ++j) {
+      if (!out_.dead_times[j].split) continue;
+      if (out_.B_late.size() == 0) out_.B_late = MatrixXd::Zero(n_, m_);
+      const double rest = dead_times_s_[j] - out_.dead_times[j].steps * period_s_;
+      const auto column = static_cast<Index>(j);
+      const MatrixXd early =
+          discretise(out_.A, out_.B.col(column), MatrixXd::Zero(n_, n_), VectorXd::Zero(n_), period_s_ - rest).B;
+      out_.B_late.col(column) = whole.col(column) - early;
+    }
   }
 
   void check_both_forms(const MatrixXd& K, const MatrixXd& Ry) {
@@ -421,6 +451,7 @@ class Builder {
 
   const ModelSettings in_;
   double period_s_;
+  const std::vector<double> dead_times_s_;
   Index n_, m_, p_;
   bool continuous_;
   bool shapes_are_wrong_ = false;
@@ -430,12 +461,12 @@ class Builder {
 
 }  // namespace
 
-Built build(const ModelSettings& settings, double period_s) {
+Built build(const ModelSettings& settings, double period_s, const std::vector<double>& dead_times_s) {
   ModelSettings completed = settings;
   base::Issues issues = complete(completed);
   for (auto& issue : issues) issue.path = "model." + issue.path;
   if (!issues.empty()) return issues;
-  return Builder(std::move(completed), period_s).run();
+  return Builder(std::move(completed), period_s, dead_times_s).run();
 }
 
 }  // namespace twinkeeper::model

@@ -37,7 +37,10 @@ Eigen::MatrixXd joint_covariance(const model::StateSpace& model) {
 }  // namespace
 
 Plant::Plant(model::StateSpace model, Random random)
-    : model_(std::move(model)),
+    : model_(model::with_late_inputs(model)),
+      delay_(model),
+      told_(static_cast<std::size_t>(model.n_u())),
+      drive_(delay_.drive_size()),
       random_(random),
       noise_factor_(square_root(joint_covariance(model_))),
       white_(Eigen::VectorXd::Zero(model_.n_x() + model_.n_y())),
@@ -55,6 +58,7 @@ void Plant::follow_equations() {
   dynamics_ = model_.dynamics->clone();
   f_ = x_;
   h_ = y_;
+  u_ = model_.u_op;
   F_ = model_.A;
   G_ = model_.B;
   C_ = model_.C;
@@ -74,25 +78,23 @@ const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) { return measure
 const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u, const Eigen::VectorXd& noise_factors) {
   for (double& value : white_) value = random_.normal();
   noise_.noalias() = noise_factor_ * white_;
+  drive(u);
   if (dynamics_) {
-    dynamics_->observe(x_, u, h_, C_, D_);
+    dynamics_->observe(x_, u_, h_, C_, D_);
     y_ = h_ + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
     return y_;
   }
   dx_ = x_ - model_.x_op;
   y_ = model_.y_op + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
   y_.noalias() += model_.C * dx_;
-  if (model_.n_u() > 0) {
-    du_ = u - model_.u_op;
-    y_.noalias() += model_.D * du_;
-  }
+  if (model_.n_u() > 0) y_.noalias() += model_.D * du_;
   return y_;
 }
 
-void Plant::advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance) {
+void Plant::advance(const Eigen::VectorXd& disturbance) {
   if (dynamics_) {
     for (int i = 0; i < kParts; ++i) {
-      dynamics_->evaluate(x_, u, f_, F_, G_);
+      dynamics_->evaluate(x_, u_, f_, F_, G_);
       part_.compute(F_, false);
       x_.noalias() += part_.gamma() * f_;
     }
@@ -104,11 +106,19 @@ void Plant::advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance
   x_ = model_.x_op + disturbance * model_.sample_time + noise_.head(model_.n_x());
   if (model_.d.size() > 0) x_ += model_.d;
   x_.noalias() += model_.A * dx_;
-  if (model_.n_u() > 0) {
-    du_ = u - model_.u_op;
-    x_.noalias() += model_.B * du_;
-  }
+  if (model_.n_u() > 0) x_.noalias() += model_.B * du_;
   limit();
+}
+
+// Once per step.
+void Plant::drive(const Eigen::VectorXd& u) {
+  for (std::size_t j = 0; j < told_.size(); ++j) {
+    const auto at = static_cast<Eigen::Index>(j);
+    told_[j] = u(at) - model_.u_op(at);
+  }
+  delay_.push(told_, drive_);
+  for (std::size_t j = 0; j < drive_.size(); ++j) du_(static_cast<Eigen::Index>(j)) = drive_[j];
+  if (dynamics_) u_ = model_.u_op + du_;
 }
 
 void Plant::limit() {

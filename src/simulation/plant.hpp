@@ -26,6 +26,7 @@
 #include "simulation/random.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "twinkeeper/model/dynamics.hpp"
+#include "twinkeeper/model/input_delay.hpp"
 #include "twinkeeper/model/state_space.hpp"
 #include "twinkeeper/model/step_exponential.hpp"
 
@@ -40,7 +41,7 @@ class Plant {
   const Eigen::VectorXd& measure(const Eigen::VectorXd& u);
   const Eigen::VectorXd& measure(const Eigen::VectorXd& u, const Eigen::VectorXd& noise_factors);
   // On to x(k+1); `disturbance` in unit per second, n_x.
-  void advance(const Eigen::VectorXd& u, const Eigen::VectorXd& disturbance);
+  void advance(const Eigen::VectorXd& disturbance);
 
   // From now on; `value` in the parameter's unit.
   [[nodiscard]] base::Status set_parameter(std::string_view name, double value);
@@ -49,15 +50,18 @@ class Plant {
 
  private:
   void limit();
+  void drive(const Eigen::VectorXd& u);
   void follow_equations();
 
-  model::StateSpace model_;
+  model::StateSpace model_;  // with late inputs, if there are dead times of parts of a step
+  model::InputDelay delay_;
+  std::vector<double> told_, drive_;  // deviations: u as it is told, and as it reaches the machine
   Random random_;
   Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
   Eigen::VectorXd white_, noise_, ones_, du_, dx_, x_, y_;
   std::unique_ptr<model::Dynamics> dynamics_;  // the equations to follow; null: the matrices
   model::StepExponential part_;
-  Eigen::VectorXd f_, h_;
+  Eigen::VectorXd f_, h_, u_;
   Eigen::MatrixXd F_, G_, C_, D_;
 };
 

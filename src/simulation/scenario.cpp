@@ -130,7 +130,7 @@ const std::vector<const Eigen::VectorXd*>& Scenario::advance() {
   if (now == kNever) return truth_;
   // The step that ends now began under the disturbances of its own beginning, so plants go on before the edges.
   for (Runner& runner : runners_) {
-    if (runner.due() == now && runner.k > 0) runner.plant.advance(runner.u, runner.disturbance);
+    if (runner.due() == now && runner.k > 0) runner.plant.advance(runner.disturbance);
   }
   for (; next_edge_ < edges_.size() && edges_[next_edge_].at <= now; ++next_edge_) apply(edges_[next_edge_]);
   go_on_with_drifts(now);

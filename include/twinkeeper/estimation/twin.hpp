@@ -12,13 +12,13 @@
 // the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
 // still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
 // NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
-// Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false. Once a row
-// has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason `spike`, ratio
-// as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies, which diagnosis has
-// told long before.
-// A model of a nonlinear template is linearised at each step (step_linearisation.hpp), its start and what is usual in
-// the long run come from the linearisation at the operating point. State limits project x(k|k), never P; the prediction
-// goes on from the projected state.
+// Dead time: an input reaches the state and the rows it feeds later (input_delay.hpp); what is told of it is the
+// present. Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false.
+// Once a row has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason
+// `spike`, ratio as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies,
+// which diagnosis has told long before. A model of a nonlinear template is linearised at each step
+// (step_linearisation.hpp), its start and what is usual in the long run come from the linearisation at the operating
+// point. State limits project x(k|k), never P; the prediction goes on from the projected state.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
@@ -56,6 +56,7 @@
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/estimation/kalman_filter.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/model/input_delay.hpp"
 #include "twinkeeper/model/state_space.hpp"
 #include "twinkeeper/signals/frame.hpp"
 
@@ -122,10 +123,13 @@ class Twin {
   model::StateSpace model_;
   TwinSettings settings_;
   TwinCounters counters_;
+  model::InputDelay delay_, doubt_delay_;
   KalmanFilter filter_;
   std::vector<Row> rows_;
   std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
   std::vector<double> u_, y_;                    // deviations
+  std::vector<double> drive_;                    // u as it reaches the machine: what the filter gets
+  std::vector<double> doubts_, late_doubts_;     // 1 for an input that makes rows blind; and as it reaches them
   std::vector<double> held_;                     // last usable inputs, absolute
   std::vector<std::uint8_t> good_, used_;        // W and V
   std::vector<std::uint8_t> blind_;              // outputs fed by a bad or stand-in input

@@ -48,6 +48,11 @@ struct Signal {  // one state, input or output
   Limits limits;
 };
 
+struct DeadTime {
+  int steps = 0;       // whole ones
+  bool split = false;  // and a part of one
+};
+
 struct StateSpace {
   std::string name;
   int version = 1;
@@ -63,6 +68,8 @@ struct StateSpace {
   std::vector<double> noise_std, resolution;   // per output, NaN where not given
   std::shared_ptr<const Dynamics> dynamics;    // of a template, else null
   Eigen::MatrixXd W;                           // of a template, else empty
+  std::vector<DeadTime> dead_times;            // per input (input_delay.hpp); empty: none
+  Eigen::MatrixXd B_late;                      // what of B acts one step later still; empty: nothing
 
   [[nodiscard]] bool nonlinear() const { return dynamics != nullptr && !dynamics->linear(); }
 
@@ -77,6 +84,7 @@ using Built = std::variant<StateSpace, base::Issues>;
 // operating_point.x, else where the equations come to rest at that u (for linear equations without such a point 0); y
 // follows. `period_s`: the twin's period. It must equal sample_time of a discrete model; a continuous model is
 // discretised with it. Paths in the issues start at "model".
-[[nodiscard]] Built build(const ModelSettings& settings, double period_s);
+// `dead_times_s`: per input, empty: none; parts of a step need a continuous model with linear equations.
+[[nodiscard]] Built build(const ModelSettings& settings, double period_s, const std::vector<double>& dead_times_s = {});
 
 }  // namespace twinkeeper::model

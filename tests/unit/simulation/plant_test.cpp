@@ -19,7 +19,7 @@ MatrixXd recovered_noise(Plant& plant, const VectorXd& u, int steps) {
   for (int k = 0; k < steps; ++k) {
     const VectorXd x = plant.x();
     const VectorXd y = plant.measure(u);
-    plant.advance(u, none);
+    plant.advance(none);
     noise.col(k).head(m.n_x()) = plant.x() - m.x_op - m.A * (x - m.x_op) - m.B * (u - m.u_op) - m.d;
     noise.col(k).tail(m.n_y()) = y - m.y_op - m.C * (x - m.x_op) - m.D * (u - m.u_op);
   }
@@ -97,7 +97,7 @@ TEST_CASE("A stiff continuous plant settles on its stationary covariance") {
   constexpr int kSteps = 100000;
   for (int k = 0; k < kSteps; ++k) {
     plant.measure(u);
-    plant.advance(u, none);
+    plant.advance(none);
     square += plant.x().cwiseAbs2();
   }
   CHECK(square[0] / kSteps == Approx(1.0 / 10000.0).epsilon(0.03));  // spectral density / (2 · rate)
@@ -112,7 +112,7 @@ TEST_CASE("A plant with the same seed repeats itself bit by bit") {
     for (int k = 0; k < 200; ++k) {
       const VectorXd y = plant.measure(u);
       all.insert(all.end(), {y[0], y[1], plant.x()[0], plant.x()[1]});
-      plant.advance(u, VectorXd::Zero(2));
+      plant.advance(VectorXd::Zero(2));
     }
     return all;
   };
@@ -134,13 +134,13 @@ TEST_CASE("A disturbance adds its rate times the sample time per step and state 
   const VectorXd u = VectorXd::Constant(1, 3.0);
   calm.measure(u);
   leaking.measure(u);
-  calm.advance(u, VectorXd::Zero(2));
-  leaking.advance(u, Eigen::Vector2d(-0.02, 0.0));
+  calm.advance(VectorXd::Zero(2));
+  leaking.advance(Eigen::Vector2d(-0.02, 0.0));
   CHECK(leaking.x()[0] - calm.x()[0] == Approx(-0.002).epsilon(1e-9));
   CHECK(leaking.x()[1] == calm.x()[1]);
   for (int k = 0; k < 100; ++k) {
     leaking.measure(u);
-    leaking.advance(u, Eigen::Vector2d(-1.0, 1.0));
+    leaking.advance(Eigen::Vector2d(-1.0, 1.0));
     REQUIRE(leaking.x()[0] >= 0.0);
     REQUIRE(leaking.x()[1] <= 0.3);
   }
@@ -158,7 +158,7 @@ TEST_CASE("The plant of a nonlinear template follows its equations, not their li
   double most = 0.0;
   for (int k = 0; k < 300; ++k) {
     plant.measure(u);
-    plant.advance(u, VectorXd::Zero(2));
+    plant.advance(VectorXd::Zero(2));
     for (int i = 0; i < 10'000; ++i) {
       dynamics->evaluate(x, u, f, F, G);
       x += f * 1e-4;
@@ -178,7 +178,7 @@ TEST_CASE("A parameter that changes leads the plant to where its equations then 
   REQUIRE(plant.set_parameter("a2", 10e-6).ok());
   for (int k = 0; k < 2000; ++k) {
     plant.measure(u);
-    plant.advance(u, none);
+    plant.advance(none);
   }
   const double flow = 3.0 * 6.239e-6;
   CHECK(std::abs(plant.x()(0) - std::pow(flow / 12e-6, 2) / (2 * 9.80665)) < 1e-5);
@@ -207,7 +207,7 @@ TEST_CASE("A linear template is simulated by its matrices until a parameter chan
     const double settled = 20.0 + 10.0 * R;
     expected = settled + (expected - settled) * std::exp(-1.0 / (10.0 * R));
     plant.measure(u);
-    plant.advance(u, none);
+    plant.advance(none);
     CHECK(std::abs(plant.x()(0) - expected) < 1e-7);
   }
 }
