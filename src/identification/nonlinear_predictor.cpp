@@ -44,7 +44,7 @@ void NonlinearPredictor::simulate(const Ticks& ticks, Index from, Index to, cons
     if (k + 1 == to) return;
     free_.fuse(nothing, none, none);
     if (!free_.predict(u)) {  // away beyond all numbers: it stays there
-      predicted.rightCols(predicted.cols() - k - 1).leftCols(to - k - 1).setConstant(std::nan(""));
+      predicted.middleCols(k + 1, to - k - 1).setConstant(std::nan(""));
       return;
     }
   }

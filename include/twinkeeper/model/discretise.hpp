@@ -7,11 +7,10 @@
 //   W       n_x × n_x  state² / s      spectral density of the process noise
 //   dx      n_x        state / s       derivative at the operating point
 //
-// A Taylor series over h = Ts/2^j, short enough for no cancellation, then j doublings of (A, ∫e^{Fs}ds, Q) that only
-// add terms of one kind: no inverse exponential e^{−F Ts} appears, so |F| Ts = 500 and beyond is harmless. Elements are
-// accurate to a few units in the last place of the matrix they stand in, after balancing by powers of two.
-// Errors: none; the caller has checked shapes and finiteness. Thread rule: pure. Allocation: load time only.
-// Source: Van Loan (1978) for the integral, in doubling form.
+// By the series and doublings of step_exponential.hpp: no inverse exponential e^{−F Ts} appears. Elements are accurate
+// to a few units in the last place of the matrix they stand in, after balancing by powers of two. Errors: none; the
+// caller has checked shapes and finiteness. Thread rule: pure. Allocation: load time only. Source: Van Loan (1978) for
+// the integral, in doubling form.
 #pragma once
 
 #include <Eigen/Core>

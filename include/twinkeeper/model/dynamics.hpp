@@ -60,9 +60,10 @@ class Dynamics {
 
   // f, F and G are zero when these begin.
   virtual void derivative(const Vector& x, const Vector& u, Vector& f, Matrix& F, Matrix& G) const = 0;
-  // h of output `which` of the template; its derivatives go into row `row` of C and D, which is zero.
+  // h of output `which` of the template; its derivatives go into row `row` of C and D, which is zero. Unless a template
+  // says otherwise: state `which`.
   [[nodiscard]] virtual double output(std::size_t which, const Vector& x, const Vector& u, Matrix& C, Matrix& D,
-                                      Index row) const = 0;
+                                      Index row) const;
 
   // f = F x + G u, for linear equations.
   static void apply_linear(const Vector& x, const Vector& u, Vector& f, const Matrix& F, const Matrix& G);

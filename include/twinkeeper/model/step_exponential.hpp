@@ -1,4 +1,4 @@
-// One step of a system that is linearised anew at every step: discretise() without allocation.
+// What a linear system does in one step; for one that is linearised anew at every step, without allocation.
 //
 //   A = e^{F Ts}    Γ = ∫₀^Ts e^{Fs} ds    Q = ∫₀^Ts e^{Fs} W e^{Fᵀs} ds
 //
@@ -7,10 +7,10 @@
 //   W       n_x × n_x  state² / s  spectral density of the process noise
 //   Γ f     n_x        state       how far x moves in one step where ẋ = f: the zoh solution of the linearised system
 //
-// The Taylor series and doublings of discretise(), in coordinates balanced once for a typical F, with plain loops: the
-// same bits on every processor. Errors: none; what overflows is not finite.
-// Thread rule: one thread at a time. Allocation: construction only.
-// Source: Van Loan (1978) in doubling form, as in discretise.hpp.
+// A Taylor series over h = Ts/2^j with |F| h ≤ 1/4, short enough for no cancellation, then j doublings that only add
+// terms of one kind, so |F| Ts = 500 and beyond is harmless; in coordinates balanced once for a typical F, with plain
+// loops: the same bits on every processor. Errors: none; what overflows is not finite. Thread rule: one thread at a
+// time. Allocation: construction only. Source: Van Loan (1978) for the integral, in doubling form.
 #pragma once
 
 #include <Eigen/Core>

@@ -173,26 +173,16 @@ class CentrifugalPump final : public Dynamics {
     F(i, i) -= rate;
     G(i, input) += rate;
   }
-
-  [[nodiscard]] double output(std::size_t which, const Vector& x, const Vector&, Matrix& C, Matrix&,
-                              Index row) const override {
-    const auto state = static_cast<Index>(which);
-    C(row, state) = 1.0;
-    return x(state);
-  }
 };
 
 }  // namespace
 
-const Template kCentrifugalPump{
-    "centrifugal_pump",
-    "Centrifugal pump with its induction motor and the temperatures of its bearings",
-    false,
-    parameters,
-    nullptr,
-    signals,
-    [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-      return std::make_unique<CentrifugalPump>(values, std::move(outputs));
-    }};
+const Template kCentrifugalPump{"centrifugal_pump",
+                                "Centrifugal pump with its induction motor and the temperatures of its bearings",
+                                false,
+                                parameters,
+                                nullptr,
+                                signals,
+                                make_dynamics<CentrifugalPump>};
 
 }  // namespace twinkeeper::model

@@ -60,24 +60,16 @@ class CompressorReceiver final : public Dynamics {
     G(0, kOpening) = -capacity * theta(kValve) * root.value;
     G(0, kBehind) = capacity * out * root.slope * 2.0 * behind;
   }
-  [[nodiscard]] double output(std::size_t, const Vector& x, const Vector&, Matrix& C, Matrix&,
-                              Index row) const override {
-    C(row, 0) = 1.0;
-    return x(0);
-  }
 };
 
 }  // namespace
 
-const Template kCompressorReceiver{
-    "compressor_receiver",
-    "Displacement compressor that fills a receiver with a valve",
-    false,
-    parameters,
-    nullptr,
-    signals,
-    [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-      return std::make_unique<CompressorReceiver>(values, std::move(outputs));
-    }};
+const Template kCompressorReceiver{"compressor_receiver",
+                                   "Displacement compressor that fills a receiver with a valve",
+                                   false,
+                                   parameters,
+                                   nullptr,
+                                   signals,
+                                   make_dynamics<CompressorReceiver>};
 
 }  // namespace twinkeeper::model

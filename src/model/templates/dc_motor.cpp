@@ -39,12 +39,6 @@ class DcMotor final : public Dynamics {
     G(kSpeed, kLoad) = -1.0 / theta(kJ);
     apply_linear(x, u, f, F, G);
   }
-  [[nodiscard]] double output(std::size_t which, const Vector& x, const Vector&, Matrix& C, Matrix&,
-                              Index row) const override {
-    const auto state = static_cast<Index>(which);
-    C(row, state) = 1.0;
-    return x(state);
-  }
 };
 
 }  // namespace
@@ -55,8 +49,6 @@ const Template kDcMotor{"dc_motor",
                         parameters,
                         nullptr,
                         signals,
-                        [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-                          return std::make_unique<DcMotor>(values, std::move(outputs));
-                        }};
+                        make_dynamics<DcMotor>};
 
 }  // namespace twinkeeper::model

@@ -78,4 +78,10 @@ base::Status Dynamics::set_parameter(std::string_view name, double value) {
                      "there is no parameter '" + std::string(name) + "' that can change; accepted: " + known);
 }
 
+double Dynamics::output(std::size_t which, const Vector& x, const Vector&, Matrix& C, Matrix&, Index row) const {
+  const auto state = static_cast<Index>(which);
+  C(row, state) = 1.0;
+  return x(state);
+}
+
 }  // namespace twinkeeper::model

@@ -115,15 +115,12 @@ class FirstOrderThermal final : public Dynamics {
 
 }  // namespace
 
-const Template kFirstOrderThermal{
-    "first_order_thermal",
-    "One heated body, or two that touch, each with a slow sensor",
-    true,
-    parameters,
-    check,
-    signals,
-    [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-      return std::make_unique<FirstOrderThermal>(values, std::move(outputs));
-    }};
+const Template kFirstOrderThermal{"first_order_thermal",
+                                  "One heated body, or two that touch, each with a slow sensor",
+                                  true,
+                                  parameters,
+                                  check,
+                                  signals,
+                                  make_dynamics<FirstOrderThermal>};
 
 }  // namespace twinkeeper::model

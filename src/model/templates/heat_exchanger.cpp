@@ -106,15 +106,12 @@ class HeatExchanger final : public Dynamics {
 
 }  // namespace
 
-const Template kHeatExchanger{
-    "heat_exchanger",
-    "Two streams on both sides of a wall, with their flows",
-    false,
-    parameters,
-    check,
-    signals,
-    [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-      return std::make_unique<HeatExchanger>(values, std::move(outputs));
-    }};
+const Template kHeatExchanger{"heat_exchanger",
+                              "Two streams on both sides of a wall, with their flows",
+                              false,
+                              parameters,
+                              check,
+                              signals,
+                              make_dynamics<HeatExchanger>};
 
 }  // namespace twinkeeper::model

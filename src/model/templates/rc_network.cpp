@@ -168,12 +168,6 @@ class RcNetwork final : public Dynamics {
     }
     apply_linear(x, u, f, F, G);
   }
-  [[nodiscard]] double output(std::size_t which, const Vector& x, const Vector&, Matrix& C, Matrix&,
-                              Index row) const override {
-    const auto state = static_cast<Index>(which);
-    C(row, state) = 1.0;
-    return x(state);
-  }
 
   Network network_;
 };
@@ -186,8 +180,6 @@ const Template kRcNetwork{"rc_network",
                           parameters,
                           check,
                           signals,
-                          [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-                            return std::make_unique<RcNetwork>(values, std::move(outputs));
-                          }};
+                          make_dynamics<RcNetwork>};
 
 }  // namespace twinkeeper::model

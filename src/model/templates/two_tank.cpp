@@ -137,8 +137,6 @@ const Template kTwoTank{"two_tank",
                         parameters,
                         nullptr,
                         signals,
-                        [](const Parameters& values, std::vector<std::size_t> outputs) -> std::unique_ptr<Dynamics> {
-                          return std::make_unique<TwoTank>(values, std::move(outputs));
-                        }};
+                        make_dynamics<TwoTank>};
 
 }  // namespace twinkeeper::model

@@ -23,14 +23,6 @@ constexpr int kModels = 1000 / test::kEffort;
 constexpr Noise kNoises[] = {Noise::independent, Noise::full_R, Noise::correlated, Noise::rank_deficient,
                              Noise::innovations};
 
-std::span<const double> span(const VectorXd& vector) {
-  return {vector.data(), static_cast<std::size_t>(vector.size())};
-}
-
-VectorXd vector(std::span<const double> values) {
-  return Eigen::Map<const VectorXd>(values.data(), static_cast<Index>(values.size()));
-}
-
 struct Case {
   model::StateSpace model;
   std::mt19937_64 engine;

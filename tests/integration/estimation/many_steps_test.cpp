@@ -16,10 +16,6 @@ using Eigen::VectorXd;
 
 namespace {
 
-std::span<const double> span(const VectorXd& vector) {
-  return {vector.data(), static_cast<std::size_t>(vector.size())};
-}
-
 __extension__ using Quad = __float128;  // 113 bits: room for what 1e12 takes away
 
 // The covariance equations of independent noise, row by row, in quadruple precision.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <random>
 #include <span>
 #include <string>
 #include <utility>
@@ -12,6 +13,22 @@
 #include "support/fake_clock.hpp"
 
 namespace twinkeeper::test {
+
+// What may go wrong on a line, seeded.
+class RandomNoise {
+ public:
+  explicit RandomNoise(std::uint64_t seed) : random_(seed) {}
+  [[nodiscard]] std::size_t any(std::size_t below) { return random_() % below; }
+  // 1 to `most` bytes of any value.
+  [[nodiscard]] std::string garbage(std::size_t most) {
+    std::string out;
+    for (std::size_t n = 1 + any(most); n > 0; --n) out += static_cast<char>(random_());
+    return out;
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
 
 class FakeInstrument final : public drivers::Transport {
  public:
@@ -77,5 +94,20 @@ class FakeInstrument final : public drivers::Transport {
   bool open_ = false;
   std::deque<std::pair<base::Instant, char>> bytes_;
 };
+
+// The longest that one poll_due of a bench took while bytes that nobody asked for came and the far end came and went.
+template <class Bench>
+base::Duration longest_wait(Bench& bench, FakeInstrument& far_end, int turns) {
+  base::Duration longest{};
+  for (int k = 0; k < turns; ++k) {
+    far_end.there = k % 7 != 0;
+    if (k % 3 == 0) far_end.arrive(std::string(400, 'x'), std::chrono::milliseconds{0});
+    const base::Instant before = bench.clock.now();
+    const base::Instant next = bench.poller->poll_due({});
+    longest = std::max(longest, bench.clock.now() - before);
+    if (next > bench.clock.now()) bench.clock.sleep_until(next);
+  }
+  return longest;
+}
 
 }  // namespace twinkeeper::test

@@ -21,21 +21,14 @@ std::string weight_of(std::size_t request) {
   return text.data();
 }
 
-class FaultyScale {
+class FaultyScale : RandomNoise {
  public:
-  FaultyScale(LineBench& bench, std::uint64_t seed) : bench_(bench), random_(seed) {
+  FaultyScale(LineBench& bench, std::uint64_t seed) : RandomNoise(seed), bench_(bench) {
     bench_.instrument->answer = [this] { answer(); };
   }
   std::map<std::string, int> faults;
 
  private:
-  [[nodiscard]] std::size_t any(std::size_t below) { return random_() % below; }
-  [[nodiscard]] std::string garbage(std::size_t most) {
-    std::string out;
-    for (std::size_t n = 1 + any(most); n > 0; --n) out += static_cast<char>(random_());
-    return out;
-  }
-
   void answer() {
     const std::string line = bench_.line("S S   " + weight_of(bench_.instrument->sent.size()) + " kg");
     base::Duration delay = 1ms * (1 + any(150));
@@ -85,7 +78,6 @@ class FaultyScale {
   }
 
   LineBench& bench_;
-  std::mt19937_64 random_;
 };
 
 }  // namespace

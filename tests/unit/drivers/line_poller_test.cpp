@@ -193,15 +193,7 @@ TEST_CASE("no wait takes longer than the longest block that is told") {
   settings.workarounds.pause_between_requests = 50ms;
   LineBench bench(settings);
   bench.instrument->there = false;
-  base::Duration longest{};
-  for (int k = 0; k < 200; ++k) {
-    bench.instrument->there = k % 7 != 0;
-    if (k % 3 == 0) bench.instrument->arrive(std::string(400, 'x'), 0ms);
-    const base::Instant before = bench.clock.now();
-    const base::Instant next = bench.poller->poll_due({});
-    longest = std::max(longest, bench.clock.now() - before);
-    if (next > bench.clock.now()) bench.clock.sleep_until(next);
-  }
+  const base::Duration longest = longest_wait(bench, *bench.instrument, 200);
   CHECK(longest <= bench.poller->longest_block());
   CHECK(longest > 300ms);
 }

@@ -259,37 +259,22 @@ TEST_CASE("no wait of a shared line takes longer than the longest block that is 
   }
   settings[1].timeout = 400ms;
   SharedLineBench bench(settings, false);
-  base::Duration longest{};
-  for (int k = 0; k < 600; ++k) {
-    bench.wire->there = k % 7 != 0;
-    if (k % 3 == 0) bench.wire->arrive(std::string(400, 'x'), 0ms);
-    const base::Instant before = bench.clock.now();
-    const base::Instant next = bench.poller->poll_due({});
-    longest = std::max(longest, bench.clock.now() - before);
-    if (next > bench.clock.now()) bench.clock.sleep_until(next);
-  }
+  const base::Duration longest = longest_wait(bench, *bench.wire, 600);
   CHECK(longest <= bench.poller->longest_block());
   CHECK(longest > 400ms);
 }
 
 namespace {
 
-class FaultyModules {
+class FaultyModules : RandomNoise {
  public:
   FaultyModules(SharedLineBench& bench, bool checksum, std::uint64_t seed)
-      : bench_(bench), checksum_(checksum), random_(seed) {
+      : RandomNoise(seed), bench_(bench), checksum_(checksum) {
     bench_.wire->answer = [this] { answer(); };
   }
   std::map<std::string, int> faults;
 
  private:
-  [[nodiscard]] std::size_t any(std::size_t below) { return random_() % below; }
-  [[nodiscard]] std::string garbage(std::size_t most) {
-    std::string out;
-    for (std::size_t n = 1 + any(most); n > 0; --n) out += static_cast<char>(random_());
-    return out;
-  }
-
   void answer() {
     FakeInstrument& wire = *bench_.wire;
     const std::string line = bench_.line();
@@ -326,7 +311,6 @@ class FaultyModules {
 
   SharedLineBench& bench_;
   const bool checksum_;
-  std::mt19937_64 random_;
 };
 
 }  // namespace

@@ -22,14 +22,6 @@ namespace {
 constexpr Noise kNoises[] = {Noise::independent, Noise::full_R, Noise::correlated, Noise::rank_deficient,
                              Noise::innovations};
 
-std::span<const double> span(const VectorXd& vector) {
-  return {vector.data(), static_cast<std::size_t>(vector.size())};
-}
-
-VectorXd vector(std::span<const double> values) {
-  return Eigen::Map<const VectorXd>(values.data(), static_cast<Index>(values.size()));
-}
-
 bool close(const MatrixXd& left, const MatrixXd& right, double relative) {
   return (left - right).norm() <= relative * std::max(1e-3, right.norm());
 }

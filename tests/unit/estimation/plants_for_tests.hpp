@@ -3,6 +3,7 @@
 
 #include <Eigen/Core>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "twinkeeper/estimation/twin.hpp"
@@ -10,6 +11,14 @@
 #include "twinkeeper/signals/frame.hpp"
 
 namespace twinkeeper::estimation {
+
+// Between what the filter takes and gives and Eigen.
+[[nodiscard]] inline std::span<const double> span(const Eigen::VectorXd& vector) {
+  return {vector.data(), static_cast<std::size_t>(vector.size())};
+}
+[[nodiscard]] inline Eigen::VectorXd vector(std::span<const double> values) {
+  return Eigen::Map<const Eigen::VectorXd>(values.data(), static_cast<Eigen::Index>(values.size()));
+}
 
 enum class Noise { independent, full_R, correlated, rank_deficient, innovations };
 
