@@ -26,6 +26,10 @@ struct ValidationSettings {
 
 enum class OnStale { hold, nominal, bad };
 
+// What an output gets from several samples of one step: the last, or their mean, whose variance is that of one over
+// their number.
+enum class Combine { last, mean };
+
 // Where a twin's input comes from: a tag or a constant.
 struct InputSource {
   std::optional<signals::TagIndex> tag;
@@ -35,7 +39,23 @@ struct InputSource {
   base::Duration delay{};  // dead time: the machine feels it so much later
 };
 
-// "plc.speed > 10 and not plc.door == 1", in the order in which it is computed: what it is made of before how it is joined.
+// Which tag measures a twin's output; without one it is virtual, only estimated.
+struct OutputSource {
+  std::optional<signals::TagIndex> tag;
+  Combine combine = Combine::last;
+};
+
+// How long a twin waits for samples that come late.
+struct LateSettings {
+  std::optional<base::Duration> history;  // absent: kUsualHistory periods, kLongestUsualHistory at most
+  base::Duration lateness{};              // what is further back is final for alarms
+};
+inline constexpr std::int64_t kUsualHistory = 100;
+inline constexpr base::Duration kLongestUsualHistory = std::chrono::seconds{60};
+inline constexpr std::int64_t kLongestHistory = 10'000;  // periods
+
+// "plc.speed > 10 and not plc.door == 1", in the order in which it is computed: what it is made of before how it is
+// joined.
 struct ConditionPart {
   enum class Kind : std::uint8_t { less, less_equal, greater, greater_equal, equal, not_equal, both, either, negation };
   Kind kind = Kind::less;

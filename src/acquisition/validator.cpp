@@ -120,20 +120,18 @@ const Validator::Tag& Validator::at(signals::TagIndex tag) const {
   return tags_[tag];
 }
 
-bool Validator::validate(signals::Sample& sample) {
+void Validator::validate(signals::Sample& sample) {
   if (sample.tag >= tags_.size()) std::abort();
   Tag& tag = tags_[sample.tag];
-  if (tag.has_sample && sample.time < tag.latest.time) {
-    ++counters_.samples_ignored_total;
-    return false;
-  }
+  const bool backward = tag.has_sample && sample.time < tag.latest.time;
   if (sample.quality != Quality::bad) {
-    follow_run(tag, sample);
-    const Reason reason = judge(tag, sample);
+    if (!backward) follow_run(tag, sample);
+    Reason reason = judge_value(tag, sample);
+    if (reason == Reason::none && !backward) reason = judge_change(tag, sample);
     if (reason != Reason::none) {
       sample.quality = Quality::bad;
       sample.reason = reason;
-    } else {
+    } else if (!backward) {
       tag.has_good = true;
       tag.good_value = sample.value;
       tag.good_time = sample.time;
@@ -141,9 +139,12 @@ bool Validator::validate(signals::Sample& sample) {
   }
   ++counters_.samples_total;
   if (sample.quality == Quality::bad) ++counters_.bad_by_reason[static_cast<std::size_t>(sample.reason)];
+  if (backward) {
+    ++counters_.samples_backward_total;
+    return;
+  }
   tag.latest = sample;
   tag.has_sample = true;
-  return true;
 }
 
 void Validator::follow_run(Tag& tag, const signals::Sample& sample) {
@@ -168,20 +169,24 @@ void Validator::follow_run(Tag& tag, const signals::Sample& sample) {
   }
 }
 
-Reason Validator::judge(const Tag& tag, const signals::Sample& sample) {
+Reason Validator::judge_value(const Tag& tag, const signals::Sample& sample) {
   const ValidationSettings& rules = tag.rules.settings;
   const bool text = sample.raw.kind == RawKind::text;
   if (!text && !std::isfinite(sample.value)) return Reason::not_finite;
   for (const double error_value : rules.error_values) {
     if (is_error_value(sample.raw, error_value)) return Reason::error_value;
   }
-  if (!text) {
-    if (rules.min_value && sample.value < *rules.min_value) return Reason::out_of_range;
-    if (rules.max_value && sample.value > *rules.max_value) return Reason::out_of_range;
-    if (rules.max_rate && tag.has_good && sample.time > tag.good_time) {
-      const double change = std::abs(sample.value - tag.good_value);
-      if (change > *rules.max_rate * seconds(sample.time - tag.good_time)) return Reason::rate_of_change;
-    }
+  if (text) return Reason::none;
+  if (rules.min_value && sample.value < *rules.min_value) return Reason::out_of_range;
+  if (rules.max_value && sample.value > *rules.max_value) return Reason::out_of_range;
+  return Reason::none;
+}
+
+Reason Validator::judge_change(const Tag& tag, const signals::Sample& sample) {
+  const auto& max_rate = tag.rules.settings.max_rate;
+  if (max_rate && sample.raw.kind != RawKind::text && tag.has_good && sample.time > tag.good_time) {
+    const double change = std::abs(sample.value - tag.good_value);
+    if (change > *max_rate * seconds(sample.time - tag.good_time)) return Reason::rate_of_change;
   }
   return tag.stuck ? Reason::stuck : Reason::none;
 }

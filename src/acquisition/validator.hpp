@@ -20,7 +20,8 @@
 //
 // A sample that arrives bad (timeout, exception, no_match) keeps its reason and leaves v_g, t_g and the run of equal
 // raw values untouched. A run is begun anew after a silence longer than max_age: nothing is known of the time between.
-// A sample older than the newest of its tag is ignored; one with the same time replaces it, without a rate test.
+// A sample older than the newest of its tag is judged without rate_of_change and stuck, which are about what came
+// before it, and stays without effect on what is kept; one with the same time replaces the newest, without a rate test.
 //
 // Errors: none; a tag beyond the rules breaks an invariant (abort). Thread rule: one thread. Clock: none.
 // Allocation: none after construction, except for text.
@@ -64,8 +65,8 @@ struct StuckLimit {
 inline constexpr std::size_t kReasonCount = 12;  // of signals::Reason
 
 struct ValidatorCounters {
-  std::uint64_t samples_total = 0;                          // taken, ignored ones not included
-  std::uint64_t samples_ignored_total = 0;                  // older than the newest of their tag
+  std::uint64_t samples_total = 0;
+  std::uint64_t samples_backward_total = 0;                 // of those, older than the newest of their tag
   std::array<std::uint64_t, kReasonCount> bad_by_reason{};  // indexed by signals::Reason
 
   [[nodiscard]] std::uint64_t samples_bad_total() const;
@@ -78,8 +79,8 @@ class Validator {
  public:
   explicit Validator(std::vector<TagRules> rules);  // by TagIndex
 
-  // Sets quality and reason. False: older than the newest sample of its tag, untouched and not to be used.
-  bool validate(signals::Sample& sample);
+  // Sets quality and reason.
+  void validate(signals::Sample& sample);
 
   // The newest sample of a tag as validate() left it; before the first one bad, stale, NaN.
   [[nodiscard]] const signals::Sample& latest(signals::TagIndex tag) const;
@@ -110,7 +111,8 @@ class Validator {
   };
 
   static void follow_run(Tag& tag, const signals::Sample& sample);
-  static signals::Reason judge(const Tag& tag, const signals::Sample& sample);
+  static signals::Reason judge_value(const Tag& tag, const signals::Sample& sample);
+  static signals::Reason judge_change(const Tag& tag, const signals::Sample& sample);
   [[nodiscard]] const Tag& at(signals::TagIndex tag) const;
 
   std::vector<Tag> tags_;

@@ -40,7 +40,7 @@ ordered_json gain_table(const model::StateSpace& model) {
 std::vector<Eigen::Index> measured_outputs(const config::TwinConfig& twin) {
   std::vector<Eigen::Index> measured;
   for (std::size_t i = 0; i < twin.outputs.size(); ++i) {
-    if (twin.outputs[i]) measured.push_back(static_cast<Eigen::Index>(i));
+    if (twin.outputs[i].tag) measured.push_back(static_cast<Eigen::Index>(i));
   }
   return measured;
 }

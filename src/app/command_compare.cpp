@@ -53,7 +53,7 @@ identification::Record record_of(const logs::LogTable& log, const Plan& plan, co
     }
   };
   for (std::size_t i = 0; i < twin.inputs.size(); ++i) fill(record.u, i, twin.inputs[i].tag);
-  for (std::size_t i = 0; i < twin.outputs.size(); ++i) fill(record.y, i, twin.outputs[i]);
+  for (std::size_t i = 0; i < twin.outputs.size(); ++i) fill(record.y, i, twin.outputs[i].tag);
   return record;
 }
 

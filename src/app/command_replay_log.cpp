@@ -127,7 +127,8 @@ int replay_log_command(const ReplayArguments& arguments) {
             << std::endl;
   if (summary.rows_late > 0) {
     std::cerr << "warning: " << log.file() << ": " << summary.rows_late
-              << " rows go back in time; their samples came too late for their step\n";
+              << " rows go back in time; they were fused where they belong, but for " << summary.rows_dropped
+              << " that were further back than the history\n";
   }
   return kExitDone;
 }

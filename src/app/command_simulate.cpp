@@ -30,7 +30,8 @@ simulation::Settings settings_of(const Plan& plan, const SimulateArguments& argu
   }
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& twin = plan.config.twins[i];
-    simulation::TwinSettings simulated{twin.name, plan.models[i], twin.period, {}, twin.outputs};
+    simulation::TwinSettings simulated{twin.name, plan.models[i], twin.period, {}, {}};
+    for (const auto& output : twin.outputs) simulated.outputs.push_back(output.tag);
     for (const auto& input : twin.inputs) simulated.inputs.push_back({input.tag, input.constant});
     settings.twins.push_back(std::move(simulated));
   }

@@ -68,7 +68,7 @@ telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
     }
   }
   for (std::size_t i = 0; i < model.outputs.size(); ++i) {
-    const auto& tag = settings.outputs[i];
+    const auto& tag = settings.outputs[i].tag;
     description.outputs.push_back({describe(model.outputs[i]), tag ? std::optional(sources[*tag]) : std::nullopt});
   }
   return description;

@@ -313,6 +313,7 @@ class Gateway::Implementation {
       twin.steps_total = load(figures.steps_total);
       twin.steps_missed_total = load(figures.steps_missed_total);
       twin.step_seconds = quantiles(seconds);
+      twin.additional.emplace_back("steps_revised_total", static_cast<double>(load(figures.steps_revised_total)));
       for (std::size_t f = 0; f < kConsistencyFigures.size(); ++f) {
         twin.additional.emplace_back(kConsistencyFigures[f], load(figures.consistency[f]));
       }
@@ -339,6 +340,8 @@ class Gateway::Implementation {
       device.samples_late_total = load(figures.samples_late_total);
       device.reconnects_total = load(statistics.reconnects_total);
       device.additional = additional_metrics(statistics);
+      device.additional.emplace_back("samples_too_late_total",
+                                     static_cast<double>(load(figures.samples_too_late_total)));
       report.samples_total += device.samples_total;
       report.samples_bad_total += device.samples_bad_total;
       report.samples_late_total += device.samples_late_total;

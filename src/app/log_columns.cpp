@@ -89,7 +89,7 @@ std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& 
   std::vector<std::string> wanted;
   bool any_output = false;
   for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-    const auto& tag = twin.outputs[y];
+    const auto& tag = twin.outputs[y].tag;
     any_output = any_output || (tag && found[*tag]);
     wanted.push_back(tag ? names[*tag] : outputs[y].name);
     if (!tag || !found[*tag]) missing.push_back(wanted.back());

@@ -79,8 +79,12 @@ class LogReplay {
     ++summary_.rows;
     if (row.tick < newest_tick_ || (row.tick == newest_tick_ && !before_)) {
       ++summary_.rows_late;
+      const std::uint64_t dropped = live_.run.synchroniser().counters().dropped_total;
       accept(row, live_);
-      tell(row);
+      if (live_.run.synchroniser().counters().dropped_total > dropped) ++summary_.rows_dropped;
+      live_.run.revise();
+      const estimation::TwinStep* step = live_.run.at(row.tick);
+      tell(row, step != nullptr ? *step : live_.run.newest());
       return base::Success{};
     }
     if (before_) {  // the row before was of this tick, too: its step is done again with the samples of both
@@ -95,13 +99,14 @@ class LogReplay {
     }
     for (std::int64_t tick = std::max<std::int64_t>(newest_tick_ + 1, 0); tick < row.tick; ++tick) {
       step(row, tick, true);
-      output_.step_without_row(*zero_ + tick * period_, live_.run.newest(), live_.run.regime(), anomaly());
+      output_.step_without_row(*zero_ + tick * period_, live_.run.newest(), live_.run.regime_of(live_.run.newest()),
+                               anomaly());
     }
     accept(row, live_);
     if (tick_goes_on) before_ = live_;
     step(row, row.tick, !tick_goes_on);
     newest_tick_ = row.tick;
-    tell(row);
+    tell(row, live_.run.newest());
     return base::Success{};
   }
 
@@ -114,7 +119,7 @@ class LogReplay {
       sample_.quality = signals::Quality::good;
       sample_.reason = signals::Reason::none;
       sample_.time = row.instant;
-      if (!state.validator.validate(sample_)) continue;
+      state.validator.validate(sample_);
       ++summary_.samples;
       if (sample_.quality == signals::Quality::bad) ++summary_.samples_bad;
       state.run.accept(sample_);
@@ -132,9 +137,9 @@ class LogReplay {
 
   [[nodiscard]] bool anomaly() const { return live_.run.alarms().active_count() > 0; }
 
-  void tell(const Row& row) {
+  void tell(const Row& row, const estimation::TwinStep& step) {
     if (anomaly()) ++summary_.rows_with_anomaly;
-    output_.row(row.time_text, row.tick, live_.run.newest(), live_.run.regime(), anomaly());
+    output_.row(row.time_text, row.tick, step, live_.run.regime_of(step), anomaly());
   }
 
   logs::LogReader& log_;

@@ -3,10 +3,10 @@
 // Row 0 is at tick 0; a row belongs to the tick nearest its time, and within 1 % of the period it counts as on the
 // tick. What is told of row k follows from rows 0…k alone: ticks between two rows are stepped when the later one comes,
 // and of several rows in one tick each is told as if it were the last, the next going on from the same state. A row
-// whose tick is closed already goes back in time: its samples are late, as live ones would be, and what is told is the
-// newest step. A cell without a number is no sample. Errors: of the reader; corrupt when two rows are more than
-// kLongestGap periods apart. Thread rule: one thread. Allocation: none per row, but for the second and further rows of
-// one tick.
+// whose tick is closed already goes back in time: its samples are late, as live ones would be, and what is told is its
+// step as it is with them, or the newest if its step is further back than the twin's history. A cell without a number
+// is no sample. Errors: of the reader; corrupt when two rows are more than kLongestGap periods apart. Thread rule: one
+// thread. Allocation: none per row, but for the second and further rows of one tick.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ class LogReplayOutput {
 
 struct LogReplaySummary {
   std::uint64_t rows = 0;
-  std::uint64_t rows_late = 0;  // went back in time
+  std::uint64_t rows_late = 0;     // went back in time
+  std::uint64_t rows_dropped = 0;  // of those, with samples too far back to be of use
   std::uint64_t steps = 0;
   std::uint64_t samples = 0;
   std::uint64_t samples_bad = 0;

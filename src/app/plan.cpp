@@ -23,6 +23,15 @@ std::int64_t steps_per_state(const config::TwinConfig& twin) {
   return std::max<std::int64_t>(1, std::llround(ratio));
 }
 
+Watermark watermark_of(const config::TwinConfig& twin) {
+  const auto ticks = [&](base::Duration time) { return (time + twin.period - base::Duration{1}) / twin.period; };
+  Watermark mark;
+  mark.lateness = ticks(twin.late.lateness);
+  const std::int64_t usual = std::min(acquisition::kUsualHistory, ticks(acquisition::kLongestUsualHistory));
+  mark.history = std::max(mark.lateness, twin.late.history ? ticks(*twin.late.history) : usual);
+  return mark;
+}
+
 std::vector<TagOrigin> tag_origins(const config::Config& config) {
   std::vector<TagOrigin> origins;
   for (std::size_t d = 0; d < config.devices.size(); ++d) {
@@ -49,11 +58,13 @@ std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan&
     settings.gate = config.diagnosis.gate;
     settings.gate_timeout = config.diagnosis.gate_timeout;
     settings.period = config.period;
+    settings.history = static_cast<std::size_t>(watermark_of(config).history);
     for (const auto& output : config.outputs) {
-      settings.mapped.push_back(output.has_value());
+      settings.mapped.push_back(output.tag.has_value());
+      settings.averages = settings.averages || output.combine == acquisition::Combine::mean;
       settings.intervals.push_back(config.period);
-      if (output) {
-        const auto& origin = origins[*output];
+      if (output.tag) {
+        const auto& origin = origins[*output.tag];
         settings.intervals.back() = plan.config.devices[origin.device].driver.registers[origin.reg].poll_interval;
       }
     }
@@ -127,7 +138,7 @@ Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>
   }
   for (const auto& output : file.model.outputs) {
     const bool there = std::find(columns.begin(), columns.end(), output.name) != columns.end();
-    twin.outputs.push_back(there ? std::optional{tag_of(output.name, output.unit)} : std::nullopt);
+    twin.outputs.push_back({there ? std::optional{tag_of(output.name, output.unit)} : std::nullopt});
   }
   if (!file.has_diagnosis) {
     twin.diagnosis.gate.reset();

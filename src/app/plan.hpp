@@ -28,6 +28,13 @@ inline constexpr base::Duration kMetricsInterval = std::chrono::seconds{60};
 // Steps between two published states, at least one: the twin steps on its own grid and can publish only what it has.
 [[nodiscard]] std::int64_t steps_per_state(const config::TwinConfig& twin);
 
+// How far back a twin looks, in ticks.
+struct Watermark {
+  std::int64_t history = 0;   // late samples are fused
+  std::int64_t lateness = 0;  // alarms are decided, ≤ history
+};
+[[nodiscard]] Watermark watermark_of(const config::TwinConfig& twin);
+
 struct TagOrigin {
   std::size_t device;
   std::size_t reg;  // position in the device

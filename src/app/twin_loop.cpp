@@ -116,15 +116,17 @@ void TwinLoop::drain_until(base::Instant deadline) {
       if (sample->time > deadline) break;
       if (notes_ != nullptr) notes_->sample_taken(q, sample->time, deadline, drained_until_);
       DeviceFigures& figures = *device_figures_[device_of_tag_[sample->tag]];
-      if (validator_.validate(*sample)) {
-        figures.samples_total.fetch_add(1, std::memory_order_relaxed);
-        if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
-        for (const std::size_t twin : twins_of_tag_[sample->tag]) {
-          TwinRun& run = twins_[twin].run;
-          const std::uint64_t late_before = run.synchroniser().counters().late_total;
-          run.accept(*sample);
-          const std::uint64_t late = run.synchroniser().counters().late_total - late_before;
-          figures.samples_late_total.fetch_add(late > 0 ? 1 : 0, std::memory_order_relaxed);
+      validator_.validate(*sample);
+      figures.samples_total.fetch_add(1, std::memory_order_relaxed);
+      if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
+      for (const std::size_t twin : twins_of_tag_[sample->tag]) {
+        TwinRun& run = twins_[twin].run;
+        const acquisition::SynchroniserCounters before = run.synchroniser().counters();
+        run.accept(*sample);
+        const acquisition::SynchroniserCounters& after = run.synchroniser().counters();
+        if (after.late_total > before.late_total) figures.samples_late_total.fetch_add(1, std::memory_order_relaxed);
+        if (after.dropped_total > before.dropped_total) {
+          figures.samples_too_late_total.fetch_add(1, std::memory_order_relaxed);
         }
       }
       queue->pop();
@@ -166,6 +168,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   const estimation::TwinStep& step = twin.run.step(due.turn, anomalies_);
   figures.step_seconds.record(clock_.now() - started);
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
+  figures.steps_revised_total.store(twin.run.steps_revised(), std::memory_order_relaxed);
   figures.mode.store(step.mode, std::memory_order_relaxed);
   if ((due.turn + 1) % static_cast<std::int64_t>(estimation::ConsistencyMonitor::kSteps) == 0) {
     tell_consistency(twin.run.consistency().read(), figures);

@@ -41,6 +41,7 @@ inline constexpr std::array<const char*, 9> kConsistencyFigures{
 struct TwinFigures {
   std::atomic<std::uint64_t> steps_total{0};
   std::atomic<std::uint64_t> steps_missed_total{0};
+  std::atomic<std::uint64_t> steps_revised_total{0};  // done again because of late samples
   std::atomic<estimation::Mode> mode{estimation::Mode::initializing};
   base::DurationHistogram step_seconds;
   // estimation::Consistency, told once a minute of steps; NaN until then
@@ -54,8 +55,9 @@ struct TwinFigures {
 struct DeviceFigures {
   std::atomic<std::uint64_t> samples_total{0};
   std::atomic<std::uint64_t> samples_bad_total{0};
-  std::atomic<std::uint64_t> samples_late_total{0};  // too late for a twin, once for each
-  std::atomic<std::uint32_t> tags_bad{0};            // at the newest look
+  std::atomic<std::uint64_t> samples_late_total{0};      // after the step of a twin, once for each twin
+  std::atomic<std::uint64_t> samples_too_late_total{0};  // of those, the ones that were of no use
+  std::atomic<std::uint32_t> tags_bad{0};                // at the newest look
 };
 
 class TwinLoop {

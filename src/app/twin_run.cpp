@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 #include <utility>
 
@@ -18,7 +19,8 @@ double resolution_of(const drivers::RegisterSettings& reg) {
   }
 }
 
-acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t index, base::Instant origin) {
+acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t index, std::int64_t history,
+                                                  base::Instant origin) {
   const auto& twin = plan.config.twins[index];
   const auto& model = plan.models[index];
   const auto origins = tag_origins(plan.config);
@@ -28,13 +30,15 @@ acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t 
   acquisition::SynchroniserSetup setup;
   setup.origin = origin;
   setup.period = twin.period;
+  setup.history = history;
   for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
     acquisition::InputSetup input{twin.inputs[u], model.u_op(static_cast<Eigen::Index>(u))};
     if (input.source.tag && !input.source.max_age) input.source.max_age = max_age_of(*input.source.tag);
     setup.inputs.push_back(input);
   }
-  for (const auto& tag : twin.outputs) {
-    setup.outputs.push_back({tag, tag ? max_age_of(*tag) : base::Duration::zero()});
+  for (const auto& source : twin.outputs) {
+    const auto max_age = source.tag ? max_age_of(*source.tag) : base::Duration::zero();
+    setup.outputs.push_back({source.tag, max_age, source.combine});
   }
   return setup;
 }
@@ -54,7 +58,7 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
     return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};
   };
   for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, twin.outputs[y]));
+    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, twin.outputs[y].tag));
   }
   for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
     setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
@@ -76,12 +80,13 @@ std::vector<acquisition::TagRules> tag_rules(const Plan& plan) {
     const auto& twin = plan.config.twins[i];
     const auto& model = plan.models[i];
     for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-      if (!twin.outputs[y] || rules[*twin.outputs[y]].noise) continue;
-      const auto& origin = origins[*twin.outputs[y]];
+      const auto& tag = twin.outputs[y].tag;
+      if (!tag || rules[*tag].noise) continue;
+      const auto& origin = origins[*tag];
       const auto index = static_cast<Eigen::Index>(y);
       const double given = model.noise_std[y];
       const double coarser = std::isnan(model.resolution[y]) ? 0.0 : model.resolution[y];
-      rules[*twin.outputs[y]].noise = acquisition::OutputNoise{
+      rules[*tag].noise = acquisition::OutputNoise{
           std::isnan(given) ? std::sqrt(model.R(index, index)) : given,
           std::max(coarser, resolution_of(plan.config.devices[origin.device].driver.registers[origin.reg])),
           twin.period};
@@ -97,7 +102,7 @@ std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
       if (tag && (users[*tag].empty() || users[*tag].back() != i)) users[*tag].push_back(i);
     };
     for (const auto& input : plan.config.twins[i].inputs) use(input.tag);
-    for (const auto& output : plan.config.twins[i].outputs) use(output);
+    for (const auto& output : plan.config.twins[i].outputs) use(output.tag);
     for (const auto& regime : plan.config.twins[i].regimes) {
       for (const auto& part : regime.when) use(part.tag);  // of a joining part it is 0 and does no harm
     }
@@ -106,27 +111,78 @@ std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
 }
 
 TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
-                 std::vector<std::string> regimes, acquisition::RegimeSelector selector)
+                 std::vector<std::string> regimes, acquisition::RegimeSelector selector, std::int64_t lateness)
     : twin_(std::move(twin)),
       synchroniser_(std::move(synchroniser)),
       diagnosis_(std::move(diagnosis)),
       regimes_(std::move(regimes)),
       selector_(std::move(selector)),
-      step_(twin_.make_record()),
-      consistency_(step_.outputs.size()) {}
+      history_(static_cast<std::int64_t>(twin_.settings().history)),
+      lateness_(lateness),
+      past_(twin_.settings().history + 1),
+      consistency_(static_cast<std::size_t>(twin_.model().n_y())) {
+  if (lateness_ > history_) std::abort();
+  for (Past& past : past_) {
+    past.step = twin_.make_record();
+    if (history_ > 0) twin_.remember(past.before);
+  }
+}
+
+std::size_t TwinRun::place(std::int64_t tick) const {
+  const auto size = static_cast<std::int64_t>(past_.size());
+  return static_cast<std::size_t>((tick % size + size) % size);
+}
+
+const estimation::TwinStep* TwinRun::at(std::int64_t tick) const {
+  const auto size = static_cast<std::int64_t>(past_.size());
+  if (tick_ == kNever || tick < begin_ || tick > tick_ || tick <= tick_ - size) return nullptr;
+  return &past_[place(tick)].step;
+}
+
+void TwinRun::revise() {
+  const std::optional<std::int64_t> from = synchroniser_.take_revision();
+  if (!from) return;
+  twin_.recall(past_[place(*from)].before);
+  for (std::int64_t tick = *from; tick <= tick_; ++tick) {
+    Past& past = past_[place(tick)];
+    if (tick != *from) twin_.remember(past.before);
+    twin_.step(synchroniser_.frame(tick), past.step);
+    ++steps_revised_;
+  }
+}
 
 const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
-  twin_.step(synchroniser_.close(tick), step_);
-  if (!regimes_.empty()) {
-    const acquisition::SelectedRegime regime = selector_.at(tick);
-    step_.regime = regime.index;
-    step_.tests_held = !regime.settled;
+  revise();
+  if (tick_ == kNever) {
+    begin_ = tick;
+    tick_ = judged_ = tick - 1;
   }
-  consistency_.take(step_);
-  const std::size_t told = anomalies.size();
-  diagnosis_.evaluate(step_, anomalies);
-  for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime();
-  return step_;
+  while (tick_ < tick) {
+    close(++tick_);
+    judge_until(tick_ - lateness_, anomalies);
+  }
+  return newest();
+}
+
+void TwinRun::close(std::int64_t tick) {
+  newest_ = place(tick);
+  Past& past = past_[newest_];
+  if (history_ > 0) twin_.remember(past.before);
+  twin_.step(synchroniser_.close(tick), past.step);
+  if (regimes_.empty()) return;
+  const acquisition::SelectedRegime regime = selector_.at(tick);
+  past.step.regime = regime.index;
+  past.step.tests_held = !regime.settled;
+}
+
+void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
+  while (judged_ < tick) {
+    const estimation::TwinStep& step = past_[place(++judged_)].step;
+    consistency_.take(step);
+    const std::size_t told = anomalies.size();
+    diagnosis_.evaluate(step, anomalies);
+    for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime_of(step);
+  }
 }
 
 std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Twin> twins, base::Instant origin) {
@@ -141,10 +197,12 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
     const config::TwinConfig& twin = plan.config.twins[i];
     std::vector<std::string> regimes;
     for (const auto& regime : twin.regimes) regimes.push_back(regime.name);
-    runs.emplace_back(std::move(twins[i]),
-                      acquisition::FrameSynchroniser(synchroniser_setup(plan, i, origin), plan.tag_count()),
+    const auto history = static_cast<std::int64_t>(twins[i].settings().history);
+    const acquisition::SynchroniserSetup setup = synchroniser_setup(plan, i, history, origin);
+    runs.emplace_back(std::move(twins[i]), acquisition::FrameSynchroniser(setup, plan.tag_count()),
                       diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(regimes),
-                      acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages));
+                      acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages),
+                      std::min(watermark_of(twin).lateness, history));
   }
   return runs;
 }

@@ -1,10 +1,16 @@
 // What a twin consists of at run time, from a validated sample to an anomaly: synchroniser, filter, diagnosis. The twin
 // thread and the replays hold the same object, so what is replayed is what was live.
 //
+// Late samples: a sample of one of the last `history` ticks is fused where it belongs. The filter goes back to that
+// tick and steps again from there, so the estimate is that of samples in order, bit for bit. The regime of a tick is
+// decided once, when the tick is closed. Diagnosis and consistency look at ticks only `lateness` behind the newest:
+// what is told of these stays told, whatever comes after.
+//
 // Thread rule: one thread. Allocation: step() as Twin::step and TwinDiagnosis::evaluate. A copy goes on by itself.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,34 +32,57 @@ namespace twinkeeper::app {
 
 class TwinRun {
  public:
-  // `regimes`: names and selector, in one order; no names: no regimes.
+  // `regimes`: names and selector, in one order; no names: no regimes. The history is that of the twin's settings and
+  // the synchroniser's, which must agree; `lateness` in ticks, not above it.
   TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
-          std::vector<std::string> regimes, acquisition::RegimeSelector selector);
+          std::vector<std::string> regimes, acquisition::RegimeSelector selector, std::int64_t lateness);
 
   // `sample` is validated.
   void accept(const signals::Sample& sample) {
     synchroniser_.accept(sample);
     if (!regimes_.empty()) selector_.accept(sample);
   }
-  // Closes tick `tick` and appends what it raises or clears to `anomalies`. Ticks may be skipped, and must grow.
+  // Closes tick `tick`, after whatever late samples have changed before it, and appends what the ticks that have become
+  // final raise or clear to `anomalies`. Must grow; ticks left out are stepped on the way.
   const estimation::TwinStep& step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
+  // Steps again from where late samples have changed something, if they have: what step() begins with.
+  void revise();
 
-  [[nodiscard]] const estimation::TwinStep& newest() const { return step_; }
-  // Of the newest step; empty: none.
-  [[nodiscard]] std::string_view regime() const {
-    return step_.regime < 0 ? std::string_view{} : regimes_[static_cast<std::size_t>(step_.regime)];
+  [[nodiscard]] const estimation::TwinStep& newest() const { return past_[newest_].step; }
+  // Of a tick that is not further back than the history; null: further, or never stepped.
+  [[nodiscard]] const estimation::TwinStep* at(std::int64_t tick) const;
+  // Of a step; empty: none.
+  [[nodiscard]] std::string_view regime_of(const estimation::TwinStep& step) const {
+    return step.regime < 0 ? std::string_view{} : regimes_[static_cast<std::size_t>(step.regime)];
   }
+  [[nodiscard]] std::uint64_t steps_revised() const { return steps_revised_; }
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
   [[nodiscard]] const estimation::ConsistencyMonitor& consistency() const { return consistency_; }
   [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
 
  private:
+  struct Past {
+    estimation::Twin::Memory before;
+    estimation::TwinStep step;
+  };
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+
+  [[nodiscard]] std::size_t place(std::int64_t tick) const;
+  void close(std::int64_t tick);
+  void judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
+
   estimation::Twin twin_;
   acquisition::FrameSynchroniser synchroniser_;
   diagnosis::TwinDiagnosis diagnosis_;
   std::vector<std::string> regimes_;
   acquisition::RegimeSelector selector_;
-  estimation::TwinStep step_;
+  std::int64_t history_, lateness_;
+  std::vector<Past> past_;        // ring, by tick
+  std::size_t newest_ = 0;        // in past_
+  std::int64_t tick_ = kNever;    // the newest
+  std::int64_t begin_ = kNever;   // the first
+  std::int64_t judged_ = kNever;  // the newest that diagnosis has seen
+  std::uint64_t steps_revised_ = 0;
   estimation::ConsistencyMonitor consistency_;
 };
 

@@ -52,9 +52,10 @@ struct TwinConfig {
   std::string name;
   base::Duration period{};
   model::ModelSettings model;
-  std::vector<acquisition::InputSource> inputs;           // model's order
-  std::vector<std::optional<signals::TagIndex>> outputs;  // model's order; absent: virtual output
-  std::vector<acquisition::RegimeSettings> regimes;                 // none: always tested
+  std::vector<acquisition::InputSource> inputs;    // model's order
+  std::vector<acquisition::OutputSource> outputs;  // model's order
+  acquisition::LateSettings late;
+  std::vector<acquisition::RegimeSettings> regimes;  // none: always tested
   telemetry::StatePublishing publish;
   diagnosis::DiagnosisSettings diagnosis;  // defaults, then the model's, then the config's
   bool diagnosis_is_default = false;       // neither model nor config has a diagnosis section

@@ -25,10 +25,11 @@ TwinConfig to_twin(TwinText text) {
   out.diagnosis_is_default = !text.model.has_diagnosis && !text.diagnosis_at.given();
   out.model = std::move(text.model.settings);
   out.publish = text.publish;
+  out.late = text.late;
   out.diagnosis = text.diagnosis;
   for (RegimeText& regime : text.regimes) out.regimes.push_back(std::move(regime.settings));
   for (const InputText& input : text.inputs) out.inputs.push_back(input.source);
-  for (const OutputText& output : text.outputs) out.outputs.push_back(output.index);
+  for (const OutputText& output : text.outputs) out.outputs.push_back(output.source);
   return out;
 }
 

@@ -77,10 +77,11 @@ struct InputText {
   acquisition::InputSource source;
 };
 
+// `outputs: {level: plc.level}` or `{level: {tag, combine}}`
 struct OutputText {
   std::string path;
   std::string tag;  // empty: virtual
-  std::optional<signals::TagIndex> index;
+  acquisition::OutputSource source;
 };
 
 // `{name: running, when: 'plc.speed > 10', settle: 30s}`
@@ -101,6 +102,7 @@ struct TwinText {
   std::vector<InputText> inputs;    // the model's order
   std::vector<OutputText> outputs;  // the model's order
   std::vector<RegimeText> regimes;
+  acquisition::LateSettings late;
   telemetry::StatePublishing publish;
   diagnosis::DiagnosisSettings diagnosis;
 };
@@ -135,6 +137,7 @@ struct ModelFileText {
 [[nodiscard]] const Table<RegimeText>& regime_table();
 [[nodiscard]] const Table<TwinText>& twin_table();
 [[nodiscard]] const Table<InputText>& input_table();
+[[nodiscard]] const Table<OutputText>& output_table();
 [[nodiscard]] const Table<UplinkText>& uplink_table();
 [[nodiscard]] const Table<uplink::SpoolSettings>& spool_table();
 [[nodiscard]] const Table<model::ModelSettings>& model_table();

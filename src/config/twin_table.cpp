@@ -24,7 +24,10 @@ std::optional<Json> write_inputs(const TwinText& twin) {
 std::optional<Json> write_outputs(const TwinText& twin) {
   Json out = Json::object();
   for (std::size_t i = 0; i < twin.outputs.size() && i < twin.model.settings.outputs.size(); ++i) {
-    if (!twin.outputs[i].tag.empty()) out[twin.model.settings.outputs[i].name] = twin.outputs[i].tag;
+    const OutputText& output = twin.outputs[i];
+    if (output.tag.empty()) continue;
+    const bool plain = output.source.combine == acquisition::Combine::last;
+    out[twin.model.settings.outputs[i].name] = plain ? Json(output.tag) : output_table().write(output);
   }
   return out;
 }
@@ -44,7 +47,36 @@ const Table<telemetry::StatePublishing>& state_publishing_table() {
   return table;
 }
 
+const Table<acquisition::LateSettings>& estimator_table() {
+  using T = acquisition::LateSettings;
+  static const Table<T> table(
+      "a mapping with history and lateness",
+      {
+          key<T>(
+              "history", duration(0ms, 24h), &T::history,
+              "Samples that come at most so late are fused where they belong; 100 periods, at most 60s, unless given"),
+          key<T>("lateness", duration(0ms, 24h), &T::lateness,
+                 "How far behind the newest step alarms are decided, so that no sample on its way changes them"),
+      });
+  return table;
+}
+
 }  // namespace
+
+const Table<OutputText>& output_table() {
+  using T = OutputText;
+  using acquisition::Combine;
+  static const Table<T> table(
+      "a mapping with tag and combine",
+      {
+          key<T>("tag", tag(), &T::tag, "The register that measures the output", Need::required),
+          key<T>(
+              "combine", choice<Combine>({{"last", Combine::last}, {"mean", Combine::mean}}),
+              [](auto& t) -> auto& { return t.source.combine; },
+              "Of several samples in one period: the last, or their mean, with the variance of a mean"),
+      });
+  return table;
+}
 
 const Table<InputText>& input_table() {
   using T = InputText;
@@ -93,7 +125,8 @@ const Table<TwinText>& twin_table() {
   static const Json inputs_schema = {
       {"type", "object"},
       {"additionalProperties", {{"anyOf", Json::array({tag_schema(), {{"type", "number"}}, input_table().schema()})}}}};
-  static const Json outputs_schema = {{"type", "object"}, {"additionalProperties", tag_schema()}};
+  static const Json outputs_schema = {
+      {"type", "object"}, {"additionalProperties", {{"anyOf", Json::array({tag_schema(), output_table().schema()})}}}};
   static const Json diagnosis_schema = {
       {"anyOf", Json::array({{{"type", "string"}}, {{"$ref", "#/definitions/diagnosis"}}})}};
   static const Table<T> table(
@@ -108,7 +141,9 @@ const Table<TwinText>& twin_table() {
                       write_inputs,
                       "Where each input of the model comes from: a tag, a number, or {tag, max_age, on_stale, delay}"),
           deferred<T>("outputs", "a mapping from the model's outputs to tags", outputs_schema, &T::outputs_at,
-                      write_outputs, "The tag that measures each output; outputs without one are only estimated"),
+                      write_outputs,
+                      "The tag that measures each output, or {tag, combine}; outputs without one are only estimated"),
+          key<T>("estimator", mapping(estimator_table()), &T::late, "How long samples are waited for"),
           key<T>("publish", mapping(state_publishing_table()), &T::publish, "Publishing of the state"),
           deferred<T>("diagnosis", "a mapping or a file with the diagnosis", diagnosis_schema, &T::diagnosis_at,
                       write_diagnosis, "Laid over the model's own, key by key"),

@@ -57,6 +57,7 @@ class TwinCheck {
     if (period()) examine();
     inputs();
     outputs();
+    late_samples();
     regimes();
   }
 
@@ -255,17 +256,41 @@ class TwinCheck {
       const Cursor at = twin_.outputs_at.at.key(*entry);
       reader_.record(at);
       out.path = at.path;
-      if (!read_text(reader_, at, "a tag DEVICE.REGISTER", out.tag)) continue;
+      Cursor tag_at = at;
+      if (at.node->kind == NodeKind::mapping) {
+        if (!output_table().read(reader_, at, out)) continue;
+        tag_at = at.key(*find(*at.node, "tag"));
+      } else if (!read_text(reader_, at, "a tag DEVICE.REGISTER, or a mapping with tag and combine", out.tag)) {
+        continue;
+      }
       const auto [known, inserted] = first.emplace(out.tag, output.name);
       if (!inserted) {
-        reader_.error(at, quote(out.tag) + " measures output " + known->second + " already",
+        reader_.error(tag_at, quote(out.tag) + " measures output " + known->second + " already",
                       "a tag for one output of a twin");
         continue;
       }
-      const auto reference = find_tag(at, out.tag);
+      const auto reference = find_tag(tag_at, out.tag);
       if (!reference) continue;
-      out.index = reference->index;
-      check_tag(at, out.tag, *reference, output.unit, "output " + output.name);
+      out.source.tag = reference->index;
+      check_tag(tag_at, out.tag, *reference, output.unit, "output " + output.name);
+    }
+  }
+
+  void late_samples() {
+    const acquisition::LateSettings& late = twin_.late;
+    if (!twin_.period) return;
+    if (late.history && *late.history < late.lateness) {
+      error(
+          "estimator.lateness",
+          base::format_duration(late.lateness) + " is more than the history of " + base::format_duration(*late.history),
+          "at most the history: later samples change nothing any more");
+    }
+    for (const auto& [key, value] :
+         {std::pair{"history", late.history.value_or(base::Duration{})}, std::pair{"lateness", late.lateness}}) {
+      if (value <= acquisition::kLongestHistory * *twin_.period) continue;
+      error("estimator." + std::string(key),
+            base::format_duration(value) + " is more than " + std::to_string(acquisition::kLongestHistory) + " periods",
+            "at most that many periods");
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "estimation/decorrelation.hpp"
@@ -115,6 +116,26 @@ void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }
 
+void KalmanFilter::remember(Memory& memory) const {
+  memory.x_prior = arrays_.x_prior;
+  memory.T_prior = arrays_.T_prior;
+  memory.linearised_each_step = extended_ && extended_->running();
+}
+
+void KalmanFilter::recall(const Memory& memory) {
+  arrays_.x_prior = memory.x_prior;
+  arrays_.T_prior = memory.T_prior;
+  linearise_each_step(memory.linearised_each_step);
+}
+
+void KalmanFilter::average(std::span<const std::uint32_t> samples) {
+  if (correlated_) std::abort();
+  for (std::size_t i = 0; i < p(); ++i) {
+    const auto row = static_cast<Index>(i);
+    arrays_.R[i] = samples[i] > 1 ? R_(row, row) / samples[i] : R_(row, row);
+  }
+}
+
 void KalmanFilter::expect(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
   if (extended) extended_->observe(arrays_, u);
@@ -181,7 +202,7 @@ double KalmanFilter::full_nis(std::span<const double> y, std::span<const std::ui
     double rest = y[i] - a.expected[i];
     for (std::size_t j = 0; j <= i; ++j) {
       if (good[j] == 0) continue;
-      double value = R_(static_cast<Index>(i), static_cast<Index>(j));
+      double value = i == j ? a.R[i] : R_(static_cast<Index>(i), static_cast<Index>(j));
       for (std::size_t k = 0; k < n(); ++k) {
         const double* seen = a.E.data() + k * static_cast<std::size_t>(a.ld) + a.np;
         value += seen[i] * seen[j];

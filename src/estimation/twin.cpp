@@ -40,6 +40,11 @@ void check(const model::StateSpace& model, TwinSettings& settings, base::Issues&
                                                model.sample_time) > 1e-9 * std::max(1.0, model.sample_time)) {
     issues.push_back({"period", "is not the model's sample time", std::to_string(model.sample_time) + " s"});
   }
+  const bool diagonal = model.R.isDiagonal(0.0) && model.S.isZero(0.0);
+  if (settings.averages && !diagonal) {
+    issues.push_back({"outputs", "a mean of several samples needs measurement noise that is independent of all else",
+                      "combine: last, or a model with diagonal R and without S"});
+  }
   if (settings.gate && !(*settings.gate > 0.0 && std::isfinite(*settings.gate))) {
     issues.push_back({"diagnosis.gate", "is not a positive number", "standard deviations above 0, or off"});
   }
@@ -82,14 +87,16 @@ std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSetti
 Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd initial_std)
     : model_(std::move(model)),
       settings_(std::move(settings)),
-      delay_(model_),
-      doubt_delay_(model_),
+      delay_(model_, settings_.history),
+      doubt_delay_(model_, settings_.history),
       filter_(model::with_late_inputs(model_)),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
   const auto n_y = static_cast<std::size_t>(model_.n_y());
   rows_.resize(n_y);
+  course_.rows.resize(n_y);
+  if (settings_.averages) samples_.assign(n_y, 1);
   for (std::size_t i = 0; i < n_y; ++i) {
     rows_[i].mapped = settings_.mapped[i];
     rows_[i].patience = std::max({kLeastPatience, steps_of(settings_.unfused_limit, settings_.period),
@@ -106,7 +113,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   drive_.assign(delay_.drive_size(), 0.0);
   late_doubts_ = drive_;
   y_.assign(n_y, 0.0);
-  held_.assign(model_.u_op.data(), model_.u_op.data() + n_u);
+  course_.held.assign(model_.u_op.data(), model_.u_op.data() + n_u);
   good_.assign(n_y, 0);
   used_.assign(n_y, 0);
   blind_.assign(n_y, 0);
@@ -136,9 +143,22 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
 }
 
 void Twin::await_convergence() {
-  converged_ = false;
-  least_spread_ = kInfinity;
-  least_spread_step_ = now_;
+  course_.converged = false;
+  course_.least_spread = kInfinity;
+  course_.least_spread_step = course_.now;
+}
+
+void Twin::remember(Memory& memory) const {
+  memory.course = course_;
+  filter_.remember(memory.filter);
+}
+
+void Twin::recall(const Memory& memory) {
+  const auto steps = static_cast<std::size_t>(course_.now - memory.course.now);
+  delay_.rewind(steps);
+  doubt_delay_.rewind(steps);
+  course_ = memory.course;
+  filter_.recall(memory.filter);
 }
 
 TwinStep Twin::make_record() const {
@@ -150,23 +170,27 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
   out.step = frame.step;
   out.time = frame.time;
   take_inputs(frame, out);
+  if (!samples_.empty()) {
+    for (std::size_t i = 0; i < samples_.size(); ++i) samples_[i] = frame.outputs[i].samples;
+    filter_.average(samples_);
+  }
   filter_.expect(drive_);
   take_outputs(frame, out);
-  if (initializing_) {
+  if (course_.initializing) {
     estimate_start(out);
     out.mode = Mode::initializing;
   } else {
     decide_gate(out);
     if (filter_step(out)) {
-      remember(out);
+      note_fused(out);
       out.mode = decide_mode(out);
     } else {
       roll_back(out);
       out.mode = Mode::lost;
     }
   }
-  ++now_;
-  ++counters_.steps;
+  ++course_.now;
+  ++course_.counters.steps;
 }
 
 void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
@@ -178,14 +202,14 @@ void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
     told.reason = in.reason;
     told.age = in.age;
     if (std::isfinite(in.value)) {
-      held_[j] = in.value;
+      course_.held[j] = in.value;
     } else if (in.quality != Quality::bad) {
       told.quality = Quality::bad;
       told.reason = Reason::not_finite;
     }
     const model::Limits& limits = model_.inputs[j].limits;
-    const double limited = std::clamp(held_[j], limits.min, limits.max);
-    if (limited != held_[j] && told.quality == Quality::good) {
+    const double limited = std::clamp(course_.held[j], limits.min, limits.max);
+    if (limited != course_.held[j] && told.quality == Quality::good) {
       told.quality = Quality::uncertain;
       told.reason = Reason::saturated;
     }
@@ -226,7 +250,7 @@ void Twin::take_outputs(const signals::Frame& frame, TwinStep& out) {
     const bool usable = in.fresh && told.quality != Quality::bad && rows_[i].mapped;
     good_[i] = usable && blind_[i] == 0;
     y_[i] = usable ? in.value - offset : 0.0;
-    if (initializing_) {
+    if (course_.initializing) {
       told.expected = told.innovation = told.std = kNaN;
       continue;
     }
@@ -248,17 +272,17 @@ void Twin::decide_gate(TwinStep& out) {
     OutputStep& told = out.outputs[i];
     told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargest);
     if (told.test_ratio <= 1.0 || !settings_.gate) {
-      rows_[i].rejected_since = -1;
+      course_.rows[i].rejected_since = -1;
       continue;
     }
-    if (rows_[i].rejected_since < 0) rows_[i].rejected_since = now_;
+    if (course_.rows[i].rejected_since < 0) course_.rows[i].rejected_since = course_.now;
     told.reason = Reason::spike;
-    if (now_ - rows_[i].rejected_since >= gate_timeout_steps_) {
+    if (course_.now - course_.rows[i].rejected_since >= gate_timeout_steps_) {
       told.quality = Quality::uncertain;
     } else {
       told.quality = Quality::bad;
       used_[i] = 0;
-      ++counters_.gated_rows;
+      ++course_.counters.gated_rows;
     }
   }
 }
@@ -287,7 +311,7 @@ bool Twin::filter_step(TwinStep& out) {
 }
 
 void Twin::roll_back(TwinStep& out) {
-  ++counters_.rolled_back_steps;
+  ++course_.counters.rolled_back_steps;
   filter_.expect(drive_);
   filter_.standard_deviations(out.std);
   for (std::size_t i = 0; i < out.x.size(); ++i) {
@@ -307,11 +331,11 @@ void Twin::roll_back(TwinStep& out) {
   begin_start();
 }
 
-void Twin::remember(TwinStep& out) {
+void Twin::note_fused(TwinStep& out) {
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     if (used_[i] == 0) continue;
     out.outputs[i].fused = true;
-    rows_[i].last_fused = now_;
+    course_.rows[i].last_fused = course_.now;
   }
 }
 

@@ -45,23 +45,23 @@ Mode Twin::decide_mode(TwinStep& out) {
   }
   bool any_fed = false;
   bool any_starved = false;
-  for (const Row& row : rows_) {
-    if (!row.mapped) continue;
-    (now_ - row.last_fused > row.patience ? any_starved : any_fed) = true;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    if (!rows_[i].mapped) continue;
+    (course_.now - course_.rows[i].last_fused > rows_[i].patience ? any_starved : any_fed) = true;
   }
   if (lost || !any_fed) {
     await_convergence();
     return lost ? Mode::lost : Mode::predict_only;
   }
-  if (!converged_) {
-    if (now_spread < kSettledShare * least_spread_) {
-      least_spread_ = now_spread;
-      least_spread_step_ = now_;
+  if (!course_.converged) {
+    if (now_spread < kSettledShare * course_.least_spread) {
+      course_.least_spread = now_spread;
+      course_.least_spread_step = course_.now;
     }
-    converged_ = now_spread <= 2.0 * usual_.spread || now_ - least_spread_step_ >= kSettledSteps;
+    course_.converged = now_spread <= 2.0 * usual_.spread || course_.now - course_.least_spread_step >= kSettledSteps;
   }
   if (any_starved) return Mode::degraded;
-  return converged_ ? Mode::tracking : Mode::converging;
+  return course_.converged ? Mode::tracking : Mode::converging;
 }
 
 }  // namespace twinkeeper::estimation

@@ -64,9 +64,9 @@ void Twin::prepare_start() {
 }
 
 void Twin::begin_start() {
-  initializing_ = true;
-  start_steps_ = 0;
-  start_values_ = 0;
+  course_.initializing = true;
+  course_.start_steps = 0;
+  course_.start_values = 0;
   filter_.linearise_each_step(false);
   filter_.reset(start_, start_std_);
 }
@@ -88,12 +88,12 @@ void Twin::estimate_start(TwinStep& out) {
   out.nis_dof = 0;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     if (good_[i] == 0) continue;
-    rows_[i].last_fused = now_;
-    ++start_values_;
+    course_.rows[i].last_fused = course_.now;
+    ++course_.start_values;
   }
-  ++start_steps_;
+  ++course_.start_steps;
   filter_.fuse(y_, good_, good_);
-  const bool over = start_steps_ >= start_window() && start_values_ >= model_.n_x();
+  const bool over = course_.start_steps >= start_window() && course_.start_values >= model_.n_x();
   if (over && model_.nonlinear()) {
     limit_states();  // where the equations may be relied on
     filter_.linearise_each_step(true);
@@ -101,7 +101,7 @@ void Twin::estimate_start(TwinStep& out) {
   if (!filter_.predict(drive_)) {
     begin_start();
   } else if (over) {
-    initializing_ = false;
+    course_.initializing = false;
     await_convergence();
   }
 }

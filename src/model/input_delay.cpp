@@ -24,7 +24,7 @@ StateSpace with_late_inputs(const StateSpace& model) {
   return wide;
 }
 
-InputDelay::InputDelay(const StateSpace& model)
+InputDelay::InputDelay(const StateSpace& model, std::size_t history)
     : steps_(static_cast<std::size_t>(model.n_u()), 0), split_(steps_.size(), 0) {
   std::size_t longest = 0;
   for (std::size_t j = 0; j < model.dead_times.size(); ++j) {
@@ -34,7 +34,7 @@ InputDelay::InputDelay(const StateSpace& model)
   }
   late_ = model.B_late.size() != 0;
   if (longest == 0) return;
-  length_ = longest + 1;
+  length_ = longest + 1 + history;
   ring_.assign(length_ * steps_.size(), 0.0);
 }
 
@@ -44,10 +44,9 @@ void InputDelay::push(std::span<const double> u, std::span<double> drive) {
     std::copy(u.begin(), u.end(), drive.begin());
     return;
   }
-  if (!begun_) {
+  if (pushes_++ == 0) {
     for (std::size_t k = 0; k < length_; ++k)
       std::copy(u.begin(), u.end(), ring_.begin() + static_cast<std::ptrdiff_t>(k * m));
-    begun_ = true;
   }
   at_ = (at_ + 1) % length_;
   std::copy(u.begin(), u.end(), ring_.begin() + static_cast<std::ptrdiff_t>(at_ * m));
@@ -58,6 +57,12 @@ void InputDelay::push(std::span<const double> u, std::span<double> drive) {
     drive[j] = before(j, steps_[j]);
     if (late_) drive[m + j] = before(j, steps_[j] + split_[j]);
   }
+}
+
+void InputDelay::rewind(std::size_t steps) {
+  if (ring_.empty()) return;
+  at_ = (at_ + length_ - steps) % length_;
+  pushes_ -= steps;
 }
 
 }  // namespace twinkeeper::model

@@ -12,12 +12,12 @@
 //
 // A step is expect(), fuse(), optionally project(), predict(). Until predict() has succeeded the filter still holds
 // x(k|k−1), so a step that went wrong is undone by not finishing it.
-// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV, made
-// once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it whitens the
-// rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and rank-deficient Q is
-// no special case. With S = 0 a row that is masked is as good as one that the model does not have, bit for bit.
-// Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
-// Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
+// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV,
+// made once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it
+// whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and
+// rank-deficient Q is no special case. With S = 0 a row that is masked is as good as one that the model does not have,
+// bit for bit. Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure
+// prediction. Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
 // Source: Potter (1963) for the scalar update, Kailath, Sayed and Hassibi (2000) for the array form of the prediction.
 #pragma once
@@ -52,14 +52,29 @@ struct FilterKernels;
 
 class KalmanFilter {
  public:
+  struct Memory {  // all that a step leaves to the next one
+    std::vector<double> x_prior, T_prior;
+    bool linearised_each_step = false;
+  };
+
   explicit KalmanFilter(const model::StateSpace& model);
 
   // x(k|k−1) and its standard deviations (zeros allowed), or its covariance (any PSD one; this allocates).
   void reset(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
   void reset_with_covariance(const Eigen::VectorXd& x, const Eigen::MatrixXd& P);
 
+  // Between steps. remember() allocates only into a memory that has not been used with this filter before.
+  void remember(Memory& memory) const;
+  void recall(const Memory& memory);
+
   // Without effect on a linear model.
   void linearise_each_step(bool on);
+
+  // How many values each row's measurement of this step is the mean of: R_ii / samples_i is its variance. Before
+  // expect(); only with diagonal R and S = 0 (else this breaks an invariant: abort). Stays as it is until the next
+  // call.
+  void average(std::span<const std::uint32_t> samples);
+  [[nodiscard]] bool can_average() const { return !correlated_; }
 
   // ŷ and diag Σ of all rows.
   void expect(std::span<const double> u);

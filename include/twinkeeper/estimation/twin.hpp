@@ -69,6 +69,8 @@ struct TwinSettings {
   base::Duration unfused_limit = std::chrono::seconds{5};  // of an output's patience
   std::vector<bool> mapped;                                // per output, false: virtual; empty: all are measured
   std::vector<base::Duration> intervals;  // per output: expected time between samples; empty: the period
+  bool averages = false;                  // outputs may be means of several samples: R_ii is that of one of them
+  std::size_t history = 0;                // steps that recall() may take back
 };
 
 struct TwinCounters {
@@ -78,23 +80,49 @@ struct TwinCounters {
 };
 
 class Twin {
+ private:
+  struct RowMemory {                   // what one output remembers from step to step
+    std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
+    std::int64_t last_fused = 0;       // step
+  };
+  struct Course {  // what else a step leaves to the next one
+    std::vector<RowMemory> rows;
+    std::vector<double> held;  // last usable inputs, absolute
+    std::int64_t start_steps = 0;
+    std::int64_t start_values = 0;
+    double least_spread = 0.0;
+    std::int64_t least_spread_step = 0;
+    std::int64_t now = 0;
+    bool initializing = false;
+    bool converged = false;
+    TwinCounters counters;
+  };
+
  public:
+  struct Memory {  // of the twin before a step, but for the inputs on their way (they take themselves back)
+    Course course;
+    KalmanFilter::Memory filter;
+  };
+
   [[nodiscard]] static std::variant<Twin, base::Issues> create(model::StateSpace model, TwinSettings settings);
 
   // `out` must have the twin's sizes (make_record). Each call is one step of the period; frame.step is only passed on.
   void step(const signals::Frame& frame, TwinStep& out);
 
+  // Between steps. What is remembered can be recalled after up to `history` further steps, and the same steps then give
+  // the same bits again. remember() allocates only into a memory that has not been used with this twin before.
+  void remember(Memory& memory) const;
+  void recall(const Memory& memory);
+
   [[nodiscard]] TwinStep make_record() const;
   [[nodiscard]] const model::StateSpace& model() const { return model_; }
   [[nodiscard]] const TwinSettings& settings() const { return settings_; }
-  [[nodiscard]] const TwinCounters& counters() const { return counters_; }
+  [[nodiscard]] const TwinCounters& counters() const { return course_.counters; }
   [[nodiscard]] const KalmanFilter& filter() const { return filter_; }
 
  private:
-  struct Row {                         // what one output remembers from step to step
-    std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
-    std::int64_t last_fused = 0;       // step
-    std::int64_t patience = 0;         // steps
+  struct Row {
+    std::int64_t patience = 0;  // steps
     bool mapped = true;
   };
   struct Usual {                 // what the filter comes to in the long run
@@ -113,7 +141,7 @@ class Twin {
   void estimate_start(TwinStep& out);
   void await_convergence();
   void decide_gate(TwinStep& out);
-  void remember(TwinStep& out);
+  void note_fused(TwinStep& out);
   [[nodiscard]] bool filter_step(TwinStep& out);
   void roll_back(TwinStep& out);
   [[nodiscard]] Mode decide_mode(TwinStep& out);
@@ -122,7 +150,6 @@ class Twin {
 
   model::StateSpace model_;
   TwinSettings settings_;
-  TwinCounters counters_;
   model::InputDelay delay_, doubt_delay_;
   KalmanFilter filter_;
   std::vector<Row> rows_;
@@ -130,20 +157,14 @@ class Twin {
   std::vector<double> u_, y_;                    // deviations
   std::vector<double> drive_;                    // u as it reaches the machine: what the filter gets
   std::vector<double> doubts_, late_doubts_;     // 1 for an input that makes rows blind; and as it reaches them
-  std::vector<double> held_;                     // last usable inputs, absolute
   std::vector<std::uint8_t> good_, used_;        // W and V
   std::vector<std::uint8_t> blind_;              // outputs fed by a bad or stand-in input
   Usual usual_;
   Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
   Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
-  std::int64_t start_steps_ = 0;
-  std::int64_t start_values_ = 0;
-  double least_spread_ = 0.0;
-  std::int64_t least_spread_step_ = 0;
-  std::int64_t now_ = 0;
   std::int64_t gate_timeout_steps_ = 0;
-  bool initializing_ = false;
-  bool converged_ = false;
+  std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
+  Course course_;
 };
 
 }  // namespace twinkeeper::estimation

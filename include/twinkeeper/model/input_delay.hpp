@@ -8,7 +8,8 @@
 //   s       n_u        steps            StateSpace::dead_times
 //   B₁      n_x × n_u  state / input    StateSpace::B_late, zero columns where r = 0; B stays the sum of both
 //
-// Before the first tick an input is taken to have had its first value for ever.
+// Before the first tick an input is taken to have had its first value for ever. The ring is longer than the dead times by
+// the steps that rewind() may take back.
 // Errors: none. Edge rules: without delays, drive is u. Thread rule: one thread. Allocation: none after construction.
 // Source: Åström and Wittenmark, Computer-Controlled Systems (1997), §2.3.
 #pragma once
@@ -27,13 +28,15 @@ namespace twinkeeper::model {
 
 class InputDelay {
  public:
-  explicit InputDelay(const StateSpace& model);
+  explicit InputDelay(const StateSpace& model, std::size_t history = 0);
 
   [[nodiscard]] bool any() const { return !ring_.empty(); }
   // Inputs of with_late_inputs().
   [[nodiscard]] std::size_t drive_size() const { return late_ ? 2 * steps_.size() : steps_.size(); }
   // Takes u(k) and gives what drives the machine in this step.
   void push(std::span<const double> u, std::span<double> drive);
+  // As if the last `steps` pushes had not been; at most `history` of them.
+  void rewind(std::size_t steps);
   // Of what push() gave, the value of input `j` that D works with.
   [[nodiscard]] double fed(std::span<const double> drive, std::size_t j) const {
     return split_[j] != 0 ? drive[steps_.size() + j] : drive[j];
@@ -46,7 +49,7 @@ class InputDelay {
   std::vector<double> ring_;         // length_ × n_u; empty: no delays
   std::size_t length_ = 0;
   std::size_t at_ = 0;  // of the newest
-  bool begun_ = false;
+  std::uint64_t pushes_ = 0;
 };
 
 }  // namespace twinkeeper::model

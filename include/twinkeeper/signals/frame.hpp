@@ -16,6 +16,7 @@ struct FrameValue {
   Reason reason = Reason::stale;
   base::Duration age{-1};  // t_k minus the sample's time, negative if there has been no sample at all
   bool fresh = false;      // a sample of this very tick (nearest to t_k); outputs are fused only when fresh and not bad
+  std::uint32_t samples = 1;  // of an output: values of this tick that `value` is the mean of
   bool stand_in = false;   // of an input: no good value within max_age, `value` is what on_stale puts in its place
 };
 

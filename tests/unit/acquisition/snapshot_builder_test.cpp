@@ -20,7 +20,7 @@ TEST_CASE("SnapshotBuilder tells the newest samples with their ages and marks st
     sample.raw.real = value;
     sample.quality = Quality::good;
     sample.time = base::Instant{time};
-    REQUIRE(validator.validate(sample));
+    validator.validate(sample);
   };
   put(0, 1.0, 1s);
   put(1, 2.0, 1900ms);

@@ -60,7 +60,7 @@ app::Plan make_plan() {
   twin.model.C = {{1.0, 0.0}, {0.0, 1.0}};
   twin.model.noise.Q = model::Rows{{0.01, 0.0}, {0.0, 0.01}};
   twin.model.noise.R = model::Rows{{2.0, 0.0}, {0.0, 2.0}};
-  twin.outputs = {signals::TagIndex{1}, signals::TagIndex{5}};
+  twin.outputs = {{signals::TagIndex{1}}, {signals::TagIndex{5}}};
   twin.publish.state_interval = 100ms;
   plan.config.twins.push_back(twin);
   auto built = model::build(twin.model, 0.1);

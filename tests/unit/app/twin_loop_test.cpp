@@ -42,7 +42,7 @@ app::Plan make_plan() {
   twin.model.C = {{1.0}};
   twin.model.noise.Q = model::Rows{{0.01}};
   twin.model.noise.R = model::Rows{{1.0}};
-  twin.outputs = {signals::TagIndex{0}};
+  twin.outputs = {{signals::TagIndex{0}}};
   twin.publish.state_interval = 100ms;
   plan.config.twins.push_back(twin);
   auto built = model::build(twin.model, 0.1);

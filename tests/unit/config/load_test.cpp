@@ -191,8 +191,8 @@ TEST_CASE("load maps a twin's inputs and outputs in the order of the model") {
   CHECK_FALSE(tanks.inputs[1].tag.has_value());
   CHECK(tanks.inputs[1].constant == 21.5);
   REQUIRE(tanks.outputs.size() == 2);
-  CHECK(tanks.outputs[0] == signals::TagIndex{0});
-  CHECK_FALSE(tanks.outputs[1].has_value());
+  CHECK(tanks.outputs[0].tag == signals::TagIndex{0});
+  CHECK_FALSE(tanks.outputs[1].tag.has_value());
   CHECK(tanks.publish.layout == telemetry::StateLayout::flat);
 }
 

@@ -1,0 +1,226 @@
+#include "app/twin_run.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <random>
+
+#include "support/catch.hpp"
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr base::Instant kOrigin{500s};
+
+struct Settings {
+  std::string model = "cascaded_tanks";  // of docs/models/examples
+  std::optional<base::Duration> sample_time;
+  base::Duration delay{};  // of the first input
+  std::int64_t history = 100;
+  std::int64_t lateness = 0;
+  acquisition::Combine combine = acquisition::Combine::last;
+};
+
+app::Plan plan_of(const Settings& settings) {
+  const std::string file = TWINKEEPER_SOURCE_DIR "/docs/models/examples/" + settings.model + ".yaml";
+  auto loaded = app::load_model_file(file, settings.sample_time, {});
+  REQUIRE(std::holds_alternative<config::ModelFile>(loaded));
+  auto& model = std::get<config::ModelFile>(loaded);
+  model.diagnosis = {};
+  model.has_diagnosis = true;
+  std::vector<std::string> columns;
+  for (const auto& output : model.model.outputs) columns.push_back(output.name);
+  app::Plan plan = app::plan_of_model(model, columns);
+  config::TwinConfig& twin = plan.config.twins[0];
+  twin.late = {settings.history * twin.period, settings.lateness * twin.period};
+  for (auto& output : twin.outputs) output.combine = settings.combine;
+  twin.inputs[0].delay = settings.delay;
+  std::vector<double> dead_times(twin.inputs.size(), 0.0);
+  dead_times[0] = std::chrono::duration<double>(settings.delay).count();
+  const double period = std::chrono::duration<double>(twin.period).count();
+  plan.models[0] = std::get<model::StateSpace>(model::build(twin.model, period, dead_times));
+  return plan;
+}
+
+app::TwinRun run_of(const app::Plan& plan) {
+  auto twins = std::get<std::vector<estimation::Twin>>(app::make_twins(plan));
+  return std::move(app::make_twin_runs(plan, std::move(twins), kOrigin)[0]);
+}
+
+bool same(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
+
+bool same(const estimation::TwinStep& a, const estimation::TwinStep& b) {
+  bool equal = a.step == b.step && a.mode == b.mode && same(a.nis, b.nis) && a.nis_dof == b.nis_dof &&
+               std::equal(a.x.begin(), a.x.end(), b.x.begin(), [](double x, double y) { return same(x, y); }) &&
+               std::equal(a.std.begin(), a.std.end(), b.std.begin(), [](double x, double y) { return same(x, y); });
+  for (std::size_t j = 0; j < a.inputs.size(); ++j) {
+    equal = equal && same(a.inputs[j].value, b.inputs[j].value) && a.inputs[j].quality == b.inputs[j].quality;
+  }
+  for (std::size_t i = 0; i < a.outputs.size(); ++i) {
+    const estimation::OutputStep& y = a.outputs[i];
+    const estimation::OutputStep& z = b.outputs[i];
+    equal = equal && same(y.measured, z.measured) && same(y.expected, z.expected) && same(y.innovation, z.innovation) &&
+            same(y.std, z.std) && y.fused == z.fused && y.quality == z.quality && y.reason == z.reason;
+  }
+  return equal;
+}
+
+struct Arrival {
+  signals::Sample sample;
+  std::int64_t tick = 0;
+  std::int64_t after = 0;  // comes when this tick has been closed
+};
+
+// A walk of each signal around its usual value, with jumps, bad samples and dropouts; some samples come late.
+std::vector<Arrival> arrivals_of(const app::Plan& plan, std::int64_t ticks, std::int64_t latest,
+                                 std::mt19937_64& random) {
+  std::vector<double> usual;
+  const model::StateSpace& model = plan.models[0];
+  for (Eigen::Index j = 0; j < model.n_u(); ++j) usual.push_back(model.u_op(j));
+  for (Eigen::Index i = 0; i < model.n_y(); ++i) usual.push_back(model.y_op(i));
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> chance;
+  const base::Duration period = plan.config.twins[0].period;
+  std::vector<Arrival> arrivals;
+  for (std::int64_t tick = 0; tick < ticks; ++tick) {
+    for (std::size_t tag = 0; tag < usual.size(); ++tag) {
+      const int samples = chance(random) < 0.1 ? 0 : chance(random) < 0.2 ? 2 : 1;
+      for (int s = 0; s < samples; ++s) {
+        signals::Sample sample;
+        sample.tag = static_cast<signals::TagIndex>(tag);
+        sample.value = usual[tag] * (1.0 + 0.02 * normal(random)) + (chance(random) < 0.01 ? usual[tag] : 0.0);
+        sample.raw.kind = signals::RawKind::float64;
+        sample.raw.real = sample.value;
+        sample.quality = signals::Quality::good;
+        const auto offset =
+            static_cast<std::int64_t>((chance(random) - 0.5) * 0.98 * static_cast<double>(period.count()));
+        sample.time = kOrigin + tick * period + base::Duration{offset};
+        if (chance(random) < 0.03) {
+          sample.quality = signals::Quality::bad;
+          sample.reason = signals::Reason::timeout;
+          sample.value = std::nan("");
+        }
+        const bool late = chance(random) < 0.3;
+        arrivals.push_back(
+            {sample, tick,
+             tick - 1 + (late ? 1 + static_cast<std::int64_t>(chance(random) * static_cast<double>(latest)) : 0)});
+      }
+    }
+  }
+  return arrivals;
+}
+
+std::vector<estimation::TwinStep> steps_of(app::TwinRun& run, std::vector<Arrival> arrivals, std::int64_t ticks,
+                                           bool in_order, std::vector<diagnosis::AnomalyEvent>& anomalies) {
+  const auto when = [&](const Arrival& arrival) { return in_order ? arrival.tick - 1 : arrival.after; };
+  std::stable_sort(arrivals.begin(), arrivals.end(), [&](const Arrival& a, const Arrival& b) {
+    return when(a) != when(b) ? when(a) < when(b) : in_order && a.sample.time < b.sample.time;
+  });
+  std::vector<estimation::TwinStep> steps(static_cast<std::size_t>(ticks));
+  auto next = arrivals.begin();
+  for (std::int64_t tick = 0; tick < ticks; ++tick) {
+    for (; next != arrivals.end() && when(*next) < tick; ++next) run.accept(next->sample);
+    steps[static_cast<std::size_t>(tick)] = run.step(tick, anomalies);
+  }
+  for (; next != arrivals.end(); ++next) run.accept(next->sample);
+  run.revise();
+  for (std::int64_t tick = 0; tick < ticks; ++tick) {
+    if (const estimation::TwinStep* step = run.at(tick)) steps[static_cast<std::size_t>(tick)] = *step;
+  }
+  return steps;
+}
+
+}  // namespace
+
+TEST_CASE("Samples out of order give the same state as samples in order, bit for bit") {
+  const auto [name, settings] = GENERATE(table<std::string, Settings>({
+      {"a template, relinearised", {}},
+      {"a linear template", {"tclab", 1s}},
+      {"a dead time of one step and a part", {"tclab", 1s, 1300ms}},
+      {"a dead time of whole steps", {"cascaded_tanks", std::nullopt, 12s}},
+      {"means", {"tclab", 1s, 0ms, 100, 0, acquisition::Combine::mean}},
+  }));
+  constexpr std::int64_t kTicks = 300;
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CAPTURE(name, seed);
+    const app::Plan plan = plan_of(settings);
+    std::mt19937_64 random(seed);
+    const auto arrivals = arrivals_of(plan, kTicks, 90, random);
+    app::TwinRun in_order = run_of(plan);
+    app::TwinRun out_of_order = run_of(plan);
+    std::vector<diagnosis::AnomalyEvent> ignored;
+    const auto expected = steps_of(in_order, arrivals, kTicks, true, ignored);
+    const auto steps = steps_of(out_of_order, arrivals, kTicks, false, ignored);
+    CHECK(in_order.steps_revised() == 0);
+    CHECK(out_of_order.steps_revised() > 1000);
+    CHECK(out_of_order.synchroniser().counters().dropped_total == 0);
+    // What is further back than the history when the run ends has been overwritten with what came later.
+    for (std::size_t tick = kTicks - 100; tick < kTicks; ++tick) {
+      CAPTURE(tick);
+      CHECK(same(steps[tick], expected[tick]));
+    }
+    CHECK(std::any_of(expected.begin(), expected.end(), [](const auto& step) { return step.nis_dof > 0; }));
+  }
+}
+
+TEST_CASE("Alarms behind the watermark are those of samples in order, and are told by so much later") {
+  constexpr std::int64_t kTicks = 600;
+  Settings settings{"tclab", 1s};
+  settings.lateness = 40;
+  const app::Plan plan = plan_of(settings);
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    auto arrivals = arrivals_of(plan, kTicks, 39, random);
+    for (Arrival& arrival : arrivals) {  // one sensor lies for a while
+      const std::size_t first_output = plan.config.twins[0].inputs.size();
+      if (arrival.sample.tag == first_output && arrival.tick >= 200 && arrival.tick < 300) arrival.sample.value += 40.0;
+    }
+    app::TwinRun in_order = run_of(plan);
+    app::TwinRun out_of_order = run_of(plan);
+    std::vector<diagnosis::AnomalyEvent> expected, told;
+    steps_of(in_order, arrivals, kTicks, true, expected);
+    steps_of(out_of_order, arrivals, kTicks, false, told);
+    REQUIRE(!expected.empty());
+    REQUIRE(told.size() == expected.size());
+    for (std::size_t i = 0; i < told.size(); ++i) {
+      CAPTURE(i, told[i].id);
+      CHECK(told[i].id == expected[i].id);
+      CHECK(told[i].event == expected[i].event);
+      CHECK(told[i].time == expected[i].time);
+      CHECK(told[i].onset == expected[i].onset);
+      CHECK(told[i].statistic == expected[i].statistic);
+    }
+  }
+}
+
+TEST_CASE("A tick is judged once it is behind the watermark, and ticks left out are stepped on the way") {
+  Settings settings{"tclab", 1s};
+  settings.lateness = 3;
+  const app::Plan plan = plan_of(settings);
+  app::TwinRun run = run_of(plan);
+  std::vector<diagnosis::AnomalyEvent> anomalies;
+  signals::Sample sample;
+  sample.tag = static_cast<signals::TagIndex>(plan.config.twins[0].inputs.size());
+  sample.value = std::nan("");
+  sample.raw.kind = signals::RawKind::float64;
+  std::int64_t first_told = -1;
+  for (std::int64_t tick = 0; tick < 20 && first_told < 0; ++tick) {
+    sample.time = kOrigin + tick * 1s;
+    sample.quality = signals::Quality::bad;
+    sample.reason = signals::Reason::not_finite;
+    run.accept(sample);
+    run.step(tick, anomalies);
+    if (!anomalies.empty()) first_told = tick;
+  }
+  REQUIRE(first_told >= 3);
+  CHECK(anomalies[0].time == kOrigin + (first_told - 3) * 1s);
+
+  app::TwinRun patient = run;
+  for (std::int64_t tick = first_told + 1; tick <= first_told + 50; ++tick) patient.step(tick, anomalies);
+  const estimation::TwinStep& step = run.step(first_told + 50, anomalies);
+  CHECK(same(step, patient.newest()));
+  CHECK(run.at(first_told + 20) != nullptr);
+  CHECK(run.at(-1) == nullptr);
+}
