@@ -6,17 +6,18 @@ usage: fit_examples.py [tclab|cascaded_tanks ...] [--executable FILE] [--data FO
   --executable  twinkeeper; default $TWINKEEPER_EXECUTABLE, then twinkeeper on the path
   --data        folder of the public records; default $TWINKEEPER_DATA, then ../shared/data beside the repository
   --check       writes nothing; exit code 1 if a number of the committed file is more than 1 % from what is found
-  --hindsight   writes nothing; shows what the same fit, and a linear predictor with free coefficients, reach when fitted to the
-                rows that are judged (tclab): what no fit to the training rows can be expected to do better than
+  --hindsight   writes nothing; shows what the same fit reaches when fitted to the rows that are judged, which no fit to the
+                training rows can be expected to beat; for tclab also a linear predictor with free coefficients, and the fit to
+                the training rows with noise of its own in each body
 
 How: the executable itself is the model. Each trial is a model file that `compare` (simulation) or `replay` and `show-model`
 (innovations and their covariance) run over a log of the training rows; the rows that are judged come into no file before the
 fit has ended. Sums of squares are minimised by Levenberg–Marquardt with derivatives by differences, in logarithms of what is
 positive, within the bounds of the tables below. Nothing is random: the same executable gives the same file.
 
-Noise is found by the likelihood of the innovations. Its logarithm, −½ Σ (log |Σ| + νᵀ Σ⁻¹ ν), is greatest over a common factor of all
-covariances where the mean of νᵀ Σ⁻¹ ν is their number; what is left over the other parameters is the sum of squares of
-|Σ|^(1/2p) L⁻¹ ν with Σ = L Lᵀ. So one method does for both.
+Noise is found by the likelihood of the innovations. Over a common factor of all covariances it is greatest where the mean of
+νᵀ Σ⁻¹ ν is p, the number of outputs; with that factor put in, it is greatest over the other parameters where the sum of squares
+of |Σ|^(1/2p) L⁻¹ ν is least, Σ = L Lᵀ. So one method does for both.
 """
 import argparse
 import collections
@@ -32,13 +33,14 @@ import subprocess
 import sys
 import tempfile
 
+from least_squares import Parameter, least_squares, solve
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "models" / "examples"
 CHECK_TOLERANCE = 0.01
 
 CEILING = 9.95  # V, just below where the level sensor of the tanks stands still
 
-Parameter = collections.namedtuple("Parameter", "name start low high scale")  # scale: log, or linear
 Innovation = collections.namedtuple("Innovation", "nu y nis")
 
 # The board. Both bodies and both sensors are taken as equal but for their heaters, since in the training rows the second heater
@@ -111,8 +113,8 @@ TCLAB_HEADER = """\
 # Written by docs/models/fit_examples.py: rows 0 to 299 of a public log, largest likelihood of the innovations. Both bodies and
 # both sensors count as equal but for their heaters and the sensors' noise; draughts reach both bodies, hence the correlation
 # in Q. Inputs in % of full power; C is a guess (a few grams of metal), R, eta and R_12 scale with it: heat is never measured.
-# On the rows after that one step is predicted to {after_1:.3f} and {after_2:.3f} degC (the last value: {last_1:.3f} and {last_2:.3f}), with a mean
-# NIS of {nis:.2f} per value.
+# On the rows after that one step is predicted to {after_1:.3f} and {after_2:.3f} degC
+# (the last value: {last_1:.3f} and {last_2:.3f}), with a mean NIS of {nis:.2f} per value.
 """
 TANKS_MODEL = """\
 {header}model:
@@ -145,8 +147,8 @@ TANKS_HEADER = """\
 # the upper tank into the lower one. Levels are in volts of the sensor, for nobody knows them in metres: what is called m
 # here is 1 V, and A1 = 1 sets the scale of the flows. Written by docs/models/fit_examples.py: first half of the record, least
 # squares of the simulated level, initial levels from its first 50 rows; then the noise by the likelihood of the innovations.
-# On the second half the simulation, started from its first 50 rows, is off by {after:.3f} V (root mean square; {training:.3f} V on the
-# first half; the best linear model: 0.60 V).
+# On the second half the simulation, started from its first 50 rows, is off by {after:.3f} V (root mean square;
+# {training:.3f} V on the first half; the best linear model: 0.60 V).
 """
 
 
@@ -207,74 +209,6 @@ class Trials:
         return json.loads(self.run("show-model", "--model", self.write("model.yaml", model), "--json"))["Sigma"]
 
 
-def solve(A, b):
-    """x of A x = b by Gauss with row exchange."""
-    rows = [list(row) + [value] for row, value in zip(A, b)]
-    n = len(rows)
-    for i in range(n):
-        pivot = max(range(i, n), key=lambda k, column=i: abs(rows[k][column]))
-        rows[i], rows[pivot] = rows[pivot], rows[i]
-        for k in range(i + 1, n):
-            factor = rows[k][i] / rows[i][i]
-            for j in range(i, n + 1):
-                rows[k][j] -= factor * rows[i][j]
-    x = [0.0] * n
-    for i in reversed(range(n)):
-        x[i] = (rows[i][n] - sum(rows[i][j] * x[j] for j in range(i + 1, n))) / rows[i][i]
-    return x
-
-
-def least_squares(residuals, table, what):
-    """Values by name with the least sum of squares of residuals(values), by Levenberg–Marquardt.
-
-    A step that leaves the bounds is cut at them, and a parameter that stands at its bound and would leave is held for that step.
-    """
-    free = [p for p in table if p.low < p.high]
-
-    def values(z):
-        return {p.name: p.start for p in table} | {p.name: math.exp(x) if p.scale == "log" else x for p, x in zip(free, z)}
-
-    def scaled(p, value):
-        return math.log(value) if p.scale == "log" else value
-
-    def cost_of(r):
-        return sum(x * x for x in r)
-
-    z = [scaled(p, p.start) for p in free]
-    low, high = [scaled(p, p.low) for p in free], [scaled(p, p.high) for p in free]
-    r = residuals(values(z))
-    cost, damping = cost_of(r), 1e-2
-    print(f"{what}: {len(free)} parameters, {len(r)} residuals, sum of squares at the start {cost:.6g}", flush=True)
-    for iteration in range(100):
-        columns = []
-        for i in range(len(free)):
-            step = 1e-4 if z[i] + 1e-4 <= high[i] else -1e-4
-            moved = residuals(values(z[:i] + [z[i] + step] + z[i + 1:]))
-            columns.append([(a - b) / step for a, b in zip(moved, r)])
-        slope = [sum(a * b for a, b in zip(column, r)) for column in columns]
-        active = [i for i in range(len(free)) if not (z[i] <= low[i] and slope[i] > 0) and not (z[i] >= high[i] and slope[i] < 0)]
-        H = [[sum(a * b for a, b in zip(columns[i], columns[j])) for j in active] for i in active]
-        gain = 0.0
-        for _ in range(12):
-            damped = [[h + (damping * h + 1e-12 * cost if i == j else 0.0) for j, h in enumerate(row)] for i, row in enumerate(H)]
-            tried = list(z)
-            for i, d in zip(active, solve(damped, [-slope[i] for i in active])):
-                tried[i] = min(high[i], max(low[i], z[i] + max(-0.7, min(0.7, d))))
-            moved = residuals(values(tried))
-            if cost_of(moved) < cost:
-                gain, z, r, cost = cost - cost_of(moved), tried, moved, cost_of(moved)
-                damping = max(damping / 5, 1e-9)
-                break
-            damping *= 4
-        print(f"  {iteration + 1:3}: {cost:.6g}", flush=True)
-        if gain < 1e-6 * cost:
-            break
-    found = values(z)
-    for p in free:
-        print(f"  {p.name:16} {p.start:10.5g} -> {found[p.name]:.5g}")
-    return found
-
-
 def root_mean_square(errors):
     return math.sqrt(sum(x * x for x in errors) / len(errors))
 
@@ -304,7 +238,7 @@ def read_rows(path):
 
 class Tclab:
     """Two heaters and two sensors: likelihood of the innovations on rows 0 to 299."""
-    file, outputs, training = "tclab.yaml", ["T", "T_2"], 300
+    model, outputs, training = TCLAB_MODEL, ["T", "T_2"], 300
 
     def __init__(self, trials, data):
         self.trials = trials
@@ -315,7 +249,7 @@ class Tclab:
     def log(self, name, rows):
         return self.trials.write_log(name, [self.header, *rows])
 
-    def fit(self, first=0, last=training):
+    def fit(self, first=0, last=training, table=TCLAB):
         log = self.log("training.csv", self.rows[first:last])
 
         def residuals(v):
@@ -323,7 +257,7 @@ class Tclab:
             return concentrated([row.nu for row in self.trials.innovations(model, log, self.outputs)],
                                 self.trials.innovation_covariance(model))
 
-        v = least_squares(residuals, TCLAB, f"tclab, likelihood, rows {first} to {last - 1}")
+        v = least_squares(residuals, table, f"tclab, likelihood, rows {first} to {last - 1}")
         nis = [row.nis for row in self.trials.innovations(model_text(TCLAB_MODEL, v), log, self.outputs)]
         factor = sum(nis) / len(nis) / len(self.outputs)
         return v | {name: v[name] * factor for name in ("q", "q_sensor", "r", "r_2")}
@@ -358,20 +292,24 @@ class Tclab:
         print(f"  mean NIS per value: rows {start} to {first - 1} {before:.3f}, rows {first} on {later:.3f}")
         return TCLAB_HEADER.format(after_1=after[0][0], after_2=after[1][0], last_1=after[0][1], last_2=after[1][1], nis=later)
 
-    def text(self, v, header):
-        return model_text(TCLAB_MODEL, v, rounded, header)
-
     def hindsight(self):
-        print("\nThe same fit, to the rows that are judged, and to all:")
+        print("The fit to the training rows, with noise of its own in each body:")
+        self.report(self.fit(table=[Parameter("common", 0.0, 0.0, 0.0, "linear") if p.name == "common" else p for p in TCLAB]))
+        print("\nThe fit to the rows that are judged, and to all:")
         for first, last in ((self.training, len(self.rows)), (0, len(self.rows))):
             self.report(self.fit(first, last))
+        print("\nWhite noise of the sensors, by third differences, of each hundred rows:")
+        for output, name in enumerate(self.outputs):
+            y = [float(row[3 + output]) for row in self.rows]
+            third = [(c[3] - 3 * c[2] + 3 * c[1] - c[0]) / math.sqrt(20.0) for c in zip(y, y[1:], y[2:], y[3:])]
+            print(f"  {name:3}", *(f"{root_mean_square(third[k:k + 100]):.3f}" for k in range(0, len(third), 100)), "degC")
         print("\nA linear predictor of each sensor from both heaters and both sensors of the rows before, free coefficients:")
         for order in (1, 2, 3, 5, 10):
             for output, name in enumerate(self.outputs):
-                known, foresight = (self.linear(output, order, *rows) for rows in ((order, self.training),
-                                                                                  (self.training, len(self.rows))))
-                print(f"  {name}, {order} rows back: fitted to rows before {self.training} {known[0]:.4f} degC on rows {self.training} on; "
-                      f"fitted to those {foresight[0]:.4f}, {foresight[1]:.4f} with its coefficients counted")
+                before, _ = self.linear(output, order, order, self.training)
+                after, counted = self.linear(output, order, self.training, len(self.rows))
+                print(f"  {name:3} from {order:2} rows back, on rows {self.training} on: fitted to the rows before {before:.4f} "
+                      f"degC, to these rows {after:.4f} ({counted:.4f} with its coefficients counted)")
 
     def linear(self, output, order, first, last):
         """RMSE on the rows after training of least squares on rows [first, last); the same per degree of freedom."""
@@ -397,7 +335,7 @@ class Tclab:
 
 class Tanks:
     """The lower level simulated over the first half; then its noise."""
-    file, outputs = "cascaded_tanks.yaml", ["level_2"]
+    model, outputs = TANKS_MODEL, ["level_2"]
     start = 50  # rows that `compare` finds the initial levels from, not scored
 
     def __init__(self, trials, data):
@@ -407,18 +345,19 @@ class Tanks:
         rows = read_rows(self.folder / f"cascaded_tanks_{half}.csv")
         return self.trials.write_log(f"{half}.csv", [["time[s]", "pump[V]", "level_2[V]"], *rows[1:]])
 
-    def errors(self, text, log):
-        return [y - predicted for ((y, predicted),) in self.trials.predicted(text, log, self.outputs)[self.start:]]
+    def errors(self, text, log, *more):
+        return [y - predicted for ((y, predicted),) in self.trials.predicted(text, log, self.outputs, *more)[self.start:]]
 
     def fit(self, half="identify"):
         log = self.log(half)
         noise = {p.name: p.start for p in TANKS_NOISE}
-        v = least_squares(lambda v: self.errors(model_text(TANKS_MODEL, v | noise), log), TANKS, f"cascaded_tanks, simulation, {half}")
+        v = least_squares(lambda v: self.errors(model_text(TANKS_MODEL, v | noise), log), TANKS,
+                          f"cascaded_tanks, simulation, {half}")
 
         def residuals(noise):
             """As for the board, but Σ of each row, which the filter's linearisation changes: ν²/NIS with one output."""
             rows = self.informative(model_text(TANKS_MODEL, v | noise), log)
-            logarithms = [math.log(nu * nu / nis) for nu, nis in rows]
+            logarithms = [math.log(nu * nu / nis) for nu, nis in rows if nis > 0.0]
             scale = math.exp(0.5 * sum(logarithms) / len(logarithms))
             return [math.copysign(scale * math.sqrt(nis), nu) for nu, nis in rows]
 
@@ -438,17 +377,14 @@ class Tanks:
         for half in ("identify", "validate"):
             log = self.log(half)
             scores[half] = root_mean_square(self.errors(text, log))
-            one = [y - predicted for ((y, predicted),) in self.trials.predicted(text, log, self.outputs, "--horizon", 1)[self.start:]]
+            one = self.errors(text, log, "--horizon", 1)
             nis = [nis for _, nis in self.informative(text, log)]
             print(f"  {half}: simulation {scores[half]:.4f} V, one step {root_mean_square(one):.4f} V, "
                   f"mean NIS {sum(nis) / len(nis):.3f}")
         return TANKS_HEADER.format(after=scores["validate"], training=scores["identify"])
 
-    def text(self, v, header):
-        return model_text(TANKS_MODEL, v, rounded, header)
-
     def hindsight(self):
-        print("\nThe same fit to the half that is judged:")
+        print("\nThe fit to the half that is judged:")
         self.report(self.fit("validate"))
 
 
@@ -488,8 +424,8 @@ def main():
                 problem.hindsight()
                 continue
             values = problem.fit()
-            text = problem.text(values, problem.report(values))
-        path = EXAMPLES / problem.file
+            text = model_text(problem.model, values, rounded, problem.report(values))
+        path = EXAMPLES / f"{name}.yaml"
         if not options.check:
             path.write_text(text, encoding="utf-8")
             print(f"written: {path.relative_to(ROOT)}")
