@@ -136,8 +136,8 @@ TEST_CASE("TCLab: the template first_order_thermal with coupling and sensor lag 
   INFO("one step " << one.rms().transpose() << ", persistence " << one.rms_of_persistence().transpose() << ", NIS/p "
                    << one.nis / one.count);
   CHECK(one.rms()(0) <= 0.12);
-  // 0.147 is what the sensor's noise leaves: a fit to these very rows comes no lower.
-  CHECK(one.rms()(1) <= 0.15);
+  // The bar is 0.14; the page of the template says what bounds it.
+  CHECK(one.rms()(1) <= 0.142);
   CHECK(one.nis / one.count >= 0.7);
   CHECK(one.nis / one.count <= 1.4);
   const Score whole = predict(model, record, 5, 1, 0);
@@ -146,6 +146,9 @@ TEST_CASE("TCLab: the template first_order_thermal with coupling and sensor lag 
 
   const Score five = predict(model, record, 300, 5, 5);
   INFO("five steps " << five.rms().transpose() << ", persistence " << five.rms_of_persistence().transpose());
-  // Both together: the second sensor's noise alone is more than half of what its persistence is off by.
+  // Here rows five steps of 1 s on, the missing ones included. Both sensors together: the second one's noise alone is
+  // nearly half of what its persistence is off by. Five rows on, as `compare` counts in such a log, each sensor keeps
+  // the bar (logs/test_templates.py).
+  CHECK(five.rms()(0) <= 0.5 * five.rms_of_persistence()(0));
   CHECK(five.rms().norm() <= 0.5 * five.rms_of_persistence().norm());
 }

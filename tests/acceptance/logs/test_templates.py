@@ -1,5 +1,9 @@
-"""Templates through the commands: a nonlinear model is predicted by its equations, not by their linearisation."""
+"""Templates through the commands: a nonlinear model is predicted by its equations, not by their linearisation; the examples
+of public records keep their bars on rows that nothing was fitted to, and come out of the documented command."""
+import csv
+import os
 import random
+import subprocess
 import unittest
 
 from cases import DATA, ROOT, DataCase, LogCase
@@ -38,6 +42,61 @@ class PublicRecords(DataCase):
         done = self.run_command("compare", "--model", EXAMPLES / "cascaded_tanks.yaml", "--input", log,
                                 "--horizon", "inf", "--x0", "estimate")
         self.assertLessEqual(float(done.stdout.split("RMSE ")[1].split()[0]), 0.36, done.stdout)
+
+    def board_log(self, kept):
+        """The rows of the board's log that are kept, under the names of the example; the room as its model has it."""
+        with open(DATA / "tclab" / "tclab_600s.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))[1:]
+        lines = ["time[s],heater,heater_2,T,T_2,T_ambient"] + [",".join(row + ["20.4"]) for k, row in enumerate(rows) if kept(k)]
+        return self.write("board.csv", "\n".join(lines) + "\n")
+
+    def board_errors(self, log, ahead, first):
+        """Per output RMSE of the model and of persistence, `ahead` rows on, from row `first` of the log on."""
+        self.run_command("compare", "--model", EXAMPLES / "tclab.yaml", "--input", log, "--horizon", ahead, "--output", "c.csv")
+        rows = self.table(self.folder / "c.csv")
+        found = []
+        for name in ("T", "T_2"):
+            y, predicted = ([float(row[f"{kind}.{name}"]) for row in rows] for kind in ("y", "yhat"))
+            found.append(tuple((sum((y[k] - other(k)) ** 2 for k in range(first, len(y))) / (len(y) - first)) ** 0.5
+                               for other in (predicted.__getitem__, lambda k, y=y: y[k - ahead])))
+        return found
+
+    def test_board(self):
+        """Fitted to rows 0 to 299. On those after, the bars of one step are 0.12 and 0.14 degC; the second is missed by 1 %, and
+        a fit to the whole log comes no lower (docs/models/first_order_thermal.md)."""
+        log = self.board_log(lambda k: True)
+        (first, persistence), (second, persistence_2) = self.board_errors(log, 1, 300)
+        self.assertLessEqual(first, 0.12)
+        self.assertLessEqual(second, 0.142)
+        self.assertAlmostEqual(persistence, 0.116, delta=0.001)
+        self.assertAlmostEqual(persistence_2, 0.177, delta=0.001)
+        # The whole log, whose persistence the bars were set beside.
+        (first, persistence), (second, persistence_2) = self.board_errors(log, 1, 10)
+        self.assertLessEqual(first, 0.12)
+        self.assertLessEqual(second, 0.14)
+        self.assertAlmostEqual(persistence, 0.16, delta=0.005)
+        self.assertAlmostEqual(persistence_2, 0.17, delta=0.005)
+        steps = self.table(self.replay(EXAMPLES / "tclab.yaml", log))
+        nis = [float(row["nis"]) / int(row["nis_dof"]) for row in steps[300:]]
+        self.assertEqual(len(nis), 299)
+        self.assertTrue(0.7 <= sum(nis) / len(nis) <= 1.4, sum(nis) / len(nis))
+
+    def test_board_with_rows_missing(self):
+        """The bar: without every fifth row, five rows ahead, at most half of persistence's error. Kept by each sensor without rows
+        4, 9, … (the fifth, the tenth, …); whichever fifth is away, the second sensor is within 2 % of it."""
+        for away in range(5):
+            kept = [k for k in range(599) if k % 5 != away]
+            log = self.board_log(lambda k, away=away: k % 5 != away)
+            scores = self.board_errors(log, 5, next(i for i, k in enumerate(kept) if k >= 300))
+            for (error, persistence), most in zip(scores, (0.25, 0.5 if away == 4 else 0.51)):
+                self.assertLessEqual(error, most * persistence, (away, scores))
+
+    def test_fits(self):
+        """The committed examples are what their script finds from its documented starts."""
+        done = subprocess.run(["/usr/bin/python3", ROOT / "docs" / "models" / "fit_examples.py", "--check", "--data", DATA,
+                               "--executable", os.environ["TWINKEEPER_EXECUTABLE"]], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=280)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
 
 if __name__ == "__main__":
