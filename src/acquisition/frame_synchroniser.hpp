@@ -87,6 +87,14 @@ class FrameSynchroniser {
   [[nodiscard]] base::Instant time_of(std::int64_t step) const;  // t_k
   [[nodiscard]] const SynchroniserCounters& counters() const { return counters_; }
 
+  // Into one of the same setup, but for the origin, which is taken over.
+  template <class Archive>
+  void archive(Archive& a) {
+    a(origin_, closed_, settled_before_, revised_from_);
+    a(counters_.late_total, counters_.dropped_total, counters_.future_total);
+    for (Slot& slot : slots_) a(slot.places, slot.known);
+  }
+
  private:
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 
@@ -98,6 +106,11 @@ class FrameSynchroniser {
     base::Instant time;
     base::DoubleDouble sum;   // of a mean
     std::uint32_t count = 0;  // values in it
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(present, value, quality, reason, time, sum.high, sum.low, count);
+    }
   };
   struct Known {             // what a slot knows
     bool has_value = false;  // a value that was usable (input: good; output: finite)
@@ -107,11 +120,21 @@ class FrameSynchroniser {
     signals::Quality quality = signals::Quality::bad;
     signals::Reason reason = signals::Reason::stale;
     base::Instant news_time;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(has_value, value, value_time, has_news, quality, reason, news_time);
+    }
   };
   struct Place {  // one tick of one slot
     std::int64_t step = kNever;
     News news;
     Known known;  // once the tick is closed: after it
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(step, news, known);
+    }
   };
   struct Slot {
     InputSetup input;  // of an input only

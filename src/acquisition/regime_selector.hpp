@@ -34,6 +34,11 @@ class RegimeSelector {
   // Ticks may be skipped, and must grow.
   [[nodiscard]] SelectedRegime at(std::int64_t tick);
 
+  template <class Archive>
+  void archive(Archive& a) {
+    a(values_, present_, entered_);
+  }
+
  private:
   [[nodiscard]] std::optional<bool> holds(const Condition& condition, const signals::Frame& frame);
 

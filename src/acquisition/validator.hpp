@@ -90,9 +90,25 @@ class Validator {
   [[nodiscard]] signals::Quality quality_at(signals::TagIndex tag, base::Instant now, signals::Reason& reason) const;
 
   [[nodiscard]] const ValidatorCounters& counters() const { return counters_; }
+
+  // What is kept of one tag, into one of the same rules.
+  template <class Archive>
+  void archive(signals::TagIndex tag, Archive& a) {
+    Tag& kept = tags_[tag];
+    a(kept.latest.value, kept.latest.quality, kept.latest.reason, kept.latest.exception_code, kept.latest.time);
+    archive_raw(kept.latest.raw, a);
+    a(kept.has_sample, kept.has_good, kept.good_value, kept.good_time, kept.has_raw, kept.stuck);
+    archive_raw(kept.raw, a);
+    a(kept.unchanged_since, kept.raw_time, kept.run_samples);
+  }
   [[nodiscard]] std::size_t size() const { return tags_.size(); }
 
  private:
+  template <class Archive>
+  static void archive_raw(signals::RawValue& raw, Archive& a) {
+    a(raw.kind, raw.integer, raw.natural, raw.real, raw.text);
+  }
+
   struct Tag {
     TagRules rules;
     std::optional<StuckLimit> stuck_limit;

@@ -66,19 +66,9 @@ std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
   Chosen chosen;
   chosen.plan = std::move(std::get<Plan>(loaded));
   chosen.names = tag_names(chosen.plan.config);
-  std::vector<std::string> twins;
-  for (const auto& twin : chosen.plan.config.twins) twins.push_back(twin.name);
-  if (twins.empty()) return told("replay: the configuration has no twin", kExitUsage);
-  if (!arguments.twin && twins.size() > 1) {
-    return told("replay: give --twin; accepted: " + join(twins), kExitUsage);
-  }
-  if (arguments.twin) {
-    const auto found = std::find(twins.begin(), twins.end(), *arguments.twin);
-    if (found == twins.end()) {
-      return told("replay: --twin: no twin " + *arguments.twin + "; accepted: " + join(twins), kExitUsage);
-    }
-    chosen.twin = static_cast<std::size_t>(found - twins.begin());
-  }
+  const auto twin = choose_twin(chosen.plan, "replay", arguments.twin);
+  if (!twin) return kExitUsage;
+  chosen.twin = *twin;
   return chosen;
 }
 

@@ -50,6 +50,17 @@ struct CompareArguments {  // as written, but for the files
 };
 int compare_command(const CompareArguments& arguments);
 
+struct ForecastArguments {  // as written, but for the files
+  std::string config_file;
+  std::optional<std::string> twin;
+  std::optional<std::string> checkpoint_file;  // absent: the twin's own in the state directory
+  std::optional<std::string> inputs_file;
+  std::optional<std::string> horizon;
+  double band = 90.0;  // %
+  std::optional<std::string> output_file;
+};
+int forecast_command(const ForecastArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

@@ -9,6 +9,7 @@
 #include <map>
 #include <thread>
 
+#include "app/checkpoint_keeper.hpp"
 #include "app/command_desk.hpp"
 #include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
@@ -95,7 +96,7 @@ class Gateway::Implementation {
         clock_(clock),
         process_start_(process_start),
         origin_(next_whole_second(clock.now() + kStartDelay)),
-        outbox_(plan_),
+        outbox_(plan_, capture == nullptr),
         spool_(std::move(spool)),
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
@@ -105,7 +106,8 @@ class Gateway::Implementation {
                     uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
         publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get()),
         gateway_diagnosis_(clock.now()),
-        capture_(std::move(capture)) {
+        capture_(std::move(capture)),
+        checkpoints_(plan_, outbox_, clock, boot_id, log) {
     if (capture_) capture_->start(capture_header());
     std::vector<SampleQueue*> queues;
     for (const auto& group : group_by_controller(plan_.config)) {
@@ -126,7 +128,11 @@ class Gateway::Implementation {
     }
     twin_loop_ = std::make_unique<TwinLoop>(
         plan_, std::move(twins), std::move(queues), outbox_, [this] { courier_.wake(); }, origin_, clock);
-    if (capture_) twin_loop_->note_to(capture_->twin_notes());
+    if (capture_) {
+      twin_loop_->note_to(capture_->twin_notes());
+    } else {  // what is captured must be there from the first step on
+      checkpoints_.resume(*twin_loop_, origin_);
+    }
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(
@@ -170,6 +176,7 @@ class Gateway::Implementation {
     for (auto& thread : device_threads_) thread.request_stop();
     device_threads_.clear();  // joins
     twin_thread_ = {};
+    if (!capture_) checkpoints_.finish(*twin_loop_);
     if (capture_) capture_->finish(reason == telemetry::StatusReason::reload ? "reload" : "stopped");
     publisher_.post(metrics());
     spool_thread_.request_stop();
@@ -214,6 +221,7 @@ class Gateway::Implementation {
       name_this_thread("uplink");
       connection_.run(std::move(stop));
     });
+    if (!capture_) checkpoints_.start();
     Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
     twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) {
       name_this_thread("twins");
@@ -394,6 +402,7 @@ class Gateway::Implementation {
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
   std::unique_ptr<CaptureWriter> capture_;
+  CheckpointKeeper checkpoints_;
   std::map<std::size_t, Place> place_of_device_;
   std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
   std::unique_ptr<TwinLoop> twin_loop_;

@@ -44,6 +44,23 @@ std::string join(const std::vector<std::string>& names) {
   return out;
 }
 
+std::optional<std::size_t> choose_twin(const Plan& plan, const std::string& command,
+                                       const std::optional<std::string>& name) {
+  std::vector<std::string> twins;
+  for (const auto& twin : plan.config.twins) twins.push_back(twin.name);
+  const auto found = name ? std::find(twins.begin(), twins.end(), *name) : twins.begin();
+  if (twins.empty()) {
+    told(command + ": the configuration has no twin", 0);
+  } else if (!name && twins.size() > 1) {
+    told(command + ": give --twin; accepted: " + join(twins), 0);
+  } else if (found == twins.end()) {
+    told(command + ": --twin: no twin " + *name + "; accepted: " + join(twins), 0);
+  } else {
+    return static_cast<std::size_t>(found - twins.begin());
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns) {
   std::vector<std::string> names;
   for (const auto& column : columns) {

@@ -1,4 +1,4 @@
-// What commands that read logs share: which column is which signal, and how a fault becomes an exit code.
+// What commands that read logs share: which twin, which column is which signal, and how a fault becomes an exit code.
 #pragma once
 
 #include <optional>
@@ -17,6 +17,10 @@ int told(const std::string& what, int code);
 // Of a log that can't be read.
 [[nodiscard]] int exit_code_of_log(const base::Error& error);
 [[nodiscard]] std::string join(const std::vector<std::string>& names);
+
+// The twin of --twin, or the only one; nothing after a fault, which has been told.
+[[nodiscard]] std::optional<std::size_t> choose_twin(const Plan& plan, const std::string& command,
+                                                     const std::optional<std::string>& name);
 
 struct ColumnsOfLog {
   const std::string& file;

@@ -152,6 +152,21 @@ int main(int argc, char** argv) {
   compare->add_option("--output", judged.output_file, "Writes measured and predicted values as CSV");
   compare->footer("Example: twinkeeper compare --model dryer.yaml --input dryer.csv --rows 500:1000 --horizon 5");
 
+  ForecastArguments future;
+  auto* forecast = cli.add_subcommand("forecast", "What a twin expects from its checkpoint on, with bands");
+  forecast->add_option("--config", future.config_file, "Configuration file")->required();
+  forecast->add_option("--twin", future.twin, "Twin, if there are several");
+  forecast->add_option("--checkpoint", future.checkpoint_file, "Checkpoint [the twin's, in the state directory]");
+  forecast->add_option("--inputs", future.inputs_file,
+                       "Inputs to come: CSV, time in seconds from the checkpoint or as dates; each row holds until the "
+                       "next, inputs without a column or a row hold their last value");
+  forecast->add_option("--horizon", future.horizon, "How far [the end of --inputs, else 100 periods]");
+  forecast->add_option("--band", future.band, "Share of cases within the bands in % [90]")
+      ->check(CLI::Range(1.0, 99.99));
+  forecast->add_option("--output", future.output_file, "Writes every step as CSV");
+  forecast->footer(
+      "Example: twinkeeper forecast --config twinkeeper.yaml --inputs plan.csv --horizon 2h --output next.csv");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -221,6 +236,7 @@ int main(int argc, char** argv) {
       return finish(past.input_file ? replay_log_command(past) : replay_command(past));
     }
     if (*compare) return finish(compare_command(judged));
+    if (*forecast) return finish(forecast_command(future));
     if (*show_model) return finish(show_model_command(shown));
     return finish(version_command(json));
   } catch (const std::exception& error) {

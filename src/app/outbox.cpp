@@ -12,13 +12,13 @@ constexpr auto kBridged = std::chrono::seconds{20};
 constexpr std::int64_t kMostRecords = 1000;
 
 std::size_t capacity_for(base::Duration interval) {
-  return static_cast<std::size_t>(std::clamp<std::int64_t>(kBridged / std::max(interval, base::Duration{1}), 8,
-                                                           kMostRecords));
+  return static_cast<std::size_t>(
+      std::clamp<std::int64_t>(kBridged / std::max(interval, base::Duration{1}), 8, kMostRecords));
 }
 
 }  // namespace
 
-Outbox::Outbox(const Plan& plan) : anomalies(kAnomalies) {
+Outbox::Outbox(const Plan& plan, bool keeps_checkpoints) : anomalies(kAnomalies) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& model = plan.models[i];
     const auto build = [blank = estimation::TwinStep(static_cast<std::size_t>(model.n_x()),
@@ -26,8 +26,12 @@ Outbox::Outbox(const Plan& plan) : anomalies(kAnomalies) {
                                                      static_cast<std::size_t>(model.n_y()))] {
       return TwinRecord{blank, {}, {}};
     };
-    steps.push_back(std::make_unique<OutboxQueue<TwinRecord>>(
-        capacity_for(plan.config.twins[i].publish.state_interval), build));
+    steps.push_back(
+        std::make_unique<OutboxQueue<TwinRecord>>(capacity_for(plan.config.twins[i].publish.state_interval), build));
+    if (keeps_checkpoints) {
+      checkpoints.push_back(
+          std::make_unique<base::RecyclingQueue<CheckpointRecord>>(1, [] { return CheckpointRecord{}; }));
+    }
   }
   for (const auto& device : plan.config.devices) {
     if (!device.publish.interval) {

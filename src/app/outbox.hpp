@@ -1,6 +1,7 @@
-// What crosses from the twin thread to the spool thread: recycled records, so that the twin thread neither locks nor
-// waits, nor allocates but when the spool thread has fallen behind further than ever before. A full queue refuses the
-// newest record; the next one that finds room says how many were refused before it, and a gap tells it.
+// What crosses from the twin thread to the spool thread (checkpoints: to their own): recycled records, so that the twin
+// thread neither locks nor waits, nor allocates but when the spool thread has fallen behind further than ever before. A
+// full queue refuses the newest record; the next one that finds room says how many were refused before it, and a gap
+// tells it.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +39,12 @@ struct SnapshotRecord {
   Unsent unsent;
 };
 
+struct CheckpointRecord {
+  std::vector<std::byte> archive;
+  estimation::TwinStep step;  // the newest in it
+  std::int64_t tick = 0;      // of it, as the run counts
+};
+
 template <class Record>
 class OutboxQueue {
  public:
@@ -67,11 +74,13 @@ class OutboxQueue {
 };
 
 struct Outbox {
-  explicit Outbox(const Plan& plan);
+  // `keeps_checkpoints`: somebody takes them.
+  explicit Outbox(const Plan& plan, bool keeps_checkpoints = false);
 
   std::vector<std::unique_ptr<OutboxQueue<TwinRecord>>> steps;          // per twin
   std::vector<std::unique_ptr<OutboxQueue<SnapshotRecord>>> snapshots;  // per device, null: not published
   base::BoundedQueue<diagnosis::AnomalyEvent> anomalies;
+  std::vector<std::unique_ptr<base::RecyclingQueue<CheckpointRecord>>> checkpoints;  // per twin; empty: none are kept
 };
 
 }  // namespace twinkeeper::app

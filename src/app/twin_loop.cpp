@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/endpoints.hpp"
+#include "twinkeeper/base/archive.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -13,7 +14,8 @@ using namespace std::chrono_literals;
 
 constexpr std::int64_t kMostCaughtUp = 1000;
 constexpr base::Duration kDrainInterval = 100ms;  // samples are taken off the queues at least this often
-constexpr base::Duration kLongestNap = 200ms;     // between two looks at the stop token
+constexpr base::Duration kCheckpointInterval = 60s;
+constexpr base::Duration kLongestNap = 200ms;  // between two looks at the stop token
 
 base::Duration shortest_poll(const config::DeviceConfig& device) {
   base::Duration shortest = device.driver.poll_interval;
@@ -54,6 +56,11 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     twins_.push_back({std::move(run), steps_per_state(config), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
+    if (outbox_.checkpoints.empty()) continue;
+    // One after the other, so that no two of many twins take the time of one step.
+    const auto turn = static_cast<std::int64_t>(i + 1);
+    const auto turns = static_cast<std::int64_t>(plan.config.twins.size() + 1);
+    add(Task::checkpoint, i, origin_ + kCheckpointInterval / turns * turn, kCheckpointInterval);
   }
   std::vector<diagnosis::DeviceDiagnosisSetup> device_setups;
   signals::TagIndex next_tag = 0;
@@ -148,6 +155,7 @@ void TwinLoop::perform(const Due& due) {
     case Task::step: step(task.subject, due); return;
     case Task::snapshot: take_snapshot(task.subject, due); break;
     case Task::look: look_at(task.subject, due); break;
+    case Task::checkpoint: hand_over_checkpoint(task.subject); break;
   }
   schedule_.advance();
 }
@@ -184,6 +192,48 @@ void TwinLoop::step(std::size_t index, const Due& due) {
     }
   }
   schedule_.advance();
+}
+
+bool TwinLoop::remember(std::size_t twin, CheckpointRecord& record) {
+  const TwinRun& run = twins_[twin].run;
+  if (!run.begun()) return false;
+  record.archive.clear();
+  base::ArchiveWriter writer(record.archive);
+  archive_with_tags(tags_of_twin(plan_, twin), validator_, twins_[twin].run, writer);
+  record.step = run.newest();
+  record.tick = run.own_tick();
+  return true;
+}
+
+void TwinLoop::hand_over_checkpoint(std::size_t twin) {
+  if (!twins_[twin].run.begun()) return;
+  CheckpointRecord* record = outbox_.checkpoints[twin]->try_acquire();
+  if (record == nullptr) return;  // the disk is slow; the next one counts
+  remember(twin, *record);
+  outbox_.checkpoints[twin]->send(record);
+}
+
+bool TwinLoop::resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift, std::int64_t missed) {
+  TwinRun& run = twins_[twin].run;
+  const TwinRun before = run;
+  const acquisition::Validator validator_before = validator_;
+  base::ArchiveReader reader(checkpoint.archive, shift);
+  archive_with_tags(tags_of_twin(plan_, twin), validator_, run, reader);
+  if (!reader.done()) {
+    run = before;
+    validator_ = validator_before;
+    return false;
+  }
+  run.count_from(checkpoint.header.tick + missed);
+  if (missed > 1) run.step(-1, anomalies_);
+  twin_figures_[twin]->mode.store(run.newest().mode, std::memory_order_relaxed);
+  return true;
+}
+
+void TwinLoop::begin(std::size_t twin, const Eigen::VectorXd& x, const Eigen::VectorXd& std, std::int64_t missed) {
+  TwinRun& run = twins_[twin].run;
+  run.twin().start_at(x, std);
+  for (std::int64_t tick = 1 - missed; tick < 0; ++tick) run.step(tick, anomalies_);
 }
 
 void TwinLoop::take_snapshot(std::size_t device, const Due& due) {

@@ -18,6 +18,7 @@
 
 #include "acquisition/snapshot_builder.hpp"
 #include "acquisition/validator.hpp"
+#include "app/checkpoint.hpp"
 #include "app/device_loop.hpp"
 #include "app/heartbeat.hpp"
 #include "app/outbox.hpp"
@@ -69,13 +70,22 @@ class TwinLoop {
   // For a capture, before run(); `notes` outlives the loop.
   void note_to(TwinNotes& notes) { notes_ = &notes; }
 
+  // Before run(): a twin goes on from its checkpoint, `missed` ticks of it before the first of this grid. False if it
+  // does not fit; the twin is then as it was.
+  bool resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift, std::int64_t missed);
+  // Before run(): a twin begins at a state that was known `missed` ticks before the first.
+  void begin(std::size_t twin, const Eigen::VectorXd& x, const Eigen::VectorXd& std, std::int64_t missed);
+  // Between steps: what a twin remembers. False before its first step.
+  bool remember(std::size_t twin, CheckpointRecord& record);
+  [[nodiscard]] TwinRun& run(std::size_t twin) { return twins_[twin].run; }
+
   void run(std::stop_token stop, Heartbeat& heartbeat);
 
   [[nodiscard]] TwinFigures& twin_figures(std::size_t twin) { return *twin_figures_[twin]; }
   [[nodiscard]] DeviceFigures& device_figures(std::size_t device) { return *device_figures_[device]; }
 
  private:
-  enum class Task : std::uint8_t { drain, step, snapshot, look };
+  enum class Task : std::uint8_t { drain, step, snapshot, look, checkpoint };
   struct TaskOf {
     Task task;
     std::size_t subject;  // twin or device
@@ -92,6 +102,7 @@ class TwinLoop {
   void take_snapshot(std::size_t device, const Due& due);
   void look_at(std::size_t device, const Due& due);
   void send_anomalies();
+  void hand_over_checkpoint(std::size_t twin);
 
   const Plan& plan_;
   std::vector<SampleQueue*> queues_;

@@ -110,6 +110,16 @@ std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
   return users;
 }
 
+std::vector<signals::TagIndex> tags_of_twin(const Plan& plan, std::size_t twin) {
+  std::vector<signals::TagIndex> tags;
+  const auto users = users_of_tags(plan);
+  for (std::size_t tag = 0; tag < users.size(); ++tag) {
+    const bool used = std::find(users[tag].begin(), users[tag].end(), twin) != users[tag].end();
+    if (used) tags.push_back(static_cast<signals::TagIndex>(tag));
+  }
+  return tags;
+}
+
 TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
                  std::vector<std::string> regimes, acquisition::RegimeSelector selector, std::int64_t lateness)
     : twin_(std::move(twin)),
@@ -134,6 +144,7 @@ std::size_t TwinRun::place(std::int64_t tick) const {
 }
 
 const estimation::TwinStep* TwinRun::at(std::int64_t tick) const {
+  tick += first_tick_;
   const auto size = static_cast<std::int64_t>(past_.size());
   if (tick_ == kNever || tick < begin_ || tick > tick_ || tick <= tick_ - size) return nullptr;
   return &past_[place(tick)].step;
@@ -147,12 +158,14 @@ void TwinRun::revise() {
     Past& past = past_[place(tick)];
     if (tick != *from) twin_.remember(past.before);
     twin_.step(synchroniser_.frame(tick), past.step);
+    past.step.step = tick - first_tick_;
     ++steps_revised_;
   }
 }
 
 const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
   revise();
+  tick += first_tick_;
   if (tick_ == kNever) {
     begin_ = tick;
     tick_ = judged_ = tick - 1;
@@ -169,6 +182,7 @@ void TwinRun::close(std::int64_t tick) {
   Past& past = past_[newest_];
   if (history_ > 0) twin_.remember(past.before);
   twin_.step(synchroniser_.close(tick), past.step);
+  past.step.step = tick - first_tick_;
   if (regimes_.empty()) return;
   const acquisition::SelectedRegime regime = selector_.at(tick);
   past.step.regime = regime.index;

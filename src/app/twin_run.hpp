@@ -30,6 +30,9 @@ namespace twinkeeper::app {
 // By TagIndex: the twins that use it.
 [[nodiscard]] std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan);
 
+// By TagIndex, in order: what a twin uses.
+[[nodiscard]] std::vector<signals::TagIndex> tags_of_twin(const Plan& plan, std::size_t twin);
+
 class TwinRun {
  public:
   // `regimes`: names and selector, in one order; no names: no regimes. The history is that of the twin's settings and
@@ -56,6 +59,18 @@ class TwinRun {
     return step.regime < 0 ? std::string_view{} : regimes_[static_cast<std::size_t>(step.regime)];
   }
   [[nodiscard]] std::uint64_t steps_revised() const { return steps_revised_; }
+
+  // All that the run remembers, into one of the same plan: it goes on as if nothing had been. What was read goes on
+  // with its own ticks, of which `first` is then called 0 from outside.
+  void count_from(std::int64_t first) { first_tick_ = first; }
+  [[nodiscard]] bool begun() const { return tick_ != kNever; }
+  [[nodiscard]] std::int64_t own_tick() const { return tick_; }  // the newest
+  estimation::Twin& twin() { return twin_; }
+  template <class Archive>
+  void archive(Archive& a) {
+    a(twin_, synchroniser_, diagnosis_, selector_, past_, newest_, tick_, begin_, judged_);
+    a(steps_revised_, consistency_);
+  }
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
   [[nodiscard]] const estimation::ConsistencyMonitor& consistency() const { return consistency_; }
   [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
@@ -64,6 +79,11 @@ class TwinRun {
   struct Past {
     estimation::Twin::Memory before;
     estimation::TwinStep step;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(before, step);
+    }
   };
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 
@@ -79,12 +99,21 @@ class TwinRun {
   std::int64_t history_, lateness_;
   std::vector<Past> past_;        // ring, by tick
   std::size_t newest_ = 0;        // in past_
-  std::int64_t tick_ = kNever;    // the newest
+  std::int64_t tick_ = kNever;    // the newest, own count
+  std::int64_t first_tick_ = 0;   // what is 0 from outside
   std::int64_t begin_ = kNever;   // the first
   std::int64_t judged_ = kNever;  // the newest that diagnosis has seen
   std::uint64_t steps_revised_ = 0;
   estimation::ConsistencyMonitor consistency_;
 };
+
+// A checkpoint's bytes: what validation remembers of the twin's tags, and the run.
+template <class Archive>
+void archive_with_tags(const std::vector<signals::TagIndex>& tags, acquisition::Validator& validator, TwinRun& run,
+                       Archive& a) {
+  for (const signals::TagIndex tag : tags) validator.archive(tag, a);
+  a(run);
+}
 
 // One per twin of the plan; `twins` come from make_twins(plan), tick 0 is at `origin`.
 [[nodiscard]] std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Twin> twins,

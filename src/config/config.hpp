@@ -50,6 +50,7 @@ struct DeviceConfig {
 
 struct TwinConfig {
   std::string name;
+  std::string hash;  // "sha256:…" over everything of the twin but what is published how often
   base::Duration period{};
   model::ModelSettings model;
   std::vector<acquisition::InputSource> inputs;    // model's order

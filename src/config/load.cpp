@@ -20,6 +20,9 @@ DeviceConfig to_device(DeviceText text) {
 
 TwinConfig to_twin(TwinText text) {
   TwinConfig out;
+  TwinText setup = text;
+  setup.publish = {};
+  out.hash = sha256(to_yaml(twin_table().write(setup)));
   out.name = std::move(text.name);
   out.period = text.period.value_or(base::Duration{});
   out.diagnosis_is_default = !text.model.has_diagnosis && !text.diagnosis_at.given();

@@ -134,12 +134,17 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   }
   prepare_start();
   if (model_.initial) {
-    filter_.reset(*model_.initial - model_.x_op, initial_std_);
-    filter_.linearise_each_step(true);
-    await_convergence();
+    start_at(*model_.initial, initial_std_);
   } else {
     begin_start();
   }
+}
+
+void Twin::start_at(const VectorXd& x, const VectorXd& std) {
+  filter_.reset(x - model_.x_op, std);
+  filter_.linearise_each_step(true);
+  course_.initializing = false;
+  await_convergence();
 }
 
 void Twin::await_convergence() {

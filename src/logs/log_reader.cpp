@@ -243,6 +243,7 @@ base::Result<LogTable> read_log(const std::string& file, const RowRange& rows) {
         file + " has " + std::to_string(number) + " rows; accepted: A:B with 0 <= A < B <= " + std::to_string(number));
   }
   if (table.rows() == 0) return base::Error(base::ErrorCode::corrupt, file + " has no rows");
+  table.time_is_date = reader.time_is_date();
   return table;
 }
 

@@ -67,6 +67,7 @@ struct LogTable {
   std::vector<LogColumn> columns;
   std::vector<std::string> time_texts;          // by row
   std::vector<std::chrono::nanoseconds> times;  // by row
+  bool time_is_date = false;                    // times since 1970, else since the log's own zero
   std::vector<std::vector<double>> values;      // by column, then row
 
   [[nodiscard]] std::size_t rows() const { return times.size(); }

@@ -13,6 +13,7 @@ LAYERS = {
     "model": {"base"},
     "estimation": {"base", "signals", "model"},
     "diagnosis": {"base", "signals", "model", "estimation"},
+    "prediction": {"base", "signals", "model", "estimation"},
     "identification": {"base", "signals", "model", "estimation", "diagnosis"},
     "acquisition": {"base", "signals"},
     "drivers": {"base", "signals"},
@@ -22,12 +23,12 @@ LAYERS = {
     "uplink": {"base", "signals"},
     "config": {"base", "signals"},  # and what STD_ONLY names
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
-            "logs", "identification", "telemetry", "uplink", "config"},
+            "logs", "prediction", "identification", "telemetry", "uplink", "config"},
 }
 # Headers of std types alone, which config may read of any layer: it fills them in.
 STD_ONLY = ("/settings.hpp", "model/templates.hpp")
 THIRD_PARTY = {  # header prefix: layers that may include it
-    "Eigen/": {"model", "estimation", "diagnosis", "identification", "simulation"},
+    "Eigen/": {"model", "estimation", "diagnosis", "prediction", "identification", "simulation"},
     "unsupported/Eigen/": {"model"},
     "modbus": {"drivers", "simulation"},
     "re2/": {"drivers"},

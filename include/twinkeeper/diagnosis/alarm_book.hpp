@@ -104,6 +104,12 @@ class AlarmBook {
   void active_ids(std::vector<std::string>& out) const;
   [[nodiscard]] Priority highest_priority() const;
 
+  // Into a book with the same alarms, all of them added with a definition.
+  template <class Archive>
+  void archive(Archive& a) {
+    a(entries_, active_count_);
+  }
+
  private:
   enum class Move : std::uint8_t { none, open, change, close };
   struct Entry {
@@ -122,6 +128,11 @@ class AlarmBook {
     std::optional<base::Instant> off_since;  // raised, condition off
     base::Instant last_told;
     std::uint32_t occurrences = 0;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(told, active, changed, on_since, off_since, last_told, occurrences);
+    }
   };
 
   template <class Describe>

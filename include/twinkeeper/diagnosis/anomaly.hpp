@@ -39,12 +39,22 @@ enum class OwnerKind : std::uint8_t { twin, device, gateway };
 struct Hypothesis {
   std::string name;  // "process:level_1", "sensor:tank_plc.level_1"
   double probability = 0.0;
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(name, probability);
+  }
 };
 
 struct TrendPoint {
   base::Instant time;
   double measured = 0.0;
   double expected = 0.0;
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(time, measured, expected);
+  }
 };
 
 struct AnomalyEvent {
@@ -73,6 +83,19 @@ struct AnomalyEvent {
   std::optional<double> nominal_false_alarms_per_day;
   std::string regime;             // of the twin at this event, empty: none
   std::vector<TrendPoint> trend;  // ≤ 60
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(owner_kind, owner, id, occurrence, event, state, kind, test, message, advice);
+    a.list(tags);
+    a(severity, ne107, time, onset, raised_at, cleared_at);
+    a(statistic, threshold, expected, measured, sigma, magnitude, unit);
+    a.list(hypotheses);
+    a.list(ambiguous_with);
+    a.list(caused_by);
+    a(nominal_false_alarms_per_day, regime);
+    a.list(trend);
+  }
 };
 
 }  // namespace twinkeeper::diagnosis

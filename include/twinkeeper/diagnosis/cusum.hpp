@@ -29,12 +29,22 @@ class TwoSidedCusum {
   [[nodiscard]] base::Instant onset() const { return side().onset; }
   [[nodiscard]] double mean() const;  // of z since the onset, with its sign; 0 at zero
 
+  template <class Archive>
+  void archive(Archive& a) {
+    a(up_, down_);
+  }
+
  private:
   struct Side {
     double sum = 0.0;
     double total = 0.0;  // of z since the onset
     std::int64_t count = 0;
     base::Instant onset;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(sum, total, count, onset);
+    }
   };
   void add_to(Side& side, double towards, double z, base::Instant time) const;
   [[nodiscard]] const Side& side() const { return rising() ? up_ : down_; }

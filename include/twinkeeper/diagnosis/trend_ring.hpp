@@ -31,6 +31,11 @@ class TrendRing {
     for (std::size_t i = 0; i < count_; ++i) out.push_back(points_[(next_ + kPoints - count_ + i) % kPoints]);
   }
 
+  template <class Archive>
+  void archive(Archive& a) {
+    a(points_, next_, count_, newest_);
+  }
+
  private:
   base::Duration interval_;
   std::array<TrendPoint, kPoints> points_{};

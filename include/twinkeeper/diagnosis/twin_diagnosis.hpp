@@ -15,8 +15,9 @@
 //                                      a change of the process from a biased sensor: ambiguous_with names the sensor
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
-// input, in the modes tracking, degraded, predict_only, and if the twin has regimes in one that is settled. Else the sums
-// are held; they begin at zero when rows take part again, when the regime changes, when a reason of the output clears, and when a reason explains them.
+// input, in the modes tracking, degraded, predict_only, and if the twin has regimes in one that is settled. Else the
+// sums are held; they begin at zero when rows take part again, when the regime changes, when a reason of the output
+// clears, and when a reason explains them.
 //
 // One cause, one alarm:
 //  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).
@@ -58,7 +59,7 @@ namespace twinkeeper::diagnosis {
 struct SignalSetup {
   std::string name;  // of the model's input or output
   std::string unit;
-  std::string tag;  // "<device>.<register>"; empty: a constant input or a virtual output, never an alarm
+  std::string tag;            // "<device>.<register>"; empty: a constant input or a virtual output, never an alarm
   bool tells_reasons = true;  // false: another twin uses the tag, too, and tells what acquisition has found about it
 };
 
@@ -80,6 +81,12 @@ class TwinDiagnosis {
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
   [[nodiscard]] const TwoSidedCusum& cusum(std::size_t output) const { return outputs_[output].cusum; }
 
+  // Into one of the same setup.
+  template <class Archive>
+  void archive(Archive& a) {
+    a(book_, inputs_, outputs_, testing_, regime_);
+  }
+
  private:
   enum class Health : std::uint8_t { good, faulty, unknown };  // what this step says of the sensor itself
 
@@ -91,6 +98,11 @@ class TwinDiagnosis {
     std::optional<base::Instant> faulty_since;
     std::optional<base::Instant> unchanged_since;
     double last_value = 0.0;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(health, reason, faulty_since, unchanged_since, last_value);
+    }
   };
   struct Output : Signal {
     AlarmHandle gate = 0;
@@ -104,6 +116,12 @@ class TwinDiagnosis {
     std::optional<base::Instant> rejected_since;
     std::optional<base::Instant> over_since;  // the CUSUM is above its limit
     std::optional<AlarmHandle> joined;        // another alarm that this output's crossing belongs to
+
+    template <class Archive>
+    void archive(Archive& a) {
+      Signal::archive(a);
+      a(cusum, trend, measured, restart, jump, rejections, rejected_since, over_since, joined);
+    }
   };
 
   // Reading a step (twin_diagnosis.cpp).

@@ -44,6 +44,11 @@ class ConsistencyMonitor {
   void take(const TwinStep& step);
   [[nodiscard]] Consistency read() const;
 
+  template <class Archive>
+  void archive(Archive& a) {
+    a(steps_, blocks_, products_, squares_, previous_, step_, block_, in_block_);
+  }
+
  private:
   struct Sums {
     double nis = 0.0;
@@ -51,6 +56,10 @@ class ConsistencyMonitor {
     std::int64_t rows = 0;      // good
     std::int64_t rejected = 0;  // of those
     void add(const Sums& other);
+    template <class Archive>
+    void archive(Archive& a) {
+      a(nis, dof, rows, rejected);
+    }
   };
   [[nodiscard]] static ConsistencyWindow window_of(const Sums& sums);
 

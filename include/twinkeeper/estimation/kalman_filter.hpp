@@ -55,6 +55,11 @@ class KalmanFilter {
   struct Memory {  // all that a step leaves to the next one
     std::vector<double> x_prior, T_prior;
     bool linearised_each_step = false;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(x_prior, T_prior, linearised_each_step);
+    }
   };
 
   explicit KalmanFilter(const model::StateSpace& model);
@@ -66,6 +71,14 @@ class KalmanFilter {
   // Between steps. remember() allocates only into a memory that has not been used with this filter before.
   void remember(Memory& memory) const;
   void recall(const Memory& memory);
+
+  // What remember() takes.
+  template <class Archive>
+  void archive(Archive& a) {
+    bool linearised = extended_ && extended_->running();
+    a(arrays_.x_prior, arrays_.T_prior, linearised);
+    if constexpr (Archive::kReading) linearise_each_step(linearised);
+  }
 
   // Without effect on a linear model.
   void linearise_each_step(bool on);

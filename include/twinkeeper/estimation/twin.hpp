@@ -84,6 +84,11 @@ class Twin {
   struct RowMemory {                   // what one output remembers from step to step
     std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
     std::int64_t last_fused = 0;       // step
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(rejected_since, last_fused);
+    }
   };
   struct Course {  // what else a step leaves to the next one
     std::vector<RowMemory> rows;
@@ -96,12 +101,23 @@ class Twin {
     bool initializing = false;
     bool converged = false;
     TwinCounters counters;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(rows, held, start_steps, start_values, least_spread, least_spread_step, now, initializing, converged);
+      a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
+    }
   };
 
  public:
   struct Memory {  // of the twin before a step, but for the inputs on their way (they take themselves back)
     Course course;
     KalmanFilter::Memory filter;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(course, filter);
+    }
   };
 
   [[nodiscard]] static std::variant<Twin, base::Issues> create(model::StateSpace model, TwinSettings settings);
@@ -113,6 +129,16 @@ class Twin {
   // the same bits again. remember() allocates only into a memory that has not been used with this twin before.
   void remember(Memory& memory) const;
   void recall(const Memory& memory);
+  // All that the twin remembers, into one of the same model and settings.
+  template <class Archive>
+  void archive(Archive& a) {
+    a(course_, filter_, delay_, doubt_delay_);
+  }
+  // Begins at this state (absolute) with these standard deviations, before the first step.
+  void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
+  // What it begins with where nothing else is known: x_op, or `initial`, and its standard deviations.
+  [[nodiscard]] const Eigen::VectorXd& usual_start() const { return model_.initial ? *model_.initial : model_.x_op; }
+  [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return initial_std_; }
 
   [[nodiscard]] TwinStep make_record() const;
   [[nodiscard]] const model::StateSpace& model() const { return model_; }

@@ -19,6 +19,11 @@ struct InputStep {
   signals::Quality quality = signals::Quality::bad;
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(value, quality, reason, age);
+  }
 };
 
 struct OutputStep {
@@ -32,20 +37,30 @@ struct OutputStep {
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
   bool fresh = false;  // `measured` is of this very step; else the last one, `age` old
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(measured, expected, innovation, std, test_ratio, fused, quality, reason, age, fresh);
+  }
 };
 
 struct TwinStep {
   std::int64_t step = 0;
-  base::Instant time;         // t_k
+  base::Instant time;  // t_k
   Mode mode = Mode::initializing;
-  std::vector<double> x;      // x(k|k), NaN while initializing
-  std::vector<double> std;    // √diag P(k|k), NaN where the model has none
+  std::vector<double> x;    // x(k|k), NaN while initializing
+  std::vector<double> std;  // √diag P(k|k), NaN where the model has none
   std::vector<InputStep> inputs;
   std::vector<OutputStep> outputs;
-  int regime = -1;           // position among the twin's regimes; −1: none
-  bool tests_held = false;   // there are regimes, and this is none of them or not settled
-  double nis = 0.0;           // over all good rows, gated ones included; NaN where nis_dof is 0
+  int regime = -1;          // position among the twin's regimes; −1: none
+  bool tests_held = false;  // there are regimes, and this is none of them or not settled
+  double nis = 0.0;         // over all good rows, gated ones included; NaN where nis_dof is 0
   int nis_dof = 0;
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(step, time, mode, x, std, inputs, outputs, regime, tests_held, nis, nis_dof);
+  }
 
   TwinStep() = default;
   TwinStep(std::size_t n_x, std::size_t n_u, std::size_t n_y) : x(n_x), std(n_x), inputs(n_u), outputs(n_y) {}

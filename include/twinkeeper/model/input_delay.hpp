@@ -8,10 +8,9 @@
 //   s       n_u        steps            StateSpace::dead_times
 //   B₁      n_x × n_u  state / input    StateSpace::B_late, zero columns where r = 0; B stays the sum of both
 //
-// Before the first tick an input is taken to have had its first value for ever. The ring is longer than the dead times by
-// the steps that rewind() may take back.
-// Errors: none. Edge rules: without delays, drive is u. Thread rule: one thread. Allocation: none after construction.
-// Source: Åström and Wittenmark, Computer-Controlled Systems (1997), §2.3.
+// Before the first tick an input is taken to have had its first value for ever. The ring is longer than the dead times
+// by the steps that rewind() may take back. Errors: none. Edge rules: without delays, drive is u. Thread rule: one
+// thread. Allocation: none after construction. Source: Åström and Wittenmark, Computer-Controlled Systems (1997), §2.3.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +36,10 @@ class InputDelay {
   void push(std::span<const double> u, std::span<double> drive);
   // As if the last `steps` pushes had not been; at most `history` of them.
   void rewind(std::size_t steps);
+  template <class Archive>
+  void archive(Archive& a) {
+    a(ring_, at_, pushes_);
+  }
   // Of what push() gave, the value of input `j` that D works with.
   [[nodiscard]] double fed(std::span<const double> drive, std::size_t j) const {
     return split_[j] != 0 ? drive[steps_.size() + j] : drive[j];

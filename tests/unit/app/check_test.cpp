@@ -361,9 +361,9 @@ devices:
     }
     return out;
   };
-  CHECK(faults_of(scale) == std::vector<std::string>{
-                                ":8:17: devices[0].registers[0].group: the pattern has no group \"mass\"; accepted: a "
-                                "named group of line.pattern: weight"});
+  CHECK(faults_of(scale) ==
+        std::vector<std::string>{":8:17: devices[0].registers[0].group: the pattern has no group \"mass\"; accepted: a "
+                                 "named group of line.pattern: weight"});
   CHECK(faults_of(edited(scale, {{"'(?P<weight>[-+0-9.]+) kg'", "'(?P<weight>[-+0-9.+ kg'"}})) ==
         std::vector<std::string>{":7:40: devices[0].line.pattern: is no regular expression that RE2 takes: missing ]: "
                                  "[-+0-9.+ kg; accepted: an expression with named groups, such as "

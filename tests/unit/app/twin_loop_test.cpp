@@ -70,7 +70,8 @@ struct Rig {
     auto twin = estimation::Twin::create(plan.models[0], settings);
     std::vector<estimation::Twin> twins;
     twins.push_back(std::get<estimation::Twin>(std::move(twin)));
-    return std::make_unique<app::TwinLoop>(plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kOrigin, clock);
+    return std::make_unique<app::TwinLoop>(
+        plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kOrigin, clock);
   }
   void send(double value, base::Instant time) {
     signals::Sample sample;
@@ -116,7 +117,8 @@ TEST_CASE("TwinLoop closes each tick half a period after it and fuses the sample
   auto loop = rig.make_loop();
   int polls = 0;
   rig.run(*loop, kOrigin + 5s, [&](base::Instant now) {
-    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
+    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls)
+      rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
   });
   REQUIRE(rig.steps.size() >= 48);
   for (std::size_t k = 0; k < rig.steps.size(); ++k) {

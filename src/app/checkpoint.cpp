@@ -1,0 +1,165 @@
+#include "app/checkpoint.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <system_error>
+
+#include "app/version.hpp"
+#include "uplink/crc32c.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using Json = nlohmann::json;
+
+// Another number whenever what any archive() describes changes: what was written then is another thing now.
+constexpr const char* kSchema = "twinkeeper.checkpoint/1";
+constexpr std::size_t kSumBytes = 4;
+
+base::Error system_error(const std::string& file, int number) {
+  const base::ErrorCode code = number == ENOENT || number == ENOTDIR ? base::ErrorCode::not_found
+                               : number == EACCES || number == EPERM || number == EROFS
+                                   ? base::ErrorCode::permission_denied
+                                   : base::ErrorCode::io;
+  return {code, file + ": " + std::generic_category().message(number)};
+}
+
+base::Error corrupt(const std::string& what) { return {base::ErrorCode::corrupt, what}; }
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+double number_or_nan(const Json& value) {
+  return value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
+}
+
+CheckpointHeader header_of(const Json& json) {
+  CheckpointHeader header;
+  header.twin = json.at("twin").get<std::string>();
+  header.model_name = json.at("model").at("name").get<std::string>();
+  header.model_hash = json.at("model").at("hash").get<std::string>();
+  header.setup_hash = json.at("setup_hash").get<std::string>();
+  header.boot_id = json.at("boot_id").get<std::string>();
+  header.time = base::Instant{base::Duration{json.at("monotonic_ns").get<std::int64_t>()}};
+  header.wall = base::WallTime{base::Duration{json.at("wall_ns").get<std::int64_t>()}};
+  header.clock_synchronised = json.at("clock_synced").get<bool>();
+  header.tick = json.at("tick").get<std::int64_t>();
+  header.mode = json.at("mode").get<std::string>();
+  for (const Json& state : json.at("states")) {
+    header.states.push_back({state.at("name").get<std::string>(), state.at("unit").get<std::string>(),
+                             number_or_nan(state.at("value")), number_or_nan(state.at("std"))});
+  }
+  return header;
+}
+
+bool write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ::fsync(descriptor) == 0;
+}
+
+}  // namespace
+
+std::string checkpoint_file(const std::string& state_directory, const std::string& twin) {
+  return state_directory + "/checkpoints/" + twin + ".checkpoint";
+}
+
+std::string encode_checkpoint(const CheckpointHeader& header, std::span<const std::byte> archive) {
+  Json states = Json::array();
+  for (const CheckpointState& state : header.states) {
+    states.push_back({{"name", state.name},
+                      {"unit", state.unit},
+                      {"value", number_or_null(state.value)},
+                      {"std", number_or_null(state.std)}});
+  }
+  const Json json = {{"schema", kSchema},
+                     {"version", std::string(kVersion)},
+                     {"twin", header.twin},
+                     {"model", {{"name", header.model_name}, {"hash", header.model_hash}}},
+                     {"setup_hash", header.setup_hash},
+                     {"boot_id", header.boot_id},
+                     {"monotonic_ns", header.time.time_since_epoch().count()},
+                     {"wall_ns", header.wall.time_since_epoch().count()},
+                     {"clock_synced", header.clock_synchronised},
+                     {"tick", header.tick},
+                     {"mode", header.mode},
+                     {"states", std::move(states)},
+                     {"bytes", archive.size()}};
+  std::string content = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  content.append(reinterpret_cast<const char*>(archive.data()), archive.size());
+  const std::uint32_t sum = uplink::crc32c(content);
+  for (std::size_t i = 0; i < kSumBytes; ++i) content.push_back(static_cast<char>(sum >> (8 * i) & 0xFFU));
+  return content;
+}
+
+base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
+  if (content.size() < kSumBytes) return corrupt("is cut short");
+  const std::string_view sum_text = content.substr(content.size() - kSumBytes);
+  content.remove_suffix(kSumBytes);
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < kSumBytes; ++i) {
+    sum |= static_cast<std::uint32_t>(static_cast<unsigned char>(sum_text[i])) << (8 * i);
+  }
+  if (uplink::crc32c(content) != sum) return corrupt("is damaged: its checksum is another");
+  const std::size_t line = content.find('\n');
+  const Json json = Json::parse(content.substr(0, line), nullptr, false);
+  if (line == std::string_view::npos || !json.is_object()) return corrupt("does not begin with a line of JSON");
+  Checkpoint checkpoint;
+  try {
+    if (json.at("schema") != kSchema) {
+      return corrupt("is of schema " + json.at("schema").dump() + ", this version reads " + kSchema);
+    }
+    checkpoint.header = header_of(json);
+    if (json.at("bytes").get<std::size_t>() != content.size() - line - 1) return corrupt("is not as long as it says");
+  } catch (const Json::exception& error) {
+    return corrupt(std::string("has a first line that can't be used: ") + error.what());
+  }
+  const auto* bytes = reinterpret_cast<const std::byte*>(content.data());
+  checkpoint.archive.assign(bytes + line + 1, bytes + content.size());
+  return checkpoint;
+}
+
+base::Result<Checkpoint> read_checkpoint(const std::string& file) {
+  errno = 0;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return system_error(file, errno);
+  const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (in.bad()) return system_error(file, EIO);
+  auto decoded = decode_checkpoint(content);
+  if (!decoded.ok()) return corrupt(file + " " + decoded.error().message());
+  return decoded;
+}
+
+base::Status write_checkpoint(const std::string& file, const std::string& content) {
+  const std::string folder = file.substr(0, file.rfind('/'));
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_error(folder, errno);
+  const std::string fresh = file + ".new";
+  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0) return system_error(fresh, errno);
+  const bool written = write_all(descriptor, content);
+  const int number = errno;
+  ::close(descriptor);
+  if (!written) return system_error(fresh, number);
+  if (std::rename(fresh.c_str(), file.c_str()) != 0) return system_error(file, errno);
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) {
+    ::fsync(directory);
+    ::close(directory);
+  }
+  return base::Success{};
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,208 @@
+#include "app/checkpoint_keeper.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "twinkeeper/base/quantity.hpp"
+#include "twinkeeper/base/timestamp.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration kShortGap = 10min;
+constexpr double kTimeConstants = 5.0;
+constexpr double kLongestGap = 30.0 * 86400.0;  // s, whatever the time constants
+constexpr std::int64_t kMostMissed = 2'000'000;
+constexpr double kDoubt = 2.0;  // on the variances of another model's states
+constexpr base::Duration kLookInterval = 500ms;
+
+base::Duration longest_gap(const model::StateSpace& model) {
+  double slowest = 0.0;
+  for (const model::Pole& pole : model::poles(model)) {
+    if (pole.time_constant > 0.0 && std::isfinite(pole.time_constant)) slowest = std::max(slowest, pole.time_constant);
+  }
+  const double seconds = std::min(kTimeConstants * slowest, kLongestGap);
+  return std::max(kShortGap, base::Duration{static_cast<std::int64_t>(seconds * 1e9)});
+}
+
+// Rounded to what a person reads.
+std::string duration_text(base::Duration duration) {
+  const base::Duration unit = duration < 10s ? 1ms : 1s;
+  return base::format_duration(duration / unit * unit);
+}
+
+}  // namespace
+
+Resumption judge_checkpoint(const CheckpointHeader& header, const config::TwinConfig& twin,
+                            const model::StateSpace& model, const PresentTime& present) {
+  Resumption found;
+  base::Duration age;  // of the newest step in it, now
+  if (header.boot_id == present.boot_id && present.boot_id != "unknown") {
+    age = present.now - header.time;
+  } else if (header.clock_synchronised && present.synchronised) {
+    age = present.wall - header.wall;
+  } else {
+    found.reason = "it is of another boot, and without synchronised clocks nobody knows how old it is";
+    return found;
+  }
+  if (age < base::Duration{0}) {
+    found.reason = "it is of the future";
+    return found;
+  }
+  const base::Duration gap = age + (present.origin - present.now);
+  found.missed = std::max<std::int64_t>(1, (gap + twin.period / 2) / twin.period);
+  const base::Duration longest = longest_gap(model);
+  if (gap > longest || found.missed > kMostMissed) {
+    found.reason = "it is " + duration_text(age) + " old, more than " + duration_text(longest) + " or " +
+                   std::to_string(kMostMissed) + " steps";
+    return found;
+  }
+  found.shift = base::grid_point(present.origin, twin.period, -found.missed) - header.time;
+  const bool same = header.model_hash == model.hash && header.setup_hash == twin.hash;
+  found.kind = same ? Resumption::Kind::whole : Resumption::Kind::states;
+  return found;
+}
+
+CheckpointKeeper::CheckpointKeeper(const Plan& plan, Outbox& outbox, const base::Clock& clock, std::string boot_id,
+                                   signals::EventSink& events)
+    : plan_(plan), outbox_(outbox), clock_(clock), boot_id_(std::move(boot_id)), events_(events) {}
+
+std::string CheckpointKeeper::file_of(std::size_t twin) const {
+  return checkpoint_file(plan_.config.gateway.state_directory, plan_.config.twins[twin].name);
+}
+
+void CheckpointKeeper::tell(signals::EventLevel level, std::size_t twin, std::string code, std::string message) {
+  events_.raise({level, plan_.config.twins[twin].name, std::move(code), std::move(message)});
+}
+
+void CheckpointKeeper::resume(TwinLoop& loop, base::Instant origin) {
+  PresentTime present{boot_id_, clock_.now(), clock_.wall_now(), clock_.synchronised(), origin};
+  for (std::size_t twin = 0; twin < plan_.config.twins.size(); ++twin) resume(loop, twin, present);
+}
+
+void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTime& present) {
+  const std::string file = file_of(twin);
+  const auto read = read_checkpoint(file);
+  if (!read.ok() && read.error().code() == base::ErrorCode::not_found) return;
+  if (!read.ok() && read.error().code() == base::ErrorCode::corrupt)
+    return set_aside(file, read.error().message(), twin);
+  if (!read.ok()) {
+    return tell(signals::EventLevel::warning, twin, "checkpoint_unreadable",
+                read.error().message() + "; the twin begins anew");
+  }
+  const Checkpoint& checkpoint = read.value();
+  const std::string of = "its checkpoint of " + base::format_rfc3339(checkpoint.header.wall);
+  const Resumption found = judge_checkpoint(checkpoint.header, plan_.config.twins[twin], plan_.models[twin], present);
+  const std::string missed = std::to_string(found.missed - 1) + " steps were missed and are predicted through";
+  switch (found.kind) {
+    case Resumption::Kind::none:
+      return tell(signals::EventLevel::info, twin, "checkpoint_unused",
+                  "begins anew without " + of + ": " + found.reason);
+    case Resumption::Kind::states: return begin_at_states(loop, twin, checkpoint, found.missed);
+    case Resumption::Kind::whole: break;
+  }
+  if (!loop.resume(twin, checkpoint, found.shift, found.missed)) {
+    return set_aside(file, file + " is not what a twin of this configuration writes", twin);
+  }
+  tell(signals::EventLevel::info, twin, "resumed", "goes on from " + of + "; " + missed);
+}
+
+void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint,
+                                       std::int64_t missed) {
+  const model::StateSpace& model = plan_.models[twin];
+  const estimation::Twin& fresh = loop.run(twin).twin();
+  Eigen::VectorXd x = fresh.usual_start();
+  Eigen::VectorXd std = fresh.usual_start_std();
+  std::string carried;
+  for (std::size_t i = 0; i < model.states.size(); ++i) {
+    const auto& state = model.states[i];
+    const auto found = std::find_if(
+        checkpoint.header.states.begin(), checkpoint.header.states.end(), [&](const CheckpointState& other) {
+          return other.name == state.name && other.unit == state.unit && std::isfinite(other.value);
+        });
+    if (found == checkpoint.header.states.end()) continue;
+    const auto index = static_cast<Eigen::Index>(i);
+    x(index) = std::clamp(found->value, state.limits.min, state.limits.max);
+    if (std::isfinite(found->std)) std(index) = std::sqrt(kDoubt) * found->std;
+    carried += (carried.empty() ? "" : ", ") + state.name;
+  }
+  const std::string of =
+      "the checkpoint of " + base::format_rfc3339(checkpoint.header.wall) + " is of another model or setup";
+  if (carried.empty()) {
+    return tell(signals::EventLevel::info, twin, "checkpoint_unused",
+                "begins anew: " + of + " and has no state of the same name and unit");
+  }
+  loop.begin(twin, x, std, missed);
+  tell(signals::EventLevel::info, twin, "resumed_states",
+       of + "; carried over: " + carried + "; " + std::to_string(missed - 1) +
+           " steps were missed and are predicted through");
+}
+
+void CheckpointKeeper::set_aside(const std::string& file, const std::string& what, std::size_t twin) {
+  const std::string aside = file + ".damaged";
+  const bool moved = std::rename(file.c_str(), aside.c_str()) == 0;
+  tell(signals::EventLevel::warning, twin, "checkpoint_damaged",
+       what + "; the twin begins anew" + (moved ? ", the file is kept as " + aside : ""));
+}
+
+void CheckpointKeeper::start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    pthread_setname_np(pthread_self(), "checkpoints");
+    while (!stop.stop_requested()) {
+      write_waiting();
+      bell_.wait_for(kLookInterval);
+    }
+  });
+}
+
+void CheckpointKeeper::write_waiting() {
+  for (std::size_t twin = 0; twin < outbox_.checkpoints.size(); ++twin) {
+    while (CheckpointRecord* record = outbox_.checkpoints[twin]->try_receive()) {
+      write(twin, *record);
+      outbox_.checkpoints[twin]->recycle(record);
+    }
+  }
+}
+
+void CheckpointKeeper::finish(TwinLoop& loop) {
+  thread_.request_stop();
+  bell_.ring();
+  thread_ = {};
+  for (std::size_t twin = 0; twin < plan_.config.twins.size(); ++twin) {
+    CheckpointRecord record;
+    if (loop.remember(twin, record)) write(twin, record);
+  }
+}
+
+void CheckpointKeeper::write(std::size_t twin, const CheckpointRecord& record) {
+  const model::StateSpace& model = plan_.models[twin];
+  CheckpointHeader header;
+  header.twin = plan_.config.twins[twin].name;
+  header.model_name = model.name;
+  header.model_hash = model.hash;
+  header.setup_hash = plan_.config.twins[twin].hash;
+  header.boot_id = boot_id_;
+  header.time = record.step.time;
+  header.wall = clock_.to_wall(record.step.time);
+  header.clock_synchronised = clock_.synchronised();
+  header.tick = record.tick;
+  header.mode = estimation::to_string(record.step.mode);
+  for (std::size_t i = 0; i < model.states.size(); ++i) {
+    header.states.push_back({model.states[i].name, model.states[i].unit, record.step.x[i], record.step.std[i]});
+  }
+  const base::Status written = write_checkpoint(file_of(twin), encode_checkpoint(header, record.archive));
+  if (!written.ok() && !failed_) {
+    tell(signals::EventLevel::error, twin, "checkpoint_failed",
+         written.error().message() + "; after a restart the twins would begin anew");
+  }
+  failed_ = !written.ok();
+}
+
+}  // namespace twinkeeper::app
