@@ -101,6 +101,35 @@ class Replay(LogCase):
         log = self.write("log.csv", "t,inflow,level\n2020-01-01 00:00:00,0,1\n2220-01-01 00:00:00,0,1\n")
         self.assertIn("log.csv:3:1", self.run_command("replay", "--model", model, "--input", log, code=65).stderr)
 
+    def test_order(self):
+        source = oracle.seeded(5)
+        for case in range(12):
+            document = oracle.random_model(source, source.randint(1, 4), 1, 2, correlated=case % 2 == 1)
+            model = self.write_model(document)
+            rows = oracle.random_rows(source, oracle.Model(document), 400, 0.2)
+            stamped = [(0.5 * k, row) for k, row in enumerate(rows)]
+
+            def replayed(order):
+                log = self.write_log(document, [row for _, row in order], times=[time for time, _ in order])
+                return [line.split(",", 1) for line in self.replay(model, log).read_text().splitlines()[1:]]
+            straight = replayed(stamped)
+            begin, length = source.randint(20, 200), source.randint(2, 90)
+            order = stamped[:]
+            order[begin:begin + length] = reversed(order[begin:begin + length])
+            with self.subTest(case=case, begin=begin, length=length):
+                told = replayed(order)
+                self.assertNotEqual(told, straight)
+                self.assertEqual(told[begin + length:], straight[begin + length:], "what comes after late rows")
+                self.assertEqual(told[begin + length - 1], straight[begin], "the latest row, at its own step")
+                self.assertEqual(told[:begin], straight[:begin])
+            shuffled = stamped[:]
+            for start in range(0, 350, 50):
+                part = shuffled[start + 1:start + 50]
+                source.shuffle(part)
+                shuffled[start + 1:start + 50] = part
+            with self.subTest(case=case, order="shuffled"):
+                self.assertEqual(replayed(shuffled)[350:], straight[350:])
+
     def test_prefix(self):
         source = oracle.seeded(3)
         document = oracle.random_model(source, 3, 1, 2, True)
