@@ -5,9 +5,11 @@ function(twinkeeper_layer name)
   cmake_parse_arguments(arg "" "" "SOURCES;LAYERS;LIBRARIES" ${ARGN})
   add_library(twinkeeper_${name} STATIC ${arg_SOURCES})
   add_library(twinkeeper::${name} ALIAS twinkeeper_${name})
-  target_include_directories(twinkeeper_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(twinkeeper_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                                       $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
   list(TRANSFORM arg_LAYERS PREPEND twinkeeper::)
-  target_link_libraries(twinkeeper_${name} PUBLIC twinkeeper::flags ${arg_LAYERS} ${arg_LIBRARIES})
+  target_link_libraries(twinkeeper_${name} PUBLIC twinkeeper::numerics $<BUILD_INTERFACE:twinkeeper::flags> ${arg_LAYERS}
+                                                  ${arg_LIBRARIES})
 endfunction()
 
 # twinkeeper_unit_test(LAYER SOURCES …  [LAYERS extra layers])

@@ -19,11 +19,19 @@ if(TWINKEEPER_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${TWINKEEPER_CCACHE})
 endif()
 
+# What everyone who includes our headers must share; it travels with the installed targets (docs/library.md).
+add_library(twinkeeper_numerics INTERFACE)
+add_library(twinkeeper::numerics ALIAS twinkeeper_numerics)
+target_compile_features(twinkeeper_numerics INTERFACE cxx_std_20)
+target_compile_definitions(twinkeeper_numerics INTERFACE EIGEN_DONT_VECTORIZE)
+target_compile_options(twinkeeper_numerics INTERFACE -ffp-contract=off)
+
+# Beside it, what is a matter of this build alone.
 add_library(twinkeeper_flags INTERFACE)
 add_library(twinkeeper::flags ALIAS twinkeeper_flags)
-target_compile_features(twinkeeper_flags INTERFACE cxx_std_20)
-target_compile_definitions(twinkeeper_flags INTERFACE EIGEN_DONT_VECTORIZE JSON_USE_IMPLICIT_CONVERSIONS=0)
-target_compile_options(twinkeeper_flags INTERFACE -ffp-contract=off -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+target_link_libraries(twinkeeper_flags INTERFACE twinkeeper::numerics)
+target_compile_definitions(twinkeeper_flags INTERFACE JSON_USE_IMPLICIT_CONVERSIONS=0)
+target_compile_options(twinkeeper_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                   -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual)
 # GCC 12 warns of overlapping copies inside std::string where there are none (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
