@@ -40,7 +40,8 @@ MatrixXd symmetric_square(const MatrixXd& T) {
 
 }  // namespace
 
-KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
+KalmanFilter::KalmanFilter(const model::StateSpace& model)
+    : innovations_form_(model.innovations_form_only), R_(model.R) {
   FilterArrays& a = arrays_;
   a.n = static_cast<int>(model.n_x());
   a.m = static_cast<int>(model.n_u());
@@ -66,6 +67,8 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   a.expected.assign(static_cast<std::size_t>(a.pp), 0.0);
   a.variance = a.expected;
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
+  wide_.assign(2 * a.T_prior.size(), 0.0);
+  wide_scratch_.assign(static_cast<std::size_t>(3 * a.np), 0.0);
 
   const MatrixXd R_diagonal = model.R.diagonal().asDiagonal();
   coupled_ = !model.S.isZero(0.0);
@@ -77,13 +80,13 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
     R_root_.assign(p() * p(), 0.0);
     factored_.assign(p(), 0xFF);  // no V looks like this
   }
+  a.Q_root = packed(lower_root(model.Q), a.np, a.np);
   if (coupled_) {
-    joint_root_ = joint_root(model);
-    a.Q_root.assign(static_cast<std::size_t>(a.np * a.np), 0.0);
-    triangle_.assign((n() + p()) * static_cast<std::size_t>(joint_root_.cols()), 0.0);
-    decorrelation_scratch_.assign(2 * (n() + p()), 0.0);
-  } else {
-    a.Q_root = packed(lower_root(model.Q), a.np, a.np);
+    Q_ = model.Q;
+    S_ = model.S;
+    whole_Q_root_ = a.Q_root;
+    rest_ = rest_root_ = MatrixXd::Zero(model.n_x(), model.n_x());
+    decorrelation_scratch_.assign(3 * n(), 0.0);
   }
   if (model.nonlinear()) {
     extended_.emplace(model);
@@ -154,14 +157,38 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
 
 bool KalmanFilter::predict(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
-  // Without S nothing of what was measured tells of the process noise.
-  const int rows = coupled_ ? static_cast<int>(used_rows_.size()) : 0;
+  // Without S_V nothing of what was measured tells of the process noise.
+  const int rows = telling_ ? static_cast<int>(used_rows_.size()) : 0;
   if (extended) extended_->advance(arrays_, u);
   if (!kernels_->predict(arrays_, u.data(), rows)) return false;
   if (extended && !extended_->put_prediction(arrays_)) return false;
   arrays_.x_prior.swap(arrays_.x_next);
   arrays_.T_prior.swap(arrays_.T_next);
   return true;
+}
+
+double KalmanFilter::process_variance(std::size_t row) const {
+  const FilterArrays& a = arrays_;
+  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
+  const auto np = static_cast<std::size_t>(a.np);
+  double sum = 0.0;
+  for (std::size_t k = 0; k < n(); ++k) {
+    double seen = 0.0;
+    for (std::size_t i = k; i < n(); ++i) seen += a.C[i * static_cast<std::size_t>(a.pp) + row] * root[k * np + i];
+    sum += seen * seen;
+  }
+  return sum;
+}
+
+void KalmanFilter::widen(double factor) {
+  FilterArrays& a = arrays_;
+  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
+  const double length = std::sqrt(factor);
+  const std::size_t size = a.T_prior.size();
+  std::copy(a.T_prior.begin(), a.T_prior.end(), wide_.begin());
+  for (std::size_t k = 0; k < size; ++k) wide_[size + k] = length * root[k];
+  triangularise(wide_.data(), a.np, 2 * a.np, a.np, wide_scratch_.data());
+  std::copy_n(wide_.begin(), size, a.T_prior.begin());
 }
 
 void KalmanFilter::standard_deviations(std::span<double> std) {
