@@ -180,20 +180,16 @@ void KalmanFilter::decorrelate(std::span<const std::uint8_t> used) {
   }
 }
 
-// Rows in use of C T and of the innovations become rows 0, 1, … of unit variance; the others become zero.
-void KalmanFilter::whiten() {
-  FilterArrays& a = arrays_;
+// Of a column of C T or of the innovations: rows in use become rows 0, 1, … of unit variance, the others zero.
+void KalmanFilter::whiten(double* rows) const {
+  const int p = arrays_.p;
   const int m = static_cast<int>(used_rows_.size());
-  const auto solve = [&](double* rows) {  // forward substitution; row i is read from used_rows_[i] ≥ i
-    for (int i = 0; i < m; ++i) {
-      double value = rows[used_rows_[static_cast<std::size_t>(i)]];
-      for (int j = 0; j < i; ++j) value -= R_root_[static_cast<std::size_t>(j * a.p + i)] * rows[j];
-      rows[i] = value / R_root_[static_cast<std::size_t>(i * a.p + i)];
-    }
-    for (int i = m; i < a.p; ++i) rows[i] = 0.0;
-  };
-  for (int k = 0; k < a.np; ++k) solve(a.E.data() + k * a.ld + a.np);
-  solve(a.z.data() + a.np);
+  for (int i = 0; i < m; ++i) {  // forward substitution; row i is read from used_rows_[i] ≥ i
+    double value = rows[used_rows_[static_cast<std::size_t>(i)]];
+    for (int j = 0; j < i; ++j) value -= R_root_[static_cast<std::size_t>(j * p + i)] * rows[j];
+    rows[i] = value / R_root_[static_cast<std::size_t>(i * p + i)];
+  }
+  for (int i = m; i < p; ++i) rows[i] = 0.0;
 }
 
 }  // namespace twinkeeper::estimation

@@ -64,6 +64,9 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model)
   a.T_next = a.AT = a.T_prior;
   a.z.assign(static_cast<std::size_t>(a.ld), 0.0);
   a.E.assign(static_cast<std::size_t>(a.ld * a.np), 0.0);
+  a.gain.assign(static_cast<std::size_t>(a.ld * a.pp), 0.0);
+  a.s.assign(static_cast<std::size_t>(a.pp), 0.0);
+  std_.assign(static_cast<std::size_t>(a.np), 0.0);
   a.expected.assign(static_cast<std::size_t>(a.pp), 0.0);
   a.variance = a.expected;
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
@@ -76,6 +79,7 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model)
   sigma_.assign(p() * p(), 0.0);
   whitened_.assign(p(), 0.0);
   used_rows_.reserve(p());
+  steady_rows_.reserve(p());
   if (correlated_) {
     R_root_.assign(p() * p(), 0.0);
     factored_.assign(p(), 0xFF);  // no V looks like this
@@ -105,7 +109,13 @@ void KalmanFilter::linearise_each_step(bool on) {
   }
 }
 
+void KalmanFilter::leave_steady() {
+  if (resting_) kernels_->spread(arrays_);
+  steady_ = resting_ = std_known_ = false;
+}
+
 void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
+  leave_steady();
   std::fill(arrays_.T_prior.begin(), arrays_.T_prior.end(), 0.0);
   for (std::size_t i = 0; i < n(); ++i) {
     arrays_.x_prior[i] = x(static_cast<Index>(i));
@@ -114,6 +124,7 @@ void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
 }
 
 void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
+  leave_steady();
   arrays_.x_prior = packed(x, arrays_.np, 1);
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }
@@ -121,7 +132,9 @@ void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
 void KalmanFilter::expect(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
   if (extended) extended_->observe(arrays_, u);
-  kernels_->expect(arrays_, u.data());
+  kernels_->observe(arrays_, u.data());
+  resting_ = steady_;
+  if (!steady_) kernels_->spread(arrays_);
   if (extended) extended_->put_expected(arrays_);
 }
 
@@ -142,15 +155,21 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
       used_rows_.push_back(static_cast<int>(i));
     }
   }
+  if (steady_ && (!all_used || used_rows_ != steady_rows_)) leave_steady();
+  resting_ = false;  // on the steady path E is already what it comes to
   double nis = any_good ? 0.0 : std::numeric_limits<double>::quiet_NaN();
   if (any_good && !all_used) nis = full_nis(y, good);
-  double sum = 0.0;
   if (correlated_) decorrelate(used);
-  if (correlated_ && !independent_) {
-    whiten();
-    for (int row = 0; row < static_cast<int>(used_rows_.size()); ++row) sum += kernels_->fuse(a, row, 1.0);
-  } else {
-    for (const int row : used_rows_) sum += kernels_->fuse(a, row, a.R[static_cast<std::size_t>(row)]);
+  if (whitened()) {
+    whiten(a.z.data() + np);
+    for (int k = 0; k < a.np && !steady_; ++k) whiten(a.E.data() + k * a.ld + a.np);
+  }
+  std_known_ = std_known_ && steady_;
+  double sum = 0.0;
+  for (int k = 0; k < static_cast<int>(used_rows_.size()); ++k) {
+    const int row = whitened() ? k : used_rows_[static_cast<std::size_t>(k)];
+    const double r = whitened() ? 1.0 : a.R[static_cast<std::size_t>(row)];
+    sum += steady_ ? kernels_->correct(a, row) : kernels_->fuse(a, row, r);
   }
   return any_good && all_used ? sum : nis;
 }
@@ -159,11 +178,20 @@ bool KalmanFilter::predict(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
   // Without S_V nothing of what was measured tells of the process noise.
   const int rows = telling_ ? static_cast<int>(used_rows_.size()) : 0;
+  if (steady_) {
+    if (!kernels_->advance(arrays_, u.data(), rows)) return false;
+    arrays_.x_prior.swap(arrays_.x_next);
+    return true;
+  }
   if (extended) extended_->advance(arrays_, u);
   if (!kernels_->predict(arrays_, u.data(), rows)) return false;
   if (extended && !extended_->put_prediction(arrays_)) return false;
   arrays_.x_prior.swap(arrays_.x_next);
   arrays_.T_prior.swap(arrays_.T_next);
+  if (!extended_ && arrays_.T_prior == arrays_.T_next) {
+    steady_ = true;
+    steady_rows_ = used_rows_;
+  }
   return true;
 }
 
@@ -181,6 +209,7 @@ double KalmanFilter::process_variance(std::size_t row) const {
 }
 
 void KalmanFilter::widen(double factor) {
+  leave_steady();
   FilterArrays& a = arrays_;
   const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
   const double length = std::sqrt(factor);
@@ -192,8 +221,13 @@ void KalmanFilter::widen(double factor) {
 }
 
 void KalmanFilter::standard_deviations(std::span<double> std) {
-  kernels_->variances(arrays_, arrays_.scratch.data());
-  for (std::size_t i = 0; i < n(); ++i) std[i] = std::sqrt(arrays_.scratch[i]);
+  if (resting_) leave_steady();
+  if (!std_known_) {
+    kernels_->variances(arrays_, std_.data());
+    for (std::size_t i = 0; i < n(); ++i) std_[i] = std::sqrt(std_[i]);
+  }
+  std_known_ = steady_;
+  std::copy_n(std_.begin(), n(), std.begin());
 }
 
 // νᵀ Σ⁻¹ ν over all good rows where some of them are not fused, by Cholesky.
