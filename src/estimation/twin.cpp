@@ -262,7 +262,7 @@ void Twin::hold_votes() {
   for (Row& row : rows_) {
     if (!overdue(row)) continue;
     any = true;
-    row.outvoted = row.verdict == Verdict::none && others_agree(row);
+    row.outvoted = row.verdict == Verdict::none && row.accused && others_agree(row);
   }
   if (!any) widenings_ = 0;
   for (Row& row : rows_) {
@@ -290,7 +290,10 @@ void Twin::decide_gate(TwinStep& out) {
       row.verdict = Verdict::none;
     } else {
       row.last_rejected = now_;
-      if (row.rejected_since < 0) row.rejected_since = now_;
+      if (row.rejected_since < 0) {
+        row.rejected_since = now_;
+        row.accused = converged_;
+      }
     }
   }
   hold_votes();

@@ -23,7 +23,8 @@
 //   agrees     it has passed since the spell began, and is in no spell of gate_timeout itself
 //   dissents   its own spell has lasted gate_timeout, and it has been rejected since this one began
 //   abstains   it has not been heard, or is isolated
-// More agree than dissent: the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
+// More agree than dissent, and P was usual when the spell began (the mode was not `converging`; after an outage the
+// machine may have moved): the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
 // also the second chance of a row that is right: where no other row shows the state, P grows by Q until what is
 // measured could have come about. Else, also if nobody else is heard, the machine is not where the model thinks: the
 // row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f Q with the f that
@@ -111,6 +112,7 @@ class Twin {
     std::int64_t last_fused = 0;       // step
     std::int64_t patience = 0;         // steps
     Verdict verdict = Verdict::none;   // on a spell that has lasted gate_timeout
+    bool accused = false;              // the twin was sure of itself when the spell began
     bool outvoted = false;             // in the step of the verdict
     bool mapped = true;
   };

@@ -272,6 +272,35 @@ TEST_CASE("A sensor found to lie stays isolated when all others fall silent and 
   for (Index i = 0; i < 4; ++i) CHECK(rig.error_in_std(i) < 5.0);
 }
 
+TEST_CASE(
+    "A machine that has moved during an outage or was elsewhere at the start is followed though one output shows it") {
+  model::StateSpace model = lags(2);
+  model.A = MatrixXd::Identity(2, 2);
+  TwinSettings settings;
+  settings.gate_timeout = 20s;
+  for (const int before : {0, 200}) {
+    Rig rig(model, 131, settings);
+    rig.run(before);
+    if (before > 0) {
+      rig.fresh = {false, false};
+      rig.run(200);
+      REQUIRE(rig.out.mode == Mode::predict_only);
+      rig.fresh = {};
+    }
+    rig.bias(1) = 5.0;
+    for (int k = 0; k < 200; ++k) {
+      rig.step();
+      REQUIRE(rig.out.outputs[0].fused);
+      REQUIRE_FALSE(rig.out.outputs[1].fused);
+    }
+    rig.run(5);
+    CHECK(rig.out.outputs[1].fused);
+    rig.run(100);
+    CHECK(rig.out.mode == Mode::tracking);
+    CHECK(mean_nis(rig, 500) == Approx(1.0).margin(0.2));
+  }
+}
+
 TEST_CASE("The order of the outputs decides no vote") {
   const model::StateSpace model = coupled(121, 4, 4, Noise::independent);
   Eigen::PermutationMatrix<Eigen::Dynamic> order(4);
