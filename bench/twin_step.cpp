@@ -1,9 +1,12 @@
 // Time of one Twin::step, by (states, inputs, outputs), with everything a live step does: 5-sigma gate, state and input
 // limits, modes. `full`: every output fresh and fused; `masked`: each output present in half of the steps at random;
-// `correlated`: full R and S ≠ 0; `innovations`: K and Ry alone.
+// `correlated`: full R and S ≠ 0; `innovations`: K and Ry alone. `filter`: expect, fuse, standard deviations and
+// predict alone, all rows, of lags in a chain, whose covariance comes to rest; `steady` as they are, `full` without
+// that path.
 #include <benchmark/benchmark.h>
 
 #include <Eigen/Eigenvalues>
+#include <array>
 #include <random>
 #include <vector>
 
@@ -66,6 +69,44 @@ void step(benchmark::State& state, Noise noise, bool masked) {
   if (twin.counters().rolled_back_steps != 0) state.SkipWithError("a step was rolled back");
 }
 
+// Every second lag of the chain is measured.
+model::StateSpace chain(Index n, Index m, Index p) {
+  std::mt19937_64 engine(42);
+  model::StateSpace space = random_model(engine, n, m, p, Noise::independent);
+  space.A = 0.95 * MatrixXd::Identity(n, n);
+  for (Index i = 1; i < n; ++i) space.A(i, i - 1) = 0.04;
+  space.C.setZero();
+  for (Index i = 0; i < p; ++i) space.C(i, i * n / p) = 1.0;
+  space.Q = 0.01 * MatrixXd::Identity(n, n);
+  return space;
+}
+
+void filter(benchmark::State& state, Noise noise, bool steady) {
+  std::mt19937_64 engine(42);
+  const auto [n_x, n_u, n_y] = std::array{state.range(0), state.range(1), state.range(2)};
+  const model::StateSpace space =
+      noise == Noise::innovations ? random_model(engine, n_x, n_u, n_y, noise) : chain(n_x, n_u, n_y);
+  const auto n = static_cast<std::size_t>(space.n_x());
+  estimation::KalmanFilter filter(space);
+  filter.reset(VectorXd::Zero(n_x), VectorXd::Constant(n_x, noise == Noise::innovations ? 0.0 : 1.0));
+  const std::vector<double> u(static_cast<std::size_t>(space.n_u()), 0.1);
+  const std::vector<double> y(static_cast<std::size_t>(space.n_y()), 0.2);
+  const std::vector<std::uint8_t> all(y.size(), 1);
+  std::vector<double> std(n);
+  const auto step = [&] {
+    if (!steady) filter.leave_steady();
+    filter.expect(u);
+    benchmark::DoNotOptimize(filter.fuse(y, all, all));
+    filter.standard_deviations(std);
+    return filter.predict(u);
+  };
+  for (int k = 0; k < 5000; ++k) {
+    if (!step()) state.SkipWithError("not finite");
+  }
+  if (!filter.steady()) state.SkipWithError("the covariance has not come to rest");
+  for (auto _ : state) benchmark::DoNotOptimize(step());
+}
+
 void sizes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"n", "m", "p"})->Args({4, 2, 2})->Args({8, 3, 4})->Args({16, 4, 8})->Args({64, 4, 16});
 }
@@ -75,6 +116,14 @@ BENCHMARK_CAPTURE(step, masked, Noise::independent, true)->Apply(sizes);
 BENCHMARK_CAPTURE(step, correlated, Noise::correlated, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, correlated_masked, Noise::correlated, true)->Apply(sizes);
 BENCHMARK_CAPTURE(step, innovations, Noise::innovations, false)->Apply(sizes);
+void resting_sizes(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"n", "m", "p"})->Args({2, 1, 2})->Args({8, 3, 4});
+}
+
+BENCHMARK_CAPTURE(filter, full, Noise::independent, false)->Apply(resting_sizes);
+BENCHMARK_CAPTURE(filter, steady, Noise::independent, true)->Apply(resting_sizes);
+BENCHMARK_CAPTURE(filter, innovations_full, Noise::innovations, false)->Apply(sizes);
+BENCHMARK_CAPTURE(filter, innovations_steady, Noise::innovations, true)->Apply(sizes);
 
 }  // namespace
 

@@ -195,7 +195,7 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
       {
           key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
           key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
-                 "Consecutive rejection after which an output is fused again"),
+                 "Consecutive rejection after which the other outputs decide: sensor isolated, or followed"),
           key<T>("cusum", mapping(cusum_table()), &T::cusum, "Two-sided cumulative sum test per output"),
           key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
           key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),

@@ -160,7 +160,8 @@ void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing
     output.over_since.reset();
   }
 
-  if (row.test_ratio > 1.0) {
+  // An isolated row stays rejected while the twin's own uncertainty would let anything pass.
+  if (row.test_ratio > 1.0 || row.reason == Reason::spike) {
     if (!output.rejected_since) {
       output.rejected_since = now;
       output.jump = output.cusum.value() < 0.5 * limit;

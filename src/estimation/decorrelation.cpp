@@ -38,6 +38,21 @@ MatrixXd any_root(const MatrixXd& P) {
   return scale.asDiagonal() * modes.eigenvectors() * roots.asDiagonal();
 }
 
+// Cholesky of the lower triangle; false where little is left of a variance of `whole`: that needs pivots.
+bool plain_root(const MatrixXd& P, const MatrixXd& whole, MatrixXd& root) {
+  constexpr double kLittle = 1e-12;
+  const Index n = P.rows();
+  for (Index k = 0; k < n; ++k) {
+    for (Index i = k; i < n; ++i) {
+      double rest = P(i, k);
+      for (Index j = 0; j < k; ++j) rest -= root(i, j) * root(k, j);
+      if (i == k && !(rest > kLittle * whole(k, k))) return false;
+      root(i, k) = i == k ? std::sqrt(rest) : rest / root(k, k);
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 MatrixXd lower_root(const MatrixXd& P) {
@@ -48,15 +63,15 @@ MatrixXd lower_root(const MatrixXd& P) {
   return root;
 }
 
-void pivoted_root(const MatrixXd& P, MatrixXd& root, double* scratch) {
+void pivoted_root(const MatrixXd& P, const MatrixXd& whole, MatrixXd& root, double* scratch) {
   const Index n = P.rows();
   double* scale = scratch;
-  double* left = scratch + n;  // what is left of each row's variance, as a share of it; below 0: the row is done
+  double* left = scratch + n;  // what is left of each row's variance, as a share of the whole; below 0: the row is done
   const double negligible = 1e-15 * static_cast<double>(n);
   double probe = 0.0;
   for (Index i = 0; i < n; ++i) {
-    scale[i] = P(i, i) > 0.0 ? std::sqrt(P(i, i)) : 0.0;
-    left[i] = scale[i] > 0.0 ? 1.0 : -1.0;
+    scale[i] = whole(i, i) > 0.0 ? std::sqrt(whole(i, i)) : 0.0;
+    left[i] = scale[i] > 0.0 ? P(i, i) / whole(i, i) : -1.0;
     for (Index j = 0; j < n; ++j) probe += P(i, j) * 0.0;
   }
   for (Index k = 0; k < n; ++k) {
@@ -80,26 +95,6 @@ void pivoted_root(const MatrixXd& P, MatrixXd& root, double* scratch) {
   }
   triangularise(root.data(), static_cast<int>(n), static_cast<int>(n), static_cast<int>(n), scratch);
   if (!(probe == 0.0)) root(0, 0) = std::numeric_limits<double>::quiet_NaN();
-}
-
-MatrixXd joint_root(const model::StateSpace& model) {
-  const Index n = model.n_x();
-  const Index p = model.n_y();
-  if (model.innovations_form_only) {
-    const MatrixXd L = Eigen::LLT<MatrixXd>(model.R).matrixL();
-    MatrixXd root(p + n, p);
-    root << L, L.triangularView<Eigen::Lower>().solve(model.S.transpose()).transpose();
-    return root;
-  }
-  if (model.S.isZero(0.0)) {
-    MatrixXd root = MatrixXd::Zero(p + n, p + n);
-    root.topLeftCorner(p, p) = lower_root(model.R);
-    root.bottomRightCorner(n, n) = lower_root(model.Q);
-    return root;
-  }
-  MatrixXd joint(p + n, p + n);
-  joint << model.R, model.S.transpose(), model.S, model.Q;
-  return lower_root(joint);
 }
 
 void triangularise(double* matrix, int rows, int columns, int stride, double* scratch) {
@@ -144,50 +139,57 @@ void KalmanFilter::factor_R() {
   }
 }
 
-// [R_root 0; W Q_root] of the rows in use, from the joint root's rows: what is left of the process noise once the used
-// measurements have told their part of it.
+// W = S_V R_root⁻ᵀ and the root of Q − W Wᵀ: what is left of the process noise once the used measurements have told
+// their part of it. Nothing but the rows in use of the model's matrices enters, so a row that is masked leaves no
+// trace.
 void KalmanFilter::decorrelate(std::span<const std::uint8_t> used) {
   if (std::equal(used.begin(), used.end(), factored_.begin(), factored_.end())) return;
   std::copy(used.begin(), used.end(), factored_.begin());
-  if (!coupled_) return factor_R();
+  factor_R();
+  if (!coupled_) return;
   FilterArrays& a = arrays_;
-  const int n = a.n;
-  const int m = static_cast<int>(used_rows_.size());
-  const int columns = static_cast<int>(joint_root_.cols());
-  const int rows = m + n;
-  for (int k = 0; k < columns; ++k) {
-    double* column = triangle_.data() + k * rows;
-    for (int i = 0; i < m; ++i) column[i] = joint_root_(used_rows_[static_cast<std::size_t>(i)], k);
-    for (int i = 0; i < n; ++i) column[m + i] = joint_root_(a.p + i, k);
+  telling_ = std::any_of(used_rows_.begin(), used_rows_.end(), [this](int row) { return !S_.col(row).isZero(0.0); });
+  if (!telling_) {
+    std::copy(whole_Q_root_.begin(), whole_Q_root_.end(), a.Q_root.begin());
+    return;
   }
-  triangularise(triangle_.data(), rows, columns, rows, decorrelation_scratch_.data());
-  std::fill(a.W.begin(), a.W.end(), 0.0);
-  std::fill(a.Q_root.begin(), a.Q_root.end(), 0.0);
-  for (int k = 0; k < m; ++k) {
-    const double* column = triangle_.data() + k * rows;
-    for (int i = k; i < m; ++i) R_root_[static_cast<std::size_t>(k * a.p + i)] = column[i];
-    for (int i = 0; i < n; ++i) a.W[static_cast<std::size_t>(k * a.np + i)] = column[m + i];
+  independent_ = false;
+  const std::size_t count = used_rows_.size();
+  const auto W = [&a](std::size_t column) { return a.W.data() + column * static_cast<std::size_t>(a.np); };
+  for (std::size_t k = 0; k < count; ++k) {
+    for (int i = 0; i < a.n; ++i) W(k)[i] = S_(i, used_rows_[k]);
+    for (std::size_t j = 0; j < k; ++j) {
+      for (int i = 0; i < a.n; ++i) W(k)[i] -= W(j)[i] * R_root_[j * p() + k];
+    }
+    for (int i = 0; i < a.n; ++i) W(k)[i] /= R_root_[k * p() + k];
   }
-  for (int k = m; k < std::min(columns, rows); ++k) {
-    const double* column = triangle_.data() + k * rows;
-    for (int i = k - m; i < n; ++i) a.Q_root[static_cast<std::size_t>((k - m) * a.np + i)] = column[m + i];
+  if (innovations_form_ && count == p()) {  // all of w is told, to the last bit
+    std::fill(a.Q_root.begin(), a.Q_root.end(), 0.0);
+    return;
+  }
+  for (int j = 0; j < a.n; ++j) {
+    for (int i = j; i < a.n; ++i) {
+      double rest = Q_(i, j);
+      for (std::size_t k = 0; k < count; ++k) rest -= W(k)[i] * W(k)[j];
+      rest_(i, j) = rest_(j, i) = rest;
+    }
+  }
+  if (!plain_root(rest_, Q_, rest_root_)) pivoted_root(rest_, Q_, rest_root_, decorrelation_scratch_.data());
+  for (int j = 0; j < a.n; ++j) {
+    for (int i = j; i < a.n; ++i) a.Q_root[static_cast<std::size_t>(j * a.np + i)] = rest_root_(i, j);
   }
 }
 
-// Rows in use of C T and of the innovations become rows 0, 1, … of unit variance; the others become zero.
-void KalmanFilter::whiten() {
-  FilterArrays& a = arrays_;
+// Of a column of C T or of the innovations: rows in use become rows 0, 1, … of unit variance, the others zero.
+void KalmanFilter::whiten(double* rows) const {
+  const int p = arrays_.p;
   const int m = static_cast<int>(used_rows_.size());
-  const auto solve = [&](double* rows) {  // forward substitution; row i is read from used_rows_[i] ≥ i
-    for (int i = 0; i < m; ++i) {
-      double value = rows[used_rows_[static_cast<std::size_t>(i)]];
-      for (int j = 0; j < i; ++j) value -= R_root_[static_cast<std::size_t>(j * a.p + i)] * rows[j];
-      rows[i] = value / R_root_[static_cast<std::size_t>(i * a.p + i)];
-    }
-    for (int i = m; i < a.p; ++i) rows[i] = 0.0;
-  };
-  for (int k = 0; k < a.np; ++k) solve(a.E.data() + k * a.ld + a.np);
-  solve(a.z.data() + a.np);
+  for (int i = 0; i < m; ++i) {  // forward substitution; row i is read from used_rows_[i] ≥ i
+    double value = rows[used_rows_[static_cast<std::size_t>(i)]];
+    for (int j = 0; j < i; ++j) value -= R_root_[static_cast<std::size_t>(j * p + i)] * rows[j];
+    rows[i] = value / R_root_[static_cast<std::size_t>(i * p + i)];
+  }
+  for (int i = m; i < p; ++i) rows[i] = 0.0;
 }
 
 }  // namespace twinkeeper::estimation

@@ -3,8 +3,6 @@
 
 #include <Eigen/Core>
 
-#include "twinkeeper/model/state_space.hpp"
-
 namespace twinkeeper::estimation {
 
 // Lower triangular L with L Lᵀ = P for any PSD matrix, singular ones included.
@@ -13,10 +11,11 @@ namespace twinkeeper::estimation {
 // The same without allocation, by Cholesky with pivots and a triangularisation: what is within rounding of singular
 // loses less than n units in the last place of its variances. `root` is n × n, `scratch` holds 3 n numbers; a P that is
 // not finite gives a root that is not.
-void pivoted_root(const Eigen::MatrixXd& P, Eigen::MatrixXd& root, double* scratch);
-
-// F with F Fᵀ = [R Sᵀ; S Q] (measurement noise first). In the innovations form it has n_y columns only.
-[[nodiscard]] Eigen::MatrixXd joint_root(const model::StateSpace& model);
+// `whole`: what P is the rest of after a subtraction, so that rounding is measured by its variances.
+void pivoted_root(const Eigen::MatrixXd& P, const Eigen::MatrixXd& whole, Eigen::MatrixXd& root, double* scratch);
+inline void pivoted_root(const Eigen::MatrixXd& P, Eigen::MatrixXd& root, double* scratch) {
+  pivoted_root(P, P, root, scratch);
+}
 
 // Makes a column-major matrix (rows × columns, leading dimension `stride`) lower
 // triangular (trapezoidal) by orthogonal operations on its columns; `scratch` holds rows + columns numbers. No

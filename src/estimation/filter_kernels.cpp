@@ -9,8 +9,7 @@ constexpr int kStateSizes[] = {2, 4, 6, 8, 12, 16};
 constexpr int kOutputSizes[] = {2, 4, 8};
 
 template <int kN, int kP>
-const FilterKernels kTable{&Loops<kN, kP>::expect, &Loops<kN, kP>::fuse, &Loops<kN, kP>::predict,
-                           &Loops<kN, kP>::variances};
+const FilterKernels kTable = Loops<kN, kP>::table();
 
 template <int kN>
 const FilterKernels& table_for(int p) {

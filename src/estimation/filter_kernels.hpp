@@ -7,13 +7,22 @@
 
 namespace twinkeeper::estimation {
 
+// The state's half of a step (observe, correct, advance) and the covariance's (spread, and what fuse and predict do
+// besides). A step whose covariance is the last one's needs the first half only.
 struct FilterKernels {
-  // E = [T; C T], variance = R + diag C T Tᵀ Cᵀ, expected = C x + D u, z = [x; 0].
-  void (*expect)(FilterArrays& arrays, const double* u);
-  // Potter's update with row `row` of C T, innovation z[np + row] and variance r; returns its ν²/s.
+  // expected = C x + D u, z = [x; 0].
+  void (*observe)(FilterArrays& arrays, const double* u);
+  // E = [T; C T], variance = R + diag C T Tᵀ Cᵀ.
+  void (*spread)(FilterArrays& arrays);
+  // Potter's update with row `row` of C T, innovation z[np + row] and variance r; returns its ν²/s. Fills column `row`
+  // of gain and s.
   double (*fuse)(FilterArrays& arrays, int row, double r);
+  // What fuse does to z, with gain and s as they are.
+  double (*correct)(FilterArrays& arrays, int row);
   // x_next, T_next; `rows` columns of W are in use. False if not finite.
   bool (*predict)(FilterArrays& arrays, const double* u, int rows);
+  // x_next alone.
+  bool (*advance)(FilterArrays& arrays, const double* u, int rows);
   // out[i] = Σ_k T(i,k)², np of them, T as in E.
   void (*variances)(const FilterArrays& arrays, double* out);
 };

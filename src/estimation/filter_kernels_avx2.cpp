@@ -5,8 +5,7 @@
 namespace twinkeeper::estimation {
 
 const FilterKernels* kernels_avx2() {
-  using Any = Loops<0, 0>;
-  static const FilterKernels table{&Any::expect, &Any::fuse, &Any::predict, &Any::variances};
+  static const FilterKernels table = Loops<0, 0>::table();
   return &table;
 }
 

@@ -44,21 +44,16 @@ struct Loops {
   static int np(const FilterArrays& a) { return kN != 0 ? kN : a.np; }
   static int pp(const FilterArrays& a) { return kP != 0 ? kP : a.pp; }
 
-  static void expect(FilterArrays& a, const double* u) {
+  static void observe(FilterArrays& a, const double* u) {
     const int n = np(a);
     const int p = pp(a);
-    const int ld = n + p;
     const double* __restrict C = a.C.data();
     const double* __restrict D = a.D.data();
-    const double* __restrict T = a.T_prior.data();
     const double* __restrict x = a.x_prior.data();
-    double* __restrict E = a.E.data();
     double* __restrict z = a.z.data();
     double* __restrict expected = a.expected.data();
-    double* __restrict variance = a.variance.data();
 
     for (int i = 0; i < p; ++i) expected[i] = 0.0;
-    for (int i = 0; i < p; ++i) variance[i] = a.R[i];
     for (int k = 0; k < n; ++k) {
       const double value = x[k];
       z[k] = value;
@@ -69,6 +64,18 @@ struct Loops {
       const double value = u[k];
       for (int i = 0; i < p; ++i) expected[i] += D[k * p + i] * value;
     }
+  }
+
+  static void spread(FilterArrays& a) {
+    const int n = np(a);
+    const int p = pp(a);
+    const int ld = n + p;
+    const double* __restrict C = a.C.data();
+    const double* __restrict T = a.T_prior.data();
+    double* __restrict E = a.E.data();
+    double* __restrict variance = a.variance.data();
+
+    for (int i = 0; i < p; ++i) variance[i] = a.R[i];
     for (int k = 0; k < n; ++k) {
       double* __restrict column = E + k * ld;
       const double* __restrict root = T + k * n;
@@ -87,9 +94,8 @@ struct Loops {
     const int n = np(a);
     const int ld = n + pp(a);
     double* __restrict E = a.E.data();
-    double* __restrict z = a.z.data();
-    double* __restrict g = a.scratch.data();
-    double* __restrict phi = a.scratch.data() + ld;
+    double* __restrict g = a.gain.data() + row * ld;
+    double* __restrict phi = a.scratch.data();
 
     double even = r;
     double odd = 0.0;
@@ -100,30 +106,36 @@ struct Loops {
       odd += phi[k + 1] * phi[k + 1];
     }
     const double s = even + odd;
-    const double innovation = z[n + row];
+    a.s[row] = s;
     for (int i = 0; i < ld; ++i) g[i] = 0.0;
     add_columns(g, E, ld, phi, n, 0, ld);
-    const double step = innovation / s;
-    for (int i = 0; i < n; ++i) z[i] += g[i] * step;
-    for (int i = n; i < ld; ++i) z[i] -= g[i] * step;
     const double factor = 1.0 / (s + std::sqrt(r * s));
     for (int k = 0; k < n; ++k) {
       const double value = phi[k] * factor;
       double* __restrict column = E + k * ld;
       for (int i = 0; i < ld; ++i) column[i] -= g[i] * value;
     }
+    return correct(a, row);
+  }
+
+  static double correct(FilterArrays& a, int row) {
+    const int n = np(a);
+    const int ld = n + pp(a);
+    double* __restrict z = a.z.data();
+    const double* __restrict g = a.gain.data() + row * ld;
+    const double innovation = z[n + row];
+    const double step = innovation / a.s[row];
+    for (int i = 0; i < n; ++i) z[i] += g[i] * step;
+    for (int i = n; i < ld; ++i) z[i] -= g[i] * step;
     return innovation * step;
   }
 
-  static void propagate(FilterArrays& a, const double* u, int rows) {
+  static bool advance(FilterArrays& a, const double* u, int rows) {
     const int n = np(a);
-    const int ld = n + pp(a);
     const double* __restrict A = a.A.data();
     const double* __restrict B = a.B.data();
     const double* __restrict W = a.W.data();
-    const double* __restrict E = a.E.data();
     const double* __restrict z = a.z.data();
-    double* __restrict AT = a.AT.data();
     double* __restrict x = a.x_next.data();
 
     for (int i = 0; i < n; ++i) x[i] = a.drift[i];
@@ -136,6 +148,19 @@ struct Loops {
     for (int j = 0; j < rows; ++j) {
       for (int i = 0; i < n; ++i) x[i] += W[j * n + i] * z[n + j];
     }
+    // A number times zero is zero unless it is not finite.
+    double probe = 0.0;
+    for (int i = 0; i < n; ++i) probe += x[i] * 0.0;
+    return probe == 0.0;
+  }
+
+  static void propagate(FilterArrays& a, int rows) {
+    const int n = np(a);
+    const int ld = n + pp(a);
+    const double* __restrict A = a.A.data();
+    const double* __restrict W = a.W.data();
+    const double* __restrict E = a.E.data();
+    double* __restrict AT = a.AT.data();
     for (int k = 0; k < n; ++k) {
       const double* __restrict root = E + k * ld;
       double* __restrict column = AT + k * n;
@@ -151,7 +176,8 @@ struct Loops {
   // T_next T_nextᵀ = AT ATᵀ + Q_root Q_rootᵀ: column j of Q_root and row j of AT are rotated onto the diagonal by one
   // Householder reflection that spares the zeros of Q_root.
   static bool predict(FilterArrays& a, const double* u, int rows) {
-    propagate(a, u, rows);
+    if (!advance(a, u, rows)) return false;
+    propagate(a, rows);
     const int n = np(a);
     double* __restrict AT = a.AT.data();
     double* __restrict T = a.T_next.data();
@@ -188,10 +214,8 @@ struct Loops {
         for (int i = from; i < n; ++i) column[i] -= w[i] * value;
       }
     }
-    // A number times zero is zero unless it is not finite.
     double probe = 0.0;
-    double* __restrict x = a.x_next.data();
-    for (int i = 0; i < n; ++i) w[i] = x[i] * 0.0;
+    for (int i = 0; i < n; ++i) w[i] = 0.0;
     for (int k = 0; k < n; ++k) {
       double* __restrict column = T + k * n;
       for (int i = k & ~1; i < n; ++i) w[i] += column[i] * 0.0;
@@ -211,6 +235,10 @@ struct Loops {
       const double* __restrict column = E + k * ld;
       for (int i = 0; i < n; ++i) sum[i] += column[i] * column[i];
     }
+  }
+
+  static constexpr FilterKernels table() {
+    return {&observe, &spread, &fuse, &correct, &predict, &advance, &variances};
   }
 };
 

@@ -41,7 +41,8 @@ MatrixXd symmetric_square(const MatrixXd& T) {
 
 }  // namespace
 
-KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
+KalmanFilter::KalmanFilter(const model::StateSpace& model)
+    : innovations_form_(model.innovations_form_only), R_(model.R) {
   FilterArrays& a = arrays_;
   a.n = static_cast<int>(model.n_x());
   a.m = static_cast<int>(model.n_u());
@@ -64,9 +65,14 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   a.T_next = a.AT = a.T_prior;
   a.z.assign(static_cast<std::size_t>(a.ld), 0.0);
   a.E.assign(static_cast<std::size_t>(a.ld * a.np), 0.0);
+  a.gain.assign(static_cast<std::size_t>(a.ld * a.pp), 0.0);
+  a.s.assign(static_cast<std::size_t>(a.pp), 0.0);
+  std_.assign(static_cast<std::size_t>(a.np), 0.0);
   a.expected.assign(static_cast<std::size_t>(a.pp), 0.0);
   a.variance = a.expected;
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
+  wide_.assign(2 * a.T_prior.size(), 0.0);
+  wide_scratch_.assign(static_cast<std::size_t>(3 * a.np), 0.0);
 
   const MatrixXd R_diagonal = model.R.diagonal().asDiagonal();
   coupled_ = !model.S.isZero(0.0);
@@ -74,17 +80,18 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model) : R_(model.R) {
   sigma_.assign(p() * p(), 0.0);
   whitened_.assign(p(), 0.0);
   used_rows_.reserve(p());
+  steady_rows_.reserve(p());
   if (correlated_) {
     R_root_.assign(p() * p(), 0.0);
     factored_.assign(p(), 0xFF);  // no V looks like this
   }
+  a.Q_root = packed(lower_root(model.Q), a.np, a.np);
   if (coupled_) {
-    joint_root_ = joint_root(model);
-    a.Q_root.assign(static_cast<std::size_t>(a.np * a.np), 0.0);
-    triangle_.assign((n() + p()) * static_cast<std::size_t>(joint_root_.cols()), 0.0);
-    decorrelation_scratch_.assign(2 * (n() + p()), 0.0);
-  } else {
-    a.Q_root = packed(lower_root(model.Q), a.np, a.np);
+    Q_ = model.Q;
+    S_ = model.S;
+    whole_Q_root_ = a.Q_root;
+    rest_ = rest_root_ = MatrixXd::Zero(model.n_x(), model.n_x());
+    decorrelation_scratch_.assign(3 * n(), 0.0);
   }
   if (model.nonlinear()) {
     extended_.emplace(model);
@@ -103,7 +110,13 @@ void KalmanFilter::linearise_each_step(bool on) {
   }
 }
 
+void KalmanFilter::leave_steady() {
+  if (resting_) kernels_->spread(arrays_);
+  steady_ = resting_ = std_known_ = false;
+}
+
 void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
+  leave_steady();
   std::fill(arrays_.T_prior.begin(), arrays_.T_prior.end(), 0.0);
   for (std::size_t i = 0; i < n(); ++i) {
     arrays_.x_prior[i] = x(static_cast<Index>(i));
@@ -112,6 +125,7 @@ void KalmanFilter::reset(const VectorXd& x, const VectorXd& std) {
 }
 
 void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
+  leave_steady();
   arrays_.x_prior = packed(x, arrays_.np, 1);
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }
@@ -123,6 +137,7 @@ void KalmanFilter::remember(Memory& memory) const {
 }
 
 void KalmanFilter::recall(const Memory& memory) {
+  leave_steady();
   arrays_.x_prior = memory.x_prior;
   arrays_.T_prior = memory.T_prior;
   linearise_each_step(memory.linearised_each_step);
@@ -132,14 +147,18 @@ void KalmanFilter::average(std::span<const std::uint32_t> samples) {
   if (correlated_) std::abort();
   for (std::size_t i = 0; i < p(); ++i) {
     const auto row = static_cast<Index>(i);
-    arrays_.R[i] = samples[i] > 1 ? R_(row, row) / samples[i] : R_(row, row);
+    const double variance = samples[i] > 1 ? R_(row, row) / samples[i] : R_(row, row);
+    if (variance != arrays_.R[i]) leave_steady();
+    arrays_.R[i] = variance;
   }
 }
 
 void KalmanFilter::expect(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
   if (extended) extended_->observe(arrays_, u);
-  kernels_->expect(arrays_, u.data());
+  kernels_->observe(arrays_, u.data());
+  resting_ = steady_;
+  if (!steady_) kernels_->spread(arrays_);
   if (extended) extended_->put_expected(arrays_);
 }
 
@@ -160,34 +179,79 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
       used_rows_.push_back(static_cast<int>(i));
     }
   }
+  if (steady_ && (!all_used || used_rows_ != steady_rows_)) leave_steady();
+  resting_ = false;  // on the steady path E is already what it comes to
   double nis = any_good ? 0.0 : std::numeric_limits<double>::quiet_NaN();
   if (any_good && !all_used) nis = full_nis(y, good);
-  double sum = 0.0;
   if (correlated_) decorrelate(used);
-  if (correlated_ && !independent_) {
-    whiten();
-    for (int row = 0; row < static_cast<int>(used_rows_.size()); ++row) sum += kernels_->fuse(a, row, 1.0);
-  } else {
-    for (const int row : used_rows_) sum += kernels_->fuse(a, row, a.R[static_cast<std::size_t>(row)]);
+  if (whitened()) {
+    whiten(a.z.data() + np);
+    for (int k = 0; k < a.np && !steady_; ++k) whiten(a.E.data() + k * a.ld + a.np);
+  }
+  std_known_ = std_known_ && steady_;
+  double sum = 0.0;
+  for (int k = 0; k < static_cast<int>(used_rows_.size()); ++k) {
+    const int row = whitened() ? k : used_rows_[static_cast<std::size_t>(k)];
+    const double r = whitened() ? 1.0 : a.R[static_cast<std::size_t>(row)];
+    sum += steady_ ? kernels_->correct(a, row) : kernels_->fuse(a, row, r);
   }
   return any_good && all_used ? sum : nis;
 }
 
 bool KalmanFilter::predict(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
-  // Without S nothing of what was measured tells of the process noise.
-  const int rows = coupled_ ? static_cast<int>(used_rows_.size()) : 0;
+  // Without S_V nothing of what was measured tells of the process noise.
+  const int rows = telling_ ? static_cast<int>(used_rows_.size()) : 0;
+  if (steady_) {
+    if (!kernels_->advance(arrays_, u.data(), rows)) return false;
+    arrays_.x_prior.swap(arrays_.x_next);
+    return true;
+  }
   if (extended) extended_->advance(arrays_, u);
   if (!kernels_->predict(arrays_, u.data(), rows)) return false;
   if (extended && !extended_->put_prediction(arrays_)) return false;
   arrays_.x_prior.swap(arrays_.x_next);
   arrays_.T_prior.swap(arrays_.T_next);
+  if (!extended_ && arrays_.T_prior == arrays_.T_next) {
+    steady_ = true;
+    steady_rows_ = used_rows_;
+  }
   return true;
 }
 
+double KalmanFilter::process_variance(std::size_t row) const {
+  const FilterArrays& a = arrays_;
+  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
+  const auto np = static_cast<std::size_t>(a.np);
+  double sum = 0.0;
+  for (std::size_t k = 0; k < n(); ++k) {
+    double seen = 0.0;
+    for (std::size_t i = k; i < n(); ++i) seen += a.C[i * static_cast<std::size_t>(a.pp) + row] * root[k * np + i];
+    sum += seen * seen;
+  }
+  return sum;
+}
+
+void KalmanFilter::widen(double factor) {
+  leave_steady();
+  FilterArrays& a = arrays_;
+  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
+  const double length = std::sqrt(factor);
+  const std::size_t size = a.T_prior.size();
+  std::copy(a.T_prior.begin(), a.T_prior.end(), wide_.begin());
+  for (std::size_t k = 0; k < size; ++k) wide_[size + k] = length * root[k];
+  triangularise(wide_.data(), a.np, 2 * a.np, a.np, wide_scratch_.data());
+  std::copy_n(wide_.begin(), size, a.T_prior.begin());
+}
+
 void KalmanFilter::standard_deviations(std::span<double> std) {
-  kernels_->variances(arrays_, arrays_.scratch.data());
-  for (std::size_t i = 0; i < n(); ++i) std[i] = std::sqrt(arrays_.scratch[i]);
+  if (resting_) leave_steady();
+  if (!std_known_) {
+    kernels_->variances(arrays_, std_.data());
+    for (std::size_t i = 0; i < n(); ++i) std_[i] = std::sqrt(std_[i]);
+  }
+  std_known_ = steady_;
+  std::copy_n(std_.begin(), n(), std.begin());
 }
 
 // νᵀ Σ⁻¹ ν over all good rows where some of them are not fused, by Cholesky.

@@ -15,7 +15,7 @@ struct CusumSettings {
 
 struct DiagnosisSettings {
   std::optional<double> gate = 5.0;                        // g, in standard deviations; absent: off
-  base::Duration gate_timeout = std::chrono::seconds{30};  // consecutive rejection after which a row is fused again
+  base::Duration gate_timeout = std::chrono::seconds{30};  // rejection in a row after which the other rows decide
   CusumSettings cusum;
   base::Duration on_delay = std::chrono::seconds{2};
   base::Duration off_delay = std::chrono::seconds{60};

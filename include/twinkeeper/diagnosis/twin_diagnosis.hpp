@@ -10,7 +10,8 @@
 //   <twin>.<signal>.<reason>  sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
 //                                      rate_of_change, stuck) for an output or an input with a tag
 //   <twin>.<output>.gate      sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below h/2
-//                                      at the first rejection, and no other output departing
+//                                      at the first rejection, and no other output departing. An isolated row
+//                                      (twin.hpp) counts as rejected as long as it is told as `spike`
 //   <twin>.<output>.cusum     process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay. One residual cannot tell
 //                                      a change of the process from a biased sensor: ambiguous_with names the sensor
 //

@@ -12,12 +12,20 @@
 //
 // A step is expect(), fuse(), optionally project(), predict(). Until predict() has succeeded the filter still holds
 // x(k|k−1), so a step that went wrong is undone by not finishing it.
-// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV,
-// made once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it
-// whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and
-// rank-deficient Q is no special case. With S = 0 a row that is masked is as good as one that the model does not have,
-// bit for bit. Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure
-// prediction. Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
+// Diagonal R_VV and S_V = 0 go straight to the scalar updates. Otherwise the rows in use are whitened by the root of
+// R_VV and, where S_V ≠ 0, freed of S by W = S_V R_root⁻ᵀ and the root of Q − W Wᵀ, all made once per change of V. What
+// is within rounding of zero there is zero: in the innovations form with all rows P = 0 stays exactly 0, and
+// rank-deficient Q is no special case. A row that is masked is as good as one that the model (its C, D, R, S) does not
+// have, bit for bit, whatever the sizes are padded to. The innovations form with rows missing is that with Q, R, S as K
+// and Ry give them.
+//
+// Steady path of a linear model: once a step has left T with the very bits it had, and as long as the same rows are
+// fused, gains, Σ and P are those of that step, and only x is computed. The bits are those of the full path. Any other
+// V leaves it. Small and sparse models come to such a fixed point, large dense ones wander in the last bit for ever
+// (docs/decisions/0012-steady-gain.md).
+//
+// Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
+// Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
 // Source: Potter (1963) for the scalar update, Kailath, Sayed and Hassibi (2000) for the array form of the prediction.
 #pragma once
@@ -43,6 +51,7 @@ struct FilterArrays {                        // packed, column-major, padded to 
   std::vector<double> x_next, T_next;
   std::vector<double> z;                   // ld: x(k|k) over innovations
   std::vector<double> E;                   // ld×np: T over C T
+  std::vector<double> gain, s;             // ld×pp and pp: of the rows fused, E φ and φᵀφ + r of Potter's update
   std::vector<double> AT;                  // np×np
   std::vector<double> expected, variance;  // pp
   std::vector<double> scratch;             // 2·ld
@@ -77,7 +86,10 @@ class KalmanFilter {
   void archive(Archive& a) {
     bool linearised = extended_ && extended_->running();
     a(arrays_.x_prior, arrays_.T_prior, linearised);
-    if constexpr (Archive::kReading) linearise_each_step(linearised);
+    if constexpr (Archive::kReading) {
+      leave_steady();
+      linearise_each_step(linearised);
+    }
   }
 
   // Without effect on a linear model.
@@ -97,6 +109,16 @@ class KalmanFilter {
   void project(std::size_t i, double value) { arrays_.z[i] = value; }
   [[nodiscard]] bool predict(std::span<const double> u);
 
+  // C_i Q C_iᵀ of a row: what one step of process noise adds to the variance of its expectation.
+  [[nodiscard]] double process_variance(std::size_t row) const;
+  // After predict(): P(k+1|k) += factor · Q, for a machine that has moved by more than its noise.
+  void widen(double factor);
+
+  // Whether the next step, should it fuse the same rows, takes the steady path.
+  [[nodiscard]] bool steady() const { return steady_; }
+  // The next step is a full one. Whatever changes P, R, Q or S calls this, before expect().
+  void leave_steady();
+
   [[nodiscard]] std::span<const double> x_prior() const { return {arrays_.x_prior.data(), n()}; }
   [[nodiscard]] std::span<const double> x_post() const { return {arrays_.z.data(), n()}; }  // after expect(): k|k−1
   [[nodiscard]] std::span<const double> expected() const { return {arrays_.expected.data(), p()}; }
@@ -110,27 +132,36 @@ class KalmanFilter {
  private:
   [[nodiscard]] std::size_t n() const { return static_cast<std::size_t>(arrays_.n); }
   [[nodiscard]] std::size_t p() const { return static_cast<std::size_t>(arrays_.p); }
+  [[nodiscard]] bool whitened() const { return correlated_ && !independent_; }
   [[nodiscard]] double full_nis(std::span<const double> y, std::span<const std::uint8_t> good);
   void decorrelate(std::span<const std::uint8_t> used);
   void factor_R();
-  void whiten();
+  void whiten(double* column) const;
 
   FilterArrays arrays_;
   const FilterKernels* kernels_;
   std::optional<StepLinearisation> extended_;  // of a nonlinear model
 
-  bool correlated_ = false;     // R not diagonal or S ≠ 0
-  bool coupled_ = false;        // S ≠ 0
-  bool independent_ = false;    // of correlated noise: the rows in use of R are diagonal by themselves, and S = 0
-  Eigen::MatrixXd joint_root_;  // F with F Fᵀ = cov[v; w], rows v first
+  bool correlated_ = false;  // R not diagonal or S ≠ 0
+  bool coupled_ = false;     // S ≠ 0
+  bool innovations_form_ = false;
+  bool steady_ = false;
+  bool resting_ = false;      // after expect() on the steady path: E is still P(k−1|k−1)'s
+  bool std_known_ = false;    // std_ is that of E
+  bool independent_ = false;  // of the present V: R_VV is diagonal, and S_V = 0
+  bool telling_ = false;      // of the present V: S_V ≠ 0
   Eigen::MatrixXd R_;
-  std::vector<double> triangle_;        // workspace (p + n) × (p + n), column-major
+  Eigen::MatrixXd Q_, S_;               // this and what follows to rest_root_: if S ≠ 0
+  std::vector<double> whole_Q_root_;    // of Q
+  Eigen::MatrixXd rest_, rest_root_;    // workspace n × n
   std::vector<double> R_root_;          // m × m lower of the present V
   std::vector<std::uint8_t> factored_;  // V that W, R_root and Q_root belong to
-  std::vector<int> used_rows_;
+  std::vector<int> used_rows_, steady_rows_;
   std::vector<double> sigma_;     // workspace p × p
   std::vector<double> whitened_;  // workspace p
   std::vector<double> decorrelation_scratch_;
+  std::vector<double> wide_, wide_scratch_;  // workspace of widen()
+  std::vector<double> std_;
 };
 
 }  // namespace twinkeeper::estimation

@@ -13,12 +13,25 @@
 // still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
 // NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
 // Dead time: an input reaches the state and the rows it feeds later (input_delay.hpp); what is told of it is the
-// present. Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false.
-// Once a row has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason
-// `spike`, ratio as it is) until it passes: either the plant has moved, then the twin follows, or the sensor lies,
-// which diagnosis has told long before. A model of a nonlinear template is linearised at each step
+// present. A model of a nonlinear template is linearised at each step
 // (step_linearisation.hpp), its start and what is usual in the long run come from the linearisation at the operating
 // point. State limits project x(k|k), never P; the prediction goes on from the projected state.
+//
+// Gate: all decisions fall before the first update. A row of W with a ratio above 1 is rejected: `bad`, reason `spike`,
+// not fused. A spell of rejections lasts from the first one to the next pass. When it has lasted gate_timeout, the
+// other mapped rows decide once for the whole spell, each with one vote:
+//   agrees     it has passed since the spell began, and is in no spell of gate_timeout itself
+//   dissents   its own spell has lasted gate_timeout, and it has been rejected since this one began
+//   abstains   it has not been heard, or is isolated
+// More agree than dissent, and P was usual when the spell began (the mode was not `converging`; after an outage the
+// machine may have moved): the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
+// also the second chance of a row that is right: where no other row shows the state, P grows by Q until what is
+// measured could have come about. Else, also if nobody else is heard, the machine is not where the model thinks: the
+// row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f Q with the f that
+// explains the innovation, max ν_i² / C_i Q C_iᵀ ≤ 1e12 over the followed rows with a ratio above 1; at most 10 times
+// until no spell of gate_timeout is left. The mode is `converging` until P is usual again. With a wide P anything
+// passes, so while it is not usual a pass does not end a spell that has its verdict: an isolated row stays out. Two
+// outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
@@ -32,7 +45,7 @@
 //   degraded      a mapped output not fused for longer than its patience, others are
 //   converging    until trace P(k|k) ≤ 2 × its steady-state value (with the mapped outputs), or, for sensors slower
 //                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost,
-//                 predict_only.
+//                 predict_only, and when a row is followed.
 //   tracking      else
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
@@ -81,13 +94,19 @@ struct TwinCounters {
 
 class Twin {
  private:
+  enum class Verdict : std::uint8_t { none, isolated, followed };
   struct RowMemory {                   // what one output remembers from step to step
-    std::int64_t rejected_since = -1;  // step of the first rejection without a pass since, −1: none
+    std::int64_t rejected_since = -1;  // step of the first rejection of the present spell, −1: none
+    std::int64_t last_rejected = -1;   // step
+    std::int64_t last_passed = -1;     // step
     std::int64_t last_fused = 0;       // step
+    Verdict verdict = Verdict::none;   // on a spell that has lasted gate_timeout
+    bool accused = false;              // the twin was sure of itself when the spell began
+    bool outvoted = false;             // in the step of the verdict
 
     template <class Archive>
     void archive(Archive& a) {
-      a(rejected_since, last_fused);
+      a(rejected_since, last_rejected, last_passed, last_fused, verdict, accused, outvoted);
     }
   };
   struct Course {  // what else a step leaves to the next one
@@ -98,13 +117,15 @@ class Twin {
     double least_spread = 0.0;
     std::int64_t least_spread_step = 0;
     std::int64_t now = 0;
+    int widenings = 0;  // since a row is followed
     bool initializing = false;
     bool converged = false;
     TwinCounters counters;
 
     template <class Archive>
     void archive(Archive& a) {
-      a(rows, held, start_steps, start_values, least_spread, least_spread_step, now, initializing, converged);
+      a(rows, held, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
+        converged);
       a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
     }
   };
@@ -166,7 +187,11 @@ class Twin {
   void limit_states();
   void estimate_start(TwinStep& out);
   void await_convergence();
+  [[nodiscard]] bool overdue(const RowMemory& row) const;
+  [[nodiscard]] bool others_agree(const RowMemory& row) const;
+  void hold_votes();
   void decide_gate(TwinStep& out);
+  void follow();
   void note_fused(TwinStep& out);
   [[nodiscard]] bool filter_step(TwinStep& out);
   void roll_back(TwinStep& out);
@@ -190,6 +215,7 @@ class Twin {
   Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
   std::int64_t gate_timeout_steps_ = 0;
   std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
+  double explaining_noise_ = 0.0;       // f of this step, 0: no row is followed with a ratio above 1
   Course course_;
 };
 

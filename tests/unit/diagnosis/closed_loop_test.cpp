@@ -111,3 +111,52 @@ TEST_CASE("A leak and a stuck sensor are told apart from samples to anomalies wi
   CHECK(events[3].event == diagnosis::AnomalyEventKind::cleared);
   CHECK(step.mode == estimation::Mode::tracking);
 }
+
+TEST_CASE("A sensor that lies for an hour has one alarm which stands as long as the lie and the other has none") {
+  auto built = model::build(two_tanks(), 0.1);
+  REQUIRE(std::holds_alternative<model::StateSpace>(built));
+  estimation::TwinSettings settings;
+  settings.period = kPeriod;
+  for (const std::size_t liar : {0, 1}) {
+    auto created = estimation::Twin::create(std::get<model::StateSpace>(built), settings);
+    REQUIRE(std::holds_alternative<estimation::Twin>(created));
+    estimation::Twin& twin = std::get<estimation::Twin>(created);
+    diagnosis::TwinDiagnosis diagnosis({"tanks",
+                                        {{"pump", "V", "plc.pump"}},
+                                        {{"level_1", "m", "plc.level_1"}, {"level_2", "m", "plc.level_2"}},
+                                        diagnosis::DiagnosisSettings{},
+                                        kPeriod});
+    constexpr int kFrom = 600, kTo = 36'600, kEnd = 37'600;
+    std::mt19937_64 random(18);
+    std::normal_distribution<double> noise;
+    double x[] = {1.5, 1.0};
+    std::vector<diagnosis::AnomalyEvent> events;
+    estimation::TwinStep step = twin.make_record();
+    double worst = 0.0;
+    for (int k = 0; k < kEnd; ++k) {
+      signals::Frame frame{k, kOrigin + k * kPeriod, {}, {}};
+      const auto add = [](std::vector<signals::FrameValue>& list, double value) {
+        list.push_back({value, signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
+      };
+      add(frame.inputs, 3.0);
+      for (std::size_t i = 0; i < 2; ++i) {
+        add(frame.outputs, x[i] + 0.002 * noise(random) + (i == liar && k >= kFrom && k < kTo ? 0.06 : 0.0));
+      }
+      twin.step(frame, step);
+      diagnosis.evaluate(step, events);
+      for (std::size_t i = 0; i < 2; ++i) worst = std::max(worst, std::abs(step.x[i] - x[i]) / step.std[i]);
+      const double next = 0.98 * x[0] + 0.03 + 0.001 * noise(random);
+      x[1] = 0.02 * x[0] + 0.97 * x[1] + 0.001 * noise(random);
+      x[0] = next;
+    }
+    CAPTURE(liar);
+    CHECK(worst < 6.0);
+    REQUIRE(events.size() == 2);
+    CHECK(events[0].id == (liar == 0 ? "tanks.level_1.gate" : "tanks.level_2.gate"));
+    CHECK(events[0].event == diagnosis::AnomalyEventKind::raised);
+    CHECK(events[0].raised_at < kOrigin + kFrom * kPeriod + 3s);
+    CHECK(events[1].event == diagnosis::AnomalyEventKind::cleared);
+    CHECK(events[1].time > kOrigin + kTo * kPeriod);
+    CHECK(events[1].time < kOrigin + kTo * kPeriod + 65s);
+  }
+}

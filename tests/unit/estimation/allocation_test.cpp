@@ -128,6 +128,32 @@ TEST_CASE("Ten thousand steps of a nonlinear template with masks, faults and res
   CHECK(allocations_of(two_tanks(false, 1e-6), 47) == 0);
 }
 
+TEST_CASE("The steady path allocates nothing nor does entering and leaving it") {
+  std::mt19937_64 engine(48);
+  KalmanFilter filter(lags(3));
+  filter.reset(VectorXd::Zero(3), VectorXd::Ones(3));
+  std::vector<double> std(3);
+  const VectorXd u = VectorXd::Zero(1);
+  int steady = 0;
+  long sum = 0;
+  for (int k = 0; k < 10'000; ++k) {
+    const VectorXd y = random_matrix(engine, 3, 1);
+    const std::vector<std::uint8_t> used =
+        engine() % 500 == 0 ? random_mask(engine, 3) : std::vector<std::uint8_t>(3, 1);
+    steady += filter.steady();
+    const long before = allocations;
+    filter.expect(span(u));
+    filter.fuse(span(y), used, used);
+    filter.standard_deviations(std);
+    const bool finite = filter.predict(span(u));
+    sum += allocations - before;
+    REQUIRE(finite);
+  }
+  CHECK(sum == 0);
+  CHECK(steady > 5000);
+  CHECK(steady < 9990);
+}
+
 TEST_CASE("Copying one record of a twin over another allocates nothing") {
   Twin twin = make_twin(lags(3));
   TwinStep left = twin.make_record();

@@ -54,6 +54,8 @@ FilterArrays random_arrays(std::mt19937_64& engine, int n, int m, int p) {
   a.T_next.resize(static_cast<std::size_t>(n * n));
   a.z.resize(static_cast<std::size_t>(a.ld));
   a.E.resize(static_cast<std::size_t>(a.ld * n));
+  a.gain.resize(static_cast<std::size_t>(a.ld * p));
+  a.s.resize(static_cast<std::size_t>(p));
   a.AT.resize(static_cast<std::size_t>(n * n));
   a.expected.resize(static_cast<std::size_t>(p));
   a.variance.resize(static_cast<std::size_t>(p));
@@ -75,7 +77,8 @@ TEST_CASE("The loops give the same bits with every set of instructions that the 
       FilterArrays a = start;
       double nis = 0.0;
       for (int k = 0; k < 3; ++k) {
-        set.kernels->expect(a, u.data());
+        set.kernels->observe(a, u.data());
+        set.kernels->spread(a);
         for (int row = 0; row < p; ++row) {
           a.z[static_cast<std::size_t>(n + row)] += 0.25 * (row + 1);
           nis += set.kernels->fuse(a, row, 0.5);

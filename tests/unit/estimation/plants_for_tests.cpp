@@ -76,6 +76,33 @@ model::StateSpace random_model(std::mt19937_64& engine, Index n, Index m, Index 
   return model;
 }
 
+model::StateSpace without_output(const model::StateSpace& model, Index dropped) {
+  std::vector<Index> kept;
+  for (Index i = 0; i < model.n_y(); ++i) {
+    if (i != dropped) kept.push_back(i);
+  }
+  model::StateSpace less = model;
+  less.C = model.C(kept, Eigen::all);
+  less.D = model.D(kept, Eigen::all);
+  less.R = model.R(kept, kept);
+  less.S = model.S(Eigen::all, kept);
+  less.outputs.erase(less.outputs.begin() + dropped);
+  less.y_op = VectorXd(model.y_op(kept));
+  less.innovations_form_only = false;  // the gain that goes with fewer outputs is not the one given
+  return less;
+}
+
+bool same_bits(const MatrixXd& left, const MatrixXd& right) {
+  if (left.rows() != right.rows() || left.cols() != right.cols()) return false;
+  for (Index i = 0; i < left.size(); ++i) {
+    const double a = left.data()[i];
+    const double b = right.data()[i];
+    if (std::isnan(a) && std::isnan(b)) continue;
+    if (!(a == b) || std::signbit(a) != std::signbit(b)) return false;
+  }
+  return true;
+}
+
 std::vector<std::uint8_t> random_mask(std::mt19937_64& engine, Index p) {
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(p));
   for (auto& row : mask) row = engine() % 10 < 7;

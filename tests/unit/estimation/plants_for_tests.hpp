@@ -25,6 +25,10 @@ enum class Noise { independent, full_R, correlated, rank_deficient, innovations 
 [[nodiscard]] Eigen::MatrixXd random_matrix(std::mt19937_64& engine, Eigen::Index rows, Eigen::Index columns);
 [[nodiscard]] model::StateSpace random_model(std::mt19937_64& engine, Eigen::Index n, Eigen::Index m, Eigen::Index p,
                                              Noise noise);
+// The model that has never heard of one of its outputs.
+[[nodiscard]] model::StateSpace without_output(const model::StateSpace& model, Eigen::Index dropped);
+// Equal as bits are, but for the signs and payloads of NaN.
+[[nodiscard]] bool same_bits(const Eigen::MatrixXd& left, const Eigen::MatrixXd& right);
 // Some rows, each with probability 0.7.
 [[nodiscard]] std::vector<std::uint8_t> random_mask(std::mt19937_64& engine, Eigen::Index p);
 
