@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <optional>
 #include <random>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -57,13 +58,6 @@ int report(const base::Issues& issues) {
   return 1;
 }
 
-// 3. What a sensor said in this period. A value that is not there is no error: leave it out. A value that you know to
-// be wrong is `bad` with a reason, for example {value, Quality::bad, Reason::error_value, 0s, true}.
-signals::FrameValue reading(std::optional<double> value) {
-  if (!value) return {};  // bad, stale, not fresh
-  return {*value, signals::Quality::good, signals::Reason::none, 0s, true};
-}
-
 // Stands for the plant and its sensors: the model's own equations with noise on what is measured.
 class Plant {
  public:
@@ -71,8 +65,9 @@ class Plant {
 
   std::array<std::optional<double>, 2> measure(std::int64_t k) {
     std::array<std::optional<double>, 2> y;
-    for (std::size_t i = 0; i < y.size(); ++i)
-      y[i] = 20.0 + x_(static_cast<Eigen::Index>(i)) + space_.noise_std[i] * noise();
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      y[i] = truth(static_cast<Eigen::Index>(i)) + space_.noise_std[i] * noise();
+    }
     if (k >= 60 && k < 80) y[0].reset();
     if (k >= 140 && k < 160) *y[1] += 8.0;
     return y;
@@ -148,6 +143,13 @@ int main() {
   frame.inputs.resize(1);
   frame.outputs.resize(2);
   std::vector<diagnosis::AnomalyEvent> events;
+
+  // 3. What a sensor said in this period. A value that is not there is no error: leave it out. A value that you know to
+  // be wrong is `bad` with a reason, for example {value, Quality::bad, Reason::error_value, 0s, true}.
+  const auto reading = [](std::optional<double> value) -> signals::FrameValue {
+    if (!value) return {};  // bad, stale, not fresh
+    return {*value, signals::Quality::good, signals::Reason::none, 0s, true};
+  };
 
   std::printf("%6s  %-11s  %14s  %14s  %s\n", "time", "mode", "air / degC", "wall / degC", "innovations");
   const base::Instant start{};
