@@ -120,7 +120,7 @@ const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnos
   if (!regimes_.empty()) {
     const acquisition::SelectedRegime regime = selector_.at(tick);
     step_.regime = regime.index;
-    step_.tests_held = !regime.settled;
+    step_.tests_held = step_.tests_held || !regime.settled;
   }
   consistency_.take(step_);
   const std::size_t told = anomalies.size();

@@ -85,6 +85,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
       delay_(model_),
       doubt_delay_(model_),
       filter_(model::with_late_inputs(model_)),
+      validity_(model_),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
@@ -98,7 +99,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   feeds_.resize(n_u);
   for (std::size_t j = 0; j < n_u; ++j) {
     for (std::size_t i = 0; i < n_y; ++i) {
-      if (model_.D(static_cast<Index>(i), static_cast<Index>(j)) != 0.0) feeds_[j].push_back(i);
+      if (model_.feed_through()(static_cast<Index>(i), static_cast<Index>(j)) != 0.0) feeds_[j].push_back(i);
     }
   }
   u_.assign(n_u, 0.0);
@@ -107,6 +108,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   late_doubts_ = drive_;
   y_.assign(n_y, 0.0);
   held_.assign(model_.u_op.data(), model_.u_op.data() + n_u);
+  base_.assign(model_.x_op.data(), model_.x_op.data() + model_.n_x());
   good_.assign(n_y, 0);
   used_.assign(n_y, 0);
   blind_.assign(n_y, 0);
@@ -150,6 +152,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
   out.step = frame.step;
   out.time = frame.time;
   take_inputs(frame, out);
+  find_base();
   filter_.expect(drive_);
   take_outputs(frame, out);
   if (initializing_) {
@@ -165,6 +168,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
       out.mode = Mode::lost;
     }
   }
+  validity_.judge(frame, out);
   ++now_;
   ++counters_.steps;
 }
@@ -198,6 +202,20 @@ void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
   for (std::size_t j = 0; j < u_.size(); ++j) {
     if (doubt_delay_.fed(late_doubts_, j) == 0.0) continue;
     for (const std::size_t i : feeds_[j]) blind_[i] = 1;
+  }
+}
+
+// Of inputs that run linearly: they are known at their tick, and before the first one the filter was given x, not z.
+void Twin::find_base() {
+  if (!model_.foh()) return;
+  const bool given_x = initializing_ ? start_steps_ == 0 : now_ == 0;
+  for (std::size_t i = 0; i < base_.size(); ++i) {
+    double run = 0.0;
+    for (std::size_t j = 0; j < drive_.size(); ++j) {
+      run += model_.hold_offset(static_cast<Index>(i), static_cast<Index>(j)) * drive_[j];
+    }
+    base_[i] = model_.x_op[static_cast<Index>(i)] + run;
+    if (given_x) filter_.shift_prior(i, -run);
   }
 }
 
@@ -272,7 +290,7 @@ bool Twin::filter_step(TwinStep& out) {
   bool senseless = false;  // never of a state that is open on a side: then infinity is compared with infinity
   for (std::size_t i = 0; i < out.x.size(); ++i) {
     const double value = filter_.x_post()[i];
-    const double offset = model_.x_op[static_cast<Index>(i)];
+    const double offset = base_[i];
     const model::Limits& limits = model_.states[i].limits;
     const double absolute = value + offset;
     const double limited = absolute < limits.min ? limits.min : absolute > limits.max ? limits.max : absolute;
@@ -291,7 +309,7 @@ void Twin::roll_back(TwinStep& out) {
   filter_.expect(drive_);
   filter_.standard_deviations(out.std);
   for (std::size_t i = 0; i < out.x.size(); ++i) {
-    out.x[i] = filter_.x_prior()[i] + model_.x_op[static_cast<Index>(i)];
+    out.x[i] = filter_.x_prior()[i] + base_[i];
     if (model_.innovations_form_only) out.std[i] = kNaN;
   }
   for (OutputStep& told : out.outputs) {

@@ -12,12 +12,12 @@
 //
 // A step is expect(), fuse(), optionally project(), predict(). Until predict() has succeeded the filter still holds
 // x(k|k−1), so a step that went wrong is undone by not finishing it.
-// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV, made
-// once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it whitens the
-// rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and rank-deficient Q is
-// no special case. With S = 0 a row that is masked is as good as one that the model does not have, bit for bit.
-// Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
-// Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
+// Diagonal R and S = 0 go straight to the scalar updates. With S = 0 the rows in use are whitened by the root of R_VV,
+// made once per change of V. Otherwise the root of [R_VV S_Vᵀ; S_V Q] is triangularised once per change of V: it
+// whitens the rows and takes S out without a subtraction, so P = 0 stays exactly 0 in the innovations form, and
+// rank-deficient Q is no special case. With S = 0 a row that is masked is as good as one that the model does not have,
+// bit for bit. Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure
+// prediction. Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
 // Source: Potter (1963) for the scalar update, Kailath, Sayed and Hassibi (2000) for the array form of the prediction.
 #pragma once
@@ -57,6 +57,9 @@ class KalmanFilter {
   // x(k|k−1) and its standard deviations (zeros allowed), or its covariance (any PSD one; this allocates).
   void reset(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
   void reset_with_covariance(const Eigen::VectorXd& x, const Eigen::MatrixXd& P);
+
+  // Moves x_i(k|k−1) without touching P.
+  void shift_prior(std::size_t i, double by) { arrays_.x_prior[i] += by; }
 
   // Without effect on a linear model.
   void linearise_each_step(bool on);

@@ -12,6 +12,7 @@
 // the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
 // still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
 // NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
+// With foh (model/hold.hpp) the filter's state is z; whatever is told, limited or given of x is x.
 // Dead time: an input reaches the state and the rows it feeds later (input_delay.hpp); what is told of it is the
 // present. Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false.
 // Once a row has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason
@@ -56,6 +57,7 @@
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/estimation/kalman_filter.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/estimation/validity_watch.hpp"
 #include "twinkeeper/model/input_delay.hpp"
 #include "twinkeeper/model/state_space.hpp"
 #include "twinkeeper/signals/frame.hpp"
@@ -106,6 +108,7 @@ class Twin {
 
   void take_inputs(const signals::Frame& frame, TwinStep& out);
   void take_outputs(const signals::Frame& frame, TwinStep& out);
+  void find_base();
   [[nodiscard]] std::int64_t start_window() const;
   void prepare_start();
   void begin_start();
@@ -125,12 +128,14 @@ class Twin {
   TwinCounters counters_;
   model::InputDelay delay_, doubt_delay_;
   KalmanFilter filter_;
+  ValidityWatch validity_;
   std::vector<Row> rows_;
   std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
   std::vector<double> u_, y_;                    // deviations
   std::vector<double> drive_;                    // u as it reaches the machine: what the filter gets
   std::vector<double> doubts_, late_doubts_;     // 1 for an input that makes rows blind; and as it reaches them
   std::vector<double> held_;                     // last usable inputs, absolute
+  std::vector<double> base_;                     // what makes x of the filter's state: x_op, with foh + Γ₂ δu(k)
   std::vector<std::uint8_t> good_, used_;        // W and V
   std::vector<std::uint8_t> blind_;              // outputs fed by a bad or stand-in input
   Usual usual_;

@@ -19,6 +19,7 @@ struct InputStep {
   signals::Quality quality = signals::Quality::bad;
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
+  bool outside = false;  // of the range in which the model is meant to hold (validity_watch.hpp)
 };
 
 struct OutputStep {
@@ -32,6 +33,7 @@ struct OutputStep {
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
   bool fresh = false;  // `measured` is of this very step; else the last one, `age` old
+  bool outside = false;  // as of InputStep
 };
 
 struct TwinStep {
@@ -43,7 +45,8 @@ struct TwinStep {
   std::vector<InputStep> inputs;
   std::vector<OutputStep> outputs;
   int regime = -1;           // position among the twin's regimes; −1: none
-  bool tests_held = false;   // there are regimes, and this is none of them or not settled
+  bool valid = true;         // no signal is outside
+  bool tests_held = false;   // not valid; or there are regimes, and this is none of them or not settled
   double nis = 0.0;           // over all good rows, gated ones included; NaN where nis_dof is 0
   int nis_dof = 0;
 
