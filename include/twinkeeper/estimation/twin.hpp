@@ -12,7 +12,7 @@
 // the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
 // still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
 // NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
-// With foh (model/hold.hpp) the filter's state is z; whatever is told, limited or given of x is x.
+// With foh (model/hold.hpp) the filter's state is z, all that is told is x. Last, validity_watch.hpp judges the step.
 // Dead time: an input reaches the state and the rows it feeds later (input_delay.hpp); what is told of it is the
 // present. Gate: all decisions fall before the first update. A rejected row is `bad`, reason `spike`, fused = false.
 // Once a row has been rejected for gate_timeout without passing in between, it is fused again (`uncertain`, reason
