@@ -86,6 +86,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
       doubt_delay_(model_),
       filter_(model::with_late_inputs(model_)),
       validity_(model_),
+      outside_(validity_.all_inside()),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
@@ -168,7 +169,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
       out.mode = Mode::lost;
     }
   }
-  validity_.judge(frame, out);
+  validity_.judge(frame, outside_, out);
   ++now_;
   ++counters_.steps;
 }

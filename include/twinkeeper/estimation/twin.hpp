@@ -129,6 +129,7 @@ class Twin {
   model::InputDelay delay_, doubt_delay_;
   KalmanFilter filter_;
   ValidityWatch validity_;
+  ValidityWatch::Verdicts outside_;
   std::vector<Row> rows_;
   std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
   std::vector<double> u_, y_;                    // deviations

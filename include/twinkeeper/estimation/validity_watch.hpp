@@ -8,10 +8,11 @@
 // Values are the inputs as they are used (limited), if neither bad nor a stand-in, and the outputs measured in this
 // very step, if neither bad nor rejected by the gate: a sensor that jumps is a fault to be told, not a machine that has
 // left its range. Without such a value the last verdict stands; before the first one a signal is inside, and an output
-// that nobody measures stays so. Errors: none. Thread rule: one thread; a copy goes on by itself. Allocation: none
-// after construction.
+// that nobody measures stays so.
+// Errors: none. Thread rule: pure; the verdicts are the twin's. Allocation: none after construction.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "twinkeeper/estimation/twin_step.hpp"
@@ -22,20 +23,22 @@ namespace twinkeeper::estimation {
 
 class ValidityWatch {
  public:
+  using Verdicts = std::vector<std::uint8_t>;  // 1: outside; inputs, then outputs; empty: the model has no ranges
+
   explicit ValidityWatch(const model::StateSpace& model);
 
+  [[nodiscard]] Verdicts all_inside() const { return Verdicts(ranges_.size(), 0); }
   // Fills `outside` of every signal, `valid`, and `tests_held`. Last of a step.
-  void judge(const signals::Frame& frame, TwinStep& out);
+  void judge(const signals::Frame& frame, Verdicts& outside, TwinStep& out) const;
 
  private:
   struct Range {
     model::Limits leave, enter;
-    bool outside = false;
-    void take(double value);
   };
   static Range range_of(const model::Limits& valid, double noise_std);
+  [[nodiscard]] std::uint8_t verdict(std::size_t signal, double value, std::uint8_t before) const;
 
-  std::vector<Range> inputs_, outputs_;
+  std::vector<Range> ranges_;  // inputs, then outputs
 };
 
 }  // namespace twinkeeper::estimation
