@@ -225,6 +225,26 @@ twins:
         rows = self.table(self.replay(self.write_model(far, diagnosis), log, output="far.csv"))
         self.assertEqual({r["anomaly"] for r in rows}, {"0"})
         self.assertEqual({r["anomaly"] for r in always}, {"0", "1"})
+        # A regime that holds all the time makes no difference to that.
+        for model, expected in ((far, {"0"}), (INTEGRATOR, {"0", "1"})):
+            self.write_model(model, diagnosis)
+            configuration = self.write("config.yaml", """\
+gateway: {id: gw}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 1s
+    registers:
+      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
+      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
+twins:
+  - {name: a, model: model.yaml, inputs: {inflow: plc.inflow}, outputs: {level: plc.level}, regimes: [{name: on, when: plc.level > -100}]}
+""")
+            self.write("tags.csv", "t,plc.inflow,plc.level\n" + "".join(f"{k},0,{level!r}\n" for k, level in enumerate(levels)))
+            self.run_command("replay", "--config", configuration, "--input", "tags.csv", "--output", "c.csv")
+            rows = self.table(self.folder / "c.csv")
+            self.assertEqual({r["regime"] for r in rows}, {"on"})
+            self.assertEqual({r["anomaly"] for r in rows}, expected)
 
     def test_faults(self):
         model = self.write_model(INTEGRATOR)
