@@ -1,6 +1,6 @@
 # The installed C++ library (docs/library.md): layers with public headers as imported targets twinkeeper::<layer>, and
 # twinkeeper::twinkeeper for all of them. A layer becomes public by its name in this list.
-set(library_layers base signals model estimation diagnosis)
+set(library_layers base signals model estimation diagnosis prediction)
 
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/twinkeeper)

@@ -108,11 +108,11 @@ int show_model_command(const ShowModelArguments& arguments) {
   const auto of_steady = [&](Eigen::MatrixXd model::SteadyState::*member) {
     return steady.ok() ? &(steady.value().*member) : nullptr;
   };
-  const std::vector<NamedMatrix> matrices{
+  std::vector<NamedMatrix> matrices{
       {"Ad", "transition over one step", &model.A},
-      {"Bd", "input held over the step", &model.B},
+      {"Bd", model.foh() ? "input of z(k+1) = Ad z(k) + Bd u(k)" : "input held over the step", &model.B},
       {"C", "observation", &model.C},
-      {"D", "feed-through", &model.D},
+      {"D", model.foh() ? "feed-through to y(k) = C z(k) + D u(k)" : "feed-through", &model.D},
       {"Qd", "covariance of the process noise of one step", &model.Q},
       {"R", "covariance of one sample", &model.R},
       {"S", "covariance between the two", &model.S},
@@ -120,6 +120,11 @@ int show_model_command(const ShowModelArguments& arguments) {
       {"M", "filter gain: x(k|k) = x(k|k-1) + M nu", of_steady(&model::SteadyState::M)},
       {"K", "predictor gain: x(k+1|k) = A x(k|k-1) + B u + K nu", of_steady(&model::SteadyState::K)},
       {"Sigma", "covariance of the innovation", of_steady(&model::SteadyState::Sigma)}};
+  if (model.foh()) {
+    matrices.insert(matrices.begin() + 4,
+                    {"Gamma2", "what makes x of z: x(k) = z(k) + Gamma2 u(k)", &model.hold_offset});
+  }
+  const bool continuous = file.model.time == model::TimeBase::continuous;
   if (!steady.ok()) std::cerr << "warning: no steady state: " << steady.error().message() << '\n';
 
   if (arguments.json) {
@@ -130,6 +135,7 @@ int show_model_command(const ShowModelArguments& arguments) {
                      {"states", names_of(model.states)},
                      {"inputs", names_of(model.inputs)},
                      {"outputs", names_of(model.outputs)}};
+    if (continuous) out["hold"] = model.foh() ? "foh" : "zoh";
     for (const auto& entry : matrices) {
       out[entry.name] = entry.matrix != nullptr ? rows_of(*entry.matrix) : ordered_json(nullptr);
     }
@@ -158,6 +164,11 @@ int show_model_command(const ShowModelArguments& arguments) {
   std::cout << model.name << " version " << model.version << ", sample time " << model.sample_time << " s\n"
             << "states   " << listed(model.states) << "\ninputs   " << listed(model.inputs) << "\noutputs  "
             << listed(model.outputs) << '\n';
+  if (continuous) {
+    std::cout << "hold: "
+              << (model.foh() ? "foh, inputs run linearly from tick to tick\n"
+                              : "zoh, inputs are held over the step\n");
+  }
   if (model.dynamics) print_template(*model.dynamics);
   print_point("x", model.states, model.x_op);
   print_point("u", model.inputs, model.u_op);

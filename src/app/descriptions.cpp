@@ -11,7 +11,7 @@ std::string name_of(Setting setting) {
 }
 
 telemetry::SignalDescription describe(const model::Signal& signal) {
-  return {signal.name, signal.unit, signal.limits.min, signal.limits.max};
+  return {signal.name, signal.unit, signal.limits.min, signal.limits.max, signal.valid.min, signal.valid.max};
 }
 
 }  // namespace

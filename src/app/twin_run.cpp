@@ -159,6 +159,7 @@ void TwinRun::revise() {
     if (tick != *from) twin_.remember(past.before);
     twin_.step(synchroniser_.frame(tick), past.step);
     past.step.step = tick - first_tick_;
+    past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
     ++steps_revised_;
   }
 }
@@ -186,7 +187,8 @@ void TwinRun::close(std::int64_t tick) {
   if (regimes_.empty()) return;
   const acquisition::SelectedRegime regime = selector_.at(tick);
   past.step.regime = regime.index;
-  past.step.tests_held = !regime.settled;
+  past.regime_holds_tests = !regime.settled;
+  past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
 }
 
 void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {

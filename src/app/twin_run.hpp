@@ -79,10 +79,11 @@ class TwinRun {
   struct Past {
     estimation::Twin::Memory before;
     estimation::TwinStep step;
+    bool regime_holds_tests = false;
 
     template <class Archive>
     void archive(Archive& a) {
-      a(before, step);
+      a(before, step, regime_holds_tests);
     }
   };
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();

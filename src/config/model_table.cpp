@@ -58,6 +58,8 @@ const Table<OutputSettings>& model_output_table() {
           key<T>("noise_std", not_negative(), &T::noise_std, "Standard deviation of one sample"),
           key<T>("resolution", not_negative(), &T::resolution,
                  "Step of the sensor; adds resolution²/12 to the variance"),
+          key<T>("lag", duration(1ms, 24h), &T::lag,
+                 "Time constant with which the sensor follows what C and D show, continuous models only"),
       });
   return table;
 }
@@ -129,6 +131,21 @@ Key<ModelSettings> model_type() {
     const bool good = read(reader, at, model);
     if (model.type != model::kStateSpace) model.time = model::TimeBase::continuous;
     return good;
+  };
+  return out;
+}
+
+// Of continuous models; a discrete one has nothing between its steps, so nothing is written back for it.
+Key<ModelSettings> discretization() {
+  auto out = key<ModelSettings>(
+      "discretization",
+      choice<model::Discretization>({{"zoh", model::Discretization::zoh}, {"foh", model::Discretization::foh}}),
+      &ModelSettings::discretization,
+      "What the inputs of a continuous model do between two ticks: held (zoh), or linear to the next value (foh)");
+  out.schema["default"] = "zoh";
+  out.write = [write = out.write](const ModelSettings& model) -> std::optional<Json> {
+    if (model.time == model::TimeBase::discrete) return std::nullopt;
+    return write(model);
   };
   return out;
 }
@@ -215,6 +232,7 @@ const Table<ModelSettings>& model_table() {
                  choice<model::TimeBase>(
                      {{"discrete", model::TimeBase::discrete}, {"continuous", model::TimeBase::continuous}}),
                  &T::time, "Difference or differential equations"),
+          discretization(),
           key<T>("sample_time", number({0.0, 86400.0, true}), &T::sample_time, "Seconds; a discrete model needs it"),
           key<T>("parameters", parameters(), &T::parameters, "Physical parameters of a template, see docs/models/"),
           of_state_space(
@@ -229,6 +247,8 @@ const Table<ModelSettings>& model_table() {
           key<T>("noise", mapping(noise_table()), &T::noise, "Covariances", Need::required),
           key<T>("operating_point", mapping(operating_point_table()), &T::operating_point,
                  "Where the deviations are zero; zeros unless given"),
+          key<T>("validity", mapping(validity_table()), &T::validity,
+                 "Where the model is meant to hold: outside the twin runs on and its tests are held"),
           key<T>("dx", vector(), &T::dx, "Derivative of the states at the operating point, continuous models only"),
       },
       {{"anyOf", Json::array({Json{{"required", Json::array({"states", "outputs", "A", "C"})}},

@@ -141,6 +141,7 @@ struct ModelFileText {
 [[nodiscard]] const Table<UplinkText>& uplink_table();
 [[nodiscard]] const Table<uplink::SpoolSettings>& spool_table();
 [[nodiscard]] const Table<model::ModelSettings>& model_table();
+[[nodiscard]] const Table<model::ValiditySettings>& validity_table();
 [[nodiscard]] const Table<ModelFileText>& model_file_table();
 [[nodiscard]] const Table<diagnosis::DiagnosisSettings>& diagnosis_table();
 

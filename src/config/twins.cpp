@@ -218,12 +218,13 @@ class TwinCheck {
     if (!twin_.period || delay == base::Duration::zero()) return;
     const model::ModelSettings& model = twin_.model.settings;
     const model::Template* type = model::find_template(model.type);
-    const bool parts = model.time == model::TimeBase::continuous && (type == nullptr || type->linear);
+    const bool parts = model.time == model::TimeBase::continuous && (type == nullptr || type->linear) &&
+                       model.discretization == model::Discretization::zoh;
     if (!parts && delay % *twin_.period != base::Duration::zero()) {
       reader_.error(
           child_path(at.path, "delay"),
           base::format_duration(delay) + " is no whole number of periods of " + base::format_duration(*twin_.period),
-          "a multiple of the period, or a continuous model with linear equations");
+          "a multiple of the period, or a continuous model with linear equations and zoh");
     }
     if (delay > kLongestDelay * *twin_.period) {
       reader_.error(child_path(at.path, "delay"),
@@ -252,7 +253,10 @@ class TwinCheck {
     for (const auto& output : list) {
       const Entry* entry = mapped != nullptr ? find(*mapped, output.name) : nullptr;
       OutputText& out = twin_.outputs.emplace_back();
-      if (entry == nullptr) continue;
+      if (entry == nullptr) {
+        warn_of_range_without_tag(output.name);
+        continue;
+      }
       const Cursor at = twin_.outputs_at.at.key(*entry);
       reader_.record(at);
       out.path = at.path;
@@ -291,6 +295,14 @@ class TwinCheck {
       error("estimator." + std::string(key),
             base::format_duration(value) + " is more than " + std::to_string(acquisition::kLongestHistory) + " periods",
             "at most that many periods");
+    }
+  }
+
+  void warn_of_range_without_tag(const std::string& output) {
+    for (const auto& range : twin_.model.settings.validity.y) {
+      if (range.name != output) continue;
+      reader_.warn(child_path(twin_.path, "outputs"),
+                   "the model has a range of validity for " + output + ", which no tag measures: it can't be watched");
     }
   }
 

@@ -92,6 +92,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
       delay_(model_, settings_.history),
       doubt_delay_(model_, settings_.history),
       filter_(model::with_late_inputs(model_)),
+      validity_(model_),
       usual_(std::move(usual)),
       initial_std_(std::move(initial_std)) {
   const auto n_u = static_cast<std::size_t>(model_.n_u());
@@ -107,7 +108,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   feeds_.resize(n_u);
   for (std::size_t j = 0; j < n_u; ++j) {
     for (std::size_t i = 0; i < n_y; ++i) {
-      if (model_.D(static_cast<Index>(i), static_cast<Index>(j)) != 0.0) feeds_[j].push_back(i);
+      if (model_.feed_through()(static_cast<Index>(i), static_cast<Index>(j)) != 0.0) feeds_[j].push_back(i);
     }
   }
   u_.assign(n_u, 0.0);
@@ -115,7 +116,9 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   drive_.assign(delay_.drive_size(), 0.0);
   late_doubts_ = drive_;
   y_.assign(n_y, 0.0);
+  course_.outside = validity_.all_inside();
   course_.held.assign(model_.u_op.data(), model_.u_op.data() + n_u);
+  base_.assign(model_.x_op.data(), model_.x_op.data() + model_.n_x());
   good_.assign(n_y, 0);
   used_.assign(n_y, 0);
   blind_.assign(n_y, 0);
@@ -181,6 +184,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
     for (std::size_t i = 0; i < samples_.size(); ++i) samples_[i] = frame.outputs[i].samples;
     filter_.average(samples_);
   }
+  find_base();
   filter_.expect(drive_);
   take_outputs(frame, out);
   if (course_.initializing) {
@@ -197,6 +201,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
       out.mode = Mode::lost;
     }
   }
+  validity_.judge(frame, course_.outside, out);
   ++course_.now;
   ++course_.counters.steps;
 }
@@ -230,6 +235,20 @@ void Twin::take_inputs(const signals::Frame& frame, TwinStep& out) {
   for (std::size_t j = 0; j < u_.size(); ++j) {
     if (doubt_delay_.fed(late_doubts_, j) == 0.0) continue;
     for (const std::size_t i : feeds_[j]) blind_[i] = 1;
+  }
+}
+
+// Of inputs that run linearly: they are known at their tick, and before the first one the filter was given x, not z.
+void Twin::find_base() {
+  if (!model_.foh()) return;
+  const bool given_x = course_.initializing ? course_.start_steps == 0 : course_.now == 0;
+  for (std::size_t i = 0; i < base_.size(); ++i) {
+    double run = 0.0;
+    for (std::size_t j = 0; j < drive_.size(); ++j) {
+      run += model_.hold_offset(static_cast<Index>(i), static_cast<Index>(j)) * drive_[j];
+    }
+    base_[i] = model_.x_op[static_cast<Index>(i)] + run;
+    if (given_x) filter_.shift_prior(i, -run);
   }
 }
 
@@ -365,7 +384,7 @@ bool Twin::filter_step(TwinStep& out) {
   bool senseless = false;  // never of a state that is open on a side: then infinity is compared with infinity
   for (std::size_t i = 0; i < out.x.size(); ++i) {
     const double value = filter_.x_post()[i];
-    const double offset = model_.x_op[static_cast<Index>(i)];
+    const double offset = base_[i];
     const model::Limits& limits = model_.states[i].limits;
     const double absolute = value + offset;
     const double limited = absolute < limits.min ? limits.min : absolute > limits.max ? limits.max : absolute;
@@ -384,7 +403,7 @@ void Twin::roll_back(TwinStep& out) {
   filter_.expect(drive_);
   filter_.standard_deviations(out.std);
   for (std::size_t i = 0; i < out.x.size(); ++i) {
-    out.x[i] = filter_.x_prior()[i] + model_.x_op[static_cast<Index>(i)];
+    out.x[i] = filter_.x_prior()[i] + base_[i];
     if (model_.innovations_form_only) out.std[i] = kNaN;
   }
   for (OutputStep& told : out.outputs) {

@@ -73,7 +73,7 @@ void Twin::begin_start() {
 
 void Twin::limit_states() {
   for (std::size_t i = 0; i < model_.states.size(); ++i) {
-    const double offset = model_.x_op[static_cast<Index>(i)];
+    const double offset = base_[i];
     const model::Limits& limits = model_.states[i].limits;
     const double absolute = filter_.x_post()[i] + offset;
     if (absolute < limits.min) filter_.project(i, limits.min - offset);

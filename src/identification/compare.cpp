@@ -91,6 +91,11 @@ class Predictor {
     }
     return next;
   }
+  // What the steps begin with where x0 is the deviation of x: that of z, with foh (model/hold.hpp).
+  [[nodiscard]] VectorXd begin(const VectorXd& x0, const Ticks& ticks) const {
+    if (!model_.foh()) return x0;
+    return x0 - model_.hold_offset * ticks.u.col(0);
+  }
   [[nodiscard]] static std::vector<Index> measured(const Ticks& ticks, Index k) {
     std::vector<Index> rows;
     for (Index i = 0; i < ticks.y.rows(); ++i) {
@@ -103,7 +108,7 @@ class Predictor {
     const Index n = model_.n_x();
     std::vector<VectorXd> errors;
     std::vector<MatrixXd> slopes;
-    VectorXd x = VectorXd::Zero(n);
+    VectorXd x = begin(VectorXd::Zero(n), ticks);
     MatrixXd slope = MatrixXd::Identity(n, n);
     Index count = 0;
     for (Index k = 0; k < end; ++k) {
@@ -149,7 +154,7 @@ MatrixXd predict(const Predictor& predictor, const Ticks& ticks, std::optional<s
                  const VectorXd& x0) {
   MatrixXd predicted(ticks.y.rows(), ticks.count());
   if (!horizon || *horizon >= ticks.count()) {
-    VectorXd x = x0;
+    VectorXd x = predictor.begin(x0, ticks);
     for (Index k = 0; k < ticks.count(); ++k) {
       predicted.col(k) = predictor.output(x, ticks, k);
       x = predictor.free_step(x, ticks, k);
@@ -157,12 +162,12 @@ MatrixXd predict(const Predictor& predictor, const Ticks& ticks, std::optional<s
     return predicted;
   }
   const auto ahead = static_cast<Index>(*horizon);
-  VectorXd free = x0;
+  VectorXd free = predictor.begin(x0, ticks);
   for (Index k = 0; k < ahead; ++k) {  // these have no y to begin from
     predicted.col(k) = predictor.output(free, ticks, k);
     free = predictor.free_step(free, ticks, k);
   }
-  VectorXd x = x0;  // x(j|j−1)
+  VectorXd x = predictor.begin(x0, ticks);  // x(j|j−1)
   for (Index j = 0; j + ahead < ticks.count(); ++j) {
     x = predictor.corrected_step(x, ticks, j, nullptr);
     VectorXd run = x;  // x(j+1|j)

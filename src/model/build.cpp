@@ -5,8 +5,11 @@
 
 #include "model/checks.hpp"
 #include "model/equilibrium.hpp"
+#include "model/sensor_lag.hpp"
+#include "model/validity.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/discretise.hpp"
+#include "twinkeeper/model/hold.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::model {
@@ -83,6 +86,7 @@ class Builder {
       out_.noise_std.push_back(s.noise_std.value_or(kNaN));
       out_.resolution.push_back(s.resolution.value_or(kNaN));
     }
+    take_validity(in_, out_);
     if (n_ == 0) shape_fault("model.states", "no state", "at least one state");
     if (p_ == 0) shape_fault("model.outputs", "no output", "at least one output");
     check_limits("states", in_.states);
@@ -346,6 +350,7 @@ class Builder {
       if (out_.dynamics) out_.W = out_.Q;
       Discretised discrete = discretise(out_.A, out_.B, out_.Q, out_.d, period_s_);
       take_parts_of_steps(discrete.B);
+      if (in_.discretization == Discretization::foh) take_ramps(discrete);
       out_.A = std::move(discrete.A);
       out_.B = std::move(discrete.B);
       out_.Q = std::move(discrete.Q);
@@ -364,12 +369,21 @@ class Builder {
       const double steps = std::floor(dead_times_s_[j] / period_s_ + kWholeStep);
       const bool split = dead_times_s_[j] - steps * period_s_ > kWholeStep * period_s_;
       out_.dead_times.push_back({static_cast<int>(steps), split});
-      if (split && (!continuous_ || out_.nonlinear())) {
+      if (split && (!continuous_ || out_.nonlinear() || in_.discretization == Discretization::foh)) {
         fault("model.inputs[" + std::to_string(j) + "]",
               "a dead time of " + print(dead_times_s_[j]) + " s is no whole number of steps",
-              "a multiple of the period, or a continuous model with linear equations");
+              "a multiple of the period, or a continuous model with linear equations and zoh");
       }
     }
+  }
+
+  // The inputs run linearly between the ticks; `discrete` is for held ones.
+  void take_ramps(Discretised& discrete) {
+    FirstOrderHold hold = first_order_hold(out_.A, out_.B, period_s_, discrete);
+    discrete.B = std::move(hold.B);
+    out_.D_instant = out_.D;
+    out_.D += out_.C * hold.offset;
+    out_.hold_offset = std::move(hold.offset);
   }
 
   // What of B, which is `whole`, belongs to the value of one step earlier: the input changes within the step.
@@ -466,6 +480,7 @@ Built build(const ModelSettings& settings, double period_s, const std::vector<do
   base::Issues issues = complete(completed);
   for (auto& issue : issues) issue.path = "model." + issue.path;
   if (!issues.empty()) return issues;
+  add_sensor_lags(completed);
   return Builder(std::move(completed), period_s, dead_times_s).run();
 }
 

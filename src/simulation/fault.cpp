@@ -157,6 +157,10 @@ std::optional<base::Error> resolve(Fault& fault, std::string_view target, const 
             names.parameters.empty() ? "parameters of templates, which no twin's model is" : list(names.parameters));
       }
       std::tie(fault.twin, fault.parameter) = names.parameter_index[*found];
+      if (settings.twins[fault.twin].model.foh()) {
+        return wrong(fault.spec, "the model of twin '" + settings.twins[fault.twin].name + "' has discretization: foh",
+                     "a model with zoh");
+      }
       const auto changed = settings.twins[fault.twin].model.dynamics->clone();
       if (const auto status = changed->set_parameter(fault.parameter, fault.value); !status.ok()) {
         return base::Error(status.error().code(), "fault '" + fault.spec + "': " + status.error().message());

@@ -69,6 +69,10 @@ void Plant::follow_equations() {
 
 base::Status Plant::set_parameter(std::string_view name, double value) {
   if (!model_.dynamics) return base::Error(base::ErrorCode::not_found, "the model is not of a template");
+  if (model_.foh()) {
+    return base::Error(base::ErrorCode::invalid_argument,
+                       "parameters of a model with discretization: foh can't be changed; accepted: zoh");
+  }
   if (!dynamics_) follow_equations();
   return dynamics_->set_parameter(name, value);
 }
@@ -84,7 +88,12 @@ const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u, const Eigen::Vec
     y_ = h_ + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
     return y_;
   }
-  dx_ = x_ - model_.x_op;
+  if (between_) {
+    x_.noalias() += model_.hold_offset * du_;
+    limit();
+    between_ = false;
+  }
+  find_deviation();
   y_ = model_.y_op + noise_factors.cwiseProduct(noise_.tail(model_.n_y()));
   y_.noalias() += model_.C * dx_;
   if (model_.n_u() > 0) y_.noalias() += model_.D * du_;
@@ -102,12 +111,19 @@ void Plant::advance(const Eigen::VectorXd& disturbance) {
     limit();
     return;
   }
-  dx_ = x_ - model_.x_op;
+  find_deviation();
   x_ = model_.x_op + disturbance * model_.sample_time + noise_.head(model_.n_x());
   if (model_.d.size() > 0) x_ += model_.d;
   x_.noalias() += model_.A * dx_;
   if (model_.n_u() > 0) x_.noalias() += model_.B * du_;
-  limit();
+  between_ = model_.foh();
+  if (!between_) limit();
+}
+
+// Of the state that A … D belong to.
+void Plant::find_deviation() {
+  dx_ = x_ - model_.x_op;
+  if (model_.foh()) dx_.noalias() -= model_.hold_offset * du_;
 }
 
 // Once per step.

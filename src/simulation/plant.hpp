@@ -8,14 +8,18 @@
 //   φ       n_y    1          noise faults: 1 without one
 //   w, v    …      …          seeded normal noise; drawn together at measure(k), w used by the advance that follows
 //
+// Between two steps u is held; a model with foh has its inputs run linearly to their next value (model/hold.hpp), so a
+// staircase becomes a ramp over the step that ends with the new value.
+//
 // The plant of a nonlinear template, and of any template once a parameter has been changed, follows the equations
 // instead:
 //
 //   ẋ = f(x, u)    y = h(x, u) + φ v         in kParts parts per step, each the exact solution of what is linear there;
 //                                            δ Ts + w(k) at its end, cov[w] the Q of the operating point
 //
-// Errors: set_parameter() refuses what Dynamics refuses, and everything where the model is no template's.
-// Edge rules: x is limited to the states' min … max after each step; without inputs u is empty.
+// Errors: set_parameter() refuses what Dynamics refuses, and everything where the model is no template's or has foh.
+// Edge rules: x is limited to the states' min … max after each step (foh: at the measure() that ends it, before which
+// x() lacks what the new input adds); without inputs u is empty.
 // Thread rule: one thread. Allocation: at construction and set_parameter() only.
 #pragma once
 
@@ -52,6 +56,7 @@ class Plant {
   void limit();
   void drive(const Eigen::VectorXd& u);
   void follow_equations();
+  void find_deviation();
 
   model::StateSpace model_;  // with late inputs, if there are dead times of parts of a step
   model::InputDelay delay_;
@@ -59,6 +64,7 @@ class Plant {
   Random random_;
   Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
   Eigen::VectorXd white_, noise_, ones_, du_, dx_, x_, y_;
+  bool between_ = false;                       // foh: advance() has been, measure() not yet
   std::unique_ptr<model::Dynamics> dynamics_;  // the equations to follow; null: the matrices
   model::StepExponential part_;
   Eigen::VectorXd f_, h_, u_;

@@ -67,6 +67,9 @@ struct SignalDescription {
   std::string unit;
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
+  // Of inputs and outputs: where the model is meant to hold.
+  double valid_min = -std::numeric_limits<double>::infinity();
+  double valid_max = std::numeric_limits<double>::infinity();
 };
 
 struct InputDescription {

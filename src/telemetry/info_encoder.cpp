@@ -1,5 +1,7 @@
 #include "telemetry/info_encoder.hpp"
 
+#include <cmath>
+
 #include "telemetry/json_writer.hpp"
 #include "telemetry/tag_source.hpp"
 
@@ -49,6 +51,9 @@ void write_signal(JsonWriter& writer, const SignalDescription& signal) {
   writer.text_or_null("unit", signal.unit);
   writer.number("min", signal.min);
   writer.number("max", signal.max);
+  if (!std::isfinite(signal.valid_max - signal.valid_min)) return;
+  writer.number("valid_min", signal.valid_min);
+  writer.number("valid_max", signal.valid_max);
 }
 
 void write_source(JsonWriter& writer, const std::optional<TagSource>& source) {

@@ -77,6 +77,12 @@ StateEncoder::StateEncoder(const TwinDescription& twin, int digits, StateLayout 
   model.integer("version", twin.model.version);
   model.text("hash", twin.model.hash);
   model.close_object();
+  const auto prepare = [this](const SignalDescription& signal, std::vector<std::string>& names) {
+    append_string(names.emplace_back(), signal.name);
+    has_validity_ = has_validity_ || std::isfinite(signal.valid_max - signal.valid_min);
+  };
+  for (const auto& input : twin.inputs) prepare(input.signal, valid_inputs_);
+  for (const auto& output : twin.outputs) prepare(output.signal, valid_outputs_);
   prepare_nested(twin);
   prepare_flat(twin);
 }
@@ -133,6 +139,7 @@ void StateEncoder::encode(const estimation::TwinStep& step, const AnomalySummary
   text += "\"regime\":";
   const auto regime = static_cast<std::size_t>(step.regime);
   text += step.regime >= 0 && regime < regimes_.size() ? std::string_view(regimes_[regime]) : "null";
+  if (has_validity_) append_validity(step, text);
   text += ',';
   text += model_;
   if (nested) {
@@ -147,6 +154,20 @@ void StateEncoder::encode(const estimation::TwinStep& step, const AnomalySummary
   writer.texts("anomalies", anomalies.active);
   writer.texts("shelved", anomalies.shelved);
   writer.integer("priority", static_cast<int>(anomalies.priority));
+}
+
+void StateEncoder::append_validity(const estimation::TwinStep& step, std::string& out) const {
+  out += step.valid ? ",\"valid\":true,\"outside\":[" : ",\"valid\":false,\"outside\":[";
+  bool first = true;
+  const auto append = [&](bool outside, const std::string& name) {
+    if (!outside) return;
+    if (!first) out += ',';
+    first = false;
+    out += name;
+  };
+  for (std::size_t i = 0; i < valid_inputs_.size(); ++i) append(step.inputs[i].outside, valid_inputs_[i]);
+  for (std::size_t i = 0; i < valid_outputs_.size(); ++i) append(step.outputs[i].outside, valid_outputs_[i]);
+  out += ']';
 }
 
 void StateEncoder::append_nested(const estimation::TwinStep& step, std::string& out) const {

@@ -5,7 +5,8 @@
 //                                    bad: {<input or output>: reason}
 //
 // Numbers without a value (NaN in the step) are null. A value that is not good always has a reason: `stale` if the step
-// names none. A virtual output carries "virtual":true and does not appear in `bad`, since nothing is wrong with it.
+// names none. Models with ranges of validity tell `valid` and, in `outside`, the names of the signals that are not
+// within theirs. A virtual output carries "virtual":true and does not appear in `bad`, since nothing is wrong with it.
 // Errors: none. The step must have the shape of the description, otherwise the process aborts (a broken invariant).
 // Thread rule: one thread. Allocation: none once `out` has held a message of this twin; all fixed text is prepared.
 #pragma once
@@ -49,15 +50,18 @@ class StateEncoder {
 
   void prepare_nested(const TwinDescription& twin);
   void prepare_flat(const TwinDescription& twin);
+  void append_validity(const estimation::TwinStep& step, std::string& out) const;
   void append_nested(const estimation::TwinStep& step, std::string& out) const;
   void append_flat(const estimation::TwinStep& step, std::string& out) const;
 
   int digits_;
   StateLayout layout_;
   std::string stream_;
-  std::string head_;   // up to the step's number
+  std::string head_;  // up to the step's number
   std::string model_;
-  std::vector<std::string> regimes_;  // as JSON
+  std::vector<std::string> regimes_;                       // as JSON
+  std::vector<std::string> valid_inputs_, valid_outputs_;  // names as JSON
+  bool has_validity_ = false;
   std::vector<SignalText> states_, inputs_, outputs_;
   FlatText flat_;
 };

@@ -16,9 +16,9 @@
 //                                      a change of the process from a biased sensor: ambiguous_with names the sensor
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
-// input, in the modes tracking, degraded, predict_only, and if the twin has regimes in one that is settled. Else the
-// sums are held; they begin at zero when rows take part again, when the regime changes, when a reason of the output
-// clears, and when a reason explains them.
+// input, in the modes tracking, degraded, predict_only, where the model is valid, and if the twin has regimes in one
+// that is settled. Else the sums are held; they begin at zero when rows take part again, when the regime changes, when
+// a reason of the output clears, and when a reason explains them.
 //
 // One cause, one alarm:
 //  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).

@@ -92,6 +92,9 @@ class KalmanFilter {
     }
   }
 
+  // Moves x_i(k|k−1) without touching P.
+  void shift_prior(std::size_t i, double by) { arrays_.x_prior[i] += by; }
+
   // Without effect on a linear model.
   void linearise_each_step(bool on);
 

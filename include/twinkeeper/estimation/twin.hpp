@@ -12,6 +12,7 @@
 // the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
 // still drives the state, but the rows it feeds through D are not fused: their innovation is told, their test ratio is
 // NaN. A saturated input, and one whose last good value is within max_age though newer samples were bad, feed rows.
+// With foh (model/hold.hpp) the filter's state is z, all that is told is x. Last, validity_watch.hpp judges the step.
 // Dead time: an input reaches the state and the rows it feeds later (input_delay.hpp); what is told of it is the
 // present. A model of a nonlinear template is linearised at each step
 // (step_linearisation.hpp), its start and what is usual in the long run come from the linearisation at the operating
@@ -69,6 +70,7 @@
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/estimation/kalman_filter.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/estimation/validity_watch.hpp"
 #include "twinkeeper/model/input_delay.hpp"
 #include "twinkeeper/model/state_space.hpp"
 #include "twinkeeper/signals/frame.hpp"
@@ -112,6 +114,7 @@ class Twin {
   struct Course {  // what else a step leaves to the next one
     std::vector<RowMemory> rows;
     std::vector<double> held;  // last usable inputs, absolute
+    ValidityWatch::Verdicts outside;
     std::int64_t start_steps = 0;
     std::int64_t start_values = 0;
     double least_spread = 0.0;
@@ -124,7 +127,7 @@ class Twin {
 
     template <class Archive>
     void archive(Archive& a) {
-      a(rows, held, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
+      a(rows, held, outside, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
         converged);
       a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
     }
@@ -181,6 +184,7 @@ class Twin {
 
   void take_inputs(const signals::Frame& frame, TwinStep& out);
   void take_outputs(const signals::Frame& frame, TwinStep& out);
+  void find_base();
   [[nodiscard]] std::int64_t start_window() const;
   void prepare_start();
   void begin_start();
@@ -203,11 +207,13 @@ class Twin {
   TwinSettings settings_;
   model::InputDelay delay_, doubt_delay_;
   KalmanFilter filter_;
+  ValidityWatch validity_;
   std::vector<Row> rows_;
   std::vector<std::vector<std::size_t>> feeds_;  // per input: the outputs with D ≠ 0
   std::vector<double> u_, y_;                    // deviations
   std::vector<double> drive_;                    // u as it reaches the machine: what the filter gets
   std::vector<double> doubts_, late_doubts_;     // 1 for an input that makes rows blind; and as it reaches them
+  std::vector<double> base_;                     // what makes x of the filter's state: x_op, with foh + Γ₂ δu(k)
   std::vector<std::uint8_t> good_, used_;        // W and V
   std::vector<std::uint8_t> blind_;              // outputs fed by a bad or stand-in input
   Usual usual_;

@@ -19,10 +19,11 @@ struct InputStep {
   signals::Quality quality = signals::Quality::bad;
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
+  bool outside = false;  // of the range in which the model is meant to hold (validity_watch.hpp)
 
   template <class Archive>
   void archive(Archive& a) {
-    a(value, quality, reason, age);
+    a(value, quality, reason, age, outside);
   }
 };
 
@@ -37,10 +38,11 @@ struct OutputStep {
   signals::Reason reason = signals::Reason::none;
   base::Duration age{-1};
   bool fresh = false;  // `measured` is of this very step; else the last one, `age` old
+  bool outside = false;  // as of InputStep
 
   template <class Archive>
   void archive(Archive& a) {
-    a(measured, expected, innovation, std, test_ratio, fused, quality, reason, age, fresh);
+    a(measured, expected, innovation, std, test_ratio, fused, quality, reason, age, fresh, outside);
   }
 };
 
@@ -52,14 +54,15 @@ struct TwinStep {
   std::vector<double> std;  // √diag P(k|k), NaN where the model has none
   std::vector<InputStep> inputs;
   std::vector<OutputStep> outputs;
-  int regime = -1;          // position among the twin's regimes; −1: none
-  bool tests_held = false;  // there are regimes, and this is none of them or not settled
-  double nis = 0.0;         // over all good rows, gated ones included; NaN where nis_dof is 0
+  int regime = -1;           // position among the twin's regimes; −1: none
+  bool valid = true;         // no signal is outside
+  bool tests_held = false;   // not valid; or there are regimes, and this is none of them or not settled
+  double nis = 0.0;           // over all good rows, gated ones included; NaN where nis_dof is 0
   int nis_dof = 0;
 
   template <class Archive>
   void archive(Archive& a) {
-    a(step, time, mode, x, std, inputs, outputs, regime, tests_held, nis, nis_dof);
+    a(step, time, mode, x, std, inputs, outputs, regime, valid, tests_held, nis, nis_dof);
   }
 
   TwinStep() = default;

@@ -2,6 +2,7 @@
 // Shapes, finiteness and spelling are checked by config; what needs linear algebra is checked by model::build.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@ namespace twinkeeper::model {
 using Rows = std::vector<std::vector<double>>;  // row-major; all rows of one length
 
 enum class TimeBase { discrete, continuous };
+
+// What the inputs of a continuous model do between two ticks: they are held, or run linearly to their next value.
+enum class Discretization { zoh, foh };
 
 struct StateSettings {
   std::string name;
@@ -36,6 +40,7 @@ struct OutputSettings {
   std::optional<double> nominal;
   std::optional<double> noise_std;
   std::optional<double> resolution;
+  std::optional<std::chrono::nanoseconds> lag = {};  // time constant between what the model shows and the sensor
 };
 
 struct OperatingPointSettings {
@@ -45,6 +50,15 @@ struct OperatingPointSettings {
 struct NoiseSettings {
   std::optional<Rows> Q, R, S;  // continuous: Q is a spectral density in unit²/s
   std::optional<Rows> K, Ry;    // innovations form, discrete only: predictor gain and innovation covariance
+};
+
+struct ValidRange {
+  std::string name;  // of an input or output
+  double min, max;
+};
+
+struct ValiditySettings {  // where the model is meant to hold
+  std::vector<ValidRange> u, y;
 };
 
 struct ParameterSettings {
@@ -59,6 +73,7 @@ struct ModelSettings {
   std::string type = "state_space";           // or a template (templates.hpp): A, B, C, D, dx then follow from
   std::vector<ParameterSettings> parameters;  // its parameters, signals may be left out: complete() adds them
   TimeBase time = TimeBase::discrete;
+  Discretization discretization = Discretization::zoh;
   std::optional<double> sample_time;  // s; mandatory for a discrete model
   std::vector<StateSettings> states;
   std::vector<InputSettings> inputs;
@@ -66,6 +81,7 @@ struct ModelSettings {
   Rows A, B, C, D;  // B and D may be empty (no inputs); D absent: zeros
   NoiseSettings noise;
   OperatingPointSettings operating_point;
+  ValiditySettings validity;
   std::vector<double> dx;  // continuous: derivative at the operating point; empty: zeros
   std::string hash;        // "sha256:…" of the canonical text, filled in by config
   std::string file;        // where it was read from, empty for an inline map

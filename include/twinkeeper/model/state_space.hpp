@@ -5,7 +5,7 @@
 //
 //   symbol  shape      unit                       meaning
 //   A       n_x × n_x  –                          transition over one sample time
-//   B       n_x × n_u  state / input              input held over the step (zoh)
+//   B       n_x × n_u  state / input              input held over the step (zoh; for foh see hold.hpp)
 //   C, D    n_y × …    output / state, / input    observation of the same instant
 //   d       n_x        state                      drift of a point that is no equilibrium (∫₀^Ts e^{As} dx ds), else 0
 //   Q R S   …          squares of the units       covariances of one step and of one sample
@@ -25,6 +25,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,8 @@ struct Signal {  // one state, input or output
   std::string name;
   std::string unit;
   Limits limits;
+  // Of an input or output: where the model is meant to hold.
+  Limits valid = {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()};
 };
 
 struct DeadTime {
@@ -70,8 +73,13 @@ struct StateSpace {
   Eigen::MatrixXd W;                           // of a template, else empty
   std::vector<DeadTime> dead_times;            // per input (input_delay.hpp); empty: none
   Eigen::MatrixXd B_late;                      // what of B acts one step later still; empty: nothing
+  Eigen::MatrixXd hold_offset;  // foh: Γ₂, then A … D are those of z = x − Γ₂ δu (hold.hpp); empty: zoh
+  Eigen::MatrixXd D_instant;    // foh: D as written, D is that of z; empty: zoh
 
   [[nodiscard]] bool nonlinear() const { return dynamics != nullptr && !dynamics->linear(); }
+  [[nodiscard]] bool foh() const { return hold_offset.size() != 0; }
+  // What of u(k) an output shows at once.
+  [[nodiscard]] const Eigen::MatrixXd& feed_through() const { return foh() ? D_instant : D; }
 
   [[nodiscard]] Eigen::Index n_x() const { return A.rows(); }
   [[nodiscard]] Eigen::Index n_u() const { return B.cols(); }

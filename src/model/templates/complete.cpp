@@ -2,10 +2,13 @@
 #include <cmath>
 #include <sstream>
 
+#include "model/sensor_lag.hpp"
 #include "model/templates/list.hpp"
 #include "model/templates/parameter_check.hpp"
+#include "model/validity.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/model/dynamics.hpp"
+#include "twinkeeper/model/hold.hpp"
 
 namespace twinkeeper::model {
 namespace {
@@ -194,10 +197,13 @@ std::vector<std::string> model_types() {
 
 base::Issues complete(ModelSettings& settings) {
   base::Issues issues;
+  check_hold(settings, issues);
+  check_sensor_lags(settings, issues);
   if (settings.type == kStateSpace) {
     if (!settings.parameters.empty()) {
       issues.push_back({"parameters", "given for a state_space", "parameters of a template"});
     }
+    check_validity(settings, issues);
     return issues;
   }
   const Template* type = find_template(settings.type);
@@ -215,6 +221,7 @@ base::Issues complete(ModelSettings& settings) {
   complete_signals("states", signals.states, settings.states, issues);
   complete_signals("inputs", signals.inputs, settings.inputs, issues);
   complete_outputs(signals.outputs, settings.outputs, issues);
+  check_validity(settings, issues);
   return issues;
 }
 

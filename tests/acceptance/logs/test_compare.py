@@ -140,6 +140,35 @@ class Compare(LogCase):
         _, whole = self.compare(path, self.write_log(document, filled), "--x0", "zero", "--horizon", "1")
         self.assertEqual([r["yhat.y1"] for r in table], [r["yhat.y1"] for r in whole[:70] + whole[75:]])
 
+    def test_ramps(self):
+        """A log of a machine whose input runs linearly is predicted without an error, from x at the operating point."""
+        document = {"name": "follower", "time": "continuous", "discretization": "foh", "sample_time": STEP,
+                    "states": [{"name": "x"}], "inputs": [{"name": "u"}], "outputs": [{"name": "x", "noise_std": 0.1}],
+                    "A": [[-1]], "B": [[1]], "C": [[1]], "noise": {"Q": [[1e-3]]}, "operating_point": {"x": [5], "u": [5], "y": [5]}}
+        decay = math.exp(-STEP)
+        second = (decay - 1 + STEP) / STEP
+        source = oracle.seeded(12)
+        for begin in (5.0, 9.0):  # the operating point, and elsewhere
+            x, u, rows = begin, 20.0, []
+            for _ in range(120):
+                rows.append(([u], [x]))
+                following = 5 + 10 * source.gauss(0, 1)
+                x, u = decay * x + (1 - decay - second) * u + second * following, following
+            log = self.write_log(document, rows, period=STEP)
+            model = self.write_model(document)
+            for start in ("zero", "estimate"):
+                for horizon in ("inf", "1", "7"):
+                    _, table = self.compare(model, log, "--horizon", horizon, "--x0", start)
+                    worst = max(abs(float(r["yhat.x"]) - float(r["y.x"])) for r in table)
+                    if start == "zero" and begin != 5:
+                        self.assertAlmostEqual(float(table[0]["yhat.x"]), 5, delta=1e-12)
+                        self.assertGreater(worst, 1)
+                    else:
+                        self.assertLess(worst, 1e-9, (begin, start, horizon))
+            # Held inputs do worse.
+            _, table = self.compare(self.write_model(document | {"discretization": "zoh"}), log, "--horizon", "1")
+            self.assertGreater(max(abs(float(r["yhat.x"]) - float(r["y.x"])) for r in table), 1)
+
     def test_faults(self):
         document = oracle.random_model(oracle.seeded(13), 1, 1, 1, False)
         path = self.write_model(document)

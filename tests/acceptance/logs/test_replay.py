@@ -235,6 +235,46 @@ twins:
         keys = [k for k in always[0] if k not in ("regime", "anomaly")]
         self.assertEqual([[r[k] for k in keys] for r in always], [[r[k] for k in keys] for r in held], "the twin runs on")
 
+    def test_validity(self):
+        model = INTEGRATOR | {"validity": {"u": {"inflow": [-1, 1]}, "y": {"level": [-2, 3]}}}
+        diagnosis = {"gate": "off", "cusum": {"limit": 6}, "on_delay": "0s", "off_delay": "0s"}
+        source = oracle.seeded(8)
+        # A leak from row 50 on takes the level out of the range near row 110; from row 180 on it is back, and goes on leaking.
+        levels = [1 + 0.05 * source.gauss(0, 1) - 0.05 * (max(0, k - 50) if k < 180 else k - 180) for k in range(250)]
+        log = self.write_log(model, [([0.0], [level]) for level in levels], period=1.0)
+        always = self.table(self.replay(self.write_model(INTEGRATOR, diagnosis), log))
+        held = self.table(self.replay(self.write_model(model, diagnosis), log, output="held.csv"))
+        keys = [k for k in always[0] if k != "anomaly"]
+        self.assertEqual([[r[k] for k in keys] for r in always], [[r[k] for k in keys] for r in held], "the twin runs on")
+        self.assertEqual([r["anomaly"] for r in always[:105]], [r["anomaly"] for r in held[:105]])
+        flagged = [k for k, r in enumerate(held) if r["anomaly"] == "1"]
+        self.assertTrue(50 < flagged[0] < 80, flagged[:1])
+        # Another machine that is outside all the time is never judged.
+        far = INTEGRATOR | {"validity": {"u": {"inflow": [1, 2]}}}
+        rows = self.table(self.replay(self.write_model(far, diagnosis), log, output="far.csv"))
+        self.assertEqual({r["anomaly"] for r in rows}, {"0"})
+        self.assertEqual({r["anomaly"] for r in always}, {"0", "1"})
+        # A regime that holds all the time makes no difference to that.
+        for model, expected in ((far, {"0"}), (INTEGRATOR, {"0", "1"})):
+            self.write_model(model, diagnosis)
+            configuration = self.write("config.yaml", """\
+gateway: {id: gw}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 1s
+    registers:
+      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
+      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
+twins:
+  - {name: a, model: model.yaml, inputs: {inflow: plc.inflow}, outputs: {level: plc.level}, regimes: [{name: on, when: plc.level > -100}]}
+""")
+            self.write("tags.csv", "t,plc.inflow,plc.level\n" + "".join(f"{k},0,{level!r}\n" for k, level in enumerate(levels)))
+            self.run_command("replay", "--config", configuration, "--input", "tags.csv", "--output", "c.csv")
+            rows = self.table(self.folder / "c.csv")
+            self.assertEqual({r["regime"] for r in rows}, {"on"})
+            self.assertEqual({r["anomaly"] for r in rows}, expected)
+
     def test_faults(self):
         model = self.write_model(INTEGRATOR)
         log = self.write("log.csv", "t,inflow,level\n0,0,1\n")

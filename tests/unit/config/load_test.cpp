@@ -400,6 +400,33 @@ TEST_CASE("a file above 1 MiB is refused before it is parsed") {
   CHECK(faults(file)[0].what == "larger than 1 MiB");
 }
 
+TEST_CASE("ranges, lags and the hold of a model are read, and a range that no tag can be held against is a warning") {
+  const TemporaryFolder folder;
+  const config::Config config = loaded(folder.write("a.yaml", R"(gateway: {id: gw}
+twins:
+  - name: room
+    period: 1s
+    inputs: {heat: 5}
+    model: {name: room, time: continuous, discretization: foh, states: [{name: t}], inputs: [{name: heat}],
+            outputs: [{name: t, lag: 2500ms}], A: [[-0.5]], B: [[1]], C: [[1]], noise: {Q: [[1]], R: [[1]]},
+            validity: {u: {heat: [0, 10]}, y: {t: [15, 25.5]}}}
+    diagnosis: {}
+)"));
+  REQUIRE(config.warnings.size() == 1);
+  CHECK(config.warnings[0].path == "twins[0].outputs");
+  const model::ModelSettings& model = config.twins[0].model;
+  CHECK(model.discretization == model::Discretization::foh);
+  CHECK(model.outputs[0].lag == 2500ms);
+  REQUIRE(model.validity.u.size() == 1);
+  CHECK(model.validity.u[0].name == "heat");
+  REQUIRE(model.validity.y.size() == 1);
+  CHECK(model.validity.y[0].min == 15.0);
+  CHECK(model.validity.y[0].max == 25.5);
+  for (const char* text : {"discretization: foh", "lag: 2500ms", "heat: [0, 10]"}) {
+    CHECK(config.expanded.find(text) != std::string::npos);
+  }
+}
+
 TEST_CASE("an input constant outside the model's limits is a warning") {
   const TemporaryFolder folder;
   const config::Config config = loaded(folder.write("a.yaml", R"(gateway: {id: gw}

@@ -154,6 +154,18 @@ TEST_CASE("The steady path allocates nothing nor does entering and leaving it") 
   CHECK(steady < 9990);
 }
 
+TEST_CASE("Ten thousand steps with inputs that run linearly and ranges of validity allocate nothing") {
+  model::StateSpace model = lags(2);
+  model.hold_offset = Eigen::MatrixXd::Constant(2, 1, 0.05);
+  model.D_instant = model.D;
+  for (auto& state : model.states) state.limits = {-100.0, 100.0};
+  model.inputs[0].valid = {-1.0, 1.0};
+  model.outputs[1].valid = {-0.001, 0.001};
+  CHECK(allocations_of(model, 48) == 0);
+  model.initial.reset();
+  CHECK(allocations_of(model, 49) == 0);
+}
+
 TEST_CASE("Copying one record of a twin over another allocates nothing") {
   Twin twin = make_twin(lags(3));
   TwinStep left = twin.make_record();

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "simulation/fault.hpp"
 #include "support/catch.hpp"
 #include "unit/simulation/fixtures.hpp"
 
@@ -210,6 +211,32 @@ TEST_CASE("A linear template is simulated by its matrices until a parameter chan
     plant.advance(none);
     CHECK(std::abs(plant.x()(0) - expected) < 1e-7);
   }
+}
+
+TEST_CASE("A linear template with foh is simulated with ramps, and its parameters stay as they are") {
+  model::ModelSettings settings;
+  settings.name = settings.type = "first_order_thermal";
+  settings.time = model::TimeBase::continuous;
+  settings.discretization = model::Discretization::foh;
+  settings.parameters = {{"C", 10.0, ""}, {"R", 2.0, ""}};
+  settings.states = {{"T", "", 20.0, 1.0, {}, {}}};
+  settings.outputs = {{"T", "", {}, 0.1, {}}};
+  settings.noise.Q = model::Rows{{1e-20}};
+  Settings simulation = fixtures::tank_simulation();
+  simulation.twins[0].model = fixtures::built(settings, 1.0);
+  Plant plant(simulation.twins[0].model, Random(7, "noise"));
+  // Power t, ambient 20: T = 20 + R (t − τ + τ e^{−t/τ}) with τ = R C.
+  VectorXd u(2);
+  for (int k = 0; k < 100; ++k) {
+    u << static_cast<double>(k), 20.0;
+    plant.measure(u);
+    const double expected = 20.0 + 2.0 * (k - 20.0 + 20.0 * std::exp(-k / 20.0));
+    CHECK(std::abs(plant.x()(0) - expected) < 1e-7);
+    plant.advance(VectorXd::Zero(1));
+  }
+  CHECK(plant.set_parameter("R", 4.0).error().code() == base::ErrorCode::invalid_argument);
+  CHECK(parse_fault("parameter:tanks.R@1=4", simulation).error().message() ==
+        "fault 'parameter:tanks.R@1=4': the model of twin 'tanks' has discretization: foh; accepted: a model with zoh");
 }
 
 }  // namespace twinkeeper::simulation

@@ -105,7 +105,16 @@ int main() {
   for (int round = 0; round < 200; ++round) {
     const StateLayout layout = generator.coin() ? StateLayout::nested : StateLayout::flat;
     const int digits = static_cast<int>(1 + generator.below(17));
-    StateEncoder(example::twin(), digits, layout).encode(random_step(generator), example::anomalies(), message);
+    TwinDescription ranged = example::twin();
+    if (generator.coin()) {
+      ranged.inputs[0].signal.valid_min = ranged.outputs[1].signal.valid_min = generator.positive();
+      ranged.inputs[0].signal.valid_max = ranged.outputs[1].signal.valid_max = 1e300;
+    }
+    estimation::TwinStep step = random_step(generator);
+    step.inputs[0].outside = generator.coin();
+    step.outputs[1].outside = generator.coin();
+    step.valid = !step.inputs[0].outside && !step.outputs[1].outside;
+    StateEncoder(ranged, digits, layout).encode(step, example::anomalies(), message);
     print(message);
     SamplesEncoder(example::device(), example::to_wall).encode(random_snapshot(generator), message);
     print(message);
@@ -134,7 +143,7 @@ int main() {
     if (generator.coin()) device.publish_interval.reset();
     encode_device_info(device, now, message);
     print(message);
-    TwinDescription twin = example::twin();
+    TwinDescription twin = ranged;
     twin.layout = layout;
     twin.states[0].max = generator.number();
     encode_twin_info(twin, now, message);

@@ -105,10 +105,33 @@ TEST_CASE("a flat state names a bad signal once where an input and an output sha
   CHECK(message.members.find("\"bad\":{\"level_2\":\"timeout\"}") != std::string::npos);
 }
 
+TEST_CASE("a state tells where a model with ranges is not meant to hold, and one without tells nothing of it") {
+  TwinDescription twin = example::twin();
+  twin.inputs[0].signal.valid_min = 1.0;
+  twin.inputs[0].signal.valid_max = 8.0;
+  estimation::TwinStep step = example::step();
+  for (const StateLayout layout : {StateLayout::nested, StateLayout::flat}) {
+    CHECK_FALSE(encoded(step, layout).contains("valid"));
+    CHECK_FALSE(encoded(step, layout).contains("outside"));
+    CHECK(encoded(step, layout, twin).at("valid") == true);
+    CHECK(encoded(step, layout, twin).at("outside") == json::array());
+    estimation::TwinStep away = step;
+    away.inputs[0].outside = away.outputs[1].outside = true;
+    away.valid = false;
+    CHECK(encoded(away, layout, twin).at("valid") == false);
+    CHECK(encoded(away, layout, twin).at("outside") == json{"pump", "level_2"});
+  }
+}
+
 TEST_CASE("encoding a state allocates nothing once its message has been used") {
   for (const StateLayout layout : {StateLayout::nested, StateLayout::flat}) {
-    const StateEncoder encoder(example::twin(), 7, layout);
-    const estimation::TwinStep step = example::step();
+    TwinDescription twin = example::twin();
+    twin.inputs[0].signal.valid_min = 1.0;
+    twin.inputs[0].signal.valid_max = 8.0;
+    const StateEncoder encoder(twin, 7, layout);
+    estimation::TwinStep step = example::step();
+    step.valid = false;
+    step.inputs[0].outside = step.outputs[0].outside = true;
     const AnomalySummary anomalies = example::anomalies();
     signals::Message message;
     encoder.encode(step, anomalies, message);
