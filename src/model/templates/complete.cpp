@@ -2,6 +2,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "model/augment.hpp"
 #include "model/templates/list.hpp"
 #include "model/templates/parameter_check.hpp"
 #include "twinkeeper/base/quantity.hpp"
@@ -198,7 +199,7 @@ base::Issues complete(ModelSettings& settings) {
     if (!settings.parameters.empty()) {
       issues.push_back({"parameters", "given for a state_space", "parameters of a template"});
     }
-    return issues;
+    return issues.empty() ? complete_augmentation(settings) : issues;
   }
   const Template* type = find_template(settings.type);
   if (type == nullptr) {
@@ -215,7 +216,14 @@ base::Issues complete(ModelSettings& settings) {
   complete_signals("states", signals.states, settings.states, issues);
   complete_signals("inputs", signals.inputs, settings.inputs, issues);
   complete_outputs(signals.outputs, settings.outputs, issues);
-  return issues;
+  return issues.empty() ? complete_augmentation(settings) : issues;
+}
+
+bool linear(const ModelSettings& settings) {
+  const Template* type = find_template(settings.type);
+  const bool parameter = std::any_of(settings.augment.begin(), settings.augment.end(),
+                                     [](const auto& entry) { return entry.kind == AugmentKind::parameter; });
+  return !parameter && (type == nullptr || type->linear);
 }
 
 std::unique_ptr<Dynamics> make_dynamics(const ModelSettings& settings) {

@@ -128,6 +128,23 @@ TEST_CASE("Ten thousand steps of a nonlinear template with masks, faults and res
   CHECK(allocations_of(two_tanks(false, 1e-6), 47) == 0);
 }
 
+TEST_CASE("Ten thousand steps with a bias and a disturbance and a parameter as states allocate nothing") {
+  model::AugmentSettings bias, parameter, disturbance;
+  bias.output = "level_1";
+  bias.noise_density = 1e-5;
+  bias.initial_std = 0.01;
+  parameter.kind = model::AugmentKind::parameter;
+  parameter.name = "a2";
+  parameter.noise_density = 1e-9;
+  parameter.initial_std = 1e-6;
+  disturbance.kind = model::AugmentKind::input_disturbance;
+  disturbance.input = "pump";
+  disturbance.std = 1e-7;
+  disturbance.time_constant = std::chrono::minutes{1};
+  CHECK(allocations_of(two_tanks(true, 1e-6, {bias, parameter, disturbance}), 48) == 0);
+  CHECK(allocations_of(two_tanks(false, 1e-6, {bias, parameter, disturbance}), 49) == 0);
+}
+
 TEST_CASE("Copying one record of a twin over another allocates nothing") {
   Twin twin = make_twin(lags(3));
   TwinStep left = twin.make_record();
