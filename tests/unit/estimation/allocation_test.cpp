@@ -129,20 +129,20 @@ TEST_CASE("Ten thousand steps of a nonlinear template with masks, faults and res
 }
 
 TEST_CASE("Ten thousand steps with a bias and a disturbance and a parameter as states allocate nothing") {
-  model::AugmentSettings bias, parameter, disturbance;
-  bias.output = "level_1";
-  bias.noise_density = 1e-5;
-  bias.initial_std = 0.01;
-  parameter.kind = model::AugmentKind::parameter;
-  parameter.name = "a2";
-  parameter.noise_density = 1e-9;
-  parameter.initial_std = 1e-6;
-  disturbance.kind = model::AugmentKind::input_disturbance;
-  disturbance.input = "pump";
-  disturbance.std = 1e-7;
-  disturbance.time_constant = std::chrono::minutes{1};
-  CHECK(allocations_of(two_tanks(true, 1e-6, {bias, parameter, disturbance}), 48) == 0);
-  CHECK(allocations_of(two_tanks(false, 1e-6, {bias, parameter, disturbance}), 49) == 0);
+  std::vector<model::AugmentSettings> augment(3);
+  augment[0].output = "level_1";
+  augment[0].noise_density = 1e-5;
+  augment[0].initial_std = 0.01;
+  augment[1].kind = model::AugmentKind::parameter;
+  augment[1].name = "a2";
+  augment[1].noise_density = 1e-9;
+  augment[1].initial_std = 1e-6;
+  augment[2].kind = model::AugmentKind::input_disturbance;
+  augment[2].input = "pump";
+  augment[2].std = 1e-7;
+  augment[2].time_constant = std::chrono::minutes{1};
+  CHECK(allocations_of(two_tanks(true, 1e-6, augment), 48) == 0);
+  CHECK(allocations_of(two_tanks(false, 1e-6, augment), 49) == 0);
 }
 
 TEST_CASE("Copying one record of a twin over another allocates nothing") {
