@@ -85,15 +85,6 @@ void print_template(const model::Dynamics& dynamics) {
   }
 }
 
-const char* name_of(model::AugmentKind kind) {
-  switch (kind) {
-    case model::AugmentKind::sensor_bias: return "sensor_bias";
-    case model::AugmentKind::input_disturbance: return "input_disturbance";
-    case model::AugmentKind::parameter: break;
-  }
-  return "parameter";
-}
-
 double time_constant(const model::AugmentedState& state) {
   return state.rate > 0.0 ? 1.0 / state.rate : std::numeric_limits<double>::infinity();
 }
@@ -106,8 +97,8 @@ void print_augmentation(const model::StateSpace& model) {
   for (std::size_t k = 0; k < model.augmented.size(); ++k) {
     const auto& state = model.augmented[k];
     const model::Signal& signal = signal_of(model, k);
-    std::cout << (k == 0 ? "augmented with\n" : "") << "  " << signal.name << ", " << name_of(state.kind) << " of "
-              << state.of << ": initial " << state.initial << ", initial_std " << state.initial_std
+    std::cout << (k == 0 ? "augmented with\n" : "") << "  " << signal.name << ", " << model::to_string(state.kind)
+              << " of " << state.of << ": initial " << state.initial << ", initial_std " << state.initial_std
               << ", noise_density " << state.noise_density << ", time_constant " << time_constant(state) << " s\n";
   }
 }
@@ -117,7 +108,7 @@ ordered_json augmentation_of(const model::StateSpace& model) {
   for (std::size_t k = 0; k < model.augmented.size(); ++k) {
     const auto& state = model.augmented[k];
     list.push_back({{"state", signal_of(model, k).name},
-                    {"kind", name_of(state.kind)},
+                    {"kind", model::to_string(state.kind)},
                     {"of", state.of},
                     {"initial", state.initial},
                     {"initial_std", state.initial_std},

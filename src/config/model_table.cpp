@@ -181,11 +181,10 @@ Type<std::vector<model::ParameterSettings>> parameters() {
 }
 
 Type<std::optional<base::Duration>> duration_or_inf() {
-  const Type<base::Duration> finite = duration(1ms, 24h * 36500);
-  const std::string accepted = finite.accepted + " | inf";
-  return {accepted,
+  const Type<base::Duration> finite = duration(1ms, 24h * 36500, " | inf");
+  return {finite.accepted,
           {{"anyOf", Json::array({finite.schema, {{"const", "inf"}}})}},
-          [finite, accepted](Reader& reader, const Cursor& at, std::optional<base::Duration>& value) {
+          [finite](Reader& reader, const Cursor& at, std::optional<base::Duration>& value) {
             if (at.node->kind == NodeKind::scalar && at.node->text == "inf") {
               value.reset();
               return true;

@@ -167,15 +167,6 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::string augmented_name(const AugmentSettings& settings) {
-  switch (settings.kind) {
-    case AugmentKind::sensor_bias: return "bias_" + settings.output;
-    case AugmentKind::input_disturbance: return "disturbance_" + settings.input;
-    case AugmentKind::parameter: break;
-  }
-  return settings.name;
-}
-
 void augment(StateSpace& model, const std::vector<AugmentSettings>& settings, bool continuous) {
   if (settings.empty()) return;
   const Index n = model.n_x();

@@ -32,6 +32,15 @@ bool has(const List& list, const std::string& name) {
   return std::any_of(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
 }
 
+const char* key_of(AugmentKind kind) {
+  switch (kind) {
+    case AugmentKind::sensor_bias: return "output";
+    case AugmentKind::input_disturbance: return "input";
+    case AugmentKind::parameter: break;
+  }
+  return "name";
+}
+
 class Entry {
  public:
   Entry(ModelSettings& model, std::size_t index, base::Issues& issues)
@@ -57,7 +66,8 @@ class Entry {
     const bool parameter = in_.kind == AugmentKind::parameter;
     const auto given = [&](const char* key, const char* of, const std::string& value, bool needed) {
       if (needed && value.empty()) fault(key, "missing", std::string("the name of the ") + of);
-      if (!needed && !value.empty()) fault(key, "given, but kind is of something else", "one of output, input, name");
+      if (!needed && !value.empty())
+        fault(key, std::string("given with kind ") + to_string(in_.kind), key_of(in_.kind));
     };
     given("output", "output", in_.output, bias);
     given("input", "input", in_.input, disturbance);
@@ -123,7 +133,7 @@ class Entry {
       fault("std", "given without a time_constant: a random walk has none in the long run",
             "noise_density, or a finite time_constant");
     }
-    if (!in_.initial_std && !in_.time_constant) {
+    if (!in_.initial_std && !in_.time_constant && !in_.std) {
       fault("initial_std", "missing: a random walk has no standard deviation of its own",
             "how far from `initial` it may be at first, or a finite time_constant");
     }
@@ -163,6 +173,24 @@ class Entry {
 };
 
 }  // namespace
+
+const char* to_string(AugmentKind kind) {
+  switch (kind) {
+    case AugmentKind::sensor_bias: return "sensor_bias";
+    case AugmentKind::input_disturbance: return "input_disturbance";
+    case AugmentKind::parameter: break;
+  }
+  return "parameter";
+}
+
+std::string augmented_name(const AugmentSettings& settings) {
+  switch (settings.kind) {
+    case AugmentKind::sensor_bias: return "bias_" + settings.output;
+    case AugmentKind::input_disturbance: return "disturbance_" + settings.input;
+    case AugmentKind::parameter: break;
+  }
+  return settings.name;
+}
 
 base::Issues complete_augmentation(ModelSettings& settings) {
   base::Issues issues;

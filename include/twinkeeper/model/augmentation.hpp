@@ -52,6 +52,7 @@ struct AugmentedState {
   double initial_std = 0.0;
 };
 
+[[nodiscard]] const char* to_string(AugmentKind kind);
 // Of the state: "bias_level_1", "disturbance_pump", "UA".
 [[nodiscard]] std::string augmented_name(const AugmentSettings& settings);
 

@@ -3,7 +3,6 @@ import json
 import random
 import unittest
 
-import oracle
 from cases import ROOT, LogCase
 
 EXAMPLES = ROOT / "docs" / "models" / "examples"
@@ -55,14 +54,14 @@ class Augmentation(LogCase):
         self.assertIn("bias_level_2, sensor_bias of level_2", self.run_command("show-model", "--model", model).stdout)
 
         source = random.Random(5)
-        truth = oracle.Model(discrete_tank())
+        truth = discrete_tank()
         x, rows = [0.1, 0.1], []
         for k in range(3000):
             u = 5.0 if k // 100 % 2 else 3.0
             acting = u + 0.4
             y = [x[0], x[1] + 0.001 * acting + 0.03]
             rows.append(([u], [v + source.gauss(0, 0.002) for v in y]))
-            x = [sum(a * v for a, v in zip(row, x)) + b[0] * acting + source.gauss(0, 3e-4) for row, b in zip(truth.A, truth.B)]
+            x = [sum(a * v for a, v in zip(row, x)) + b[0] * acting + source.gauss(0, 3e-4) for row, b in zip(truth["A"], truth["B"])]
         log = self.write_log(document, rows)
         steps = self.table(self.replay(model, log))
         same = self.table(self.replay(hand, log, output="hand.csv"))
@@ -78,7 +77,7 @@ class Augmentation(LogCase):
         """Two that nothing tells apart are refused with the place of the later one."""
         lines = json.dumps({"model": discrete_tank(BIAS | {"output": "level_1"}, BIAS, DISTURBANCE)}, indent=1)
         done = self.run_command("show-model", "--model", self.write("bad.yaml", lines), code=78)
-        at = lines.splitlines().index('   "kind": "input_disturbance",')  # the brace before it, counted from 1
+        at = [line.strip() for line in lines.splitlines()].index('"kind": "input_disturbance",')  # its brace is a line above
         self.assertIn(f"bad.yaml:{at}:", done.stderr)
         self.assertIn("model.augment[2]: disturbance_pump cannot be told from bias_level_1 and bias_level_2 together",
                       done.stderr)
