@@ -101,6 +101,29 @@ twins:
         done = self.run_command("check", "--config", configuration, code=78)
         self.assertRegex(done.stderr, r"model\.yaml:1:\d+: model\.augment\[1\]: disturbance_pump cannot be told from bias_level_1")
 
+    def test_check(self):
+        """check names augmented states as others, with their standard deviation, and does not call them unstable."""
+        self.write_model(discrete_tank(BIAS, DISTURBANCE))
+        configuration = self.write("config.yaml", """\
+gateway: {id: gw1}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 500ms
+    registers:
+      - {name: level_1, register: holding, address: 0, type: FLOAT32, unit: m}
+      - {name: level_2, register: holding, address: 2, type: FLOAT32, unit: m}
+twins:
+  - {name: tank, model: model.yaml, inputs: {pump: 3}, outputs: {level_1: plc.level_1, level_2: plc.level_2}}
+""")
+        done = self.run_command("check", "--config", configuration, "--json")
+        twin = json.loads(done.stdout)["twins"][0]
+        self.assertEqual(list(twin["steady_state_std"]), ["level_1", "level_2", "bias_level_2", "disturbance_pump"])
+        self.assertTrue(twin["stable"] and twin["detectable"])
+        self.assertAlmostEqual(twin["steady_state_gain"]["level_1"]["pump"], 0.5, delta=1e-12)
+        self.assertIn("level_2.bias", twin["undetectable_faults"])
+        self.assertNotIn("come to rest", done.stderr)
+
     def test_fouling(self):
         """UA of the example is found in a log of an exchanger that has fouled; compare predicts with it."""
         model = EXAMPLES / "fouling.yaml"
