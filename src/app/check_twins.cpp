@@ -86,7 +86,7 @@ ordered_json check_twin(const Plan& plan, std::size_t index, Findings& findings)
   const auto& model = plan.models[index];
   const auto path = [index](const std::string& key) { return path_of("twins", index, key); };
   const auto measured = measured_outputs(twin);
-  const double radius = model::spectral_radius(model.A);
+  const double radius = model::spectral_radius(model::without_augmentation(model).A);
   const bool stable = radius < 1.0 - kRounding;
   ordered_json names = ordered_json::array();
   for (const auto output : measured) names.push_back(model.outputs[static_cast<std::size_t>(output)].name);

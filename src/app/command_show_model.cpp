@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
@@ -84,6 +85,39 @@ void print_template(const model::Dynamics& dynamics) {
   }
 }
 
+double time_constant(const model::AugmentedState& state) {
+  return state.rate > 0.0 ? 1.0 / state.rate : std::numeric_limits<double>::infinity();
+}
+
+const model::Signal& signal_of(const model::StateSpace& model, std::size_t augmented) {
+  return model.states[static_cast<std::size_t>(model.n_own()) + augmented];
+}
+
+void print_augmentation(const model::StateSpace& model) {
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+    const auto& state = model.augmented[k];
+    const model::Signal& signal = signal_of(model, k);
+    std::cout << (k == 0 ? "augmented with\n" : "") << "  " << signal.name << ", " << model::to_string(state.kind)
+              << " of " << state.of << ": initial " << state.initial << ", initial_std " << state.initial_std
+              << ", noise_density " << state.noise_density << ", time_constant " << time_constant(state) << " s\n";
+  }
+}
+
+ordered_json augmentation_of(const model::StateSpace& model) {
+  ordered_json list = ordered_json::array();
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+    const auto& state = model.augmented[k];
+    list.push_back({{"state", signal_of(model, k).name},
+                    {"kind", model::to_string(state.kind)},
+                    {"of", state.of},
+                    {"initial", state.initial},
+                    {"initial_std", state.initial_std},
+                    {"noise_density", state.noise_density},
+                    {"time_constant_s", finite_or_null(time_constant(state))}});
+  }
+  return list;
+}
+
 void print_point(const char* symbol, const std::vector<model::Signal>& signals, const Eigen::VectorXd& values) {
   if (signals.empty()) return;
   std::cout << "operating point, " << symbol << '\n';
@@ -147,6 +181,7 @@ int show_model_command(const ShowModelArguments& arguments) {
         out["parameters"][infos[i].name] = {{"value", finite_or_null(value)}, {"unit", infos[i].unit}};
       }
     }
+    if (!model.augmented.empty()) out["augment"] = augmentation_of(model);
     out["operating_point"] = {{"x", std::vector<double>(model.x_op.begin(), model.x_op.end())},
                               {"u", std::vector<double>(model.u_op.begin(), model.u_op.end())},
                               {"y", std::vector<double>(model.y_op.begin(), model.y_op.end())}};
@@ -170,6 +205,7 @@ int show_model_command(const ShowModelArguments& arguments) {
                               : "zoh, inputs are held over the step\n");
   }
   if (model.dynamics) print_template(*model.dynamics);
+  print_augmentation(model);
   print_point("x", model.states, model.x_op);
   print_point("u", model.inputs, model.u_op);
   print_point("y", model.outputs, model.y_op);

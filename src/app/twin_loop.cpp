@@ -168,6 +168,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   if (behind > kMostCaughtUp) {
     figures.steps_missed_total.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);
     schedule_.advance(behind);
+    twin.run.give_up();
     if (notes_ != nullptr) notes_->steps_given_up(due.deadline);
     return;
   }

@@ -2,7 +2,8 @@
 //
 // Tick k of a twin is closed at t_k + period/2 (a sample belongs to its nearest tick). Jobs are taken in the order of
 // their deadlines, samples only up to the deadline at hand: after a stall the results are those of a punctual run. A
-// step that starts a period late or later is counted as missed; more than kMostCaughtUp of them are given up.
+// step that starts a period late or later is counted as missed; more than kMostCaughtUp of them are given up, and the
+// twin begins anew.
 // Thread rule: run() is the body of one thread; figures may be read from any. It never locks, logs or waits for
 // anything but its next deadline; Twin::step allocates nothing.
 #pragma once

@@ -170,12 +170,19 @@ const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnos
   if (tick_ == kNever) {
     begin_ = tick;
     tick_ = judged_ = tick - 1;
+    synchroniser_.settle_before(tick);
   }
   while (tick_ < tick) {
     close(++tick_);
     judge_until(tick_ - lateness_, anomalies);
   }
   return newest();
+}
+
+void TwinRun::give_up() {
+  static_cast<void>(synchroniser_.take_revision());
+  twin_.begin_anew();
+  tick_ = kNever;
 }
 
 void TwinRun::close(std::int64_t tick) {

@@ -48,6 +48,8 @@ class TwinRun {
   // Closes tick `tick`, after whatever late samples have changed before it, and appends what the ticks that have become
   // final raise or clear to `anomalies`. Must grow; ticks left out are stepped on the way.
   const estimation::TwinStep& step(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
+  // Gives up every tick before the next one: the twin begins anew there, instead of stepping through them.
+  void give_up();
   // Steps again from where late samples have changed something, if they have: what step() begins with.
   void revise();
 

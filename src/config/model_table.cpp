@@ -1,5 +1,6 @@
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "config/tables.hpp"
 #include "twinkeeper/model/templates.hpp"
@@ -196,6 +197,52 @@ Type<std::vector<model::ParameterSettings>> parameters() {
           }};
 }
 
+Type<std::optional<base::Duration>> duration_or_inf() {
+  const Type<base::Duration> finite = duration(1ms, 24h * 36500, " | inf");
+  return {finite.accepted,
+          {{"anyOf", Json::array({finite.schema, {{"const", "inf"}}})}},
+          [finite](Reader& reader, const Cursor& at, std::optional<base::Duration>& value) {
+            if (at.node->kind == NodeKind::scalar && at.node->text == "inf") {
+              value.reset();
+              return true;
+            }
+            base::Duration read{};
+            if (!finite.read(reader, at, read)) return false;
+            value = read;
+            return true;
+          },
+          [finite](const std::optional<base::Duration>& value) { return value ? finite.write(*value) : Json("inf"); }};
+}
+
+const Table<model::AugmentSettings>& augment_table() {
+  using T = model::AugmentSettings;
+  using model::AugmentKind;
+  static const Table<T> table(
+      "a mapping with kind and what it is of",
+      {
+          key<T>("kind",
+                 choice<AugmentKind>({{"sensor_bias", AugmentKind::sensor_bias},
+                                      {"input_disturbance", AugmentKind::input_disturbance},
+                                      {"parameter", AugmentKind::parameter}}),
+                 &T::kind, "What is estimated beside the states", Need::required),
+          key<T>("output", identifier(), &T::output, "Output whose sensor is biased"),
+          key<T>("input", identifier(), &T::input, "Input that is disturbed"),
+          key<T>("name", text(64, "a parameter"), &T::name, "Parameter of the template that changes"),
+          key<T>("initial", number(), &T::initial, "Value before the first step; 0, or that of the parameter"),
+          key<T>("initial_std", not_negative(), &T::initial_std,
+                 "Standard deviation of it; with a time_constant that in the long run unless given"),
+          key<T>("noise_density", number({0.0, std::numeric_limits<double>::infinity(), true}), &T::noise_density,
+                 "How fast it wanders, in its unit per root second"),
+          key<T>("std", number({0.0, std::numeric_limits<double>::infinity(), true}), &T::std,
+                 "Standard deviation in the long run, instead of noise_density; needs a time_constant"),
+          key<T>("time_constant", duration_or_inf(), &T::time_constant,
+                 "With which it goes back to 0 or the parameter's value by itself; inf: a random walk"),
+          key<T>("min", number(), &T::min, "It is projected to at least this"),
+          key<T>("max", number(), &T::max, "It is projected to at most this"),
+      });
+  return table;
+}
+
 // Of a key that only a state_space needs.
 Key<ModelSettings> of_state_space(Key<ModelSettings> key) {
   key.need = Need::required;
@@ -249,6 +296,8 @@ const Table<ModelSettings>& model_table() {
                  "Where the deviations are zero; zeros unless given"),
           key<T>("validity", mapping(validity_table()), &T::validity,
                  "Where the model is meant to hold: outside the twin runs on and its tests are held"),
+          key<T>("augment", list(mapping(augment_table())), &T::augment,
+                 "Biases, disturbances and parameters to be estimated, see docs/models/augmentation.md"),
           key<T>("dx", vector(), &T::dx, "Derivative of the states at the operating point, continuous models only"),
       },
       {{"anyOf", Json::array({Json{{"required", Json::array({"states", "outputs", "A", "C"})}},

@@ -217,8 +217,7 @@ class TwinCheck {
   void check_delay(const Cursor& at, base::Duration delay) {
     if (!twin_.period || delay == base::Duration::zero()) return;
     const model::ModelSettings& model = twin_.model.settings;
-    const model::Template* type = model::find_template(model.type);
-    const bool parts = model.time == model::TimeBase::continuous && (type == nullptr || type->linear) &&
+    const bool parts = model.time == model::TimeBase::continuous && model::linear(model) &&
                        model.discretization == model::Discretization::zoh;
     if (!parts && delay % *twin_.period != base::Duration::zero()) {
       reader_.error(

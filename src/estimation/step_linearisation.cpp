@@ -10,7 +10,7 @@ namespace twinkeeper::estimation {
 using Eigen::Index;
 
 StepLinearisation::StepLinearisation(const model::StateSpace& model)
-    : dynamics_(model.dynamics),
+    : dynamics_(model.dynamics->clone()),
       x_op_(model.x_op),
       u_op_(model.u_op),
       y_op_(model.y_op),

@@ -29,6 +29,14 @@ std::int64_t steps_of(base::Duration duration, base::Duration period) {
   return (duration.count() + period.count() - 1) / period.count();
 }
 
+std::vector<Index> indices_of(const std::vector<bool>& mapped) {
+  std::vector<Index> result;
+  for (std::size_t i = 0; i < mapped.size(); ++i) {
+    if (mapped[i]) result.push_back(static_cast<Index>(i));
+  }
+  return result;
+}
+
 void check(const model::StateSpace& model, TwinSettings& settings, base::Issues& issues) {
   const auto n_y = static_cast<std::size_t>(model.n_y());
   if (settings.mapped.empty()) settings.mapped.assign(n_y, true);
@@ -47,17 +55,12 @@ void check(const model::StateSpace& model, TwinSettings& settings, base::Issues&
     issues.push_back({"outputs", "a mean of several samples needs measurement noise that is independent of all else",
                       "combine: last, or a model with diagonal R and without S"});
   }
+  if (issues.empty()) {  // what all outputs tell apart, those that are measured need not
+    for (auto& issue : model::indistinguishable(model, indices_of(settings.mapped))) issues.push_back(std::move(issue));
+  }
   if (settings.gate && !(*settings.gate > 0.0 && std::isfinite(*settings.gate))) {
     issues.push_back({"diagnosis.gate", "is not a positive number", "standard deviations above 0, or off"});
   }
-}
-
-std::vector<Index> indices_of(const std::vector<bool>& mapped) {
-  std::vector<Index> result;
-  for (std::size_t i = 0; i < mapped.size(); ++i) {
-    if (mapped[i]) result.push_back(static_cast<Index>(i));
-  }
-  return result;
 }
 
 }  // namespace
@@ -74,7 +77,8 @@ std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSetti
     const MatrixXd& P = steady.value().P;
     usual.std = steady.value().P_post.diagonal().cwiseMax(0.0).cwiseSqrt();
     usual.output_std = (model.C * P * model.C.transpose() + model.R).diagonal().cwiseSqrt();
-    usual.spread = model.innovations_form_only ? static_cast<double>(model.n_y()) : steady.value().P_post.trace();
+    usual.spread = model.innovations_form_only ? static_cast<double>(model.n_y())
+                                               : steady.value().P_post.diagonal().head(model.n_own()).sum();
     if (!model.innovations_form_only) initial_std = P.diagonal().cwiseMax(0.0).cwiseSqrt();
   } else if (!model.initial_std) {
     issues.push_back({"model.states",
@@ -83,6 +87,9 @@ std::variant<Twin, base::Issues> Twin::create(model::StateSpace model, TwinSetti
     return issues;
   }
   if (model.initial_std) initial_std = *model.initial_std;
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+    initial_std(model.n_own() + static_cast<Index>(k)) = model.augmented[k].initial_std;
+  }
   return Twin(std::move(model), std::move(settings), std::move(usual), std::move(initial_std));
 }
 

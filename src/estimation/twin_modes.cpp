@@ -14,7 +14,7 @@ constexpr double kSettledShare = 0.99;
 double Twin::spread(const TwinStep& out) const {
   double sum = 0.0;
   if (!model_.innovations_form_only) {
-    for (const double std : out.std) sum += std * std;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(model_.n_own()); ++i) sum += out.std[i] * out.std[i];
     return sum;
   }
   for (std::size_t i = 0; i < out.outputs.size(); ++i) {

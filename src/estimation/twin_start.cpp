@@ -61,6 +61,11 @@ void Twin::prepare_start() {
       start_std_(i) = kIgnorance / (silent ? std::max(best, 1.0 / kIgnorance) : information(i));
     }
   }
+  for (std::size_t k = 0; k < model_.augmented.size(); ++k) {  // of these something is known
+    const Index i = model_.n_own() + static_cast<Index>(k);
+    start_(i) = model_.augmented[k].initial - model_.x_op(i);
+    start_std_(i) = model_.augmented[k].initial_std;
+  }
 }
 
 void Twin::begin_start() {

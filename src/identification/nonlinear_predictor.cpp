@@ -103,7 +103,11 @@ VectorXd NonlinearPredictor::estimate_start(const Ticks& ticks, Index end, bool 
   for (int step = 0; step < kMostSteps && std::isfinite(cost); ++step) {
     MatrixXd slope(error.size(), n);
     for (Index j = 0; j < n; ++j) {
-      const double by = 1e-6 * std::max({1.0, std::abs(x(j)), std::abs(model_.x_op(j))});
+      // States of a machine are of the size of their units; a parameter may be of any.
+      double size =
+          j < model_.n_own() ? 1.0 : model_.augmented[static_cast<std::size_t>(j - model_.n_own())].initial_std;
+      if (!(size > 0.0)) size = 1.0;
+      const double by = 1e-6 * std::max({size, std::abs(x(j)), std::abs(model_.x_op(j))});
       VectorXd moved = x;
       moved(j) += by;
       slope.col(j) = (errors(few, one_step, moved) - error) / by;

@@ -249,11 +249,11 @@ Detectability detectability(const StateSpace& model, const std::vector<Index>& m
 }
 
 std::optional<MatrixXd> steady_state_gain(const StateSpace& model) {
-  const Index n = model.n_x();
-  Eigen::FullPivLU<MatrixXd> lu(MatrixXd::Identity(n, n) - model.A);
+  const Index n = model.n_own();  // no input moves an augmented state
+  Eigen::FullPivLU<MatrixXd> lu(MatrixXd::Identity(n, n) - model.A.topLeftCorner(n, n));
   lu.setThreshold(1e-12);
   if (!lu.isInvertible()) return std::nullopt;
-  return MatrixXd(model.C * lu.solve(model.B) + model.D);
+  return MatrixXd(model.C.leftCols(n) * lu.solve(model.B.topRows(n)) + model.D);
 }
 
 }  // namespace twinkeeper::model

@@ -3,6 +3,7 @@
 #include <limits>
 #include <sstream>
 
+#include "model/augment.hpp"
 #include "model/checks.hpp"
 #include "model/equilibrium.hpp"
 #include "model/sensor_lag.hpp"
@@ -57,8 +58,10 @@ class Builder {
     if (!issues_.empty() && shapes_are_wrong_) return issues_;
     take_dead_times();
     take_noise();
+    if (issues_.empty()) issues_ = indistinguishable(out_);
     take_initial();
     if (!issues_.empty()) return issues_;
+    augment_initial(out_);
     return out_;
   }
 
@@ -324,6 +327,11 @@ class Builder {
         return;
       }
       if (!noise.Q && !noise.R && !noise.S) {
+        if (!in_.augment.empty()) {
+          fault("model.augment[0]", "K and Ry alone do not say how well the states are known",
+                "Q, R and S, which may stand beside K and Ry");
+          return;
+        }
         out_.innovations_form_only = true;
         out_.R = Ry;
         out_.S = K * Ry;
@@ -347,6 +355,7 @@ class Builder {
       return;
     }
     if (continuous_) {
+      augment(out_, in_.augment, true);
       if (out_.dynamics) out_.W = out_.Q;
       Discretised discrete = discretise(out_.A, out_.B, out_.Q, out_.d, period_s_);
       take_parts_of_steps(discrete.B);
@@ -362,6 +371,7 @@ class Builder {
       return;
     }
     if (noise.K) check_both_forms(K, Ry);
+    augment(out_, in_.augment, false);
   }
 
   void take_dead_times() {
@@ -369,7 +379,7 @@ class Builder {
       const double steps = std::floor(dead_times_s_[j] / period_s_ + kWholeStep);
       const bool split = dead_times_s_[j] - steps * period_s_ > kWholeStep * period_s_;
       out_.dead_times.push_back({static_cast<int>(steps), split});
-      if (split && (!continuous_ || out_.nonlinear() || in_.discretization == Discretization::foh)) {
+      if (split && !(continuous_ && linear(in_) && in_.discretization == Discretization::zoh)) {
         fault("model.inputs[" + std::to_string(j) + "]",
               "a dead time of " + print(dead_times_s_[j]) + " s is no whole number of steps",
               "a multiple of the period, or a continuous model with linear equations and zoh");
@@ -390,11 +400,12 @@ class Builder {
   void take_parts_of_steps(const MatrixXd& whole) {
     for (std::size_t j = 0; j < out_.dead_times.size(); ++j) {
       if (!out_.dead_times[j].split) continue;
-      if (out_.B_late.size() == 0) out_.B_late = MatrixXd::Zero(n_, m_);
+      const Index n = out_.n_x();
+      if (out_.B_late.size() == 0) out_.B_late = MatrixXd::Zero(n, m_);
       const double rest = dead_times_s_[j] - out_.dead_times[j].steps * period_s_;
       const auto column = static_cast<Index>(j);
       const MatrixXd early =
-          discretise(out_.A, out_.B.col(column), MatrixXd::Zero(n_, n_), VectorXd::Zero(n_), period_s_ - rest).B;
+          discretise(out_.A, out_.B.col(column), MatrixXd::Zero(n, n), VectorXd::Zero(n), period_s_ - rest).B;
       out_.B_late.col(column) = whole.col(column) - early;
     }
   }
@@ -454,7 +465,7 @@ class Builder {
         }
         return;
       }
-      others = steady.value().P.diagonal().cwiseSqrt();
+      others = steady.value().P.diagonal().head(n_).cwiseSqrt();
     }
     out_.initial_std = others;
     for (Index i = 0; i < n_; ++i) {

@@ -32,9 +32,9 @@ void check_hold(const ModelSettings& settings, base::Issues& issues) {
     issues.push_back({"discretization", "foh given for a discrete model, which has no time between its steps",
                       "foh with time: continuous"});
   }
-  const Template* type = find_template(settings.type);
-  if (type != nullptr && !type->linear) {
-    issues.push_back({"discretization", "foh given for " + type->name + ", whose equations are not linear",
+  if (!linear(settings)) {
+    issues.push_back({"discretization",
+                      "foh given for " + std::string(settings.type) + ", whose equations are not linear",
                       "zoh, or a model with linear equations"});
   }
 }

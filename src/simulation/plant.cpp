@@ -50,6 +50,9 @@ Plant::Plant(model::StateSpace model, Random random)
       dx_(Eigen::VectorXd::Zero(model_.n_x())),
       x_(model_.initial.value_or(model_.x_op)),
       y_(model_.y_op) {
+  for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
+    x_(model_.n_own() + static_cast<Eigen::Index>(k)) = model_.augmented[k].initial;
+  }
   limit();
   if (model_.nonlinear()) follow_equations();
 }
@@ -74,7 +77,15 @@ base::Status Plant::set_parameter(std::string_view name, double value) {
                        "parameters of a model with discretization: foh can't be changed; accepted: zoh");
   }
   if (!dynamics_) follow_equations();
-  return dynamics_->set_parameter(name, value);
+  auto status = dynamics_->set_parameter(name, value);
+  if (!status) return status;
+  for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
+    const model::AugmentedState& state = model_.augmented[k];
+    if (state.kind != model::AugmentKind::parameter || state.of != name) continue;
+    x_(model_.n_own() + static_cast<Eigen::Index>(k)) = value;
+    limit();
+  }
+  return status;
 }
 
 const Eigen::VectorXd& Plant::measure(const Eigen::VectorXd& u) { return measure(u, ones_); }

@@ -74,7 +74,9 @@ double Staircase::at(double time) {
   return middle_ + 0.5 * amplitude_ * level_;
 }
 
-std::vector<Staircase> make_staircases(const model::StateSpace& model, std::uint64_t seed, const std::string& twin) {
+std::vector<Staircase> make_staircases(const model::StateSpace& twin_model, std::uint64_t seed,
+                                       const std::string& twin) {
+  const model::StateSpace model = model::without_augmentation(twin_model);
   std::vector<double> middles;
   std::vector<double> amplitudes;
   for (std::size_t i = 0; i < model.inputs.size(); ++i) {

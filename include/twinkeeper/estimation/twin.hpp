@@ -45,17 +45,20 @@
 //   predict_only  no output fused for longer than its patience
 //   degraded      a mapped output not fused for longer than its patience, others are
 //   converging    until trace P(k|k) ≤ 2 × its steady-state value (with the mapped outputs), or, for sensors slower
-//                 than the period, until it has not fallen by another 1 % for 100 steps. Again after lost,
-//                 predict_only, and when a row is followed.
+//                 than the period, until it has not fallen by another 1 % for 100 steps. Augmented states are left out
+//                 of it: they may take days, and the tests would be held for that long. Again after lost, predict_only,
+//                 and when a row is followed.
 //   tracking      else
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
-// deviations of 1e7 times the best that these steps can tell of a state. What they leave open keeps such a standard
+// deviations of 1e7 times the best that these steps can tell of a state; augmented states start as the model says, from
+// their own. What they leave open keeps such a standard
 // deviation (the twin is then lost, until a value comes); a state that no mapped output ever shows starts at its limit.
 // The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
 // states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
 //
-// Errors: create() returns every issue that keeps the model from being followed. step() has none.
+// Errors: create() returns every issue that keeps the model from being followed; augmented states that the mapped
+// outputs cannot tell apart are such. step() has none.
 // Thread rule: one thread at a time. Allocation: step() allocates, locks and logs nothing.
 // Source: Kalman (1960); gate and its time-out after PX4's test ratio.
 #pragma once
@@ -160,6 +163,8 @@ class Twin {
   }
   // Begins at this state (absolute) with these standard deviations, before the first step.
   void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
+  // Begins anew with an estimated start: too much has been missed.
+  void begin_anew() { begin_start(); }
   // What it begins with where nothing else is known: x_op, or `initial`, and its standard deviations.
   [[nodiscard]] const Eigen::VectorXd& usual_start() const { return model_.initial ? *model_.initial : model_.x_op; }
   [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return initial_std_; }
@@ -178,7 +183,8 @@ class Twin {
   struct Usual {                 // what the filter comes to in the long run
     Eigen::VectorXd std;         // √diag P(k|k), infinite where there is no steady state
     Eigen::VectorXd output_std;  // √diag Σ
-    double spread;               // trace P(k|k), or the number of outputs in the innovations form; infinite as above
+    double spread;  // trace P(k|k) of the machine's own states, or the number of outputs in the innovations form;
+                    // infinite as above
   };
   Twin(model::StateSpace model, TwinSettings settings, Usual usual, Eigen::VectorXd initial_std);
 

@@ -13,9 +13,10 @@
 // Edge rules: finite for every finite x and u: square roots are replaced by the chord from 0 below a small argument
 // that the template names, so no Jacobian is infinite. Where two branches meet, f and h are continuous, F and C need
 // not be. D has the same zeros everywhere. Errors: set_parameter() refuses what the template's table refuses. Thread
-// rule: const members are pure; set_parameter() needs the object for itself. Allocation: evaluate() and observe()
-// allocate nothing when what they write has its size already. No function of the C library but sqrt is called.
-// Source: each template's page in docs/models/.
+// rule: const members are pure, but the equations of an augmented model have a workspace, so each thread needs its own
+// clone(); set_parameter() needs the object for itself. Allocation: evaluate() and observe() allocate nothing when what
+// they write has its size already. No function of the C library but sqrt is called. Source: each template's page in
+// docs/models/.
 #pragma once
 
 #include <Eigen/Core>
@@ -39,23 +40,25 @@ class Dynamics {
   [[nodiscard]] virtual std::unique_ptr<Dynamics> clone() const = 0;
 
   [[nodiscard]] const Template& type() const { return type_; }
-  [[nodiscard]] bool linear() const { return type_.linear; }
+  [[nodiscard]] bool linear() const { return linear_; }
   [[nodiscard]] Index n_x() const { return n_x_; }
   [[nodiscard]] Index n_u() const { return n_u_; }
   [[nodiscard]] Index n_y() const { return static_cast<Index>(outputs_.size()); }
 
   void evaluate(const Vector& x, const Vector& u, Vector& f, Matrix& F, Matrix& G) const;
-  void observe(const Vector& x, const Vector& u, Vector& h, Matrix& C, Matrix& D) const;
+  virtual void observe(const Vector& x, const Vector& u, Vector& h, Matrix& C, Matrix& D) const;
 
   [[nodiscard]] const std::vector<ParameterInfo>& parameter_infos() const { return infos_; }
   // By index of parameter_infos(); NaN where an optional one was not given.
   [[nodiscard]] const std::vector<double>& parameters() const { return theta_; }
   // The names that set_parameter() knows.
   [[nodiscard]] std::vector<std::string> changeable_parameters() const;
-  [[nodiscard]] base::Status set_parameter(std::string_view name, double value);
+  [[nodiscard]] virtual base::Status set_parameter(std::string_view name, double value);
 
  protected:
   Dynamics(const Template& type, const Parameters& parameters, std::vector<std::size_t> outputs);
+  // Those of `own` with `more` states behind its own.
+  Dynamics(const Dynamics& own, Index more, bool linear);
   Dynamics(const Dynamics&) = default;
 
   // f, F and G are zero when these begin.
@@ -69,12 +72,15 @@ class Dynamics {
   static void apply_linear(const Vector& x, const Vector& u, Vector& f, const Matrix& F, const Matrix& G);
 
   [[nodiscard]] double theta(std::size_t index) const { return theta_[index]; }
+  // Without a look at the table.
+  static void put_theta(Dynamics& of, std::size_t index, double value) { of.theta_[index] = value; }
 
  private:
   const Template& type_;
   std::vector<ParameterInfo> infos_;
   std::vector<double> theta_;
   std::vector<std::size_t> outputs_;
+  bool linear_;
   Index n_x_, n_u_;
 };
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "twinkeeper/base/clock.hpp"
+
 namespace twinkeeper::model {
 
 using Rows = std::vector<std::vector<double>>;  // row-major; all rows of one length
@@ -67,6 +69,20 @@ struct ParameterSettings {
   std::string unit;  // as written, empty: the template's
 };
 
+// One more state, beside those of the machine (augmentation.hpp).
+enum class AugmentKind { sensor_bias, input_disturbance, parameter };
+
+struct AugmentSettings {
+  AugmentKind kind = AugmentKind::sensor_bias;
+  std::string output, input, name;              // of what: the one that belongs to the kind
+  std::optional<double> initial;                // 0, or the configured value of the parameter
+  std::optional<double> initial_std;            // mandatory without a time constant
+  std::optional<double> noise_density;          // unit/√s; this or `std`
+  std::optional<double> std;                    // in the long run, needs a time constant
+  std::optional<base::Duration> time_constant;  // absent: infinite, a random walk
+  std::optional<double> min, max;
+};
+
 struct ModelSettings {
   std::string name;
   int version = 1;
@@ -83,8 +99,9 @@ struct ModelSettings {
   OperatingPointSettings operating_point;
   ValiditySettings validity;
   std::vector<double> dx;  // continuous: derivative at the operating point; empty: zeros
-  std::string hash;        // "sha256:…" of the canonical text, filled in by config
-  std::string file;        // where it was read from, empty for an inline map
+  std::vector<AugmentSettings> augment;
+  std::string hash;  // "sha256:…" of the canonical text, filled in by config
+  std::string file;  // where it was read from, empty for an inline map
 };
 
 }  // namespace twinkeeper::model

@@ -19,6 +19,8 @@
 //   symbol  shape      unit        meaning
 //   W       n_x × n_x  state² / s  spectral density of the process noise, of templates only
 //
+// Augmented states (augmentation.hpp) stand behind those of the machine itself.
+//
 // build() returns either the model or every issue found, each with the path of the key it concerns.
 // Thread rule: plain values. Allocation: at build time only.
 // Source: Van Loan (1978) for the discretised noise, in the doubling form that survives stiff A.
@@ -33,6 +35,7 @@
 #include <vector>
 
 #include "twinkeeper/base/issue.hpp"
+#include "twinkeeper/model/augmentation.hpp"
 #include "twinkeeper/model/dynamics.hpp"
 #include "twinkeeper/model/settings.hpp"
 
@@ -75,6 +78,7 @@ struct StateSpace {
   Eigen::MatrixXd B_late;                      // what of B acts one step later still; empty: nothing
   Eigen::MatrixXd hold_offset;  // foh: Γ₂, then A … D are those of z = x − Γ₂ δu (hold.hpp); empty: zoh
   Eigen::MatrixXd D_instant;    // foh: D as written, D is that of z; empty: zoh
+  std::vector<AugmentedState> augmented;       // of the last states, in their order
 
   [[nodiscard]] bool nonlinear() const { return dynamics != nullptr && !dynamics->linear(); }
   [[nodiscard]] bool foh() const { return hold_offset.size() != 0; }
@@ -82,6 +86,8 @@ struct StateSpace {
   [[nodiscard]] const Eigen::MatrixXd& feed_through() const { return foh() ? D_instant : D; }
 
   [[nodiscard]] Eigen::Index n_x() const { return A.rows(); }
+  // Of the machine itself.
+  [[nodiscard]] Eigen::Index n_own() const { return n_x() - static_cast<Eigen::Index>(augmented.size()); }
   [[nodiscard]] Eigen::Index n_u() const { return B.cols(); }
   [[nodiscard]] Eigen::Index n_y() const { return C.rows(); }
 };

@@ -74,9 +74,13 @@ struct Template {
 // "state_space | first_order_thermal | …"
 [[nodiscard]] std::vector<std::string> model_types();
 
-// Checks the parameters and fills in what a person may leave out: parameters with a default, states, inputs, outputs.
-// States and inputs come in the template's order whatever the order they were listed in; outputs are those listed.
-// A second call changes nothing. Nothing happens to a state_space.
+// Whether the equations of completed settings are linear: those of a nonlinear template are not, nor are any in which a
+// parameter is a state.
+[[nodiscard]] bool linear(const ModelSettings& settings);
+
+// Checks the parameters and fills in what a person may leave out: parameters with a default, states, inputs, outputs,
+// and what `augment` leaves open. States and inputs come in the template's order whatever the order they were listed
+// in; outputs are those listed. A second call changes nothing. Of a state_space only `augment` is looked at.
 [[nodiscard]] base::Issues complete(ModelSettings& settings);
 
 // The equations with the parameters of completed settings; null for a state_space.

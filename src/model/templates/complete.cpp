@@ -2,6 +2,7 @@
 #include <cmath>
 #include <sstream>
 
+#include "model/augment.hpp"
 #include "model/sensor_lag.hpp"
 #include "model/templates/list.hpp"
 #include "model/templates/parameter_check.hpp"
@@ -204,7 +205,7 @@ base::Issues complete(ModelSettings& settings) {
       issues.push_back({"parameters", "given for a state_space", "parameters of a template"});
     }
     check_validity(settings, issues);
-    return issues;
+    return issues.empty() ? complete_augmentation(settings) : issues;
   }
   const Template* type = find_template(settings.type);
   if (type == nullptr) {
@@ -222,7 +223,14 @@ base::Issues complete(ModelSettings& settings) {
   complete_signals("inputs", signals.inputs, settings.inputs, issues);
   complete_outputs(signals.outputs, settings.outputs, issues);
   check_validity(settings, issues);
-  return issues;
+  return issues.empty() ? complete_augmentation(settings) : issues;
+}
+
+bool linear(const ModelSettings& settings) {
+  const Template* type = find_template(settings.type);
+  const bool parameter = std::any_of(settings.augment.begin(), settings.augment.end(),
+                                     [](const auto& entry) { return entry.kind == AugmentKind::parameter; });
+  return !parameter && (type == nullptr || type->linear);
 }
 
 std::unique_ptr<Dynamics> make_dynamics(const ModelSettings& settings) {

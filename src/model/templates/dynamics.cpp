@@ -17,13 +17,18 @@ std::vector<std::string> names_of(const Parameters& parameters) {
 }  // namespace
 
 Dynamics::Dynamics(const Template& type, const Parameters& parameters, std::vector<std::size_t> outputs)
-    : type_(type), infos_(type.parameters(names_of(parameters))), outputs_(std::move(outputs)) {
+    : type_(type), infos_(type.parameters(names_of(parameters))), outputs_(std::move(outputs)), linear_(type.linear) {
   for (const auto& info : infos_) {
     theta_.push_back(value_of(parameters, info.name).value_or(std::numeric_limits<double>::quiet_NaN()));
   }
   const TemplateSignals signals = type.signals(parameters);
   n_x_ = static_cast<Index>(signals.states.size());
   n_u_ = static_cast<Index>(signals.inputs.size());
+}
+
+Dynamics::Dynamics(const Dynamics& own, Index more, bool linear) : Dynamics(own) {
+  n_x_ += more;
+  linear_ = linear;
 }
 
 void Dynamics::evaluate(const Vector& x, const Vector& u, Vector& f, Matrix& F, Matrix& G) const {

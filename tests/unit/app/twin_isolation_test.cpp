@@ -52,7 +52,7 @@ void add_twin(app::Plan& plan, const std::string& name, double a, base::Duration
   twin.model.C = {{1.0}};
   twin.model.noise.Q = model::Rows{{0.01}};
   twin.model.noise.R = model::Rows{{1.0}};
-  twin.outputs = {tag};
+  twin.outputs = {{tag}};
   twin.publish.state_interval = period;
   if (!gated) twin.diagnosis.gate.reset();
   plan.config.twins.push_back(twin);

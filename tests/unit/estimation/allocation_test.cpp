@@ -166,6 +166,23 @@ TEST_CASE("Ten thousand steps with inputs that run linearly and ranges of validi
   CHECK(allocations_of(model, 49) == 0);
 }
 
+TEST_CASE("Ten thousand steps with a bias and a disturbance and a parameter as states allocate nothing") {
+  std::vector<model::AugmentSettings> augment(3);
+  augment[0].output = "level_1";
+  augment[0].noise_density = 1e-5;
+  augment[0].initial_std = 0.01;
+  augment[1].kind = model::AugmentKind::parameter;
+  augment[1].name = "a2";
+  augment[1].noise_density = 1e-9;
+  augment[1].initial_std = 1e-6;
+  augment[2].kind = model::AugmentKind::input_disturbance;
+  augment[2].input = "pump";
+  augment[2].std = 1e-7;
+  augment[2].time_constant = std::chrono::minutes{1};
+  CHECK(allocations_of(two_tanks(true, 1e-6, augment), 48) == 0);
+  CHECK(allocations_of(two_tanks(false, 1e-6, augment), 49) == 0);
+}
+
 TEST_CASE("Copying one record of a twin over another allocates nothing") {
   Twin twin = make_twin(lags(3));
   TwinStep left = twin.make_record();

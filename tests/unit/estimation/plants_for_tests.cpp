@@ -152,8 +152,9 @@ model::StateSpace lags(Index count) {
   return model;
 }
 
-model::StateSpace two_tanks(bool known_start, double volt) {
+model::StateSpace two_tanks(bool known_start, double volt, std::vector<model::AugmentSettings> augment) {
   model::ModelSettings settings;
+  settings.augment = std::move(augment);
   settings.name = settings.type = "two_tank";
   settings.time = model::TimeBase::continuous;
   settings.parameters = {{"A1", 0.0028, ""},

@@ -61,7 +61,8 @@ void mask_outputs(signals::Frame& frame, std::mt19937_64& engine);
 
 // The template two_tank, 1 s, both levels measured, half full at 3 V; the first tank overflows at 6 V into the second.
 // With a small `volt` that is so many V, and an absurd input overflows the numbers.
-[[nodiscard]] model::StateSpace two_tanks(bool known_start, double volt = 1.0);
+[[nodiscard]] model::StateSpace two_tanks(bool known_start, double volt = 1.0,
+                                          std::vector<model::AugmentSettings> augment = {});
 
 [[nodiscard]] Twin make_twin(const model::StateSpace& model, TwinSettings settings = {});
 

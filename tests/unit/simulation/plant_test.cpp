@@ -1,5 +1,6 @@
 #include "simulation/plant.hpp"
 
+#include <chrono>
 #include <cmath>
 
 #include "simulation/fault.hpp"
@@ -237,6 +238,44 @@ TEST_CASE("A linear template with foh is simulated with ramps, and its parameter
   CHECK(plant.set_parameter("R", 4.0).error().code() == base::ErrorCode::invalid_argument);
   CHECK(parse_fault("parameter:tanks.R@1=4", simulation).error().message() ==
         "fault 'parameter:tanks.R@1=4': the model of twin 'tanks' has discretization: foh; accepted: a model with zoh");
+}
+
+TEST_CASE("A parameter that is a state goes where a fault puts it and the equations follow") {
+  model::ModelSettings settings;
+  settings.name = settings.type = "first_order_thermal";
+  settings.time = model::TimeBase::continuous;
+  settings.parameters = {{"C", 10.0, ""}, {"R", 2.0, ""}};
+  settings.inputs = {{"heater", "W", 10.0, {}, {}}};
+  settings.outputs = {{"T", "", {}, 1e-9, {}}};
+  settings.noise.Q = model::Rows{{1e-20}};
+  settings.augment.resize(2);
+  settings.augment[0].kind = model::AugmentKind::parameter;
+  settings.augment[0].name = "R";
+  settings.augment[0].noise_density = 1e-12;
+  settings.augment[0].initial_std = 0.1;
+  settings.augment[0].initial = 3.0;
+  settings.augment[1].output = "T";
+  settings.augment[1].std = 1e-9;
+  settings.augment[1].time_constant = std::chrono::seconds{10};
+  settings.augment[1].initial = 0.5;
+  Plant plant(fixtures::built(settings, 1.0), Random(6, "noise"));
+  CHECK(plant.x()(1) == 3.0);  // what is said of it, though T is at rest for R = 2
+  CHECK(plant.x()(0) == Approx(40.0));
+  const VectorXd none = VectorXd::Zero(3);
+  double expected = 40.0;
+  for (int k = 0; k < 100; ++k) {
+    if (k == 50) {
+      CHECK_FALSE(plant.set_parameter("R", -1.0).ok());
+      REQUIRE(plant.set_parameter("R", 4.0).ok());
+    }
+    const VectorXd y = plant.measure(plant.model().u_op);
+    CHECK(y(0) == Approx(plant.x()(0) + 0.5 * std::exp(-k / 10.0)).epsilon(1e-9));
+    plant.advance(none);
+    const double R = k < 50 ? 3.0 : 4.0;
+    const double settled = 20.0 + 10.0 * R;
+    expected = settled + (expected - settled) * std::exp(-1.0 / (10.0 * R));
+    CHECK(std::abs(plant.x()(0) - expected) < 1e-6);
+  }
 }
 
 }  // namespace twinkeeper::simulation

@@ -35,6 +35,13 @@ TEST_CASE("Staircases stay moderate inside the limits of inputs and settled stat
   stairs = make_staircases(fixtures::built(s), 1, "tanks");
   CHECK(stairs[0].amplitude() == Approx(0.05).epsilon(1e-6));
 
+  s.augment.resize(1);  // a random walk has no gain of its own and takes none from the others
+  s.augment[0].output = "level_2";
+  s.augment[0].noise_density = 1e-6;
+  s.augment[0].initial_std = 0.01;
+  stairs = make_staircases(fixtures::built(s), 1, "tanks");
+  CHECK(stairs[0].amplitude() == Approx(0.05).epsilon(1e-6));
+
   s.states[0].max = 0.3;
   s.inputs[0].min = s.inputs[0].max = {};
   stairs = make_staircases(fixtures::built(s), 1, "tanks");
