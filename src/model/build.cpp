@@ -1,13 +1,13 @@
 #include <Eigen/Cholesky>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "model/augment.hpp"
 #include "model/checks.hpp"
 #include "model/equilibrium.hpp"
 #include "model/sensor_lag.hpp"
 #include "model/validity.hpp"
+#include "model/wording.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/discretise.hpp"
 #include "twinkeeper/model/hold.hpp"
@@ -26,13 +26,6 @@ constexpr double kPsdTolerance = -1e-9;  // of a correlation matrix, for numbers
 constexpr double kPdTolerance = 1e-13;   // likewise: below it R cannot be inverted
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string print(double value) {
-  std::ostringstream text;
-  text.precision(9);
-  text << value;
-  return text.str();
-}
 
 class Builder {
  public:

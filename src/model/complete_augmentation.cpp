@@ -2,30 +2,16 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "model/augment.hpp"
 #include "model/templates/parameter_check.hpp"
+#include "model/wording.hpp"
 #include "twinkeeper/model/dynamics.hpp"
 
 namespace twinkeeper::model {
 namespace {
 
 constexpr double kLeastShare = 1e-3;  // of a parameter's value, where its table excludes the least one
-
-std::string print(double value) {
-  std::ostringstream text;
-  text.precision(9);
-  text << value;
-  return text.str();
-}
-
-template <class List>
-std::string names_of(const List& list) {
-  std::string names;
-  for (const auto& item : list) names += (names.empty() ? "" : ", ") + item.name;
-  return names.empty() ? "none" : names;
-}
 
 template <class List>
 bool has(const List& list, const std::string& name) {

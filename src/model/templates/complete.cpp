@@ -1,32 +1,18 @@
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
 #include "model/augment.hpp"
 #include "model/sensor_lag.hpp"
 #include "model/templates/list.hpp"
 #include "model/templates/parameter_check.hpp"
 #include "model/validity.hpp"
+#include "model/wording.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/model/dynamics.hpp"
 #include "twinkeeper/model/hold.hpp"
 
 namespace twinkeeper::model {
 namespace {
-
-std::string print(double value) {
-  std::ostringstream text;
-  text.precision(9);
-  text << value;
-  return text.str();
-}
-
-template <class List>
-std::string names_of(const List& list) {
-  std::string names;
-  for (const auto& item : list) names += (names.empty() ? "" : ", ") + item.name;
-  return names.empty() ? "none" : names;
-}
 
 std::string element(const char* list, std::size_t index, const char* key) {
   return std::string(list) + "[" + std::to_string(index) + "]." + key;
