@@ -116,6 +116,10 @@ void FrameSynchroniser::put_late(Slot& slot, const signals::Sample& sample, std:
       return;
     }
     Place& before = place(slot, begin - 1);
+    if (before.known.has_value && before.known.has_news && news.time < before.known.value_time &&
+        news.time < before.known.news_time) {
+      return;  // nothing new
+    }
     take(slot, news, before.known);
     known = before.known;
   }
@@ -183,7 +187,7 @@ void FrameSynchroniser::close(Slot& slot, std::int64_t step) {
   for (std::int64_t tick = std::max(closed_ == kNever ? kNever : closed_ + 1, step - size + 1); tick <= step; ++tick) {
     Place& there = place(slot, tick);
     if (there.step > tick) {  // a sample from so far ahead that it has displaced this tick
-      settle_before(tick + 1);
+      settle_before(tick + 2);
       continue;
     }
     if (there.step != tick) {

@@ -87,12 +87,27 @@ class FrameSynchroniser {
   [[nodiscard]] base::Instant time_of(std::int64_t step) const;  // t_k
   [[nodiscard]] const SynchroniserCounters& counters() const { return counters_; }
 
-  // Into one of the same setup, but for the origin, which is taken over.
+  // What is known and what waits, into one of the same setup, but for the origin, which is taken over. The history is
+  // left out: samples that were on their way when it was written will not come any more. After the first close().
   template <class Archive>
   void archive(Archive& a) {
-    a(origin_, closed_, settled_before_, revised_from_);
-    a(counters_.late_total, counters_.dropped_total, counters_.future_total);
-    for (Slot& slot : slots_) a(slot.places, slot.known);
+    a(origin_, closed_, counters_.late_total, counters_.dropped_total, counters_.future_total);
+    for (Slot& slot : slots_) {
+      if constexpr (Archive::kReading) slot.places.assign(slot.places.size(), Place{});
+      a(slot.known);
+      for (std::int64_t step = closed_ + 1; step <= closed_ + kAhead && a.ok(); ++step) {
+        Place& waiting = place(slot, step);
+        News news = waiting.step == step ? waiting.news : News{};
+        a(news);
+        if constexpr (Archive::kReading) {
+          if (news.present) waiting = {step, news, {}};
+        }
+      }
+    }
+    if constexpr (Archive::kReading) {
+      settled_before_ = closed_ + 1;
+      revised_from_.reset();
+    }
   }
 
  private:
@@ -130,11 +145,6 @@ class FrameSynchroniser {
     std::int64_t step = kNever;
     News news;
     Known known;  // once the tick is closed: after it
-
-    template <class Archive>
-    void archive(Archive& a) {
-      a(step, news, known);
-    }
   };
   struct Slot {
     InputSetup input;  // of an input only

@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -58,7 +56,28 @@ CheckpointHeader header_of(const Json& json) {
     header.states.push_back({state.at("name").get<std::string>(), state.at("unit").get<std::string>(),
                              number_or_nan(state.at("value")), number_or_nan(state.at("std"))});
   }
+  for (const Json& input : json.at("inputs")) {
+    header.inputs.push_back(
+        {input.at("name").get<std::string>(), input.at("unit").get<std::string>(), number_or_nan(input.at("value"))});
+  }
   return header;
+}
+
+// 0, or the errno of what failed.
+int read_all(const std::string& file, std::string& content) {
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return errno;
+  char buffer[65536];
+  int cause = 0;
+  for (;;) {
+    const ssize_t size = ::read(descriptor, buffer, sizeof buffer);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) cause = errno;
+    if (size <= 0) break;
+    content.append(buffer, static_cast<std::size_t>(size));
+  }
+  ::close(descriptor);
+  return cause;
 }
 
 bool write_all(int descriptor, std::string_view text) {
@@ -85,6 +104,10 @@ std::string encode_checkpoint(const CheckpointHeader& header, std::span<const st
                       {"value", number_or_null(state.value)},
                       {"std", number_or_null(state.std)}});
   }
+  Json inputs = Json::array();
+  for (const CheckpointInput& input : header.inputs) {
+    inputs.push_back({{"name", input.name}, {"unit", input.unit}, {"value", number_or_null(input.value)}});
+  }
   const Json json = {{"schema", kSchema},
                      {"version", std::string(kVersion)},
                      {"twin", header.twin},
@@ -97,6 +120,7 @@ std::string encode_checkpoint(const CheckpointHeader& header, std::span<const st
                      {"tick", header.tick},
                      {"mode", header.mode},
                      {"states", std::move(states)},
+                     {"inputs", std::move(inputs)},
                      {"bytes", archive.size()}};
   std::string content = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   content.append(reinterpret_cast<const char*>(archive.data()), archive.size());
@@ -133,11 +157,8 @@ base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
 }
 
 base::Result<Checkpoint> read_checkpoint(const std::string& file) {
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return system_error(file, errno);
-  const std::string content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad()) return system_error(file, EIO);
+  std::string content;
+  if (const int cause = read_all(file, content); cause != 0) return system_error(file, cause);
   auto decoded = decode_checkpoint(content);
   if (!decoded.ok()) return corrupt(file + " " + decoded.error().message());
   return decoded;
@@ -152,7 +173,10 @@ base::Status write_checkpoint(const std::string& file, const std::string& conten
   const bool written = write_all(descriptor, content);
   const int number = errno;
   ::close(descriptor);
-  if (!written) return system_error(fresh, number);
+  if (!written) {
+    ::unlink(fresh.c_str());  // the next one needs the room
+    return system_error(fresh, number);
+  }
   if (std::rename(fresh.c_str(), file.c_str()) != 0) return system_error(file, errno);
   const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory >= 0) {

@@ -29,17 +29,24 @@ struct CheckpointState {
   double std = 0.0;    // NaN: the model gives none
 };
 
+struct CheckpointInput {
+  std::string name;
+  std::string unit;
+  double value = 0.0;  // that drove the newest step, absolute
+};
+
 struct CheckpointHeader {
   std::string twin;
   std::string model_name, model_hash;
-  std::string setup_hash;  // config::TwinConfig::hash
+  std::string setup_hash;  // app/plan.hpp
   std::string boot_id;
   base::Instant time;   // of the newest step, on the clock of that boot
   base::WallTime wall;  // the same
   bool clock_synchronised = false;
   std::int64_t tick = 0;  // the newest step, as the run counts
   std::string mode;
-  std::vector<CheckpointState> states;  // empty: none was known
+  std::vector<CheckpointState> states;
+  std::vector<CheckpointInput> inputs;
 };
 
 struct Checkpoint {

@@ -10,6 +10,7 @@
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "twinkeeper/model/analysis.hpp"
+#include "twinkeeper/model/augmentation.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -19,13 +20,14 @@ using namespace std::chrono_literals;
 constexpr base::Duration kShortGap = 10min;
 constexpr double kTimeConstants = 5.0;
 constexpr double kLongestGap = 30.0 * 86400.0;  // s, whatever the time constants
-constexpr std::int64_t kMostMissed = 2'000'000;
+constexpr base::Duration kResumeBudget =
+    5s;                         // of all twins, for the steps that were missed: systemd waits for the start
 constexpr double kDoubt = 2.0;  // on the variances of another model's states
 constexpr base::Duration kLookInterval = 500ms;
 
 base::Duration longest_gap(const model::StateSpace& model) {
   double slowest = 0.0;
-  for (const model::Pole& pole : model::poles(model)) {
+  for (const model::Pole& pole : model::poles(model::without_augmentation(model))) {
     if (pole.time_constant > 0.0 && std::isfinite(pole.time_constant)) slowest = std::max(slowest, pole.time_constant);
   }
   const double seconds = std::min(kTimeConstants * slowest, kLongestGap);
@@ -40,39 +42,40 @@ std::string duration_text(base::Duration duration) {
 
 }  // namespace
 
-Resumption judge_checkpoint(const CheckpointHeader& header, const config::TwinConfig& twin,
+Resumption judge_checkpoint(const CheckpointHeader& header, const std::string& setup_hash, base::Duration period,
                             const model::StateSpace& model, const PresentTime& present) {
   Resumption found;
-  base::Duration age;  // of the newest step in it, now
+  base::Duration gap = present.origin - present.now;
   if (header.boot_id == present.boot_id && present.boot_id != "unknown") {
-    age = present.now - header.time;
+    gap += present.now - header.time;
   } else if (header.clock_synchronised && present.synchronised) {
-    age = present.wall - header.wall;
+    gap += present.wall - header.wall;
   } else {
     found.reason = "it is of another boot, and without synchronised clocks nobody knows how old it is";
     return found;
   }
-  if (age < base::Duration{0}) {
+  if (gap < base::Duration{0}) {
     found.reason = "it is of the future";
     return found;
   }
-  const base::Duration gap = age + (present.origin - present.now);
-  found.missed = std::max<std::int64_t>(1, (gap + twin.period / 2) / twin.period);
   const base::Duration longest = longest_gap(model);
-  if (gap > longest || found.missed > kMostMissed) {
-    found.reason = "it is " + duration_text(age) + " old, more than " + duration_text(longest) + " or " +
-                   std::to_string(kMostMissed) + " steps";
+  if (gap > longest) {
+    found.reason = "it is " + duration_text(gap) + " old, more than " + duration_text(longest);
     return found;
   }
-  found.shift = base::grid_point(present.origin, twin.period, -found.missed) - header.time;
-  const bool same = header.model_hash == model.hash && header.setup_hash == twin.hash;
+  found.missed = std::max<std::int64_t>(1, (gap + period - base::Duration{1}) / period);
+  found.shift = base::grid_point(present.origin, period, -found.missed) - header.time;
+  const bool same = header.model_hash == model.hash && header.setup_hash == setup_hash;
   found.kind = same ? Resumption::Kind::whole : Resumption::Kind::states;
   return found;
 }
 
 CheckpointKeeper::CheckpointKeeper(const Plan& plan, Outbox& outbox, const base::Clock& clock, std::string boot_id,
                                    signals::EventSink& events)
-    : plan_(plan), outbox_(outbox), clock_(clock), boot_id_(std::move(boot_id)), events_(events) {}
+    : plan_(plan), outbox_(outbox), clock_(clock), boot_id_(std::move(boot_id)), events_(events) {
+  for (std::size_t twin = 0; twin < plan.config.twins.size(); ++twin) setup_hashes_.push_back(setup_hash(plan, twin));
+  failed_.resize(plan.config.twins.size());
+}
 
 std::string CheckpointKeeper::file_of(std::size_t twin) const {
   return checkpoint_file(plan_.config.gateway.state_directory, plan_.config.twins[twin].name);
@@ -84,10 +87,11 @@ void CheckpointKeeper::tell(signals::EventLevel level, std::size_t twin, std::st
 
 void CheckpointKeeper::resume(TwinLoop& loop, base::Instant origin) {
   PresentTime present{boot_id_, clock_.now(), clock_.wall_now(), clock_.synchronised(), origin};
-  for (std::size_t twin = 0; twin < plan_.config.twins.size(); ++twin) resume(loop, twin, present);
+  const base::Instant deadline = present.now + kResumeBudget;
+  for (std::size_t twin = 0; twin < plan_.config.twins.size(); ++twin) resume(loop, twin, present, deadline);
 }
 
-void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTime& present) {
+void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTime& present, base::Instant deadline) {
   const std::string file = file_of(twin);
   const auto read = read_checkpoint(file);
   if (!read.ok() && read.error().code() == base::ErrorCode::not_found) return;
@@ -99,23 +103,30 @@ void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTim
   }
   const Checkpoint& checkpoint = read.value();
   const std::string of = "its checkpoint of " + base::format_rfc3339(checkpoint.header.wall);
-  const Resumption found = judge_checkpoint(checkpoint.header, plan_.config.twins[twin], plan_.models[twin], present);
+  const Resumption found = judge_checkpoint(checkpoint.header, setup_hashes_[twin], plan_.config.twins[twin].period,
+                                            plan_.models[twin], present);
   const std::string missed = std::to_string(found.missed - 1) + " steps were missed and are predicted through";
   switch (found.kind) {
     case Resumption::Kind::none:
       return tell(signals::EventLevel::info, twin, "checkpoint_unused",
                   "begins anew without " + of + ": " + found.reason);
-    case Resumption::Kind::states: return begin_at_states(loop, twin, checkpoint, found.missed);
+    case Resumption::Kind::states: return begin_at_states(loop, twin, checkpoint, found.missed, deadline);
     case Resumption::Kind::whole: break;
   }
-  if (!loop.resume(twin, checkpoint, found.shift, found.missed)) {
-    return set_aside(file, file + " is not what a twin of this configuration writes", twin);
+  switch (loop.resume(twin, checkpoint, found.shift, found.missed, deadline)) {
+    case TwinLoop::Resumed::misfit:
+      return set_aside(file, file + " is not what a twin of this configuration writes", twin);
+    case TwinLoop::Resumed::too_slow:
+      return tell(signals::EventLevel::info, twin, "checkpoint_unused",
+                  "begins anew without " + of + ": " + std::to_string(found.missed) +
+                      " missed steps would keep the start waiting");
+    case TwinLoop::Resumed::done: break;
   }
   tell(signals::EventLevel::info, twin, "resumed", "goes on from " + of + "; " + missed);
 }
 
 void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint,
-                                       std::int64_t missed) {
+                                       std::int64_t missed, base::Instant deadline) {
   const model::StateSpace& model = plan_.models[twin];
   const estimation::Twin& fresh = loop.run(twin).twin();
   Eigen::VectorXd x = fresh.usual_start();
@@ -139,7 +150,18 @@ void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const C
     return tell(signals::EventLevel::info, twin, "checkpoint_unused",
                 "begins anew: " + of + " and has no state of the same name and unit");
   }
-  loop.begin(twin, x, std, missed);
+  std::vector<double> held;  // what drove the machine then
+  for (const auto& input : model.inputs) {
+    const auto found = std::find_if(
+        checkpoint.header.inputs.begin(), checkpoint.header.inputs.end(),
+        [&](const CheckpointInput& other) { return other.name == input.name && other.unit == input.unit; });
+    held.push_back(found == checkpoint.header.inputs.end() ? std::nan("") : found->value);
+  }
+  if (!loop.begin(twin, {x, std, held}, missed, deadline)) {
+    return tell(
+        signals::EventLevel::info, twin, "checkpoint_unused",
+        "begins anew: " + of + ", and " + std::to_string(missed) + " missed steps would keep the start waiting");
+  }
   tell(signals::EventLevel::info, twin, "resumed_states",
        of + "; carried over: " + carried + "; " + std::to_string(missed - 1) +
            " steps were missed and are predicted through");
@@ -187,7 +209,7 @@ void CheckpointKeeper::write(std::size_t twin, const CheckpointRecord& record) {
   header.twin = plan_.config.twins[twin].name;
   header.model_name = model.name;
   header.model_hash = model.hash;
-  header.setup_hash = plan_.config.twins[twin].hash;
+  header.setup_hash = setup_hashes_[twin];
   header.boot_id = boot_id_;
   header.time = record.step.time;
   header.wall = clock_.to_wall(record.step.time);
@@ -197,12 +219,15 @@ void CheckpointKeeper::write(std::size_t twin, const CheckpointRecord& record) {
   for (std::size_t i = 0; i < model.states.size(); ++i) {
     header.states.push_back({model.states[i].name, model.states[i].unit, record.step.x[i], record.step.std[i]});
   }
-  const base::Status written = write_checkpoint(file_of(twin), encode_checkpoint(header, record.archive));
-  if (!written.ok() && !failed_) {
-    tell(signals::EventLevel::error, twin, "checkpoint_failed",
-         written.error().message() + "; after a restart the twins would begin anew");
+  for (std::size_t j = 0; j < model.inputs.size(); ++j) {
+    header.inputs.push_back({model.inputs[j].name, model.inputs[j].unit, record.step.inputs[j].value});
   }
-  failed_ = !written.ok();
+  const base::Status written = write_checkpoint(file_of(twin), encode_checkpoint(header, record.archive));
+  if (!written.ok() && !failed_[twin]) {
+    tell(signals::EventLevel::error, twin, "checkpoint_failed",
+         written.error().message() + "; after a restart the twin would begin anew");
+  }
+  failed_[twin] = !written.ok();
 }
 
 }  // namespace twinkeeper::app

@@ -6,8 +6,9 @@
 //   another model or setup, gap short      begins at the states of the same name and unit, with twice their variance;
 //   the others
 //                                          as ever; what was missed is predicted through
-//   gap longer than max(5 τ, 10 min),      begins anew
-//   or of a length nobody knows
+//   gap longer than max(5 τ, 10 min), or   begins anew
+//   of a length nobody knows, or more
+//   steps than kResumeBudget is enough for
 //   a file that is damaged                 begins anew; the file is set aside as *.damaged
 // τ is the slowest time constant of the stable part. The length of a gap is known from the monotonic clock of one boot,
 // else from two wall clocks that were both synchronised. The twin thread copies what a twin remembers once in
@@ -34,8 +35,8 @@ namespace twinkeeper::app {
 struct Resumption {
   enum class Kind { whole, states, none };
   Kind kind = Kind::none;
-  std::int64_t missed = 0;  // ticks from the checkpoint's to the new tick 0, at least 1
-  base::Duration shift{};   // of the instants in it
+  std::int64_t missed = 0;  // ticks from the checkpoint's to the new tick 0, at least 1; the gap rounded up
+  base::Duration shift{};   // of the instants in it: to the grid, never forward on the clock of one boot
   std::string reason;       // of `none`
 };
 
@@ -47,8 +48,9 @@ struct PresentTime {
   base::Instant origin;  // of the grid that begins
 };
 
-[[nodiscard]] Resumption judge_checkpoint(const CheckpointHeader& header, const config::TwinConfig& twin,
-                                          const model::StateSpace& model, const PresentTime& present);
+[[nodiscard]] Resumption judge_checkpoint(const CheckpointHeader& header, const std::string& setup_hash,
+                                          base::Duration period, const model::StateSpace& model,
+                                          const PresentTime& present);
 
 class CheckpointKeeper {
  public:
@@ -62,8 +64,9 @@ class CheckpointKeeper {
   void finish(TwinLoop& loop);
 
  private:
-  void resume(TwinLoop& loop, std::size_t twin, const PresentTime& present);
-  void begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint, std::int64_t missed);
+  void resume(TwinLoop& loop, std::size_t twin, const PresentTime& present, base::Instant deadline);
+  void begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint, std::int64_t missed,
+                       base::Instant deadline);
   void set_aside(const std::string& file, const std::string& what, std::size_t twin);
   void write_waiting();
   void write(std::size_t twin, const CheckpointRecord& record);
@@ -75,7 +78,8 @@ class CheckpointKeeper {
   const base::Clock& clock_;
   const std::string boot_id_;
   signals::EventSink& events_;
-  bool failed_ = false;  // the newest write
+  std::vector<std::string> setup_hashes_;  // per twin
+  std::vector<bool> failed_;               // per twin: the newest write
   base::WakeUp bell_;
   std::jthread thread_;
 };

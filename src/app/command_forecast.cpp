@@ -34,7 +34,8 @@ std::variant<estimation::Twin, int> twin_at(const Plan& plan, std::size_t index,
                                             const std::string& file) {
   const config::TwinConfig& twin = plan.config.twins[index];
   const CheckpointHeader& header = checkpoint.header;
-  if (header.twin != twin.name || header.setup_hash != twin.hash || header.model_hash != plan.models[index].hash) {
+  if (header.twin != twin.name || header.setup_hash != setup_hash(plan, index) ||
+      header.model_hash != plan.models[index].hash) {
     return told(file + " is of another twin, model or configuration than " + twin.name +
                     "; accepted: a checkpoint that this configuration has written",
                 kExitBadData);

@@ -135,8 +135,7 @@ class Gateway::Implementation {
     }
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
-    static_cast<void>(
-        status_.update(first_twin_statuses(plan_.config), first_device_statuses(plan_.config), certificate_expires_));
+    static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));
     start_threads();
   }
 
@@ -176,13 +175,13 @@ class Gateway::Implementation {
     for (auto& thread : device_threads_) thread.request_stop();
     device_threads_.clear();  // joins
     twin_thread_ = {};
-    if (!capture_) checkpoints_.finish(*twin_loop_);
     if (capture_) capture_->finish(reason == telemetry::StatusReason::reload ? "reload" : "stopped");
     publisher_.post(metrics());
     spool_thread_.request_stop();
     courier_.wake();
     spool_thread_ = {};
     connection_thread_ = {};
+    checkpoints_.finish(*twin_loop_);  // last: the spool and the broker come first in the time there is
   }
 
  private:

@@ -56,6 +56,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     twins_.push_back({std::move(run), steps_per_state(config), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
+    tags_of_twins_.push_back(tags_of_twin(plan, i));
     if (outbox_.checkpoints.empty()) continue;
     // One after the other, so that no two of many twins take the time of one step.
     const auto turn = static_cast<std::int64_t>(i + 1);
@@ -174,6 +175,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   }
   if (behind >= 1) figures.steps_missed_total.fetch_add(1, std::memory_order_relaxed);
 
+  const std::size_t told = anomalies_.size();
   const estimation::TwinStep& step = twin.run.step(due.turn, anomalies_);
   figures.step_seconds.record(clock_.now() - started);
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
@@ -182,6 +184,8 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   if ((due.turn + 1) % static_cast<std::int64_t>(estimation::ConsistencyMonitor::kSteps) == 0) {
     tell_consistency(twin.run.consistency().read(), figures);
   }
+  // An alarm that has been told must not be told again, or forgotten, after a sudden end.
+  if (anomalies_.size() > told && !outbox_.checkpoints.empty()) hand_over_checkpoint(index);
   send_anomalies();
   if (due.turn % twin.steps_per_state == 0) {
     if (TwinRecord* record = outbox_.steps[index]->try_acquire(step.time)) {
@@ -196,11 +200,12 @@ void TwinLoop::step(std::size_t index, const Due& due) {
 }
 
 bool TwinLoop::remember(std::size_t twin, CheckpointRecord& record) {
-  const TwinRun& run = twins_[twin].run;
+  TwinRun& run = twins_[twin].run;
   if (!run.begun()) return false;
+  run.revise();
   record.archive.clear();
   base::ArchiveWriter writer(record.archive);
-  archive_with_tags(tags_of_twin(plan_, twin), validator_, twins_[twin].run, writer);
+  archive_with_tags(tags_of_twins_[twin], validator_, run, writer);
   record.step = run.newest();
   record.tick = run.own_tick();
   return true;
@@ -214,27 +219,45 @@ void TwinLoop::hand_over_checkpoint(std::size_t twin) {
   outbox_.checkpoints[twin]->send(record);
 }
 
-bool TwinLoop::resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift, std::int64_t missed) {
+// All ticks from `first` to the one before the grid begins.
+bool TwinLoop::step_through(std::size_t twin, std::int64_t first, base::Instant deadline) {
+  constexpr std::int64_t kAtOnce = 1000;
   TwinRun& run = twins_[twin].run;
-  const TwinRun before = run;
-  const acquisition::Validator validator_before = validator_;
-  base::ArchiveReader reader(checkpoint.archive, shift);
-  archive_with_tags(tags_of_twin(plan_, twin), validator_, run, reader);
-  if (!reader.done()) {
-    run = before;
-    validator_ = validator_before;
-    return false;
+  for (std::int64_t tick = first; tick < 0; tick = std::min<std::int64_t>(tick + kAtOnce, 0)) {
+    if (clock_.now() > deadline) return false;
+    run.step(std::min<std::int64_t>(tick + kAtOnce, 0) - 1, anomalies_);
   }
-  run.count_from(checkpoint.header.tick + missed);
-  if (missed > 1) run.step(-1, anomalies_);
   twin_figures_[twin]->mode.store(run.newest().mode, std::memory_order_relaxed);
   return true;
 }
 
-void TwinLoop::begin(std::size_t twin, const Eigen::VectorXd& x, const Eigen::VectorXd& std, std::int64_t missed) {
+TwinLoop::Resumed TwinLoop::resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift,
+                                   std::int64_t missed, base::Instant deadline) {
   TwinRun& run = twins_[twin].run;
-  run.twin().start_at(x, std);
-  for (std::int64_t tick = 1 - missed; tick < 0; ++tick) run.step(tick, anomalies_);
+  const TwinRun before = run;
+  const acquisition::Validator validator_before = validator_;
+  const std::size_t told = anomalies_.size();
+  base::ArchiveReader reader(checkpoint.archive, shift);
+  archive_with_tags(tags_of_twins_[twin], validator_, run, reader);
+  const bool fits = reader.done();
+  if (fits) run.count_from(checkpoint.header.tick + missed);
+  if (fits && step_through(twin, 1 - missed, deadline)) return Resumed::done;
+  run = before;
+  validator_ = validator_before;
+  anomalies_.resize(told);
+  return fits ? Resumed::too_slow : Resumed::misfit;
+}
+
+bool TwinLoop::begin(std::size_t twin, const Beginning& from, std::int64_t missed, base::Instant deadline) {
+  TwinRun& run = twins_[twin].run;
+  const TwinRun before = run;
+  const std::size_t told = anomalies_.size();
+  run.twin().start_at(from.x, from.std);
+  run.twin().hold(from.held);
+  if (step_through(twin, -missed, deadline)) return true;
+  run = before;
+  anomalies_.resize(told);
+  return false;
 }
 
 void TwinLoop::take_snapshot(std::size_t device, const Due& due) {

@@ -71,11 +71,17 @@ class TwinLoop {
   // For a capture, before run(); `notes` outlives the loop.
   void note_to(TwinNotes& notes) { notes_ = &notes; }
 
-  // Before run(): a twin goes on from its checkpoint, `missed` ticks of it before the first of this grid. False if it
-  // does not fit; the twin is then as it was.
-  bool resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift, std::int64_t missed);
-  // Before run(): a twin begins at a state that was known `missed` ticks before the first.
-  void begin(std::size_t twin, const Eigen::VectorXd& x, const Eigen::VectorXd& std, std::int64_t missed);
+  // Before run(): a twin goes on from its checkpoint, `missed` ticks of it before the first of this grid, if the steps
+  // in between are done before `deadline`. Else the twin is as it was.
+  enum class Resumed { done, misfit, too_slow };
+  Resumed resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift, std::int64_t missed,
+                 base::Instant deadline);
+  // Before run(): a twin begins at a state that was known `missed` ticks before the first. False: too slow, as above.
+  struct Beginning {
+    Eigen::VectorXd x, std;    // absolute
+    std::vector<double> held;  // inputs, absolute; NaN: not known
+  };
+  bool begin(std::size_t twin, const Beginning& from, std::int64_t missed, base::Instant deadline);
   // Between steps: what a twin remembers. False before its first step.
   bool remember(std::size_t twin, CheckpointRecord& record);
   [[nodiscard]] TwinRun& run(std::size_t twin) { return twins_[twin].run; }
@@ -104,6 +110,7 @@ class TwinLoop {
   void look_at(std::size_t device, const Due& due);
   void send_anomalies();
   void hand_over_checkpoint(std::size_t twin);
+  [[nodiscard]] bool step_through(std::size_t twin, std::int64_t first, base::Instant deadline);
 
   const Plan& plan_;
   std::vector<SampleQueue*> queues_;
@@ -117,7 +124,8 @@ class TwinLoop {
 
   acquisition::Validator validator_;
   std::vector<ScheduledTwin> twins_;
-  std::vector<std::vector<std::size_t>> twins_of_tag_;  // by TagIndex
+  std::vector<std::vector<std::size_t>> twins_of_tag_;         // by TagIndex
+  std::vector<std::vector<signals::TagIndex>> tags_of_twins_;  // per twin
   std::vector<std::size_t> device_of_tag_;
   std::vector<std::optional<acquisition::SnapshotBuilder>> snapshots_;
   std::vector<diagnosis::DeviceDiagnosis> devices_;

@@ -180,6 +180,8 @@ const estimation::TwinStep& TwinRun::step(std::int64_t tick, std::vector<diagnos
 }
 
 void TwinRun::give_up() {
+  if (!begun()) return;
+  synchroniser_.settle_before(tick_ + 1);
   static_cast<void>(synchroniser_.take_revision());
   twin_.begin_anew();
   tick_ = kNever;

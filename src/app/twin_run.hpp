@@ -9,6 +9,7 @@
 // Thread rule: one thread. Allocation: step() as Twin::step and TwinDiagnosis::evaluate. A copy goes on by itself.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -62,16 +63,25 @@ class TwinRun {
   }
   [[nodiscard]] std::uint64_t steps_revised() const { return steps_revised_; }
 
-  // All that the run remembers, into one of the same plan: it goes on as if nothing had been. What was read goes on
-  // with its own ticks, of which `first` is then called 0 from outside.
+  // All that the run remembers but for its history, into one of the same plan: it goes on as if nothing had been, with
+  // its own ticks, of which `first` is then called 0 from outside. Only a run that has begun.
   void count_from(std::int64_t first) { first_tick_ = first; }
   [[nodiscard]] bool begun() const { return tick_ != kNever; }
   [[nodiscard]] std::int64_t own_tick() const { return tick_; }  // the newest
   estimation::Twin& twin() { return twin_; }
   template <class Archive>
   void archive(Archive& a) {
-    a(twin_, synchroniser_, diagnosis_, selector_, past_, newest_, tick_, begin_, judged_);
-    a(steps_revised_, consistency_);
+    a(twin_, synchroniser_, diagnosis_, selector_, tick_, judged_, consistency_);
+    // Steps that diagnosis has not seen yet, and the newest in any case.
+    const std::int64_t begin = std::min(judged_ + 1, tick_);
+    a.require(tick_ != kNever && tick_ - begin < static_cast<std::int64_t>(past_.size()));
+    for (std::int64_t tick = begin; tick <= tick_ && a.ok(); ++tick) {
+      a(past_[place(tick)].step, past_[place(tick)].regime_holds_tests);
+    }
+    if constexpr (Archive::kReading) {
+      begin_ = begin;
+      newest_ = place(tick_);
+    }
   }
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
   [[nodiscard]] const estimation::ConsistencyMonitor& consistency() const { return consistency_; }
@@ -82,11 +92,6 @@ class TwinRun {
     estimation::Twin::Memory before;
     estimation::TwinStep step;
     bool regime_holds_tests = false;
-
-    template <class Archive>
-    void archive(Archive& a) {
-      a(before, step, regime_holds_tests);
-    }
   };
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 

@@ -159,6 +159,18 @@ void Twin::start_at(const VectorXd& x, const VectorXd& std) {
   await_convergence();
 }
 
+void Twin::hold(std::span<const double> inputs) {
+  for (std::size_t j = 0; j < inputs.size(); ++j) {
+    if (std::isfinite(inputs[j])) course_.held[j] = inputs[j];
+  }
+}
+
+void Twin::begin_anew() {
+  delay_.restart();
+  doubt_delay_.restart();
+  begin_start();
+}
+
 void Twin::await_convergence() {
   course_.converged = false;
   course_.least_spread = kInfinity;

@@ -55,6 +55,7 @@ class ArchiveWriter {
   void length(std::size_t& size) { raw(&size, sizeof size); }
   void fixed_length(std::size_t size) { raw(&size, sizeof size); }
   [[nodiscard]] Duration shift() const { return Duration{0}; }
+  void require(bool) {}
   [[nodiscard]] bool ok() const { return true; }
 
  private:
@@ -97,6 +98,8 @@ class ArchiveReader {
     if (found != size) ok_ = false;
   }
   [[nodiscard]] Duration shift() const { return shift_; }
+  // What was read must make sense before it is used to read more.
+  void require(bool sensible) { ok_ = ok_ && sensible; }
   [[nodiscard]] bool ok() const { return ok_; }
   // Whether all was read, and fitted.
   [[nodiscard]] bool done() const { return ok_ && bytes_.empty(); }

@@ -163,8 +163,10 @@ class Twin {
   }
   // Begins at this state (absolute) with these standard deviations, before the first step.
   void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
+  // Inputs as if they had been given before the first step, absolute; NaN leaves one as it is.
+  void hold(std::span<const double> inputs);
   // Begins anew with an estimated start: too much has been missed.
-  void begin_anew() { begin_start(); }
+  void begin_anew();
   // What it begins with where nothing else is known: x_op, or `initial`, and its standard deviations.
   [[nodiscard]] const Eigen::VectorXd& usual_start() const { return model_.initial ? *model_.initial : model_.x_op; }
   [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return initial_std_; }

@@ -34,6 +34,8 @@ class InputDelay {
   [[nodiscard]] std::size_t drive_size() const { return late_ ? 2 * steps_.size() : steps_.size(); }
   // Takes u(k) and gives what drives the machine in this step.
   void push(std::span<const double> u, std::span<double> drive);
+  // The next push is the first.
+  void restart() { pushes_ = 0; }
   // As if the last `steps` pushes had not been; at most `history` of them.
   void rewind(std::size_t steps);
   template <class Archive>

@@ -30,6 +30,7 @@ app::CheckpointHeader header() {
   header.clock_synchronised = true;
   header.tick = 41;
   header.mode = "tracking";
+  header.inputs = {{"pump", "V", 3.5}};
   header.states = {{"level", "m", 0.1, 0.002}, {"flow", "", std::nan(""), std::nan("")}};
   return header;
 }
@@ -52,12 +53,8 @@ model::StateSpace model_with(double pole) {
   return model;
 }
 
-config::TwinConfig twin() {
-  config::TwinConfig twin;
-  twin.name = "tank";
-  twin.period = 100ms;
-  twin.hash = "sha256:setup";
-  return twin;
+app::Resumption judge(const app::CheckpointHeader& header, double pole, const app::PresentTime& present) {
+  return app::judge_checkpoint(header, "sha256:setup", 100ms, model_with(pole), present);
 }
 
 // So long after the checkpoint; the grid begins 50 ms later.
@@ -83,6 +80,8 @@ TEST_CASE("A checkpoint is read as it was written, in a file that only its owner
     CHECK(found.wall == kWall);
     CHECK(found.clock_synchronised);
     CHECK(found.tick == 41);
+    REQUIRE(found.inputs.size() == 1);
+    CHECK(found.inputs[0].value == 3.5);
     REQUIRE(found.states.size() == 2);
     CHECK(found.states[0].value == 0.1);
     CHECK(std::isnan(found.states[1].std));
@@ -90,6 +89,7 @@ TEST_CASE("A checkpoint is read as it was written, in a file that only its owner
   struct stat status {};
   REQUIRE(::stat(file.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0600);
+  CHECK(app::read_checkpoint(folder.path()).error().code() == base::ErrorCode::io);  // what a broken disk says, too
   CHECK(app::read_checkpoint(file + ".none").error().code() == base::ErrorCode::not_found);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("A checkpoint with any byte changed, or cut short anywhere, is corrupt
 TEST_CASE("A checkpoint of the same model and setup is taken whole, and the ticks in between are counted") {
   for (const base::Duration after : {base::Duration{0}, base::Duration{140ms}, base::Duration{5min}}) {
     const app::PresentTime now = present(after);
-    const app::Resumption found = app::judge_checkpoint(header(), twin(), model_with(0.9), now);
+    const app::Resumption found = judge(header(), 0.9, now);
     CHECK(found.kind == app::Resumption::Kind::whole);
     CHECK(found.missed >= 1);
     // The instant of the newest step is on the new grid, as many ticks before it begins, and no more than half a period
@@ -120,12 +120,17 @@ TEST_CASE("A checkpoint of the same model and setup is taken whole, and the tick
 TEST_CASE("The gap is measured by the monotonic clock of one boot and by synchronised wall clocks across boots") {
   app::PresentTime now = present(60s);
   now.wall += 24h;  // somebody set the clock
-  CHECK(app::judge_checkpoint(header(), twin(), model_with(0.9), now).missed == 601);
+  CHECK(judge(header(), 0.9, now).missed == 601);
+  // A stop while the grid has not begun yet: the newest step is ahead of the clock, but not of the next grid.
+  app::PresentTime soon = present(-800ms);
+  soon.origin = kThen + 100ms;
+  CHECK(judge(header(), 0.9, soon).kind == app::Resumption::Kind::whole);
+  CHECK(judge(header(), 0.9, soon).missed == 1);
   now.boot_id = "another";
   now.now = base::Instant{20s};
   now.origin = base::Instant{20s};
   now.wall = kWall + 30s;
-  const app::Resumption found = app::judge_checkpoint(header(), twin(), model_with(0.9), now);
+  const app::Resumption found = judge(header(), 0.9, now);
   CHECK(found.kind == app::Resumption::Kind::whole);
   CHECK(found.missed == 300);
   CHECK(kThen + found.shift == base::Instant{20s} - 30s);
@@ -134,18 +139,16 @@ TEST_CASE("The gap is measured by the monotonic clock of one boot and by synchro
     app::CheckpointHeader old = header();
     old.clock_synchronised = then;
     now.synchronised = !then;
-    CHECK(app::judge_checkpoint(old, twin(), model_with(0.9), now).kind == app::Resumption::Kind::none);
+    CHECK(judge(old, 0.9, now).kind == app::Resumption::Kind::none);
   }
   now.synchronised = true;
-  now.wall = kWall - 1s;
-  CHECK(app::judge_checkpoint(header(), twin(), model_with(0.9), now).reason == "it is of the future");
+  now.wall = kWall - 1s;  // and the grid begins at once
+  CHECK(judge(header(), 0.9, now).reason == "it is of the future");
 }
 
 TEST_CASE("A gap is short up to ten minutes or five time constants of the slowest stable mode") {
   using Kind = app::Resumption::Kind;
-  const auto kind = [](double pole, base::Duration after) {
-    return app::judge_checkpoint(header(), twin(), model_with(pole), present(after)).kind;
-  };
+  const auto kind = [](double pole, base::Duration after) { return judge(header(), pole, present(after)).kind; };
   CHECK(kind(0.5, 9min) == Kind::whole);
   CHECK(kind(0.5, 11min) == Kind::none);
   CHECK(kind(1.0, 9min) == Kind::whole);  // never comes to rest
@@ -158,8 +161,8 @@ TEST_CASE("A gap is short up to ten minutes or five time constants of the slowes
 TEST_CASE("Of another model or setup only the states are taken") {
   app::CheckpointHeader other = header();
   other.model_hash = "sha256:other";
-  CHECK(app::judge_checkpoint(other, twin(), model_with(0.9), present(1s)).kind == app::Resumption::Kind::states);
+  CHECK(judge(other, 0.9, present(1s)).kind == app::Resumption::Kind::states);
   other = header();
   other.setup_hash = "sha256:other";
-  CHECK(app::judge_checkpoint(other, twin(), model_with(0.9), present(1s)).kind == app::Resumption::Kind::states);
+  CHECK(judge(other, 0.9, present(1s)).kind == app::Resumption::Kind::states);
 }

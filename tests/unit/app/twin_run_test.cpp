@@ -235,8 +235,9 @@ TEST_CASE("A run that is archived at any step and read into a new one goes on bi
   constexpr std::int64_t kTicks = 300;
   const app::Plan plan = plan_of(settings);
   std::mt19937_64 random(5);
-  auto arrivals = arrivals_of(plan, kTicks, settings.history > 0 ? settings.history - 1 : 1, random);
+  auto arrivals = arrivals_of(plan, kTicks, 1, random);
   for (Arrival& arrival : arrivals) {
+    arrival.after = arrival.tick - 1 - static_cast<std::int64_t>(arrival.sample.tag % 3);  // some wait for their tick
     const std::size_t first_output = plan.config.twins[0].inputs.size();
     if (arrival.sample.tag == first_output && arrival.tick >= 100 && arrival.tick < 200) arrival.sample.value += 40.0;
   }
@@ -299,6 +300,7 @@ TEST_CASE("The bytes of a run have the layout that the checkpoint schema stands 
   std::vector<std::byte> bytes;
   base::ArchiveWriter writer(bytes);
   writer(run);
-  // If this has changed, what was written before can't be read: raise kSchema in src/app/checkpoint.cpp, then this number.
+  // If this has changed, what was written before can't be read: raise kSchema in src/app/checkpoint.cpp, then this
+  // number.
   CHECK(bytes.size() == 24626);
 }
