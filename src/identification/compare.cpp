@@ -103,14 +103,26 @@ class Predictor {
     }
     return rows;
   }
-  // The x0 of the smallest weighted squared errors over the ticks before `end`.
-  [[nodiscard]] VectorXd estimate_start(const Ticks& ticks, Index end, bool one_step) const {
+  // The x0 of the smallest weighted squared errors over the ticks before `end`; `prior`: that of start_of().
+  [[nodiscard]] VectorXd estimate_start(const Ticks& ticks, Index end, bool one_step, const VectorXd& prior) const {
     const Index n = model_.n_x();
     std::vector<VectorXd> errors;
     std::vector<MatrixXd> slopes;
-    VectorXd x = begin(VectorXd::Zero(n), ticks);
+    VectorXd x = begin(prior, ticks);
     MatrixXd slope = MatrixXd::Identity(n, n);
     Index count = 0;
+    for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
+      const Index i = model_.n_own() + static_cast<Index>(k);
+      const double initial_std = model_.augmented[k].initial_std;
+      if (initial_std == 0.0) {  // known: it does not move
+        slope(i, i) = 0.0;
+        continue;
+      }
+      errors.emplace_back(VectorXd::Zero(1));
+      slopes.emplace_back(MatrixXd::Zero(1, n));
+      slopes.back()(0, i) = 1.0 / initial_std;
+      ++count;
+    }
     for (Index k = 0; k < end; ++k) {
       if (const std::vector<Index> rows = measured(ticks, k); !rows.empty()) {
         const Eigen::LLT<MatrixXd> root(sigma_(rows, rows));
@@ -125,7 +137,7 @@ class Predictor {
         slope = model_.A * slope;
       }
     }
-    if (count == 0) return VectorXd::Zero(n);
+    if (count == 0) return prior;
     MatrixXd all_slopes(count, n);
     VectorXd all_errors(count);
     Index row = 0;
@@ -134,7 +146,8 @@ class Predictor {
       all_slopes.middleRows(row, errors[i].size()) = slopes[i];
       row += errors[i].size();
     }
-    return all_slopes.completeOrthogonalDecomposition().solve(all_errors);
+    const VectorXd moved = all_slopes.completeOrthogonalDecomposition().solve(all_errors);
+    return model_.augmented.empty() ? moved : VectorXd(prior + moved);
   }
 
  private:
@@ -148,6 +161,16 @@ class Predictor {
   const MatrixXd& gain_;
   const MatrixXd& sigma_;
 };
+
+// Where nothing is known of x0 but what a model says of its augmented states.
+VectorXd start_of(const model::StateSpace& model) {
+  VectorXd x0 = VectorXd::Zero(model.n_x());
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+    const Index i = model.n_own() + static_cast<Index>(k);
+    x0(i) = model.augmented[k].initial - model.x_op(i);
+  }
+  return x0;
+}
 
 // ŷ by tick, one column each.
 MatrixXd predict(const Predictor& predictor, const Ticks& ticks, std::optional<std::int64_t> horizon,
@@ -236,16 +259,17 @@ base::Result<Comparison> compare(const model::StateSpace& model, const Record& r
   out.scored.assign(rows, true);
   std::vector<Score> scores(static_cast<std::size_t>(model.n_y()));
   const std::vector<Span> spans = experiments_of(record);
+  const VectorXd prior = start_of(model);
   out.experiments = spans.size();
   for (const Span& span : spans) {
     const Ticks ticks = ticks_of(model, record, span);
-    VectorXd x0 = VectorXd::Zero(model.n_x());
+    VectorXd x0 = prior;
     std::size_t used = 0;  // rows that x0 was made of
     if (start == Start::estimate) {
       used = std::min(kRowsForStart, span.end - span.begin);
       const Index end = ticks.of_row[used - 1] + 1;
-      x0 = nonlinear ? nonlinear->estimate_start(ticks, end, horizon.has_value())
-                     : predictor.estimate_start(ticks, end, horizon.has_value());
+      x0 = nonlinear ? nonlinear->estimate_start(ticks, end, horizon.has_value(), prior)
+                     : predictor.estimate_start(ticks, end, horizon.has_value(), prior);
     }
     const MatrixXd predicted =
         nonlinear ? nonlinear->predict(ticks, horizon, x0) : predict(predictor, ticks, horizon, x0);

@@ -8,7 +8,9 @@
 //   H       –          ticks    horizon; absent: infinite, so no y is used but for x0
 //   x0      n_x        state    deviation from the operating point at the first tick: zero, or what minimises the
 //                               squared errors (whitened by Σ; one-step errors with a finite H, else simulated ones)
-//                               over the first kRowsForStart rows; the smallest one where these leave it open
+//                               over the first kRowsForStart rows; the smallest one where these leave it open.
+//                               Augmented states begin at their `initial` instead of zero, and an estimate has
+//                               ((z − initial) / initial_std)² of each among its squared errors
 //
 // A nonlinear template is predicted by its equations and an extended filter instead (nonlinear_predictor.hpp).
 // Ticks before H run free from x0. Inputs are limited to min…max; one that is missing is held, before its first value

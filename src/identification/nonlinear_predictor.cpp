@@ -76,9 +76,16 @@ MatrixXd NonlinearPredictor::predict(const Ticks& ticks, std::optional<std::int6
   return predicted;
 }
 
-VectorXd NonlinearPredictor::errors(const Ticks& ticks, bool one_step, const VectorXd& x0) {
+VectorXd NonlinearPredictor::errors(const Ticks& ticks, bool one_step, const VectorXd& x0, const VectorXd& prior) {
   const MatrixXd predicted = predict(ticks, one_step ? std::optional<std::int64_t>{1} : std::nullopt, x0);
-  VectorXd out = VectorXd::Zero(ticks.y.size());
+  const Index own = model_.n_own();
+  VectorXd out = VectorXd::Zero(ticks.y.size() + model_.n_x() - own);
+  for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
+    const model::AugmentedState& state = model_.augmented[k];
+    const auto at = static_cast<Index>(k);
+    if (state.initial_std == 0.0) continue;
+    out(ticks.y.size() + at) = (x0(own + at) - prior(own + at)) / state.initial_std;
+  }
   std::vector<Index> rows;
   for (Index k = 0; k < ticks.count(); ++k) {
     rows.clear();
@@ -93,24 +100,26 @@ VectorXd NonlinearPredictor::errors(const Ticks& ticks, bool one_step, const Vec
   return out;
 }
 
-VectorXd NonlinearPredictor::estimate_start(const Ticks& ticks, Index end, bool one_step) {
+VectorXd NonlinearPredictor::estimate_start(const Ticks& ticks, Index end, bool one_step, const VectorXd& prior) {
   const Ticks few = first_of(ticks, end);
   const Index n = model_.n_x();
-  VectorXd x = VectorXd::Zero(n);
-  VectorXd error = errors(few, one_step, x);
+  VectorXd x = prior;
+  VectorXd error = errors(few, one_step, x, prior);
   double cost = error.squaredNorm();
   double damping = 1e-3;
+  // States of a machine are of the size of their units; a parameter may be of any.
+  VectorXd size = VectorXd::Ones(n);
+  for (Index j = model_.n_own(); j < n; ++j) {
+    size(j) = model_.augmented[static_cast<std::size_t>(j - model_.n_own())].initial_std;
+  }
   for (int step = 0; step < kMostSteps && std::isfinite(cost); ++step) {
-    MatrixXd slope(error.size(), n);
+    MatrixXd slope = MatrixXd::Zero(error.size(), n);
     for (Index j = 0; j < n; ++j) {
-      // States of a machine are of the size of their units; a parameter may be of any.
-      double size =
-          j < model_.n_own() ? 1.0 : model_.augmented[static_cast<std::size_t>(j - model_.n_own())].initial_std;
-      if (!(size > 0.0)) size = 1.0;
-      const double by = 1e-6 * std::max({size, std::abs(x(j)), std::abs(model_.x_op(j))});
+      if (size(j) == 0.0) continue;  // known: it does not move
+      const double by = 1e-6 * std::max({size(j), std::abs(x(j)), std::abs(model_.x_op(j))});
       VectorXd moved = x;
       moved(j) += by;
-      slope.col(j) = (errors(few, one_step, moved) - error) / by;
+      slope.col(j) = (errors(few, one_step, moved, prior) - error) / by * size(j);
     }
     const MatrixXd normal = slope.transpose() * slope;
     const VectorXd right = -slope.transpose() * error;
@@ -121,8 +130,8 @@ VectorXd NonlinearPredictor::estimate_start(const Ticks& ticks, Index end, bool 
     for (int attempt = 0; attempt < 12 && !better; ++attempt) {
       MatrixXd damped = normal;
       damped.diagonal() += damping * normal.diagonal() + VectorXd::Constant(n, least);
-      const VectorXd candidate = x + damped.ldlt().solve(right);
-      const VectorXd its_error = errors(few, one_step, candidate);
+      const VectorXd candidate = x + size.cwiseProduct(damped.ldlt().solve(right));
+      const VectorXd its_error = errors(few, one_step, candidate, prior);
       const double its_cost = its_error.squaredNorm();
       better = std::isfinite(its_cost) && its_cost < cost;
       if (better) {

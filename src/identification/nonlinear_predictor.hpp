@@ -26,13 +26,16 @@ class NonlinearPredictor {
   // ŷ by tick, one column each; deviations.
   [[nodiscard]] Eigen::MatrixXd predict(const Ticks& ticks, std::optional<std::int64_t> horizon,
                                         const Eigen::VectorXd& x0);
-  // The x0 of the least squared errors over the ticks before `end`, sought from the operating point.
-  [[nodiscard]] Eigen::VectorXd estimate_start(const Ticks& ticks, Eigen::Index end, bool one_step);
+  // The x0 of the least squared errors over the ticks before `end`, sought from `prior`: the operating point, with
+  // augmented states at their `initial`, from which they are as far as their `initial_std` allows.
+  [[nodiscard]] Eigen::VectorXd estimate_start(const Ticks& ticks, Eigen::Index end, bool one_step,
+                                               const Eigen::VectorXd& prior);
 
  private:
   void simulate(const Ticks& ticks, Eigen::Index from, Eigen::Index to, const Eigen::VectorXd& x,
                 Eigen::MatrixXd& predicted, bool last_only);
-  [[nodiscard]] Eigen::VectorXd errors(const Ticks& ticks, bool one_step, const Eigen::VectorXd& x0);
+  [[nodiscard]] Eigen::VectorXd errors(const Ticks& ticks, bool one_step, const Eigen::VectorXd& x0,
+                                       const Eigen::VectorXd& prior);
 
   const model::StateSpace& model_;
   const Eigen::MatrixXd P0_, sigma_;

@@ -283,6 +283,7 @@ StateSpace without_augmentation(const StateSpace& model) {
   own.d = model.d.head(n);
   own.x_op = model.x_op.head(n);
   if (model.B_late.size() != 0) own.B_late = model.B_late.topRows(n);
+  if (model.foh()) own.hold_offset = model.hold_offset.topRows(n);
   if (model.initial) own.initial = model.initial->head(n);
   if (model.initial_std) own.initial_std = model.initial_std->head(n);
   return own;

@@ -29,8 +29,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 class Builder {
  public:
-  Builder(ModelSettings settings, double period_s, std::vector<double> dead_times_s)
+  // `written`: how many states stand in the file; those of lags are behind them.
+  Builder(ModelSettings settings, std::size_t written, double period_s, std::vector<double> dead_times_s)
       : in_(std::move(settings)),
+        written_(written),
         period_s_(period_s),
         dead_times_s_(std::move(dead_times_s)),
         n_(static_cast<Index>(in_.states.size())),
@@ -452,7 +454,8 @@ class Builder {
     if (std_given != in_.states.size() && !out_.innovations_form_only) {
       const base::Result<SteadyState> steady = steady_state(out_);
       if (!steady) {
-        for (std::size_t i = 0; i < in_.states.size(); ++i) {
+        // A lag lacks its own only where a state that it follows does.
+        for (std::size_t i = 0; i < written_; ++i) {
           if (in_.states[i].initial_std) continue;
           fault(indexed("states", i, "initial_std"), "missing, and " + steady.error().message(), "initial_std");
         }
@@ -468,6 +471,7 @@ class Builder {
   }
 
   const ModelSettings in_;
+  const std::size_t written_;
   double period_s_;
   const std::vector<double> dead_times_s_;
   Index n_, m_, p_;
@@ -484,8 +488,9 @@ Built build(const ModelSettings& settings, double period_s, const std::vector<do
   base::Issues issues = complete(completed);
   for (auto& issue : issues) issue.path = "model." + issue.path;
   if (!issues.empty()) return issues;
+  const std::size_t written = completed.states.size();
   add_sensor_lags(completed);
-  return Builder(std::move(completed), period_s, dead_times_s).run();
+  return Builder(std::move(completed), written, period_s, dead_times_s).run();
 }
 
 }  // namespace twinkeeper::model

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "model/augment.hpp"
+#include "model/sensor_lag.hpp"
 #include "model/templates/parameter_check.hpp"
 #include "model/wording.hpp"
 #include "twinkeeper/model/dynamics.hpp"
@@ -91,6 +92,10 @@ class Entry {
     const std::string name = augmented_name(in_);
     const std::string accepted = "each of them once, and none with the name of a state";
     if (has(model_.states, name)) fault("", "its state " + name + " has the name of a state of the model", accepted);
+    for (const OutputSettings& output : model_.outputs) {
+      if (!output.lag || sensor_state_name(output) != name) continue;
+      fault("", "its state " + name + " has the name of that of the lag of output " + output.name, accepted);
+    }
     for (std::size_t i = 0; i < index_; ++i) {
       if (augmented_name(model_.augment[i]) != name) continue;
       fault("", "its state " + name + " is that of augment[" + std::to_string(i) + "]", accepted);

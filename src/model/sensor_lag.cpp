@@ -10,8 +10,6 @@
 namespace twinkeeper::model {
 namespace {
 
-std::string state_of(const OutputSettings& output) { return output.name + "_sensor"; }
-
 bool has_shape(const Rows& rows, std::size_t height, std::size_t width) {
   return rows.size() == height &&
          std::all_of(rows.begin(), rows.end(), [width](const auto& row) { return row.size() == width; });
@@ -38,20 +36,23 @@ double operating_value(const ModelSettings& settings, std::size_t output) {
 
 // The state of output `i` as it starts; `row` is C's, over the states that there were.
 StateSettings sensor_state(const ModelSettings& settings, std::size_t i, const std::vector<double>& row) {
-  StateSettings sensor{state_of(settings.outputs[i]), settings.outputs[i].unit, {}, {}, {}, {}};
+  StateSettings sensor{sensor_state_name(settings.outputs[i]), settings.outputs[i].unit, {}, {}, {}, {}};
   double value = operating_value(settings, i);
   double variance = 0.0;
-  bool known = false, std_known = true;
+  bool known = false, std_given = false, std_known = true;
   for (std::size_t j = 0; j < row.size(); ++j) {
     const StateSettings& state = settings.states[j];
     known = known || state.initial;  // of all states, else build() tells
+    std_given = std_given || state.initial_std;
     std_known = std_known && (row[j] == 0.0 || state.initial_std);
-    if (!state.initial || row[j] == 0.0) continue;
-    value += row[j] * (*state.initial - (settings.operating_point.x.empty() ? 0.0 : settings.operating_point.x[j]));
+    if (row[j] == 0.0) continue;
+    if (state.initial) {
+      value += row[j] * (*state.initial - (settings.operating_point.x.empty() ? 0.0 : settings.operating_point.x[j]));
+    }
     if (std_known) variance += row[j] * *state.initial_std * row[j] * *state.initial_std;
   }
   if (known) sensor.initial = value;
-  if (known && std_known) sensor.initial_std = std::sqrt(variance);
+  if (std_given && std_known) sensor.initial_std = std::sqrt(variance);
   return sensor;
 }
 
@@ -60,6 +61,8 @@ void widen(Rows& rows, std::size_t by) {
 }
 
 }  // namespace
+
+std::string sensor_state_name(const OutputSettings& output) { return output.name + "_sensor"; }
 
 void check_sensor_lags(const ModelSettings& settings, base::Issues& issues) {
   for (std::size_t i = 0; i < settings.outputs.size(); ++i) {
@@ -75,9 +78,10 @@ void check_sensor_lags(const ModelSettings& settings, base::Issues& issues) {
       issues.push_back({path, "is not above 0", "a duration above 0"});
     }
     for (std::size_t j = 0; j < settings.states.size(); ++j) {
-      if (settings.states[j].name != state_of(output)) continue;
-      issues.push_back({path, "its state would be " + state_of(output) + ", which is states[" + std::to_string(j) + "]",
-                        "another name of the output or of that state"});
+      if (settings.states[j].name != sensor_state_name(output)) continue;
+      issues.push_back(
+          {path, "its state would be " + sensor_state_name(output) + ", which is states[" + std::to_string(j) + "]",
+           "another name of the output or of that state"});
     }
   }
 }

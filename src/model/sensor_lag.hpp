@@ -15,11 +15,14 @@
 // are, build() tells. Thread rule: pure. Allocation: load time only.
 #pragma once
 
+#include <string>
+
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/model/settings.hpp"
 
 namespace twinkeeper::model {
 
+[[nodiscard]] std::string sensor_state_name(const OutputSettings& output);
 void check_sensor_lags(const ModelSettings& settings, base::Issues& issues);
 // Afterwards no output has a lag.
 void add_sensor_lags(ModelSettings& settings);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/wording.hpp"
 #include "twinkeeper/model/dynamics.hpp"
 
 namespace twinkeeper::simulation {
@@ -117,6 +118,27 @@ std::vector<std::string> measured_tags(const Names& names) {
   return tags;
 }
 
+std::string range_of(const model::Signal& state) {
+  const auto& [min, max] = state.limits;
+  const std::string unit = state.unit.empty() ? "" : " in " + state.unit;
+  if (std::isinf(max)) return model::print(min) + " or more" + unit;
+  if (std::isinf(min)) return model::print(max) + " or less" + unit;
+  return "a number from " + model::print(min) + " to " + model::print(max) + unit;
+}
+
+// Where a parameter is a state its limits hold for it too, and a plant would stop there.
+std::optional<base::Error> outside_limits(const Fault& fault, const model::StateSpace& model) {
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+    const model::AugmentedState& augmented = model.augmented[k];
+    if (augmented.kind != model::AugmentKind::parameter || augmented.of != fault.parameter) continue;
+    const model::Signal& state = model.states[static_cast<std::size_t>(model.n_own()) + k];
+    if (fault.value >= state.limits.min && fault.value <= state.limits.max) continue;
+    return wrong(fault.spec, model::print(fault.value) + " is outside min and max of the augmented state " + state.name,
+                 range_of(state));
+  }
+  return std::nullopt;
+}
+
 // Fills in what `target` names; the text of an error, or nothing.
 std::optional<base::Error> resolve(Fault& fault, std::string_view target, const Settings& settings) {
   const Names names = names_of(settings);
@@ -161,11 +183,17 @@ std::optional<base::Error> resolve(Fault& fault, std::string_view target, const 
         return wrong(fault.spec, "the model of twin '" + settings.twins[fault.twin].name + "' has discretization: foh",
                      "a model with zoh");
       }
+      if (settings.twins[fault.twin].model.B_late.size() != 0) {
+        return wrong(fault.spec,
+                     "an input of twin '" + settings.twins[fault.twin].name +
+                         "' has a dead time that is no whole number of periods",
+                     "dead times of whole periods");
+      }
       const auto changed = settings.twins[fault.twin].model.dynamics->clone();
       if (const auto status = changed->set_parameter(fault.parameter, fault.value); !status.ok()) {
         return base::Error(status.error().code(), "fault '" + fault.spec + "': " + status.error().message());
       }
-      return std::nullopt;
+      return outside_limits(fault, settings.twins[fault.twin].model);
     }
   }
   return std::nullopt;

@@ -76,6 +76,12 @@ base::Status Plant::set_parameter(std::string_view name, double value) {
     return base::Error(base::ErrorCode::invalid_argument,
                        "parameters of a model with discretization: foh can't be changed; accepted: zoh");
   }
+  if (model_.B_late.size() != 0) {
+    return base::Error(
+        base::ErrorCode::invalid_argument,
+        "parameters of a model with a part of a step of dead time can't be changed; accepted: dead times "
+        "of whole steps");
+  }
   if (!dynamics_) follow_equations();
   auto status = dynamics_->set_parameter(name, value);
   if (!status) return status;

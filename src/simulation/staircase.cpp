@@ -28,8 +28,7 @@ double dwell_of(const model::StateSpace& model) {
 double room(const model::StateSpace& model, const std::vector<double>& amplitudes) {
   model::StateSpace states = model;
   states.C = Eigen::MatrixXd::Identity(model.n_x(), model.n_x());
-  states.D = model.foh() ? Eigen::MatrixXd(model.hold_offset.topRows(model.n_x()))
-                         : Eigen::MatrixXd(Eigen::MatrixXd::Zero(model.n_x(), model.n_u()));
+  states.D = model.foh() ? model.hold_offset : Eigen::MatrixXd(Eigen::MatrixXd::Zero(model.n_x(), model.n_u()));
   const auto gain = model::steady_state_gain(states);
   double factor = 1.0;
   for (Eigen::Index i = 0; gain && i < model.n_x(); ++i) {

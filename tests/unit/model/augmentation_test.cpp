@@ -140,6 +140,17 @@ TEST_CASE("An augmented model is the one whose matrices were written by hand") {
   }
 }
 
+TEST_CASE("Without its augmentation a model with foh is that of the machine in every shape") {
+  ModelSettings settings = plant(TimeBase::continuous);
+  settings.discretization = Discretization::foh;
+  const StateSpace plain = std::get<StateSpace>(build(settings, 0.5));
+  settings.augment = kThree;
+  const StateSpace rest = without_augmentation(std::get<StateSpace>(build(settings, 0.5)));
+  REQUIRE(rest.hold_offset.rows() == rest.n_x());
+  CHECK(apart(rest.hold_offset, plain.hold_offset) < 1e-13);
+  CHECK(apart(rest.D, plain.D) < 1e-13);
+}
+
 TEST_CASE("A disturbance has no dead time of its own") {
   ModelSettings settings = plant(TimeBase::continuous);
   settings.augment = {disturbance("v")};

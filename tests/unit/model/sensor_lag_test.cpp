@@ -152,3 +152,20 @@ TEST_CASE("Lags are refused where they have no meaning") {
   REQUIRE(std::holds_alternative<twinkeeper::base::Issues>(refused));
   CHECK(std::get<twinkeeper::base::Issues>(refused)[0].path == "model.C");
 }
+
+TEST_CASE("A missing standard deviation is told of the states of the file, not of a lag") {
+  ModelSettings settings = lagged();
+  settings.A = {{0.5, 0.0}, {0.0, -0.3}};  // core runs away, and no output shows it
+  settings.C = {{0.0, 1.0}, {0.0, 1.0}};
+  settings.states[1].initial_std.reset();
+  const Built refused = build(settings, 0.1);
+  REQUIRE(std::holds_alternative<twinkeeper::base::Issues>(refused));
+  const auto& issues = std::get<twinkeeper::base::Issues>(refused);
+  REQUIRE(issues.size() == 1);
+  CHECK(issues[0].path == "model.states[1].initial_std");
+  // Known of both states, it is known of the lag, though no state says where it begins.
+  settings.states[0].initial.reset();
+  settings.states[1].initial.reset();
+  settings.states[1].initial_std = 0.2;
+  CHECK((*built(settings, 0.1).initial_std)(2) == Approx(0.2));
+}

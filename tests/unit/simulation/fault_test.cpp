@@ -111,4 +111,27 @@ TEST_CASE("A parameter of a template is changed by name, within its bounds, for 
         "fault 'parameter:tanks.a1@1+2=1': no '=' with the value after T; accepted: parameter:TWIN.NAME@T=V");
 }
 
+TEST_CASE("A parameter that is a state is not put outside of that state's limits") {
+  model::ModelSettings tanks = fixtures::two_tank_settings();
+  tanks.augment.resize(1);
+  tanks.augment[0].kind = model::AugmentKind::parameter;
+  tanks.augment[0].name = "a1";
+  tanks.augment[0].noise_density = 1e-9;
+  tanks.augment[0].initial_std = 1e-6;
+  tanks.augment[0].min = 8e-6;
+  Settings settings = fixtures::two_tank_simulation();
+  settings.twins[0].model = fixtures::built(tanks);
+  CHECK(parse_fault("parameter:tanks.a1@1=8e-6", settings).ok());
+  CHECK(parse_fault("parameter:tanks.a1@1=1e-3", settings).ok());
+  CHECK(parse_fault("parameter:tanks.a2@1=1e-6", settings).ok());  // that one is no state
+  CHECK(parse_fault("parameter:tanks.a1@1=7e-6", settings).error().message() ==
+        "fault 'parameter:tanks.a1@1=7e-6': 7e-06 is outside min and max of the augmented state a1; accepted: 8e-06 or "
+        "more in m2");
+  tanks.augment[0].max = 2e-5;
+  settings.twins[0].model = fixtures::built(tanks);
+  CHECK(parse_fault("parameter:tanks.a1@1=2.1e-5", settings).error().message() ==
+        "fault 'parameter:tanks.a1@1=2.1e-5': 2.1e-05 is outside min and max of the augmented state a1; accepted: a "
+        "number from 8e-06 to 2e-05 in m2");
+}
+
 }  // namespace twinkeeper::simulation

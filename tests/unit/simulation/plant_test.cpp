@@ -240,6 +240,27 @@ TEST_CASE("A linear template with foh is simulated with ramps, and its parameter
         "fault 'parameter:tanks.R@1=4': the model of twin 'tanks' has discretization: foh; accepted: a model with zoh");
 }
 
+TEST_CASE("Parameters of a linear template with a part of a step of dead time stay as they are") {
+  model::ModelSettings settings;
+  settings.name = settings.type = "first_order_thermal";
+  settings.time = model::TimeBase::continuous;
+  settings.parameters = {{"C", 10.0, ""}, {"R", 2.0, ""}};
+  settings.outputs = {{"T", "", {}, 0.1, {}}};
+  settings.noise.Q = model::Rows{{1e-20}};
+  Settings simulation = fixtures::tank_simulation();
+  const auto with_dead_time = [&](double dead_time) {
+    return std::get<model::StateSpace>(model::build(settings, 1.0, {dead_time, 0.0}));
+  };
+  simulation.twins[0].model = with_dead_time(2.3);
+  Plant plant(simulation.twins[0].model, Random(7, "noise"));
+  CHECK(plant.set_parameter("R", 4.0).error().code() == base::ErrorCode::invalid_argument);
+  CHECK(parse_fault("parameter:tanks.R@1=4", simulation).error().message() ==
+        "fault 'parameter:tanks.R@1=4': an input of twin 'tanks' has a dead time that is no whole number of periods; "
+        "accepted: dead times of whole periods");
+  simulation.twins[0].model = with_dead_time(2.0);
+  CHECK(parse_fault("parameter:tanks.R@1=4", simulation).ok());
+}
+
 TEST_CASE("A parameter that is a state goes where a fault puts it and the equations follow") {
   model::ModelSettings settings;
   settings.name = settings.type = "first_order_thermal";
