@@ -28,11 +28,13 @@
 // machine may have moved): the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
 // also the second chance of a row that is right: where no other row shows the state, P grows by Q until what is
 // measured could have come about. Else, also if nobody else is heard, the machine is not where the model thinks: the
-// row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f Q with the f that
-// explains the innovation, max ν_i² / C_i Q C_iᵀ ≤ 1e12 over the followed rows with a ratio above 1; at most 10 times
-// until no spell of gate_timeout is left. The mode is `converging` until P is usual again. With a wide P anything
-// passes, so while it is not usual a pass does not end a spell that has its verdict: an isolated row stays out. Two
-// outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
+// row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f G with the f that
+// explains the innovation, max ν_i² / C_i G C_iᵀ ≤ 1e12 over the followed rows with a ratio above 1, but no state's σ
+// beyond 0.9 of its limit below; at most 10 times until no spell of gate_timeout is left. G = Σ_{j<N} Aʲ Q Aʲᵀ of the
+// machine's own states at the operating point is what process noise does to them in about gate_timeout (N: the power of
+// two from its steps on), so that sensors with a lag show it. The mode is `converging` until P is usual again. With a
+// wide P anything passes, so while it is not usual a pass does not end a spell that has its verdict: an isolated row
+// stays out. Two outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
@@ -192,6 +194,7 @@ class Twin {
   void take_outputs(const signals::Frame& frame, TwinStep& out);
   void find_base();
   [[nodiscard]] std::int64_t start_window() const;
+  void prepare_gate();
   void prepare_start();
   void begin_start();
   void limit_states();
@@ -201,6 +204,7 @@ class Twin {
   [[nodiscard]] bool others_agree(const RowMemory& row) const;
   void hold_votes();
   void decide_gate(TwinStep& out);
+  [[nodiscard]] double most_widening() const;
   void follow();
   void note_fused(TwinStep& out);
   [[nodiscard]] bool filter_step(TwinStep& out);
@@ -226,8 +230,9 @@ class Twin {
   Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
   Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
   std::int64_t gate_timeout_steps_ = 0;
+  Eigen::VectorXd movement_;            // diag G
   std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
-  double explaining_noise_ = 0.0;       // f of this step, 0: no row is followed with a ratio above 1
+  double explaining_factor_ = 0.0;      // f of this step, 0: no row is followed with a ratio above 1
   Course course_;
 };
 
