@@ -1,5 +1,6 @@
 // What a twin takes back and does again, and what it makes of means.
 #include <bit>
+#include <thread>
 
 #include "plants_for_tests.hpp"
 #include "reference_filter.hpp"
@@ -99,6 +100,32 @@ TEST_CASE("What a twin of a nonlinear template takes back is as if it had not be
     }
     CHECK(check_recall(model, frames, engine) > 5);
   }
+}
+
+TEST_CASE("Copies of a twin with augmented states step at the same time and get the bits they would alone") {
+  model::AugmentSettings parameter;
+  parameter.kind = model::AugmentKind::parameter;
+  parameter.name = "a2";
+  parameter.noise_density = 1e-8;
+  parameter.initial_std = 1e-6;
+  const model::StateSpace model = two_tanks(true, 1.0, {parameter});
+  const Twin start = make_twin(model);
+  const auto run = [&model](Twin& twin, double volt) {
+    TwinStep out = twin.make_record();
+    VectorXd u = model.u_op;
+    u(0) += volt;
+    for (int k = 0; k < 20'000; ++k) twin.step(frame_of(u, model.y_op, k), out);
+    return out;
+  };
+  Twin alone[] = {start, start};
+  const TwinStep expected[] = {run(alone[0], -0.5), run(alone[1], 0.5)};
+  Twin copies[] = {start, start};
+  TwinStep told[2];
+  std::thread other([&] { told[0] = run(copies[0], -0.5); });
+  told[1] = run(copies[1], 0.5);
+  other.join();
+  CHECK(same(told[0], expected[0]));
+  CHECK(same(told[1], expected[1]));
 }
 
 TEST_CASE("The mean of several samples is fused with the variance of a mean") {
