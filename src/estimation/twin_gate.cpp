@@ -19,7 +19,7 @@ constexpr double kDefaultGate = 5.0;  // ratios are told against it when the gat
 constexpr int kMostWidenings = 10;
 constexpr double kMostNoise = 1e12;
 constexpr double kLimitShare = 0.9;  // of the standard deviation that makes the twin lost
-constexpr double kUsualShare = 4.0;  // Σ_ii up to this share of its usual value lets a pass mean something
+constexpr double kUsualShare = 4.0;  // Σ_ii below this multiple of its usual value lets a pass mean something
 
 // What process noise makes of the machine's own states in about so many steps, Σ Aʲ Q Aʲᵀ, by doubling them. Augmented
 // states take no part: a machine that has moved is no bias of its sensors. A model that grows too fast for numbers is
@@ -69,7 +69,7 @@ void Twin::hold_votes() {
   bool any = false;
   for (RowMemory& row : course_.rows) {
     if (!overdue(row)) continue;
-    any = true;
+    any = any || row.verdict != Verdict::isolated;
     row.outvoted = row.verdict == Verdict::none && row.accused && others_agree(row);
   }
   if (!any) course_.widenings = 0;
@@ -93,9 +93,10 @@ void Twin::decide_gate(TwinStep& out) {
     told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargest);
     if (told.test_ratio <= 1.0 || !settings_.gate) {
       row.last_passed = course_.now;
-      if (!course_.converged && row.verdict != Verdict::none) continue;  // with a wide P anything passes
-      row.rejected_since = -1;
-      row.verdict = Verdict::none;
+      const double usual = usual_.output_std[static_cast<Index>(i)];
+      const bool telling = course_.converged || course_.lost || variance[i] <= kUsualShare * usual * usual;
+      if (row.verdict != Verdict::none && !telling) continue;  // with a wide P anything passes
+      end_spell(row);
     } else {
       row.last_rejected = course_.now;
       if (row.rejected_since < 0) {

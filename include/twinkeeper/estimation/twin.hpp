@@ -33,8 +33,9 @@
 // beyond 0.9 of its limit below; at most 10 times until no spell of gate_timeout is left. G = Σ_{j<N} Aʲ Q Aʲᵀ of the
 // machine's own states at the operating point is what process noise does to them in about gate_timeout (N: the power of
 // two from its steps on), so that sensors with a lag show it. The mode is `converging` until P is usual again. With a
-// wide P anything passes, so while it is not usual a pass does not end a spell that has its verdict: an isolated row
-// stays out. Two outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
+// wide P anything passes, so while it is not usual a pass ends a spell that has its verdict only where the row's own
+// Σ_ii is no more than 4 × its usual one, or the twin is lost and there is nothing to lose: else an isolated row stays
+// out. Two outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
@@ -54,7 +55,7 @@
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
 // deviations of 1e7 times the best that these steps can tell of a state; augmented states start as the model says, from
-// their own. What they leave open keeps such a standard
+// their own. An isolated output takes no part while others are heard. What they leave open keeps such a standard
 // deviation (the twin is then lost, until a value comes); a state that no mapped output ever shows starts at its limit.
 // The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
 // states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
@@ -128,12 +129,13 @@ class Twin {
     int widenings = 0;  // since a row is followed
     bool initializing = false;
     bool converged = false;
+    bool lost = false;
     TwinCounters counters;
 
     template <class Archive>
     void archive(Archive& a) {
       a(rows, held, outside, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
-        converged);
+        converged, lost);
       a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
     }
   };
@@ -167,9 +169,10 @@ class Twin {
   void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
   // Begins anew with an estimated start: too much has been missed.
   void begin_anew() { begin_start(); }
-  // What it begins with where nothing else is known: x_op, or `initial`, and its standard deviations.
-  [[nodiscard]] const Eigen::VectorXd& usual_start() const { return model_.initial ? *model_.initial : model_.x_op; }
-  [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return initial_std_; }
+  // What it begins with where nothing else is known: `initial`, or the middle of an estimated start's prior, and the
+  // standard deviations, which don't make the twin lost where they have a limit.
+  [[nodiscard]] const Eigen::VectorXd& usual_start() const { return usual_start_; }
+  [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return usual_start_std_; }
 
   [[nodiscard]] TwinStep make_record() const;
   [[nodiscard]] const model::StateSpace& model() const { return model_; }
@@ -200,6 +203,10 @@ class Twin {
   void limit_states();
   void estimate_start(TwinStep& out);
   void await_convergence();
+  static void end_spell(RowMemory& row) {
+    row.rejected_since = -1;
+    row.verdict = Verdict::none;
+  }
   [[nodiscard]] bool overdue(const RowMemory& row) const;
   [[nodiscard]] bool others_agree(const RowMemory& row) const;
   void hold_votes();
@@ -229,6 +236,7 @@ class Twin {
   Usual usual_;
   Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
   Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
+  Eigen::VectorXd usual_start_, usual_start_std_;
   std::int64_t gate_timeout_steps_ = 0;
   Eigen::VectorXd movement_;            // diag G
   std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
