@@ -71,6 +71,7 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model)
   a.expected.assign(static_cast<std::size_t>(a.pp), 0.0);
   a.variance = a.expected;
   a.scratch.assign(static_cast<std::size_t>(2 * a.ld), 0.0);
+  movement_root_.assign(a.T_prior.size(), 0.0);
   wide_.assign(2 * a.T_prior.size(), 0.0);
   wide_scratch_.assign(static_cast<std::size_t>(3 * a.np), 0.0);
 
@@ -219,14 +220,17 @@ bool KalmanFilter::predict(std::span<const double> u) {
   return true;
 }
 
-double KalmanFilter::process_variance(std::size_t row) const {
+void KalmanFilter::set_movement(const MatrixXd& G) { movement_root_ = packed(lower_root(G), arrays_.np, arrays_.np); }
+
+double KalmanFilter::movement_variance(std::size_t row) const {
   const FilterArrays& a = arrays_;
-  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
   const auto np = static_cast<std::size_t>(a.np);
   double sum = 0.0;
   for (std::size_t k = 0; k < n(); ++k) {
     double seen = 0.0;
-    for (std::size_t i = k; i < n(); ++i) seen += a.C[i * static_cast<std::size_t>(a.pp) + row] * root[k * np + i];
+    for (std::size_t i = k; i < n(); ++i) {
+      seen += a.C[i * static_cast<std::size_t>(a.pp) + row] * movement_root_[k * np + i];
+    }
     sum += seen * seen;
   }
   return sum;
@@ -235,13 +239,21 @@ double KalmanFilter::process_variance(std::size_t row) const {
 void KalmanFilter::widen(double factor) {
   leave_steady();
   FilterArrays& a = arrays_;
-  const std::vector<double>& root = coupled_ ? whole_Q_root_ : a.Q_root;
   const double length = std::sqrt(factor);
   const std::size_t size = a.T_prior.size();
   std::copy(a.T_prior.begin(), a.T_prior.end(), wide_.begin());
-  for (std::size_t k = 0; k < size; ++k) wide_[size + k] = length * root[k];
+  for (std::size_t k = 0; k < size; ++k) wide_[size + k] = length * movement_root_[k];
   triangularise(wide_.data(), a.np, 2 * a.np, a.np, wide_scratch_.data());
   std::copy_n(wide_.begin(), size, a.T_prior.begin());
+}
+
+double KalmanFilter::prior_variance(std::size_t state) const {
+  double sum = 0.0;
+  for (std::size_t k = 0; k <= state; ++k) {
+    const double entry = arrays_.T_prior[k * static_cast<std::size_t>(arrays_.np) + state];
+    sum += entry * entry;
+  }
+  return sum;
 }
 
 void KalmanFilter::standard_deviations(std::span<double> std) {

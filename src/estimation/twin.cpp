@@ -20,10 +20,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kRangesAway = 20.0;  // the sum of both distances: ten ranges from the middle
 constexpr double kLargest = std::numeric_limits<double>::max();  // a square beyond it is still only a large number
-constexpr double kDefaultGate = 5.0;                             // ratios are told against it when the gate is off
 constexpr std::int64_t kLeastPatience = 10;
-constexpr int kMostWidenings = 10;
-constexpr double kMostNoise = 1e12;
 
 std::int64_t steps_of(base::Duration duration, base::Duration period) {
   return (duration.count() + period.count() - 1) / period.count();
@@ -144,6 +141,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
   for (Index i = 0; i < model_.n_y(); ++i) {
     output_std_limit_(i) = std::max(output_std_limit_(i), 2.0 * std::sqrt(start.row(i).squaredNorm() + model_.R(i, i)));
   }
+  prepare_gate();
   prepare_start();
   if (model_.initial) {
     start_at(*model_.initial, initial_std_);
@@ -304,94 +302,6 @@ void Twin::take_outputs(const signals::Frame& frame, TwinStep& out) {
     told.innovation = usable ? y_[i] - expected[i] : kNaN;
     told.std = std::sqrt(variance[i]);
   }
-}
-
-bool Twin::overdue(const RowMemory& row) const {
-  return row.rejected_since >= 0 && course_.now - row.rejected_since >= gate_timeout_steps_;
-}
-
-bool Twin::others_agree(const RowMemory& row) const {
-  int votes = 0;
-  for (const RowMemory& other : course_.rows) {
-    if (&other == &row || other.verdict == Verdict::isolated) continue;
-    if (overdue(other)) {
-      votes -= other.last_rejected >= row.rejected_since;
-    } else {
-      votes += other.last_passed >= row.rejected_since;
-    }
-  }
-  return votes > 0;
-}
-
-// First all votes, then what follows from them: the order of the outputs decides nothing.
-void Twin::hold_votes() {
-  bool any = false;
-  for (RowMemory& row : course_.rows) {
-    if (!overdue(row)) continue;
-    any = true;
-    row.outvoted = row.verdict == Verdict::none && row.accused && others_agree(row);
-  }
-  if (!any) course_.widenings = 0;
-  for (RowMemory& row : course_.rows) {
-    if (!overdue(row) || row.verdict != Verdict::none) continue;
-    row.verdict = row.outvoted ? Verdict::isolated : Verdict::followed;
-  }
-}
-
-// All decisions before the first update: V = W without the rows in a spell of rejections, but with those that are
-// followed.
-void Twin::decide_gate(TwinStep& out) {
-  const double gate = settings_.gate.value_or(kDefaultGate);
-  const std::span<const double> variance = filter_.innovation_variance();
-  out.nis_dof = 0;
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (good_[i] == 0) continue;
-    ++out.nis_dof;
-    RowMemory& row = course_.rows[i];
-    OutputStep& told = out.outputs[i];
-    told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargest);
-    if (told.test_ratio <= 1.0 || !settings_.gate) {
-      row.last_passed = course_.now;
-      if (!course_.converged && row.verdict != Verdict::none) continue;  // with a wide P anything passes
-      row.rejected_since = -1;
-      row.verdict = Verdict::none;
-    } else {
-      row.last_rejected = course_.now;
-      if (row.rejected_since < 0) {
-        row.rejected_since = course_.now;
-        row.accused = course_.converged;
-      }
-    }
-  }
-  hold_votes();
-  explaining_noise_ = 0.0;
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    used_[i] = good_[i];
-    const RowMemory& row = course_.rows[i];
-    if (good_[i] == 0 || row.rejected_since < 0) continue;
-    OutputStep& told = out.outputs[i];
-    const bool followed = row.verdict == Verdict::followed;
-    if (followed && told.test_ratio <= 1.0) continue;
-    told.reason = Reason::spike;
-    if (followed) {
-      told.quality = Quality::uncertain;
-      const double one_step = filter_.process_variance(i);
-      const double factor = std::min(told.innovation * told.innovation / one_step, kMostNoise);
-      if (one_step > 0.0) explaining_noise_ = std::max(explaining_noise_, factor);
-    } else {
-      told.quality = Quality::bad;
-      used_[i] = 0;
-      ++course_.counters.gated_rows;
-    }
-  }
-}
-
-// The machine has moved: P is widened by as much process noise as explains it.
-void Twin::follow() {
-  if (!(explaining_noise_ > 0.0) || course_.widenings >= kMostWidenings) return;
-  ++course_.widenings;
-  filter_.widen(explaining_noise_);
-  await_convergence();
 }
 
 // False if any number came out that is not finite; the filter then still holds x(k|k−1).

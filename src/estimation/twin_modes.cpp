@@ -49,6 +49,7 @@ Mode Twin::decide_mode(TwinStep& out) {
     if (!rows_[i].mapped) continue;
     (course_.now - course_.rows[i].last_fused > rows_[i].patience ? any_starved : any_fed) = true;
   }
+  course_.lost = lost;
   if (lost || !any_fed) {
     await_convergence();
     return lost ? Mode::lost : Mode::predict_only;

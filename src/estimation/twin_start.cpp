@@ -66,12 +66,22 @@ void Twin::prepare_start() {
     start_(i) = model_.augmented[k].initial - model_.x_op(i);
     start_std_(i) = model_.augmented[k].initial_std;
   }
+  usual_start_ = model_.initial ? *model_.initial : VectorXd(model_.x_op + start_);
+  usual_start_std_ = model_.initial ? initial_std_ : start_std_;
+  if (model_.initial) return;
+  for (Index i = 0; i < model_.n_own(); ++i) {
+    if (std::isfinite(std_limit_(i))) usual_start_std_(i) = std::min(start_std_(i), 0.5 * std_limit_(i));
+  }
 }
 
 void Twin::begin_start() {
   course_.initializing = true;
   course_.start_steps = 0;
   course_.start_values = 0;
+  course_.lost = false;
+  for (RowMemory& row : course_.rows) {
+    if (row.verdict != Verdict::isolated) end_spell(row);
+  }
   filter_.linearise_each_step(false);
   filter_.reset(start_, start_std_);
 }
@@ -91,13 +101,22 @@ void Twin::estimate_start(TwinStep& out) {
   std::fill(out.std.begin(), out.std.end(), kNaN);
   out.nis = kNaN;
   out.nis_dof = 0;
+  bool others = false;  // who are heard from time to time, beside those at fault
   for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (good_[i] == 0) continue;
-    course_.rows[i].last_fused = course_.now;
+    const RowMemory& row = course_.rows[i];
+    if (!rows_[i].mapped || row.verdict == Verdict::isolated) continue;
+    others = others || good_[i] != 0 || course_.now - row.last_fused <= rows_[i].patience;
+  }
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    RowMemory& row = course_.rows[i];
+    used_[i] = good_[i] != 0 && (row.verdict != Verdict::isolated || !others);
+    if (used_[i] == 0) continue;
+    end_spell(row);  // a sensor that is believed for lack of others
+    row.last_fused = course_.now;
     ++course_.start_values;
   }
   ++course_.start_steps;
-  filter_.fuse(y_, good_, good_);
+  filter_.fuse(y_, used_, used_);
   const bool over = course_.start_steps >= start_window() && course_.start_values >= model_.n_x();
   if (over && model_.nonlinear()) {
     limit_states();  // where the equations may be relied on

@@ -112,10 +112,14 @@ class KalmanFilter {
   void project(std::size_t i, double value) { arrays_.z[i] = value; }
   [[nodiscard]] bool predict(std::span<const double> u);
 
-  // C_i Q C_iᵀ of a row: what one step of process noise adds to the variance of its expectation.
-  [[nodiscard]] double process_variance(std::size_t row) const;
-  // After predict(): P(k+1|k) += factor · Q, for a machine that has moved by more than its noise.
+  // G, by which the machine may have moved unnoticed: once, before the first step; this allocates.
+  void set_movement(const Eigen::MatrixXd& G);
+  // After expect(): C_i G C_iᵀ of a row.
+  [[nodiscard]] double movement_variance(std::size_t row) const;
+  // After predict(): P(k+1|k) += factor · G, for a machine that has moved by more than its noise.
   void widen(double factor);
+  // P_ii(k+1|k) of a state, after predict().
+  [[nodiscard]] double prior_variance(std::size_t state) const;
 
   // Whether the next step, should it fuse the same rows, takes the steady path.
   [[nodiscard]] bool steady() const { return steady_; }
@@ -163,6 +167,7 @@ class KalmanFilter {
   std::vector<double> sigma_;     // workspace p × p
   std::vector<double> whitened_;  // workspace p
   std::vector<double> decorrelation_scratch_;
+  std::vector<double> movement_root_;        // np × np lower, of G
   std::vector<double> wide_, wide_scratch_;  // workspace of widen()
   std::vector<double> std_;
 };

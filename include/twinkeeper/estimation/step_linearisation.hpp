@@ -14,6 +14,7 @@
 #include <Eigen/Core>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "twinkeeper/model/state_space.hpp"
@@ -41,7 +42,23 @@ class StepLinearisation {
  private:
   void take_point(const double* x, std::span<const double> u);
 
-  std::shared_ptr<const model::Dynamics> dynamics_;
+  // Each linearisation has equations of its own, those of a copy as well: they may have a workspace.
+  struct OwnDynamics {
+    std::unique_ptr<const model::Dynamics> held;
+
+    explicit OwnDynamics(std::unique_ptr<const model::Dynamics> dynamics) : held(std::move(dynamics)) {}
+    OwnDynamics(const OwnDynamics& other) : held(other.held->clone()) {}
+    OwnDynamics(OwnDynamics&&) = default;
+    OwnDynamics& operator=(const OwnDynamics& other) {
+      held = other.held->clone();
+      return *this;
+    }
+    OwnDynamics& operator=(OwnDynamics&&) = default;
+    ~OwnDynamics() = default;
+    const model::Dynamics* operator->() const { return held.get(); }
+  };
+
+  OwnDynamics dynamics_;
   model::StepExponential exponential_;
   Eigen::VectorXd x_op_, u_op_, y_op_;
   Eigen::VectorXd x_, u_, f_, h_, moved_;  // absolute

@@ -28,11 +28,14 @@
 // machine may have moved): the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
 // also the second chance of a row that is right: where no other row shows the state, P grows by Q until what is
 // measured could have come about. Else, also if nobody else is heard, the machine is not where the model thinks: the
-// row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f Q with the f that
-// explains the innovation, max ν_i² / C_i Q C_iᵀ ≤ 1e12 over the followed rows with a ratio above 1; at most 10 times
-// until no spell of gate_timeout is left. The mode is `converging` until P is usual again. With a wide P anything
-// passes, so while it is not usual a pass does not end a spell that has its verdict: an isolated row stays out. Two
-// outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
+// row is followed, fused whatever its ratio (above 1: `uncertain`, `spike`), and P(k+1|k) += f G with the f that
+// explains the innovation, max ν_i² / C_i G C_iᵀ ≤ 1e12 over the followed rows with a ratio above 1, but no state's σ
+// beyond 0.9 of its limit below; at most 10 times until no spell of gate_timeout is left. G = Σ_{j<N} Aʲ Q Aʲᵀ of the
+// machine's own states at the operating point is what process noise does to them in about gate_timeout (N: the power of
+// two from its steps on), so that sensors with a lag show it. The mode is `converging` until P is usual again. With a
+// wide P anything passes, so while it is not usual a pass ends a spell that has its verdict only where the row's own
+// Σ_ii is no more than 4 × its usual one, or the twin is lost and there is nothing to lose: else an isolated row stays
+// out. Two outputs: one rejected alone is isolated, for the other agrees; both rejected are followed.
 //
 // Modes, the first that holds:
 //   lost          a step gave a number that is not finite, or put a state with min and max further than ten of its
@@ -52,7 +55,7 @@
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
 // deviations of 1e7 times the best that these steps can tell of a state; augmented states start as the model says, from
-// their own. What they leave open keeps such a standard
+// their own. An isolated output takes no part while others are heard. What they leave open keeps such a standard
 // deviation (the twin is then lost, until a value comes); a state that no mapped output ever shows starts at its limit.
 // The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
 // states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
@@ -126,12 +129,13 @@ class Twin {
     int widenings = 0;  // since a row is followed
     bool initializing = false;
     bool converged = false;
+    bool lost = false;
     TwinCounters counters;
 
     template <class Archive>
     void archive(Archive& a) {
       a(rows, held, outside, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
-        converged);
+        converged, lost);
       a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
     }
   };
@@ -167,9 +171,10 @@ class Twin {
   void hold(std::span<const double> inputs);
   // Begins anew with an estimated start: too much has been missed.
   void begin_anew();
-  // What it begins with where nothing else is known: x_op, or `initial`, and its standard deviations.
-  [[nodiscard]] const Eigen::VectorXd& usual_start() const { return model_.initial ? *model_.initial : model_.x_op; }
-  [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return initial_std_; }
+  // What it begins with where nothing else is known: `initial`, or the middle of an estimated start's prior, and the
+  // standard deviations, which don't make the twin lost where they have a limit.
+  [[nodiscard]] const Eigen::VectorXd& usual_start() const { return usual_start_; }
+  [[nodiscard]] const Eigen::VectorXd& usual_start_std() const { return usual_start_std_; }
 
   [[nodiscard]] TwinStep make_record() const;
   [[nodiscard]] const model::StateSpace& model() const { return model_; }
@@ -194,15 +199,21 @@ class Twin {
   void take_outputs(const signals::Frame& frame, TwinStep& out);
   void find_base();
   [[nodiscard]] std::int64_t start_window() const;
+  void prepare_gate();
   void prepare_start();
   void begin_start();
   void limit_states();
   void estimate_start(TwinStep& out);
   void await_convergence();
+  static void end_spell(RowMemory& row) {
+    row.rejected_since = -1;
+    row.verdict = Verdict::none;
+  }
   [[nodiscard]] bool overdue(const RowMemory& row) const;
   [[nodiscard]] bool others_agree(const RowMemory& row) const;
   void hold_votes();
   void decide_gate(TwinStep& out);
+  [[nodiscard]] double most_widening() const;
   void follow();
   void note_fused(TwinStep& out);
   [[nodiscard]] bool filter_step(TwinStep& out);
@@ -227,9 +238,11 @@ class Twin {
   Usual usual_;
   Eigen::VectorXd initial_std_, std_limit_, output_std_limit_;
   Eigen::VectorXd start_, start_std_;  // before the first step of a start that is estimated: deviation and its std
+  Eigen::VectorXd usual_start_, usual_start_std_;
   std::int64_t gate_timeout_steps_ = 0;
+  Eigen::VectorXd movement_;            // diag G
   std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
-  double explaining_noise_ = 0.0;       // f of this step, 0: no row is followed with a ratio above 1
+  double explaining_factor_ = 0.0;      // f of this step, 0: no row is followed with a ratio above 1
   Course course_;
 };
 

@@ -75,6 +75,7 @@ class Rig {
   void run(int steps) {
     for (int k = 0; k < steps; ++k) step();
   }
+  void begin_anew() { twin_.begin_anew(); }
   void jump(const VectorXd& by) { plant_ = Plant(model_, ++seed_, next_state() + by); }
   // The plant's state that the next step shows, without its noise.
   [[nodiscard]] VectorXd next_state() const { return model_.A * plant_.x() + model_.d; }
@@ -338,4 +339,101 @@ TEST_CASE("The order of the outputs decides no vote") {
   }
   CHECK(isolated > 1000);
   CHECK(followed > 10);
+}
+
+TEST_CASE("An isolated sensor that is repaired while all others are gone comes back") {
+  TwinSettings settings;
+  settings.gate_timeout = 3s;
+  for (const bool stable : {true, false}) {
+    CAPTURE(stable);
+    model::StateSpace model = lags(2);
+    // Without limits and measurements the second one's P would grow for hours before it is too wide.
+    if (!stable) {
+      model.A = MatrixXd::Identity(2, 2);
+      for (auto& state : model.states) state.limits = {-5.0, 5.0};
+    }
+    Rig rig(model, 151, settings);
+    rig.run(300);
+    rig.bias(0) = 1000.0 * rig.out.outputs[0].std;
+    rig.run(100);
+    REQUIRE_FALSE(rig.out.outputs[0].fused);
+    rig.fresh = {true, false};
+    rig.run(500);
+    REQUIRE_FALSE(rig.out.outputs[0].fused);
+    rig.bias(0) = 0.0;
+    int out_for = 0;
+    for (rig.step(); !rig.out.outputs[0].fused && out_for < 1'000'000; rig.step()) ++out_for;
+    CHECK(rig.out.outputs[0].fused);
+    if (!stable) continue;  // by now the plant may have left the limits
+    CHECK(out_for == 0);
+    rig.run(100);
+    CHECK(rig.out.outputs[0].fused);
+    CHECK(rig.error_in_std(0) < 5.0);
+  }
+}
+
+TEST_CASE("Any number of jumps is followed while one sensor is isolated") {
+  const model::StateSpace model = coupled(161, 4, 3, Noise::independent);
+  TwinSettings settings;
+  settings.gate_timeout = 3s;
+  Rig rig(model, 162, settings);
+  rig.run(300);
+  rig.bias(1) = 1e6 * rig.out.outputs[1].std;
+  rig.run(300);
+  for (std::uint64_t jump = 0; jump < 25; ++jump) {
+    CAPTURE(jump);
+    REQUIRE(rig.out.mode == Mode::degraded);
+    rig.jump(jump_of(model, rig.out, 163 + jump, 200.0));
+    rig.run(100);
+    REQUIRE_FALSE(rig.out.outputs[1].fused);
+    for (const std::size_t i : {0, 2}) {
+      REQUIRE(rig.out.outputs[i].fused);
+      REQUIRE(rig.out.outputs[i].test_ratio <= 1.0);
+    }
+    for (Index i = 0; i < 4; ++i) REQUIRE(rig.error_in_std(i) < 5.0);
+    for (int k = 0; k < 20'000 && rig.out.mode != Mode::degraded; ++k) rig.step();
+    rig.run(2000);
+  }
+}
+
+TEST_CASE("A start that is estimated does without an isolated sensor and believes it where there is no other") {
+  const model::StateSpace model = coupled(171, 4, 3, Noise::independent);
+  TwinSettings settings;
+  settings.gate_timeout = 3s;
+  for (const bool alone : {false, true}) {
+    CAPTURE(alone);
+    Rig rig(model, 172, settings);
+    rig.run(300);
+    rig.bias(1) = 1000.0 * rig.out.outputs[1].std;
+    rig.run(300);
+    REQUIRE_FALSE(rig.out.outputs[1].fused);
+    if (alone) {
+      rig.bias(1) = 0.0;
+      rig.fresh = {false, true, false};
+    }
+    rig.begin_anew();
+    rig.run(300);
+    REQUIRE(rig.out.mode != Mode::initializing);
+    for (Index i = 0; i < 4; ++i) CHECK(rig.error_in_std(i) < 5.0);
+    CHECK(rig.out.outputs[1].fused == alone);
+  }
+}
+
+TEST_CASE("A start that is estimated leaves no row followed") {
+  const model::StateSpace model = coupled(181, 4, 1, Noise::independent);
+  TwinSettings settings;
+  settings.gate_timeout = 3s;
+  Rig rig(model, 182, settings);
+  rig.run(300);
+  rig.jump(jump_of(model, rig.out, 183, 200.0));
+  for (int k = 0; k < 40 && !rig.out.outputs[0].fused; ++k) rig.step();
+  rig.step();
+  for (int k = 0; k < 40 && !rig.out.outputs[0].fused; ++k) rig.step();
+  REQUIRE(rig.out.outputs[0].fused);
+  rig.begin_anew();
+  rig.run(100);
+  REQUIRE(rig.out.mode != Mode::initializing);
+  rig.bias(0) = 1e4 * rig.out.outputs[0].std;
+  rig.step();
+  CHECK_FALSE(rig.out.outputs[0].fused);
 }

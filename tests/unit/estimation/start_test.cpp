@@ -364,3 +364,27 @@ TEST_CASE("A start that was broken off leaves no trace in the one after it") {
   twin.step(frame_of(VectorXd::Zero(1), plant.step(VectorXd::Zero(1)), 15), out);
   CHECK(out.mode != Mode::initializing);
 }
+
+TEST_CASE("What a twin that estimates its start begins with elsewhere is the prior of that and never loses it") {
+  model::StateSpace model = lags(3);
+  model.initial.reset();
+  model.states[0].limits = {-2.0, 4.0};
+  model.x_op << 1.0, 2.0, 3.0;
+  Twin twin = make_twin(model);
+  CHECK(twin.usual_start() == model.x_op);
+  CHECK(twin.usual_start_std()(0) == Approx(1.5));
+  TwinStep out = twin.make_record();
+  // As wide as steady-state standard deviations allow, not the few hundredths that steady state itself would be.
+  for (Index i = 1; i < 3; ++i) CHECK(twin.usual_start_std()(i) > 1.0);
+  twin.start_at(twin.usual_start(), twin.usual_start_std());
+  signals::Frame frame = frame_of(VectorXd::Zero(1), VectorXd::Zero(3));
+  for (auto& row : frame.outputs) row.fresh = false;
+  twin.step(frame, out);
+  CHECK(out.mode != Mode::lost);
+
+  model.initial = VectorXd::Constant(3, 1.5);
+  model.initial_std = VectorXd::Constant(3, 0.25);
+  const Twin told = make_twin(model);
+  CHECK(told.usual_start() == *model.initial);
+  CHECK(told.usual_start_std() == *model.initial_std);
+}

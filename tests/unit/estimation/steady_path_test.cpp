@@ -68,6 +68,8 @@ TEST_CASE("The steady path gives the bits of the full path over long runs with r
     KalmanFilter full(model);
     filter.reset(VectorXd::Zero(n), VectorXd::Ones(n));
     full.reset(VectorXd::Zero(n), VectorXd::Ones(n));
+    filter.set_movement(model.Q);
+    full.set_movement(model.Q);
     std::vector<std::uint8_t> good(static_cast<std::size_t>(p), 1);
     std::vector<std::uint8_t> used = good;
     long here = 0;
@@ -116,6 +118,7 @@ TEST_CASE("The steady path is left by the first masked step and by whatever chan
   const VectorXd u = VectorXd::Zero(1);
   const VectorXd y = VectorXd::Constant(1, 0.3);
   KalmanFilter filter(lags(1));
+  filter.set_movement(MatrixXd::Identity(1, 1));
   const auto settle = [&] {
     for (int k = 0; k < 1000; ++k) step(filter, u, y, kOne, kOne);
     REQUIRE(filter.steady());

@@ -1,5 +1,6 @@
 // What a twin takes back and does again, and what it makes of means.
 #include <bit>
+#include <thread>
 
 #include "plants_for_tests.hpp"
 #include "reference_filter.hpp"
@@ -25,16 +26,19 @@ bool same(const TwinStep& a, const TwinStep& b) {
   return equal;
 }
 
-// Runs `frames` with excursions: from time to time the twin goes on with nonsense, and is taken back.
-void check_recall(const model::StateSpace& model, const std::vector<signals::Frame>& frames, std::mt19937_64& engine) {
+// Runs `frames` with excursions: from time to time the twin goes on with nonsense, and is taken back. Returns how often
+// a row was followed.
+int check_recall(const model::StateSpace& model, const std::vector<signals::Frame>& frames, std::mt19937_64& engine) {
   constexpr std::size_t kHistory = 20;
   TwinSettings settings;
   settings.history = kHistory;
+  settings.gate_timeout = std::chrono::seconds{3};
   Twin plain = make_twin(model, settings);
   Twin wandering = make_twin(model, settings);
   TwinStep expected = plain.make_record();
   TwinStep told = expected;
   Twin::Memory memory;
+  int followed = 0;
   for (const signals::Frame& frame : frames) {
     if (engine() % 5 == 0) {
       wandering.remember(memory);
@@ -50,8 +54,10 @@ void check_recall(const model::StateSpace& model, const std::vector<signals::Fra
     plain.step(frame, expected);
     wandering.step(frame, told);
     REQUIRE(same(told, expected));
+    for (const OutputStep& row : expected.outputs) followed += row.fused && row.test_ratio > 1.0;
   }
   CHECK(wandering.counters().gated_rows == plain.counters().gated_rows);
+  return followed;
 }
 
 }  // namespace
@@ -82,13 +88,48 @@ TEST_CASE("What a twin of a nonlinear template takes back is as if it had not be
   for (const bool known_start : {true, false}) {
     const model::StateSpace model = two_tanks(known_start);
     std::vector<signals::Frame> frames;
-    for (int k = 0; k < 200; ++k) {
+    VectorXd moved = VectorXd::Zero(model.n_y());
+    for (int k = 0; k < 600; ++k) {
+      // Jumps that last, of both levels, of one or of none: rows are followed and isolated.
+      if (k % 40 == 39) moved = VectorXd::Constant(2, 0.1 * static_cast<double>(engine() % 2));
+      if (k % 80 == 79) moved(0) = 0.0;
       const VectorXd noise = 0.002 * random_matrix(engine, model.n_y(), 1);
-      frames.push_back(frame_of(model.u_op + 0.1 * random_matrix(engine, model.n_u(), 1), model.y_op + noise, k));
+      frames.push_back(
+          frame_of(model.u_op + 0.1 * random_matrix(engine, model.n_u(), 1), model.y_op + moved + noise, k));
       mask_outputs(frames.back(), engine);
     }
-    check_recall(model, frames, engine);
+    CHECK(check_recall(model, frames, engine) > 5);
   }
+}
+
+TEST_CASE("Copies of a twin with augmented states step at the same time and get the bits they would alone") {
+  model::AugmentSettings parameter;
+  parameter.kind = model::AugmentKind::parameter;
+  parameter.name = "a2";
+  parameter.noise_density = 1e-8;
+  parameter.initial_std = 1e-6;
+  const model::StateSpace model = two_tanks(true, 1.0, {parameter});
+  const Twin start = make_twin(model);
+  const auto run = [&model](Twin& twin, double volt) {
+    TwinStep out = twin.make_record();
+    VectorXd u = model.u_op;
+    std::vector<double> course;
+    for (int k = 0; k < 100'000; ++k) {
+      u(0) = model.u_op(0) + (k / 50 % 2 == 0 ? volt : 0.0);
+      twin.step(frame_of(u, model.y_op, k), out);
+      course.insert(course.end(), out.x.begin(), out.x.end());
+    }
+    return course;
+  };
+  Twin alone[] = {start, start};
+  const std::vector<double> expected[] = {run(alone[0], -0.5), run(alone[1], 0.5)};
+  Twin copies[] = {start, start};
+  std::vector<double> told[2];
+  std::thread other([&] { told[0] = run(copies[0], -0.5); });
+  told[1] = run(copies[1], 0.5);
+  other.join();
+  CHECK((told[0] == expected[0]));
+  CHECK((told[1] == expected[1]));
 }
 
 TEST_CASE("The mean of several samples is fused with the variance of a mean") {
