@@ -73,6 +73,54 @@ class Augmentation(LogCase):
             self.assertLess(abs(found - true), 3 * sd, name)
             self.assertLess(sd, 0.2 * true, name)
 
+    def test_compare(self):
+        """compare holds augmented states to their initial values by initial_std, in matrices and in equations."""
+        source = random.Random(6)
+
+        def predicted(model, log, *more):
+            self.run_command("compare", "--model", model, "--input", log, "--output", "out.csv", *more)
+            return self.table(self.folder / "out.csv")
+
+        def assert_same(rows, expected, tolerance, shift=0.0, output="level_2"):
+            for row, other in zip(rows, expected):
+                for key, value in other.items():
+                    if key.startswith("yhat."):
+                        self.assert_close(row[key], float(value) + (shift if key == f"yhat.{output}" else 0.0), tolerance, key)
+
+        # Nothing may move what is known; what is known badly may not run away.
+        known = [entry | {"initial_std": 0} for entry in (BIAS, DISTURBANCE)]
+        plain = self.write_model(discrete_tank(), name="plain.yaml")
+        fixed = self.write_model(discrete_tank(*known), name="fixed.yaml")
+        nearly = self.write_model(discrete_tank(*(entry | {"initial_std": 1e-9} for entry in known)), name="nearly.yaml")
+        shifted = self.write_model(discrete_tank(known[0] | {"initial": 0.3}, known[1]), name="shifted.yaml")
+        wide = self.write_model(discrete_tank(BIAS, DISTURBANCE), name="wide.yaml")
+        x, rows = [0.1, 0.1], []
+        for k in range(1500):
+            u = 5.0 if k // 100 % 2 else 3.0
+            rows.append(([u], [x[0] + source.gauss(0, 0.002), x[1] + 0.001 * u + source.gauss(0, 0.002)]))
+            x = [0.98 * x[0] + 0.01 * u, 0.02 * x[0] + 0.97 * x[1]]
+        log = self.write_log(discrete_tank(), rows)
+        free = predicted(plain, log)
+        assert_same(predicted(fixed, log), free, 1e-5)  # errors are weighed by another Sigma
+        assert_same(predicted(nearly, log), free, 1e-5)
+        self.assertLess(max(abs(float(row["yhat.level_2"]) - float(row["y.level_2"])) for row in predicted(wide, log)), 0.3)
+        zero = predicted(plain, log, "--x0", "zero")
+        assert_same(predicted(shifted, log, "--x0", "zero"), zero, 1e-9, 0.3)
+        first = predicted(shifted, log, "--x0", "zero", "--horizon", "5")[0]
+        self.assert_close(first["yhat.level_2"], float(zero[0]["yhat.level_2"]) + 0.3, 1e-9, "horizon 5")
+
+        text = (EXAMPLES / "fouling.yaml").read_text(encoding="utf-8")
+        own = self.write("own.yaml", text[:text.index("  augment:")].replace("UA: 900", "UA: 810"))
+        entry = "  augment:\n    - {kind: parameter, name: UA, noise_density: 1.0e-7, max: 1000, initial_std: "
+        text = text[:text.index("  augment:")].replace("UA: 900", "UA: 810")
+        columns = ["T_hot_in", "T_cold_in", "flow_hot", "flow_cold", "T_hot_out", "T_cold_out"]
+        log = self.write("hot.csv", "t," + ",".join(columns) + "\n" + "".join(
+            f"{k / 2},{80 if k // 100 % 2 else 75},10,0.2,0.25,{45 + source.gauss(0, 0.1):.6g},{40 + source.gauss(0, 0.1):.6g}\n"
+            for k in range(400)))
+        free = predicted(own, log)
+        assert_same(predicted(self.write("fixed.yaml", text + entry + "0}\n"), log), free, 1e-6)
+        assert_same(predicted(self.write("nearly.yaml", text + entry + "1e-6}\n"), log), free, 1e-6)
+
     def test_indistinguishable(self):
         """Two that nothing tells apart are refused with the place of the later one."""
         lines = json.dumps({"model": discrete_tank(BIAS | {"output": "level_1"}, BIAS, DISTURBANCE)}, indent=1)
