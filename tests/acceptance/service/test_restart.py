@@ -46,6 +46,11 @@ class Restart(RigTestCase):
         before = next(s for s in header["states"] if s["name"] == "level_1")
         self.assertLess(abs(level["value"] - before["value"]), 0.02)
         self.assertIn("goes on from its checkpoint", self.daemon.stderr())
+        for _ in range(2):  # one restart upon another, before the grid of the first has begun
+            epoch = self.epoch()
+            self.daemon.stop()
+            self.daemon.start()
+        self.assertEqual({m["mode"] for m in self.first_states(epoch)}, {"tracking"}, "lost by quick restarts")
         self.check_schemas()
         self.check_envelopes()
 

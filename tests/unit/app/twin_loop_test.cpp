@@ -206,3 +206,56 @@ TEST_CASE("TwinLoop bridges a stall of the spool thread, and says which steps a 
   }
   CHECK(expected >= 398);
 }
+
+TEST_CASE("A loop goes on from what another remembered, and is as it was where that does not fit or takes too long") {
+  using Resumed = app::TwinLoop::Resumed;
+  const auto feed = [](Rig& rig, int& polls) {
+    return [&rig, &polls](base::Instant now) {
+      for (; kOrigin + polls * 100ms <= now; ++polls) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms);
+    };
+  };
+  Rig first;
+  auto remembered = first.make_loop();
+  app::CheckpointRecord record;
+  CHECK_FALSE(remembered->remember(0, record));  // it has not begun
+  int polls = 0;
+  first.run(*remembered, kOrigin + 20s, feed(first, polls));
+  REQUIRE(remembered->remember(0, record));
+  CHECK(record.step.mode == estimation::Mode::tracking);
+  app::Checkpoint checkpoint;
+  checkpoint.archive = record.archive;
+  checkpoint.header.tick = record.tick;
+
+  const base::Duration shift = kOrigin - 3 * 100ms - record.step.time;
+  const auto steps_of = [&](const std::function<void(app::TwinLoop&)>& prepare) {
+    Rig rig;
+    auto loop = rig.make_loop();
+    prepare(*loop);
+    int sent = 0;
+    rig.run(*loop, kOrigin + 1s, feed(rig, sent));
+    return rig.steps;
+  };
+  const auto fresh = steps_of([](app::TwinLoop&) {});
+  const auto refused = steps_of([&](app::TwinLoop& loop) {
+    app::Checkpoint cut = checkpoint;
+    cut.archive.pop_back();
+    CHECK(loop.resume(0, cut, shift, 3, base::Instant::max()) == Resumed::misfit);
+    CHECK(loop.resume(0, checkpoint, shift, 3, kOrigin - 1h) == Resumed::too_slow);
+  });
+  const auto resumed = steps_of([&](app::TwinLoop& loop) {
+    CHECK(loop.resume(0, checkpoint, shift, 3, base::Instant::max()) == Resumed::done);
+    CHECK(loop.twin_figures(0).mode == estimation::Mode::tracking);
+  });
+  REQUIRE(fresh.size() == refused.size());
+  REQUIRE(resumed.size() >= 9);
+  for (std::size_t k = 0; k < fresh.size(); ++k) {
+    CHECK(refused[k].x == fresh[k].x);
+    CHECK(refused[k].std == fresh[k].std);
+  }
+  CHECK(resumed[0].step == 0);
+  CHECK(resumed[0].time == kOrigin);
+  CHECK(resumed[0].mode == estimation::Mode::tracking);
+  CHECK(resumed[0].x[0] == Approx(record.step.x[0]).margin(0.01));
+  CHECK(resumed[0].std[0] < fresh[0].std[0]);
+  CHECK(resumed[0].std[0] > record.step.std[0]);  // two steps were missed
+}
