@@ -1,8 +1,7 @@
 // What polling one controller costs, without touching it: for `check`.
 //
-//   time of one cycle = max(10 ms, Σ requests · (1 ms + pause_between_requests) [+ pause_after_connect, if the
-//   connection
-//                       is closed after each gather])
+//   time of one cycle = max(10 ms, Σ requests · (1 ms + pause_between_requests) [+ pause_after_connect, if
+//                       the connection is closed after each gather])
 //                       on a serial line also every byte's time and two silences of 3.5 characters for each request
 //   A LINE instrument costs its request and a line of max_line bytes; a free running one nothing: it is asked nothing.
 //   utilisation       = Σ over groups (time without the 10 ms floor) / interval; over 1 the intervals can't be met

@@ -12,8 +12,7 @@
 //            f I                 the I-th sample of the turn (from 1) found no room in the twin thread's queue
 //            E SAMPLES CHECKSUM [stopped]
 //   twins    K ENDPOINT N TIME   the endpoint's N-th sample in the queue (from 0) was taken at the deadline TIME: at
-//   the
-//                                first one not before its own time it had not come yet
+//                                the first one not before its own time it had not come yet
 //            W TIME              the twin thread's notes up to here are whole
 //            G TIME              it gave up steps or lost notes: nothing after TIME can be replayed
 //   losses   L ENDPOINT TURNS    so many turns of the endpoint are missing here

@@ -2,8 +2,7 @@
 // business and nobody else's: what a frame is, which reply belongs to a request, when the line must be silent.
 //
 //   mbap   Modbus TCP. A transaction goes with every request, the next one each time, also over reconnects: an old
-//   reply
-//          can't pass for a new one. A reply that breaks off and is followed by silence (no byte in the second half of
+//          reply can't pass for a new one. A reply that breaks off and is followed by silence (no byte in the second half of
 //          the time-out) is a short frame; one whose bytes still drip at the deadline is late.
 //   rtu    Modbus RTU, on a serial line or through a TCP connection. Before a request the line is silent for 3.5
 //          characters and what has come unasked is discarded. Frames of other slaves and noise are passed over while

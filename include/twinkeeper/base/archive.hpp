@@ -2,17 +2,15 @@
 //
 //   template <class Archive> void archive(Archive& a) { a(x_, count_, since_); }
 //
-//   kind of value                 in the bytes
 //   numbers, bool, enumerations   as they are in memory (one gateway writes and reads)
 //   Duration                      nanoseconds
-//   Instant                       nanoseconds; read shifted, so that it keeps its place on another boot's clock. The
-//   ends of
-//                                 the time scale mean "never" and stay
+//   Instant                       nanoseconds; read shifted, so that it keeps its place on another boot's clock; the
+//                                 ends of the time scale mean "never" and stay
 //   string                        length and bytes
 //   optional, unique_ptr          whether there is one, and it
-//   array, vector                 vector: its length, which must be that of the vector it is read into: an object of
-//   another
-//                                 shape is not the one that was written. list() takes any length
+//   array                         its elements
+//   vector                        its length, which must be that of the vector it is read into, and its elements: an
+//                                 object of another shape is not the one that was written. list() takes any length
 //   objects                       by their own archive()
 // What an object is built from (models, settings) is not archived: it is read into one that was built from the same.
 // Errors: reading never goes beyond the bytes; after what does not fit nothing more is read, ok() is false, and the
@@ -34,16 +32,22 @@
 
 namespace twinkeeper::base {
 
-class ArchiveWriter {
+// What writer and reader are called by.
+template <class Self>
+class ArchiveCalls {
+ public:
+  template <class... T>
+  void operator()(T&... values);
+  // A vector of any length.
+  template <class T>
+  void list(std::vector<T>& values);
+};
+
+class ArchiveWriter : public ArchiveCalls<ArchiveWriter> {
  public:
   static constexpr bool kReading = false;
 
   explicit ArchiveWriter(std::vector<std::byte>& bytes) : bytes_(bytes) {}
-
-  template <class... T>
-  void operator()(T&... values);
-  template <class T>
-  void list(std::vector<T>& values);
 
   void raw(const void* from, std::size_t size) {
     if (size == 0) return;
@@ -62,17 +66,12 @@ class ArchiveWriter {
   std::vector<std::byte>& bytes_;
 };
 
-class ArchiveReader {
+class ArchiveReader : public ArchiveCalls<ArchiveReader> {
  public:
   static constexpr bool kReading = true;
 
   // `shift` is added to every Instant.
   explicit ArchiveReader(std::span<const std::byte> bytes, Duration shift = {}) : bytes_(bytes), shift_(shift) {}
-
-  template <class... T>
-  void operator()(T&... values);
-  template <class T>
-  void list(std::vector<T>& values);
 
   void raw(void* to, std::size_t size) {
     if (!ok_ || size > bytes_.size()) {
@@ -113,52 +112,52 @@ class ArchiveReader {
 namespace archive_detail {
 
 // All kinds of values are declared before the first that holds others.
-template <class Archive, class T>
-void one(Archive& a, T& value);
-template <class Archive, class T>
-void one(Archive& a, std::optional<T>& value);
-template <class Archive, class T>
-void one(Archive& a, std::unique_ptr<T>& value);
-template <class Archive, class T, std::size_t kSize>
-void one(Archive& a, std::array<T, kSize>& values);
-template <class Archive, class T>
-void one(Archive& a, std::vector<T>& values);
-template <class Archive>
-void one(Archive& a, std::string& text);
-template <class Archive>
-void one(Archive& a, Instant& instant);
-template <class Archive>
-void one(Archive& a, Duration& duration);
+template <class A, class T>
+void one(A& a, T& value);
+template <class A, class T>
+void one(A& a, std::optional<T>& value);
+template <class A, class T>
+void one(A& a, std::unique_ptr<T>& value);
+template <class A, class T, std::size_t kSize>
+void one(A& a, std::array<T, kSize>& values);
+template <class A, class T>
+void one(A& a, std::vector<T>& values);
+template <class A>
+void one(A& a, std::string& text);
+template <class A>
+void one(A& a, Instant& instant);
+template <class A>
+void one(A& a, Duration& duration);
 
-template <class Archive, class T>
-void one(Archive& a, std::optional<T>& value) {
+template <class A, class T>
+void one(A& a, std::optional<T>& value) {
   bool there = value.has_value();
   one(a, there);
-  if constexpr (Archive::kReading) {
+  if constexpr (A::kReading) {
     if (there) value.emplace();
     if (!there) value.reset();
   }
   if (value) one(a, *value);
 }
 
-template <class Archive, class T>
-void one(Archive& a, std::unique_ptr<T>& value) {
+template <class A, class T>
+void one(A& a, std::unique_ptr<T>& value) {
   bool there = value != nullptr;
   one(a, there);
-  if constexpr (Archive::kReading) {
+  if constexpr (A::kReading) {
     if (there && !value) value = std::make_unique<T>();
     if (!there) value.reset();
   }
   if (value) one(a, *value);
 }
 
-template <class Archive, class T, std::size_t kSize>
-void one(Archive& a, std::array<T, kSize>& values) {
+template <class A, class T, std::size_t kSize>
+void one(A& a, std::array<T, kSize>& values) {
   for (T& value : values) one(a, value);
 }
 
-template <class Archive, class T>
-void each(Archive& a, std::vector<T>& values) {
+template <class A, class T>
+void each(A& a, std::vector<T>& values) {
   if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
     a.raw(values.data(), values.size() * sizeof(T));
   } else {
@@ -168,43 +167,43 @@ void each(Archive& a, std::vector<T>& values) {
   }
 }
 
-template <class Archive, class T>
-void one(Archive& a, std::vector<T>& values) {
+template <class A, class T>
+void one(A& a, std::vector<T>& values) {
   a.fixed_length(values.size());
   each(a, values);
 }
 
-template <class Archive>
-void one(Archive& a, std::string& text) {
+template <class A>
+void one(A& a, std::string& text) {
   std::size_t size = text.size();
   a.length(size);
-  if constexpr (Archive::kReading) text.resize(size);
+  if constexpr (A::kReading) text.resize(size);
   a.raw(text.data(), size);
 }
 
-template <class Archive>
-void one(Archive& a, Instant& instant) {
+template <class A>
+void one(A& a, Instant& instant) {
   auto count = instant.time_since_epoch().count();
   a.raw(&count, sizeof count);
-  if constexpr (Archive::kReading) {
+  if constexpr (A::kReading) {
     instant = Instant{Duration{count}};
     if (instant != Instant::min() && instant != Instant::max()) instant += a.shift();
   }
 }
 
-template <class Archive>
-void one(Archive& a, Duration& duration) {
+template <class A>
+void one(A& a, Duration& duration) {
   auto count = duration.count();
   a.raw(&count, sizeof count);
-  if constexpr (Archive::kReading) duration = Duration{count};
+  if constexpr (A::kReading) duration = Duration{count};
 }
 
-template <class Archive, class T>
-void one(Archive& a, T& value) {
+template <class A, class T>
+void one(A& a, T& value) {
   if constexpr (std::is_same_v<T, bool>) {
     std::uint8_t byte = value ? 1 : 0;
     a.raw(&byte, 1);
-    if constexpr (Archive::kReading) value = byte != 0;
+    if constexpr (A::kReading) value = byte != 0;
   } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
     a.raw(&value, sizeof value);
   } else {
@@ -212,32 +211,23 @@ void one(Archive& a, T& value) {
   }
 }
 
-// Of any length. Each element takes a byte at least, so no length can ask for more memory than the bytes account for.
-template <class Archive, class T>
-void list(Archive& a, std::vector<T>& values) {
-  std::size_t size = values.size();
-  a.length(size);
-  if constexpr (Archive::kReading) values.resize(size);
-  each(a, values);
-}
-
 }  // namespace archive_detail
 
+template <class Self>
 template <class... T>
-void ArchiveWriter::operator()(T&... values) {
-  (archive_detail::one(*this, values), ...);
+void ArchiveCalls<Self>::operator()(T&... values) {
+  (archive_detail::one(static_cast<Self&>(*this), values), ...);
 }
+
+// Each element takes a byte at least, so no length can ask for more memory than the bytes account for.
+template <class Self>
 template <class T>
-void ArchiveWriter::list(std::vector<T>& values) {
-  archive_detail::list(*this, values);
-}
-template <class... T>
-void ArchiveReader::operator()(T&... values) {
-  (archive_detail::one(*this, values), ...);
-}
-template <class T>
-void ArchiveReader::list(std::vector<T>& values) {
-  archive_detail::list(*this, values);
+void ArchiveCalls<Self>::list(std::vector<T>& values) {
+  auto& self = static_cast<Self&>(*this);
+  std::size_t size = values.size();
+  self.length(size);
+  if constexpr (Self::kReading) values.resize(size);
+  archive_detail::each(self, values);
 }
 
 }  // namespace twinkeeper::base

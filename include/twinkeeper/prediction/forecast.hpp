@@ -1,9 +1,11 @@
 // What a twin expects of the next steps if nothing is measured: state, outputs and their uncertainty, under given
 // inputs.
 //
-//   x(j+1) = A x(j) + B u(j) + d       P(j+1) = A P(j) Aᵀ + Q       (of a nonlinear template: relinearised at each
-//   step) bands of a state    x_i ± z √P_ii, not beyond its limits bands of an output  ŷ_i ± z √Σ_ii, Σ = C P Cᵀ + R:
-//   where a measurement will be
+//   x(j+1) = A x(j) + B u(j) + d       P(j+1) = A P(j) Aᵀ + Q
+//   of a state     x_i ± z √P_ii, not beyond its limits
+//   of an output   ŷ_i ± z √Σ_ii, Σ = C P Cᵀ + R: where a measurement will be
+//
+// (nonlinear templates: relinearised at each step)
 //
 //   symbol  unit   meaning
 //   j       steps  from 0, the step after the twin's newest
