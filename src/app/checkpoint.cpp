@@ -6,13 +6,12 @@
 
 #include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <system_error>
 
 #include "app/version.hpp"
+#include "base/durable_file.hpp"
 #include "uplink/crc32c.hpp"
 
 namespace twinkeeper::app {
@@ -23,14 +22,6 @@ using Json = nlohmann::json;
 // Another number whenever what any archive() describes changes: what was written then is another thing now.
 constexpr const char* kSchema = "twinkeeper.checkpoint/1";
 constexpr std::size_t kSumBytes = 4;
-
-base::Error system_error(const std::string& file, int number) {
-  const base::ErrorCode code = number == ENOENT || number == ENOTDIR ? base::ErrorCode::not_found
-                               : number == EACCES || number == EPERM || number == EROFS
-                                   ? base::ErrorCode::permission_denied
-                                   : base::ErrorCode::io;
-  return {code, file + ": " + std::generic_category().message(number)};
-}
 
 base::Error corrupt(const std::string& what) { return {base::ErrorCode::corrupt, what}; }
 
@@ -78,16 +69,6 @@ int read_all(const std::string& file, std::string& content) {
   }
   ::close(descriptor);
   return cause;
-}
-
-bool write_all(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return ::fsync(descriptor) == 0;
 }
 
 }  // namespace
@@ -158,7 +139,7 @@ base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
 
 base::Result<Checkpoint> read_checkpoint(const std::string& file) {
   std::string content;
-  if (const int cause = read_all(file, content); cause != 0) return system_error(file, cause);
+  if (const int cause = read_all(file, content); cause != 0) return base::system_error(file, cause);
   auto decoded = decode_checkpoint(content);
   if (!decoded.ok()) return corrupt(file + " " + decoded.error().message());
   return decoded;
@@ -166,24 +147,8 @@ base::Result<Checkpoint> read_checkpoint(const std::string& file) {
 
 base::Status write_checkpoint(const std::string& file, const std::string& content) {
   const std::string folder = file.substr(0, file.rfind('/'));
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_error(folder, errno);
-  const std::string fresh = file + ".new";
-  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return system_error(fresh, errno);
-  const bool written = write_all(descriptor, content);
-  const int number = errno;
-  ::close(descriptor);
-  if (!written) {
-    ::unlink(fresh.c_str());  // the next one needs the room
-    return system_error(fresh, number);
-  }
-  if (std::rename(fresh.c_str(), file.c_str()) != 0) return system_error(file, errno);
-  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory >= 0) {
-    ::fsync(directory);
-    ::close(directory);
-  }
-  return base::Success{};
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return base::system_error(folder, errno);
+  return base::replace_file(file, content);
 }
 
 }  // namespace twinkeeper::app

@@ -11,37 +11,26 @@
 #include <cstring>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
-
-base::Error system_error(const std::string& what, int number) {
-  const base::ErrorCode code = number == ENOENT || number == ENOTDIR ? base::ErrorCode::not_found
-                               : number == EACCES || number == EPERM || number == EROFS
-                                   ? base::ErrorCode::permission_denied
-                                   : base::ErrorCode::io;
-  return {code, what + ": " + std::strerror(number)};
-}
 
 bool exists(const std::string& path) {
   struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
 }
 
-bool write_all(int descriptor, const std::string& text) {
-  return ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(descriptor) == 0;
-}
-
 }  // namespace
 
 base::Result<SpoolLock> SpoolLock::acquire(const std::string& directory) {
   struct stat status {};
-  if (::stat(directory.c_str(), &status) != 0) return system_error("state directory " + directory, errno);
-  if (!S_ISDIR(status.st_mode)) return system_error("state directory " + directory, ENOTDIR);
+  if (::stat(directory.c_str(), &status) != 0) return base::system_error("state directory " + directory, errno);
+  if (!S_ISDIR(status.st_mode)) return base::system_error("state directory " + directory, ENOTDIR);
   const std::string path = directory + "/spool.lock";
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return system_error("state directory " + directory + " can't be written to", errno);
+  if (descriptor < 0) return base::system_error("state directory " + directory + " can't be written to", errno);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     ::close(descriptor);
     return base::Error(base::ErrorCode::unavailable, "the spool in " + directory + " is in use by another process",
@@ -73,21 +62,7 @@ std::uint64_t read_epoch_file(const std::string& directory) {
 }
 
 base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch) {
-  const std::string path = directory + "/spool.epoch";
-  const std::string fresh = path + ".new";
-  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (descriptor < 0) return system_error(fresh, errno);
-  const bool written = write_all(descriptor, std::to_string(epoch) + "\n");
-  const int number = errno;
-  ::close(descriptor);
-  if (!written) return system_error(fresh, number);
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return system_error(path, errno);
-  const int folder = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    ::fsync(folder);
-    ::close(folder);
-  }
-  return base::Success{};
+  return base::replace_file(directory + "/spool.epoch", std::to_string(epoch) + "\n");
 }
 
 base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now) {
@@ -101,7 +76,7 @@ base::Result<std::string> set_spool_aside(const std::string& directory, base::Wa
   for (const char* suffix : {"", "-wal", "-shm"}) {
     const std::string source = directory + "/spool.db" + suffix;
     if (exists(source) && std::rename(source.c_str(), (target + suffix).c_str()) != 0) {
-      return system_error(source, errno);
+      return base::system_error(source, errno);
     }
   }
   return target;

@@ -1,0 +1,54 @@
+#include "base/durable_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+namespace twinkeeper::base {
+namespace {
+
+bool write_all(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ::fsync(descriptor) == 0;
+}
+
+}  // namespace
+
+Error system_error(const std::string& what, int number) {
+  const ErrorCode code = number == ENOENT || number == ENOTDIR                    ? ErrorCode::not_found
+                         : number == EACCES || number == EPERM || number == EROFS ? ErrorCode::permission_denied
+                                                                                  : ErrorCode::io;
+  return {code, what + ": " + std::generic_category().message(number)};
+}
+
+Status replace_file(const std::string& path, std::string_view content) {
+  const std::string fresh = path + ".new";
+  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (descriptor < 0) return system_error(fresh, errno);
+  const bool written = write_all(descriptor, content);
+  const int number = errno;
+  ::close(descriptor);
+  if (!written) {
+    ::unlink(fresh.c_str());  // the next one needs the room
+    return system_error(fresh, number);
+  }
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) return system_error(path, errno);
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) {
+    ::fsync(directory);
+    ::close(directory);
+  }
+  return Success{};
+}
+
+}  // namespace twinkeeper::base
