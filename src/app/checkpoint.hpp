@@ -1,12 +1,11 @@
 // A checkpoint: what a twin remembers, in a file, so that a restart of the service is no restart of the twin.
 //
-//   line 1   JSON: schema, version, gateway and twin, hashes of model and setup, the clocks at the newest step, the
-//   states with
-//            their units, values and standard deviations, the number of bytes that follow
+//   line 1   JSON: schema, version, twin, hashes of model and setup, the clocks at the newest step, states and inputs
+//            with their units and values, the number of bytes that follow
 //   then     the archive of the validator's tags and the twin run (base/archive.hpp)
 //   last     CRC-32C of all before it, four bytes, the lowest first
 //
-// A file is replaced as a whole: written beside, synced, renamed, the folder synced. Mode 0600.
+// A file is replaced as a whole (base/durable_file.hpp).
 // Errors: read_checkpoint: not_found, io, permission_denied; corrupt if the file is not whole or of another schema.
 // Thread rule: free functions. Allocates.
 #pragma once

@@ -72,10 +72,13 @@ Resumption judge_checkpoint(const CheckpointHeader& header, const std::string& s
 
 CheckpointKeeper::CheckpointKeeper(const Plan& plan, Outbox& outbox, const base::Clock& clock, std::string boot_id,
                                    signals::EventSink& events)
-    : plan_(plan), outbox_(outbox), clock_(clock), boot_id_(std::move(boot_id)), events_(events) {
-  for (std::size_t twin = 0; twin < plan.config.twins.size(); ++twin) setup_hashes_.push_back(setup_hash(plan, twin));
-  failed_.resize(plan.config.twins.size());
-}
+    : plan_(plan),
+      outbox_(outbox),
+      clock_(clock),
+      boot_id_(std::move(boot_id)),
+      events_(events),
+      setup_hashes_(setup_hashes(plan)),
+      failed_(plan.config.twins.size()) {}
 
 std::string CheckpointKeeper::file_of(std::size_t twin) const {
   return checkpoint_file(plan_.config.gateway.state_directory, plan_.config.twins[twin].name);
@@ -128,7 +131,7 @@ void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTim
 void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint,
                                        std::int64_t missed, base::Instant deadline) {
   const model::StateSpace& model = plan_.models[twin];
-  const estimation::Twin& fresh = loop.run(twin).twin();
+  const estimation::Twin& fresh = loop.twin_run(twin).twin();
   Eigen::VectorXd x = fresh.usual_start();
   Eigen::VectorXd std = fresh.usual_start_std();
   std::string carried;

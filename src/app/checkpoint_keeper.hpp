@@ -2,18 +2,19 @@
 // stop.
 //
 //   found at start                         the twin
-//   same model, same setup, gap short      goes on from where it was, bit for bit; what was missed is predicted through
-//   another model or setup, gap short      begins at the states of the same name and unit, with twice their variance;
-//   the others
-//                                          as ever; what was missed is predicted through
+//   same model, same setup, gap short      goes on from where it was, bit for bit
+//   another model or setup, gap short      begins at the states of the same name and unit, with twice their variance,
+//                                          under the inputs it had; the other states as ever
 //   gap longer than max(5 τ, 10 min), or   begins anew
-//   of a length nobody knows, or more
-//   steps than kResumeBudget is enough for
+//   of a length that nobody knows, or of
+//   more steps than there is time for
 //   a file that is damaged                 begins anew; the file is set aside as *.damaged
-// τ is the slowest time constant of the stable part. The length of a gap is known from the monotonic clock of one boot,
-// else from two wall clocks that were both synchronised. The twin thread copies what a twin remembers once in
-// kInterval; one thread of its own writes it, so no step waits for a disk. Errors: none; what can't be read or written
-// is told once as an event. Thread rule: the constructor's thread, but for the writer inside.
+//
+// What was missed is predicted through. τ is the slowest time constant of the stable part. The length of a gap is known
+// from the monotonic clock of one boot, else from two wall clocks that were both synchronised.
+// The twin thread copies what a twin remembers once a minute and with each alarm; one thread of its own writes it, so
+// no step waits for a disk. Errors: none; what can't be read or written is told once as an event. Thread rule: the
+// constructor's thread, but for the writer inside.
 #pragma once
 
 #include <optional>

@@ -34,17 +34,17 @@ std::variant<estimation::Twin, int> twin_at(const Plan& plan, std::size_t index,
                                             const std::string& file) {
   const config::TwinConfig& twin = plan.config.twins[index];
   const CheckpointHeader& header = checkpoint.header;
-  if (header.twin != twin.name || header.setup_hash != setup_hash(plan, index) ||
+  if (header.twin != twin.name || header.setup_hash != setup_hashes(plan)[index] ||
       header.model_hash != plan.models[index].hash) {
     return told(file + " is of another twin, model or configuration than " + twin.name +
                     "; accepted: a checkpoint that this configuration has written",
                 kExitBadData);
   }
-  auto twins = std::get<std::vector<estimation::Twin>>(make_twins(plan));
-  TwinRun run = std::move(make_twin_runs(plan, std::move(twins), base::Instant{})[index]);
+  TwinRun run = make_twin_run(plan, index, base::Instant{});
   acquisition::Validator validator(tag_rules(plan));
   base::ArchiveReader reader(checkpoint.archive);
-  archive_with_tags(tags_of_twin(plan, index), validator, run, reader);
+  archive(tags_of_twins(plan)[index], validator, reader);
+  reader(run);
   if (!reader.done()) return told(file + " is not what a twin of this configuration writes", kExitBadData);
   if (run.newest().mode == estimation::Mode::initializing) {
     return told(file + ": the twin was still initializing, its state is not known", kExitBadData);

@@ -13,11 +13,6 @@ namespace {
 constexpr base::Instant kOrigin{};
 constexpr std::int64_t kOnTick = 100;  // a row within period / kOnTick of a tick is on it
 
-TwinRun run_of(const Plan& plan, std::size_t twin) {
-  auto twins = std::get<std::vector<estimation::Twin>>(make_twins(plan));
-  return std::move(make_twin_runs(plan, std::move(twins), kOrigin)[twin]);
-}
-
 class LogReplay {
  public:
   LogReplay(const Plan& plan, std::size_t twin, logs::LogReader& log,
@@ -26,7 +21,7 @@ class LogReplay {
         output_(output),
         period_(plan.config.twins[twin].period),
         tags_(tags),
-        live_{acquisition::Validator(tag_rules(plan)), run_of(plan, twin)} {
+        live_{acquisition::Validator(tag_rules(plan)), make_twin_run(plan, twin, kOrigin)} {
     for (const TagOrigin& origin : tag_origins(plan.config)) {
       registers_.push_back(&plan.config.devices[origin.device].driver.registers[origin.reg]);
     }

@@ -4,11 +4,8 @@
 #include <cmath>
 #include <iostream>
 #include <map>
-#include <sstream>
 
 #include "app/exit_codes.hpp"
-#include "app/twin_run.hpp"
-#include "config/yaml_text.hpp"
 #include "drivers/line_pattern.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
@@ -33,25 +30,6 @@ Watermark watermark_of(const config::TwinConfig& twin) {
   const std::int64_t usual = std::min(acquisition::kUsualHistory, ticks(acquisition::kLongestUsualHistory));
   mark.history = std::max(mark.lateness, twin.late.history ? ticks(*twin.late.history) : usual);
   return mark;
-}
-
-std::string setup_hash(const Plan& plan, std::size_t twin) {
-  std::ostringstream text;
-  text.precision(17);
-  text << plan.config.twins[twin].hash;
-  const auto names = tag_names(plan.config);
-  const auto origins = tag_origins(plan.config);
-  for (const signals::TagIndex tag : tags_of_twin(plan, twin)) {
-    const config::DeviceConfig& device = plan.config.devices[origins[tag].device];
-    const drivers::RegisterSettings& reg = device.driver.registers[origins[tag].reg];
-    const acquisition::ValidationSettings& rules = device.registers[origins[tag].reg].validation;
-    text << '\n'
-         << names[tag] << ' ' << static_cast<int>(reg.type) << ' ' << reg.scale << ' ' << reg.offset << ' ' << reg.unit;
-    for (const auto& limit : {rules.min_value, rules.max_value, rules.max_rate}) text << ' ' << limit.value_or(0.0);
-    text << ' ' << static_cast<int>(rules.stuck_rule) << ' ' << rules.stuck_after.count() << ' '
-         << rules.max_age.count();
-  }
-  return config::sha256(text.str());
 }
 
 std::vector<TagOrigin> tag_origins(const config::Config& config) {

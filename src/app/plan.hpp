@@ -35,9 +35,6 @@ struct Watermark {
 };
 [[nodiscard]] Watermark watermark_of(const config::TwinConfig& twin);
 
-// "sha256:…" over all that the memory of a twin stands for: the twin's configuration, and what its tags are read from.
-[[nodiscard]] std::string setup_hash(const Plan& plan, std::size_t twin);
-
 struct TagOrigin {
   std::size_t device;
   std::size_t reg;  // position in the device

@@ -43,6 +43,7 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
       clock_(clock),
       validator_(tag_rules(plan)),
       twins_of_tag_(users_of_tags(plan)),
+      tags_of_twins_(tags_of_twins(plan)),
       schedule_({}) {
   std::vector<Job> jobs;
   const auto add = [&](Task task, std::size_t subject, base::Instant first, base::Duration period) {
@@ -56,7 +57,6 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     twins_.push_back({std::move(run), steps_per_state(config), config.period});
     twin_figures_.push_back(std::make_unique<TwinFigures>());
     add(Task::step, i, origin_ + config.period / 2, config.period);
-    tags_of_twins_.push_back(tags_of_twin(plan, i));
     if (outbox_.checkpoints.empty()) continue;
     // One after the other, so that no two of many twins take the time of one step.
     const auto turn = static_cast<std::int64_t>(i + 1);
@@ -205,7 +205,8 @@ bool TwinLoop::remember(std::size_t twin, CheckpointRecord& record) {
   run.revise();
   record.archive.clear();
   base::ArchiveWriter writer(record.archive);
-  archive_with_tags(tags_of_twins_[twin], validator_, run, writer);
+  archive(tags_of_twins_[twin], validator_, writer);
+  writer(run);
   record.step = run.newest();
   record.tick = run.own_tick();
   return true;
@@ -234,16 +235,22 @@ bool TwinLoop::step_through(std::size_t twin, std::int64_t first, base::Instant 
 TwinLoop::Resumed TwinLoop::resume(std::size_t twin, const Checkpoint& checkpoint, base::Duration shift,
                                    std::int64_t missed, base::Instant deadline) {
   TwinRun& run = twins_[twin].run;
-  const TwinRun before = run;
-  const acquisition::Validator validator_before = validator_;
+  const TwinRun run_before = run;
+  std::vector<std::byte> tags_before;
+  base::ArchiveWriter keep(tags_before);
+  archive(tags_of_twins_[twin], validator_, keep);
   const std::size_t told = anomalies_.size();
+
   base::ArchiveReader reader(checkpoint.archive, shift);
-  archive_with_tags(tags_of_twins_[twin], validator_, run, reader);
+  archive(tags_of_twins_[twin], validator_, reader);
+  reader(run);
   const bool fits = reader.done();
   if (fits) run.count_from(checkpoint.header.tick + missed);
   if (fits && step_through(twin, 1 - missed, deadline)) return Resumed::done;
-  run = before;
-  validator_ = validator_before;
+
+  run = run_before;
+  base::ArchiveReader give_back(tags_before);
+  archive(tags_of_twins_[twin], validator_, give_back);
   anomalies_.resize(told);
   return fits ? Resumed::too_slow : Resumed::misfit;
 }

@@ -84,7 +84,7 @@ class TwinLoop {
   bool begin(std::size_t twin, const Beginning& from, std::int64_t missed, base::Instant deadline);
   // Between steps: what a twin remembers. False before its first step.
   bool remember(std::size_t twin, CheckpointRecord& record);
-  [[nodiscard]] TwinRun& run(std::size_t twin) { return twins_[twin].run; }
+  [[nodiscard]] TwinRun& twin_run(std::size_t twin) { return twins_[twin].run; }
 
   void run(std::stop_token stop, Heartbeat& heartbeat);
 

@@ -4,7 +4,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <set>
+#include <sstream>
 #include <utility>
+
+#include "config/yaml_text.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -95,29 +98,55 @@ std::vector<acquisition::TagRules> tag_rules(const Plan& plan) {
   return rules;
 }
 
-std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
-  std::vector<std::vector<std::size_t>> users(plan.tag_count());
-  for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
+std::vector<std::vector<signals::TagIndex>> tags_of_twins(const Plan& plan) {
+  std::vector<std::vector<signals::TagIndex>> all;
+  for (const config::TwinConfig& twin : plan.config.twins) {
+    std::set<signals::TagIndex> tags;
     const auto use = [&](const std::optional<signals::TagIndex>& tag) {
-      if (tag && (users[*tag].empty() || users[*tag].back() != i)) users[*tag].push_back(i);
+      if (tag) tags.insert(*tag);
     };
-    for (const auto& input : plan.config.twins[i].inputs) use(input.tag);
-    for (const auto& output : plan.config.twins[i].outputs) use(output.tag);
-    for (const auto& regime : plan.config.twins[i].regimes) {
+    for (const auto& input : twin.inputs) use(input.tag);
+    for (const auto& output : twin.outputs) use(output.tag);
+    for (const auto& regime : twin.regimes) {
       for (const auto& part : regime.when) use(part.tag);  // of a joining part it is 0 and does no harm
     }
+    all.emplace_back(tags.begin(), tags.end());
+  }
+  return all;
+}
+
+std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan) {
+  std::vector<std::vector<std::size_t>> users(plan.tag_count());
+  const auto tags = tags_of_twins(plan);
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    for (const signals::TagIndex tag : tags[i]) users[tag].push_back(i);
   }
   return users;
 }
 
-std::vector<signals::TagIndex> tags_of_twin(const Plan& plan, std::size_t twin) {
-  std::vector<signals::TagIndex> tags;
-  const auto users = users_of_tags(plan);
-  for (std::size_t tag = 0; tag < users.size(); ++tag) {
-    const bool used = std::find(users[tag].begin(), users[tag].end(), twin) != users[tag].end();
-    if (used) tags.push_back(static_cast<signals::TagIndex>(tag));
+std::vector<std::string> setup_hashes(const Plan& plan) {
+  std::vector<std::string> hashes;
+  const auto names = tag_names(plan.config);
+  const auto origins = tag_origins(plan.config);
+  const auto tags = tags_of_twins(plan);
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    std::ostringstream text;
+    text.precision(17);
+    text << plan.config.twins[i].hash;
+    for (const signals::TagIndex tag : tags[i]) {
+      const config::DeviceConfig& device = plan.config.devices[origins[tag].device];
+      const drivers::RegisterSettings& reg = device.driver.registers[origins[tag].reg];
+      const acquisition::ValidationSettings& rules = device.registers[origins[tag].reg].validation;
+      text << '\n'
+           << names[tag] << ' ' << static_cast<int>(reg.type) << ' ' << reg.scale << ' ' << reg.offset << ' '
+           << reg.unit;
+      for (const auto& limit : {rules.min_value, rules.max_value, rules.max_rate}) text << ' ' << limit.value_or(0.0);
+      text << ' ' << static_cast<int>(rules.stuck_rule) << ' ' << rules.stuck_after.count() << ' '
+           << rules.max_age.count();
+    }
+    hashes.push_back(config::sha256(text.str()));
   }
-  return tags;
+  return hashes;
 }
 
 TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
@@ -230,6 +259,11 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
                       std::min(watermark_of(twin).lateness, history));
   }
   return runs;
+}
+
+TwinRun make_twin_run(const Plan& plan, std::size_t twin, base::Instant origin) {
+  auto twins = std::get<std::vector<estimation::Twin>>(make_twins(plan));
+  return std::move(make_twin_runs(plan, std::move(twins), origin)[twin]);
 }
 
 }  // namespace twinkeeper::app

@@ -28,11 +28,10 @@ namespace twinkeeper::app {
 
 // By TagIndex: what the samples of each tag are held against.
 [[nodiscard]] std::vector<acquisition::TagRules> tag_rules(const Plan& plan);
+// Of each twin: the tags it uses, each once, in order.
+[[nodiscard]] std::vector<std::vector<signals::TagIndex>> tags_of_twins(const Plan& plan);
 // By TagIndex: the twins that use it.
 [[nodiscard]] std::vector<std::vector<std::size_t>> users_of_tags(const Plan& plan);
-
-// By TagIndex, in order: what a twin uses.
-[[nodiscard]] std::vector<signals::TagIndex> tags_of_twin(const Plan& plan, std::size_t twin);
 
 class TwinRun {
  public:
@@ -115,16 +114,19 @@ class TwinRun {
   estimation::ConsistencyMonitor consistency_;
 };
 
-// A checkpoint's bytes: what validation remembers of the twin's tags, and the run.
+// "sha256:…" of each twin, over all that its memory stands for: its configuration, and what its tags are read from.
+[[nodiscard]] std::vector<std::string> setup_hashes(const Plan& plan);
+
+// A checkpoint's bytes are what validation remembers of the twin's tags, and the run.
 template <class Archive>
-void archive_with_tags(const std::vector<signals::TagIndex>& tags, acquisition::Validator& validator, TwinRun& run,
-                       Archive& a) {
+void archive(const std::vector<signals::TagIndex>& tags, acquisition::Validator& validator, Archive& a) {
   for (const signals::TagIndex tag : tags) validator.archive(tag, a);
-  a(run);
 }
 
 // One per twin of the plan; `twins` come from make_twins(plan), tick 0 is at `origin`.
 [[nodiscard]] std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Twin> twins,
                                                   base::Instant origin);
+// That of one of them, as it starts; the plan is known to have no faults.
+[[nodiscard]] TwinRun make_twin_run(const Plan& plan, std::size_t twin, base::Instant origin);
 
 }  // namespace twinkeeper::app

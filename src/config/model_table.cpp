@@ -153,7 +153,6 @@ Key<ModelSettings> discretization() {
 
 // A mapping from names to quantities, in the order written.
 Type<std::vector<model::ParameterSettings>> parameters() {
-  using Parameters = std::vector<model::ParameterSettings>;
   const std::string one = "a number in the parameter's unit, or a text with both such as 850 W/K";
   const std::string accepted = "a mapping from the template's parameters to values, each " + one;
   const Json value = {{"anyOf", Json::array({Json{{"type", "number"}}, Json{{"type", "string"}}})}};
@@ -176,25 +175,8 @@ Type<std::vector<model::ParameterSettings>> parameters() {
     parameter.unit = rest.substr(unit_at);
     return true;
   };
-  return {accepted,
-          {{"type", "object"}, {"additionalProperties", value}},
-          [accepted, read_one](Reader& reader, const Cursor& at, Parameters& values) {
-            if (at.node->kind != NodeKind::mapping) return refuse(reader, at, "a mapping", accepted);
-            bool good = true;
-            values.clear();
-            for (const Entry& entry : at.node->entries) {
-              const Cursor below = at.key(entry);
-              reader.record(below);
-              values.push_back({entry.key, 0.0, {}});
-              good = read_one(reader, below, values.back()) && good;
-            }
-            return good;
-          },
-          [](const Parameters& values) {
-            Json out = Json::object();
-            for (const auto& parameter : values) out[parameter.name] = parameter.value;
-            return out;
-          }};
+  return named<model::ParameterSettings>(
+      accepted, value, read_one, [](const model::ParameterSettings& parameter) { return Json(parameter.value); });
 }
 
 Type<std::optional<base::Duration>> duration_or_inf() {

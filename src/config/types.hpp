@@ -64,6 +64,31 @@ struct NumberRange {
 // A list of rows of equal length.
 [[nodiscard]] Type<model::Rows> matrix();
 
+// A mapping from names to values of one kind, in the order written; T has a `name`, read_one and write_one see to the
+// rest.
+template <class T, class Read, class Write>
+Type<std::vector<T>> named(std::string accepted, Json one, Read read_one, Write write_one) {
+  return {accepted,
+          {{"type", "object"}, {"additionalProperties", std::move(one)}},
+          [accepted, read_one](Reader& reader, const Cursor& at, std::vector<T>& values) {
+            if (at.node->kind != NodeKind::mapping) return refuse(reader, at, "a mapping", accepted);
+            bool good = true;
+            values.clear();
+            for (const Entry& entry : at.node->entries) {
+              const Cursor below = at.key(entry);
+              reader.record(below);
+              values.emplace_back().name = entry.key;
+              good = read_one(reader, below, values.back()) && good;
+            }
+            return good;
+          },
+          [write_one](const std::vector<T>& values) {
+            Json out = Json::object();
+            for (const T& value : values) out[value.name] = write_one(value);
+            return out;
+          }};
+}
+
 // One of some words (or numbers, for `mqtt_version: 5`).
 [[nodiscard]] bool read_choice(Reader& reader, const Cursor& at, const std::vector<std::string>& words,
                                std::size_t& chosen);

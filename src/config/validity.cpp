@@ -25,25 +25,9 @@ bool read_range(Reader& reader, const Cursor& at, ValidRange& range) {
 Type<std::vector<ValidRange>> ranges(const std::string& of) {
   const std::string accepted = "a mapping from " + of + " to [min, max]";
   const Json pair = {{"type", "array"}, {"items", number().schema}, {"minItems", 2}, {"maxItems", 2}};
-  return {accepted,
-          {{"type", "object"}, {"additionalProperties", pair}},
-          [accepted](Reader& reader, const Cursor& at, std::vector<ValidRange>& values) {
-            if (at.node->kind != NodeKind::mapping) return refuse(reader, at, "a mapping", accepted);
-            bool good = true;
-            values.clear();
-            for (const Entry& entry : at.node->entries) {
-              const Cursor below = at.key(entry);
-              reader.record(below);
-              values.push_back({entry.key, 0.0, 0.0});
-              good = read_range(reader, below, values.back()) && good;
-            }
-            return good;
-          },
-          [](const std::vector<ValidRange>& values) {
-            Json out = Json::object();
-            for (const ValidRange& range : values) out[range.name] = Json::array({range.min, range.max});
-            return out;
-          }};
+  return named<ValidRange>(accepted, pair, read_range, [](const ValidRange& range) {
+    return Json::array({range.min, range.max});
+  });
 }
 
 }  // namespace

@@ -24,14 +24,10 @@ constexpr double kPart = 1e-6;            // a state takes part in a direction w
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kRounding = std::numeric_limits<double>::epsilon();
 
-std::size_t index_of(const std::vector<Signal>& signals, const std::string& name) {
-  const auto found = std::find_if(signals.begin(), signals.end(), [&](const Signal& s) { return s.name == name; });
-  return static_cast<std::size_t>(found - signals.begin());
-}
-
-std::size_t index_of(const std::vector<ParameterInfo>& infos, const std::string& name) {
-  const auto found = std::find_if(infos.begin(), infos.end(), [&](const auto& info) { return info.name == name; });
-  return static_cast<std::size_t>(found - infos.begin());
+template <class List>
+std::size_t index_of(const List& list, const std::string& name) {
+  const auto found = std::find_if(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
+  return static_cast<std::size_t>(found - list.begin());
 }
 
 AugmentedState described(const AugmentSettings& in, const StateSpace& model) {

@@ -55,10 +55,10 @@
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
 // deviations of 1e7 times the best that these steps can tell of a state; augmented states start as the model says, from
-// their own. An isolated output takes no part while others are heard. What they leave open keeps such a standard
-// deviation (the twin is then lost, until a value comes); a state that no mapped output ever shows starts at its limit.
-// The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry alone): the
-// states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
+// their own. What these steps leave open keeps such a standard deviation (the twin is then lost, until a value comes);
+// a state that no mapped output ever shows starts at its limit. An isolated output takes no part while others are
+// heard. The patience of an output is max(unfused_limit, 5 × its interval, 10 periods). Innovations form (K and Ry
+// alone): the states have no std, trace P and the std are replaced by Σ_ii / Ry_ii, summed, and √Σ_ii.
 //
 // Errors: create() returns every issue that keeps the model from being followed; augmented states that the mapped
 // outputs cannot tell apart are such. step() has none.
