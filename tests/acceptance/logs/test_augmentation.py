@@ -38,6 +38,15 @@ def written_out(document):
     return out
 
 
+def configuration(*outputs):
+    """The tank's model with these of its outputs measured."""
+    registers = [f"      - {{name: {name}, register: holding, address: {2 * i}, type: FLOAT32, unit: m}}" for i, name in enumerate(outputs)]
+    return "\n".join(["gateway: {id: gw1}", "devices:", "  - name: plc", "    controller: tcp://127.0.0.1:1502", "    poll_interval: 500ms",
+                      "    registers:", *registers, "twins:",
+                      "  - {name: tank, model: model.yaml, inputs: {pump: 3}, outputs: {"
+                      + ", ".join(f"{name}: plc.{name}" for name in outputs) + "}}", ""])
+
+
 class Augmentation(LogCase):
     def test_equations(self):
         """show-model and replay are those of the matrices written by hand, and the bias and the disturbance are found."""
@@ -136,35 +145,15 @@ class Augmentation(LogCase):
         self.assertIn("disturbance_pump cannot be told from bias_level_1", done.stderr)
         # So does a twin that does not map it; the fault is told where the model stands.
         self.write_model(document)
-        configuration = self.write("config.yaml", """\
-gateway: {id: gw1}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 500ms
-    registers: [{name: level_1, register: holding, address: 0, type: FLOAT32, unit: m}]
-twins:
-  - {name: tank, model: model.yaml, inputs: {pump: 3}, outputs: {level_1: plc.level_1}}
-""")
-        done = self.run_command("check", "--config", configuration, code=78)
+        path = self.write("config.yaml", configuration("level_1"))
+        done = self.run_command("check", "--config", path, code=78)
         self.assertRegex(done.stderr, r"model\.yaml:1:\d+: model\.augment\[1\]: disturbance_pump cannot be told from bias_level_1")
 
     def test_check(self):
         """check names augmented states as others, with their standard deviation, and does not call them unstable."""
         self.write_model(discrete_tank(BIAS, DISTURBANCE))
-        configuration = self.write("config.yaml", """\
-gateway: {id: gw1}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 500ms
-    registers:
-      - {name: level_1, register: holding, address: 0, type: FLOAT32, unit: m}
-      - {name: level_2, register: holding, address: 2, type: FLOAT32, unit: m}
-twins:
-  - {name: tank, model: model.yaml, inputs: {pump: 3}, outputs: {level_1: plc.level_1, level_2: plc.level_2}}
-""")
-        done = self.run_command("check", "--config", configuration, "--json")
+        path = self.write("config.yaml", configuration("level_1", "level_2"))
+        done = self.run_command("check", "--config", path, "--json")
         twin = json.loads(done.stdout)["twins"][0]
         self.assertEqual(list(twin["steady_state_std"]), ["level_1", "level_2", "bias_level_2", "disturbance_pump"])
         self.assertTrue(twin["stable"] and twin["detectable"])

@@ -10,6 +10,19 @@ INTEGRATOR = {"name": "tank", "time": "discrete", "sample_time": 1.0,
               "inputs": [{"name": "inflow", "unit": "m/s"}], "outputs": [{"name": "level", "unit": "m", "noise_std": 0.05}],
               "A": [[1.0]], "B": [[1.0]], "C": [[1.0]], "noise": {"Q": [[1e-4]], "R": [[0.0025]]}}
 
+# A configuration up to its twins.
+TANK_DEVICE = """\
+gateway: {id: gw}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 1s
+    registers:
+      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
+      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
+twins:
+"""
+
 
 class Replay(LogCase):
     def check_rows(self, model, steps, expected, tolerance):
@@ -176,16 +189,7 @@ class Replay(LogCase):
         document = dict(INTEGRATOR)
         diagnosis = {"gate": 4, "cusum": {"limit": 6}}
         model = self.write_model(document, diagnosis)
-        configuration = self.write("config.yaml", """\
-gateway: {id: gw}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 1s
-    registers:
-      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
-      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
-twins:
+        configuration = self.write("config.yaml", TANK_DEVICE + """\
   - {name: a, model: model.yaml, inputs: {inflow: plc.inflow}, outputs: {level: plc.level}}
   - {name: b, model: model.yaml, inputs: {inflow: plc.inflow}, outputs: {level: plc.level}, diagnosis: {gate: off, cusum: {enabled: false}}}
 """)
@@ -257,16 +261,7 @@ twins:
         # A regime that holds all the time makes no difference to that.
         for model, expected in ((far, {"0"}), (INTEGRATOR, {"0", "1"})):
             self.write_model(model, diagnosis)
-            configuration = self.write("config.yaml", """\
-gateway: {id: gw}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 1s
-    registers:
-      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
-      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
-twins:
+            configuration = self.write("config.yaml", TANK_DEVICE + """\
   - {name: a, model: model.yaml, inputs: {inflow: plc.inflow}, outputs: {level: plc.level}, regimes: [{name: on, when: plc.level > -100}]}
 """)
             self.write("tags.csv", "t,plc.inflow,plc.level\n" + "".join(f"{k},0,{level!r}\n" for k, level in enumerate(levels)))

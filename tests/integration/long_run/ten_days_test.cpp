@@ -11,6 +11,7 @@
 #include "plants_for_tests.hpp"
 #include "support/catch.hpp"
 #include "support/fake_clock.hpp"
+#include "support/samples.hpp"
 
 using namespace twinkeeper;
 using namespace std::chrono_literals;
@@ -73,17 +74,6 @@ struct Line {
   }
 };
 
-signals::Sample sample_of(signals::TagIndex tag, double value, base::Instant time) {
-  signals::Sample sample;
-  sample.tag = tag;
-  sample.value = value;
-  sample.raw.kind = signals::RawKind::float64;
-  sample.raw.real = value;
-  sample.quality = signals::Quality::good;
-  sample.time = time;
-  return sample;
-}
-
 struct Seen {
   std::int64_t steps = 0;
   std::int64_t modes[6] = {};
@@ -127,8 +117,9 @@ class Days {
       truth_.push_back(plant_->x() + plan_.models[0].x_op);
       const base::Instant time = kOrigin + step_ * 1s;
       const auto tag = [&](std::size_t output) { return *plan_.config.twins[0].outputs[output].tag; };
-      lines_[0].read(step_, {sample_of(0, plan_.models[0].u_op(0), time), sample_of(tag(0), y(0), time)}, random_);
-      lines_[1].read(step_, {sample_of(tag(1), y(1), time)}, random_);
+      lines_[0].read(
+          step_, {test::good_sample(0, plan_.models[0].u_op(0), time), test::good_sample(tag(0), y(0), time)}, random_);
+      lines_[1].read(step_, {test::good_sample(tag(1), y(1), time)}, random_);
       if (step_wall_clock_ && random_() % 3000 == 0) {
         clock_.step_wall_clock(std::chrono::seconds{static_cast<std::int64_t>(random_() % 7200) - 3600});
       } else if (!step_wall_clock_) {

@@ -3,6 +3,7 @@
 
 #include "simulation/plant.hpp"
 #include "support/catch.hpp"
+#include "twin_beside_plant.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 
 namespace {
@@ -27,26 +28,14 @@ model::StateSpace plant_model(const std::vector<double>& dead_times) {
 // Mean NIS over a run in which the input jumps about; `dead_times` are the twin's, the plant's are 0.37 s.
 double mean_nis(const std::vector<double>& dead_times) {
   simulation::Plant plant(plant_model({0.37}), simulation::Random(5));
-  estimation::TwinSettings settings;
-  settings.period = 100ms;
-  settings.gate.reset();
-  auto twin = std::get<estimation::Twin>(estimation::Twin::create(plant_model(dead_times), settings));
-  estimation::TwinStep step = twin.make_record();
   std::mt19937_64 engine(6);
-  Eigen::VectorXd u = Eigen::VectorXd::Zero(1);
   double nis = 0.0;
-  constexpr int kSteps = 20'000;
-  for (int k = 0; k < kSteps; ++k) {
-    if (k % 7 == 0) u(0) = std::normal_distribution<double>()(engine);
-    const Eigen::VectorXd& y = plant.measure(u);
-    signals::Frame frame;
-    frame.step = k;
-    frame.inputs.push_back({u(0), signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
-    frame.outputs.push_back({y(0), signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
-    twin.step(frame, step);
-    nis += step.nis / kSteps;
-    plant.advance(Eigen::VectorXd::Zero(1));
-  }
+  test::run_beside(
+      plant, plant_model(dead_times), Eigen::VectorXd::Zero(1),
+      [&](int k, Eigen::VectorXd& u) {
+        if (k % 7 == 0) u(0) = std::normal_distribution<double>()(engine);
+      },
+      [&](const estimation::TwinStep& step) { nis += step.nis / test::kStepsBesidePlant; });
   return nis;
 }
 

@@ -3,6 +3,7 @@
 
 #include "simulation/plant.hpp"
 #include "support/catch.hpp"
+#include "twin_beside_plant.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 
 namespace {
@@ -36,30 +37,20 @@ struct Outcome {
 // The plant has foh.
 Outcome run(model::Discretization of_twin) {
   simulation::Plant plant(oven(model::Discretization::foh), simulation::Random(5));
-  estimation::TwinSettings settings;
-  settings.period = 100ms;
-  settings.gate.reset();
-  auto twin = std::get<estimation::Twin>(estimation::Twin::create(oven(of_twin), settings));
-  estimation::TwinStep step = twin.make_record();
   std::mt19937_64 engine(6);
-  Eigen::VectorXd u = Eigen::VectorXd::Constant(1, 20.0);
   Outcome outcome;
-  constexpr int kSteps = 20'000;
-  for (int k = 0; k < kSteps; ++k) {
-    u(0) += std::normal_distribution<double>(0.0, 0.2)(engine) + 0.01 * (20.0 - u(0));
-    const Eigen::VectorXd& y = plant.measure(u);
-    signals::Frame frame;
-    frame.step = k;
-    frame.inputs.push_back({u(0), signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
-    frame.outputs.push_back({y(0), signals::Quality::good, signals::Reason::none, base::Duration{0}, true});
-    twin.step(frame, step);
-    const double error = (step.x[0] - plant.x()(0)) / step.std[0];
-    outcome.nis += step.nis / kSteps;
-    outcome.error += error * error / kSteps;
-    outcome.lowest = std::min(outcome.lowest, plant.x()(0));
-    outcome.highest = std::max(outcome.highest, plant.x()(0));
-    plant.advance(Eigen::VectorXd::Zero(2));
-  }
+  test::run_beside(
+      plant, oven(of_twin), Eigen::VectorXd::Constant(1, 20.0),
+      [&](int, Eigen::VectorXd& u) {
+        u(0) += std::normal_distribution<double>(0.0, 0.2)(engine) + 0.01 * (20.0 - u(0));
+      },
+      [&](const estimation::TwinStep& step) {
+        const double error = (step.x[0] - plant.x()(0)) / step.std[0];
+        outcome.nis += step.nis / test::kStepsBesidePlant;
+        outcome.error += error * error / test::kStepsBesidePlant;
+        outcome.lowest = std::min(outcome.lowest, plant.x()(0));
+        outcome.highest = std::max(outcome.highest, plant.x()(0));
+      });
   return outcome;
 }
 

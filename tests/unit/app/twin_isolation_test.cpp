@@ -10,6 +10,7 @@
 #include "app/twin_loop.hpp"
 #include "support/catch.hpp"
 #include "support/fake_clock.hpp"
+#include "support/samples.hpp"
 
 using namespace twinkeeper;
 using namespace std::chrono_literals;
@@ -113,14 +114,7 @@ Outcome run(const std::optional<Sick>& sick) {
   Outcome outcome;
   std::stop_source stop;
   const auto send = [](app::SampleQueue& queue, signals::TagIndex tag, double value, base::Instant time) {
-    signals::Sample sample;
-    sample.tag = tag;
-    sample.value = value;
-    sample.raw.kind = signals::RawKind::float64;
-    sample.raw.real = value;
-    sample.quality = signals::Quality::good;
-    sample.time = time;
-    queue.try_push(std::move(sample));
+    queue.try_push(test::good_sample(tag, value, time));
   };
   int polls = 0;
   const auto act = [&](base::Instant now) {

@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 #include "support/fake_clock.hpp"
+#include "support/samples.hpp"
 
 using namespace twinkeeper;
 using namespace std::chrono_literals;
@@ -73,15 +74,7 @@ struct Rig {
     return std::make_unique<app::TwinLoop>(
         plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kOrigin, clock);
   }
-  void send(double value, base::Instant time) {
-    signals::Sample sample;
-    sample.value = value;
-    sample.raw.kind = signals::RawKind::float64;
-    sample.raw.real = value;
-    sample.quality = signals::Quality::good;
-    sample.time = time;
-    queue.try_push(std::move(sample));
-  }
+  void send(double value, base::Instant time) { queue.try_push(test::good_sample(0, value, time)); }
   void collect() {
     if (spool_stalls) return;
     while (auto* record = outbox.steps[0]->try_receive()) {

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "support/catch.hpp"
+#include "support/samples.hpp"
 #include "twinkeeper/base/archive.hpp"
 
 using namespace twinkeeper;
@@ -88,15 +89,11 @@ std::vector<Arrival> arrivals_of(const app::Plan& plan, std::int64_t ticks, std:
     for (std::size_t tag = 0; tag < usual.size(); ++tag) {
       const int samples = chance(random) < 0.1 ? 0 : chance(random) < 0.2 ? 2 : 1;
       for (int s = 0; s < samples; ++s) {
-        signals::Sample sample;
-        sample.tag = static_cast<signals::TagIndex>(tag);
-        sample.value = usual[tag] * (1.0 + 0.02 * normal(random)) + (chance(random) < 0.01 ? usual[tag] : 0.0);
-        sample.raw.kind = signals::RawKind::float64;
-        sample.raw.real = sample.value;
-        sample.quality = signals::Quality::good;
+        const double value = usual[tag] * (1.0 + 0.02 * normal(random)) + (chance(random) < 0.01 ? usual[tag] : 0.0);
         const auto offset =
             static_cast<std::int64_t>((chance(random) - 0.5) * 0.98 * static_cast<double>(period.count()));
-        sample.time = kOrigin + tick * period + base::Duration{offset};
+        signals::Sample sample = test::good_sample(static_cast<signals::TagIndex>(tag), value,
+                                                   kOrigin + tick * period + base::Duration{offset});
         if (chance(random) < 0.03) {
           sample.quality = signals::Quality::bad;
           sample.reason = signals::Reason::timeout;

@@ -306,10 +306,7 @@ TEST_CASE("The order of the outputs decides no vote") {
   const model::StateSpace model = coupled(121, 4, 4, Noise::independent);
   Eigen::PermutationMatrix<Eigen::Dynamic> order(4);
   order.indices() << 2, 0, 3, 1;
-  model::StateSpace shuffled = model;
-  shuffled.C = order * model.C;
-  shuffled.D = order * model.D;
-  shuffled.R = order * model.R * order.transpose();
+  const model::StateSpace shuffled = shuffled_outputs(model, order);
   TwinSettings settings;
   settings.gate_timeout = 1s;
   Twin left = make_twin(model, settings);

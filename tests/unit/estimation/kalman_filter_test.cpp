@@ -107,11 +107,7 @@ TEST_CASE("The order of the outputs does not change what the filter says") {
     const model::StateSpace model = random_model(engine, 5, 2, 4, noise);
     Eigen::PermutationMatrix<Eigen::Dynamic> order(4);
     order.indices() << 2, 0, 3, 1;
-    model::StateSpace shuffled = model;
-    shuffled.C = order * model.C;
-    shuffled.D = order * model.D;
-    shuffled.R = order * model.R * order.transpose();
-    shuffled.S = model.S * order.transpose();
+    const model::StateSpace shuffled = shuffled_outputs(model, order);
     KalmanFilter left(model);
     KalmanFilter right(shuffled);
     const VectorXd std = VectorXd::Ones(5);

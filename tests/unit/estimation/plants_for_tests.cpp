@@ -103,6 +103,16 @@ bool same_bits(const MatrixXd& left, const MatrixXd& right) {
   return true;
 }
 
+model::StateSpace shuffled_outputs(const model::StateSpace& model,
+                                   const Eigen::PermutationMatrix<Eigen::Dynamic>& order) {
+  model::StateSpace shuffled = model;
+  shuffled.C = order * model.C;
+  shuffled.D = order * model.D;
+  shuffled.R = order * model.R * order.transpose();
+  shuffled.S = model.S * order.transpose();
+  return shuffled;
+}
+
 std::vector<std::uint8_t> random_mask(std::mt19937_64& engine, Index p) {
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(p));
   for (auto& row : mask) row = engine() % 10 < 7;

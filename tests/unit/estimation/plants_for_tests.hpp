@@ -29,6 +29,9 @@ enum class Noise { independent, full_R, correlated, rank_deficient, innovations 
 [[nodiscard]] model::StateSpace without_output(const model::StateSpace& model, Eigen::Index dropped);
 // Equal as bits are, but for the signs and payloads of NaN.
 [[nodiscard]] bool same_bits(const Eigen::MatrixXd& left, const Eigen::MatrixXd& right);
+// The same model with its outputs in another order.
+[[nodiscard]] model::StateSpace shuffled_outputs(const model::StateSpace& model,
+                                                 const Eigen::PermutationMatrix<Eigen::Dynamic>& order);
 // Some rows, each with probability 0.7.
 [[nodiscard]] std::vector<std::uint8_t> random_mask(std::mt19937_64& engine, Eigen::Index p);
 

@@ -7,27 +7,28 @@
 
 namespace twinkeeper::model {
 
-inline AugmentSettings bias(const std::string& output) {
+inline AugmentSettings random_walk(AugmentKind kind) {
   AugmentSettings entry;
-  entry.kind = AugmentKind::sensor_bias;
-  entry.output = output;
+  entry.kind = kind;
   entry.noise_density = 1e-3;
   entry.initial_std = 0.5;
   return entry;
 }
 
+inline AugmentSettings bias(const std::string& output) {
+  AugmentSettings entry = random_walk(AugmentKind::sensor_bias);
+  entry.output = output;
+  return entry;
+}
+
 inline AugmentSettings disturbance(const std::string& input) {
-  AugmentSettings entry = bias("");
-  entry.kind = AugmentKind::input_disturbance;
-  entry.output.clear();
+  AugmentSettings entry = random_walk(AugmentKind::input_disturbance);
   entry.input = input;
   return entry;
 }
 
 inline AugmentSettings parameter(const std::string& name) {
-  AugmentSettings entry = bias("");
-  entry.kind = AugmentKind::parameter;
-  entry.output.clear();
+  AugmentSettings entry = random_walk(AugmentKind::parameter);
   entry.name = name;
   return entry;
 }

@@ -7,6 +7,7 @@
 
 #include "augment_for_tests.hpp"
 #include "model/augment.hpp"
+#include "pump_for_tests.hpp"
 #include "random_models.hpp"
 #include "settings_for_tests.hpp"
 #include "support/catch.hpp"
@@ -247,33 +248,10 @@ std::vector<Slope> slopes() {
   const Parameters exchanger{{"UA", 900.0, ""},  {"cp_hot", 4180.0, ""}, {"cp_cold", 3900.0, ""},
                              {"M_hot", 2.0, ""}, {"M_cold", 3.0, ""},    {"cells", 1.0, ""}};
   const Parameters compressor{{"V", 0.5, ""}, {"V_stroke", 5e-4, ""}, {"k_valve", 2e-8, ""}};
-  const Parameters pump{{"J", 50.0, ""},
-                        {"r", 0.008, ""},
-                        {"a0", 0.0015, ""},
-                        {"a1", 5.8, ""},
-                        {"a2", 9179.4, ""},
-                        {"A", 12.7, ""},
-                        {"b", 17984.6, ""},
-                        {"c", 8.2e-5, ""},
-                        {"T_fluid", 5.0, ""},
-                        {"R1", 0.36, ""},
-                        {"R2", 0.076, ""},
-                        {"L1", 0.00063, ""},
-                        {"r_thrust", 1.4e-6, ""},
-                        {"r_radial", 1.8e-6, ""},
-                        {"C_thrust", 7.3, ""},
-                        {"H_thrust_ambient", 0.0034, ""},
-                        {"H_thrust_oil", 0.0026, ""},
-                        {"C_radial", 2.4, ""},
-                        {"H_radial_ambient", 0.0018, ""},
-                        {"H_radial_oil", 0.020, ""},
-                        {"C_oil", 8000.0, ""},
-                        {"H_oil_thrust", 1.0, ""},
-                        {"H_oil_radial", 3.0, ""},
-                        {"H_oil_ambient", 1.5, ""}};
+  const Parameters pump = pump_parameters();
   const double w = 370.0;
   const double q = 0.1;
-  const double surplus = 12.7 * w * w + 17984.6 * w * q + 2e5 - 9e5;
+  const double surplus = 12.7084 * w * w + 17984.6 * w * q + 2e5 - 9e5;
   const double per_pascal = 287.05 * 293.15 / 0.5;
   return {
       {"first_order_thermal", oven, {60.0, 55.0}, {200.0, 20.0}, "R", {40.0 / (850.0 * 0.16), 0.0}, {}},
@@ -310,7 +288,7 @@ std::vector<Slope> slopes() {
        {w, q, 50.0, 50.0, 45.0},
        {471.0, 377.0, 2e5, 9e5, 20.0},
        "A",
-       {0.0, 8.2e-5 * 0.5 / std::sqrt(surplus) * w * w / 5.0, 0.0, 0.0, 0.0},
+       {0.0, 8.24123e-5 * 0.5 / std::sqrt(surplus) * w * w / 5.0, 0.0, 0.0, 0.0},
        {}},
       {"centrifugal_pump",
        pump,

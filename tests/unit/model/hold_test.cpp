@@ -47,18 +47,8 @@ double apart(const MatrixXd& left, const MatrixXd& right) {
 }
 
 ModelSettings continuous_settings() {
-  ModelSettings settings;
-  settings.name = "plant";
-  settings.time = TimeBase::continuous;
+  ModelSettings settings = two_lags_settings();
   settings.discretization = Discretization::foh;
-  for (const char* name : {"a", "b"}) settings.states.push_back({name, "", 0.0, 0.1, {}, {}});
-  for (const char* name : {"u", "v"}) settings.inputs.push_back({name, "", {}, {}, {}});
-  settings.outputs.push_back({"a", "", {}, 0.1, {}});
-  settings.A = {{-1.0, 0.5}, {0.0, -3.0}};
-  settings.B = {{0.0, 1.0}, {2.0, 0.0}};
-  settings.C = {{1.0, 0.0}};
-  settings.D = {{0.0, 0.25}};
-  settings.noise.Q = Rows{{1e-4, 0.0}, {0.0, 1e-4}};
   return settings;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "settings_for_tests.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/model/discretise.hpp"
 
@@ -13,23 +14,8 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-ModelSettings continuous() {
-  ModelSettings settings;
-  settings.name = "plant";
-  settings.time = TimeBase::continuous;
-  for (const char* name : {"a", "b"}) settings.states.push_back({name, "", 0.0, 0.1, {}, {}});
-  for (const char* name : {"u", "v"}) settings.inputs.push_back({name, "", {}, {}, {}});
-  settings.outputs.push_back({"a", "", {}, 0.1, {}});
-  settings.A = {{-1.0, 0.5}, {0.0, -3.0}};
-  settings.B = {{0.0, 1.0}, {2.0, 0.0}};
-  settings.C = {{1.0, 0.0}};
-  settings.D = {{0.0, 0.25}};
-  settings.noise.Q = Rows{{1e-4, 0.0}, {0.0, 1e-4}};
-  return settings;
-}
-
-StateSpace built(const std::vector<double>& dead_times, double period = 0.1) {
-  auto model = build(continuous(), period, dead_times);
+StateSpace delayed(const std::vector<double>& dead_times, double period = 0.1) {
+  auto model = build(two_lags_settings(), period, dead_times);
   REQUIRE(std::holds_alternative<StateSpace>(model));
   return std::get<StateSpace>(std::move(model));
 }
@@ -40,11 +26,11 @@ TEST_CASE("A model with dead times steps as one with a step many times shorter w
   // 0.23 s = 2 steps and 0.3 of one; 0.1 s = 1 step; with a step of 0.01 s both are whole.
   constexpr int kFine = 10;
   const std::vector<double> dead_times{0.23, 0.1};
-  const StateSpace coarse = with_late_inputs(built(dead_times));
-  InputDelay delay(built(dead_times));
+  const StateSpace coarse = with_late_inputs(delayed(dead_times));
+  InputDelay delay(delayed(dead_times));
   CHECK(delay.any());
   REQUIRE(delay.drive_size() == 4);
-  const StateSpace fine = built({}, 0.1 / kFine);
+  const StateSpace fine = delayed({}, 0.1 / kFine);
 
   std::mt19937_64 engine(4);
   std::normal_distribution<double> normal;
@@ -74,7 +60,7 @@ TEST_CASE("A model with dead times steps as one with a step many times shorter w
 }
 
 TEST_CASE("A dead time of whole steps widens nothing, and none is nothing at all") {
-  const StateSpace whole = built({0.3, 0.0});
+  const StateSpace whole = delayed({0.3, 0.0});
   CHECK(whole.B_late.size() == 0);
   CHECK(whole.dead_times[0].steps == 3);
   CHECK_FALSE(whole.dead_times[0].split);
@@ -87,24 +73,24 @@ TEST_CASE("A dead time of whole steps widens nothing, and none is nothing at all
     CHECK(drive[0] == 1.0 + std::max(0, k - 3));
     CHECK(drive[1] == 10.0 + k);
   }
-  InputDelay none(built({}));
+  InputDelay none(delayed({}));
   CHECK_FALSE(none.any());
   none.push(std::vector<double>{4.0, 5.0}, drive);
   CHECK(drive == std::vector<double>{4.0, 5.0});
 }
 
 TEST_CASE("Parts of a step sum up to the whole, and rounding makes none") {
-  const StateSpace plain = built({});
-  const StateSpace late = built({0.05, 0.0});
+  const StateSpace plain = delayed({});
+  const StateSpace late = delayed({0.05, 0.0});
   CHECK(late.B == plain.B);
   CHECK(late.B_late.col(1).isZero(0.0));
   CHECK((late.B_late.col(0) - plain.B.col(0)).norm() < plain.B.col(0).norm());
-  CHECK(built({0.1 + 0.2, 0.0}).dead_times[0].steps == 3);
-  CHECK_FALSE(built({0.1 + 0.2, 0.0}).dead_times[0].split);
+  CHECK(delayed({0.1 + 0.2, 0.0}).dead_times[0].steps == 3);
+  CHECK_FALSE(delayed({0.1 + 0.2, 0.0}).dead_times[0].split);
 }
 
 TEST_CASE("A part of a step is refused where there are no equations between two steps") {
-  ModelSettings discrete = continuous();
+  ModelSettings discrete = two_lags_settings();
   discrete.time = TimeBase::discrete;
   discrete.sample_time = 0.1;
   discrete.A = {{0.9, 0.0}, {0.0, 0.8}};

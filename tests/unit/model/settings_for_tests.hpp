@@ -23,6 +23,22 @@ inline ModelSettings two_tank_settings() {
   return s;
 }
 
+// Two states, two inputs, one output that the second input reaches at once; continuous.
+inline ModelSettings two_lags_settings() {
+  ModelSettings s;
+  s.name = "plant";
+  s.time = TimeBase::continuous;
+  for (const char* name : {"a", "b"}) s.states.push_back({name, "", 0.0, 0.1, {}, {}});
+  for (const char* name : {"u", "v"}) s.inputs.push_back({name, "", {}, {}, {}});
+  s.outputs.push_back({"a", "", {}, 0.1, {}});
+  s.A = {{-1.0, 0.5}, {0.0, -3.0}};
+  s.B = {{0.0, 1.0}, {2.0, 0.0}};
+  s.C = {{1.0, 0.0}};
+  s.D = {{0.0, 0.25}};
+  s.noise.Q = Rows{{1e-4, 0.0}, {0.0, 1e-4}};
+  return s;
+}
+
 // Discretised with the model's own sample time, or with `period`.
 inline StateSpace built(const ModelSettings& settings, double period = 0.1) {
   Built result = build(settings, settings.sample_time.value_or(period));
