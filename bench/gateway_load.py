@@ -153,52 +153,63 @@ def measure(process, subscriber, devices, seconds, settle=5):
             "latency_p99_ms": 1000 * quantile(subscriber.latencies, 0.99), "messages": subscriber.count}
 
 
+class Rig:
+    """What a bench runs, in a folder with keys and an empty state directory. On leaving everything ends; if that is by an
+    exception, the end of what was said on standard error is printed."""
+
+    def __enter__(self):
+        self._temporary = tempfile.TemporaryDirectory(prefix="twinkeeper-bench.")
+        self.folder = pathlib.Path(self._temporary.name)
+        (self.folder / "state").mkdir()
+        subprocess.run([ROOT / "scripts/make-pki", self.folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._log = open(self.folder / "stderr.log", "a", encoding="utf-8")
+        self._processes = []
+        return self
+
+    def start(self, *command):
+        environment = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin")  # Debian's place for mosquitto
+        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=self._log, env=environment)
+        self._processes.append(process)
+        return process
+
+    def start_broker(self, port):
+        write_broker_configuration(self.folder, port)
+        return self.start("mosquitto", "-c", self.folder / "mosquitto.conf")
+
+    def stop(self, process):
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        self._processes.remove(process)
+
+    def __exit__(self, kind, _value, _traceback):
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._log.close()
+        if kind is not None:
+            print((self.folder / "stderr.log").read_text(encoding="utf-8")[-3000:], file=sys.stderr)
+        self._temporary.cleanup()
+
+
 def run_case(arguments, devices):
-    with tempfile.TemporaryDirectory(prefix="twinkeeper-bench.") as name:
-        folder = pathlib.Path(name)
-        (folder / "state").mkdir()
-        subprocess.run([ROOT / "scripts/make-pki", folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with Rig() as rig:
         *ports, mqtt_port = free_ports(devices + 1)
-        config = write_config(folder, ports, mqtt_port)
-        write_broker_configuration(folder, mqtt_port)
-        processes = []
-
-        def start(*command):
-            process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL,
-                                       stderr=open(folder / "stderr.log", "a", encoding="utf-8"))
-            processes.append(process)
-            return process
-
-        def stop(process, how=signal.SIGTERM):
-            process.send_signal(how)
-            process.wait(timeout=20)
-            processes.remove(process)
-
-        try:
-            environment_path = os.environ.get("PATH", "") + ":/usr/sbin"
-            os.environ["PATH"] = environment_path
-            start("mosquitto", "-c", folder / "mosquitto.conf")
-            start(arguments.executable, "simulate", "--config", config)
-            subscriber = Subscriber(folder, mqtt_port)
-            results = {}
-            for program, executable in (("before", arguments.before), ("twinkeeper", arguments.executable)):
-                if executable:
-                    daemon = start(executable, "run", "--config", config)
-                    results[program] = measure(daemon, subscriber, devices, arguments.seconds)
-                    stop(daemon)
-            if arguments.peer:
-                peer = start(arguments.peer, f"ssl://localhost:{mqtt_port}", folder / "pki", *ports)
-                results["plain C"] = measure(peer, subscriber, devices, arguments.seconds)
-                stop(peer)
-            subscriber.close()
-            return results
-        except Exception:
-            print((folder / "stderr.log").read_text(encoding="utf-8")[-3000:], file=sys.stderr)
-            raise
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+        config = write_config(rig.folder, ports, mqtt_port)
+        rig.start_broker(mqtt_port)
+        rig.start(arguments.executable, "simulate", "--config", config)
+        subscriber = Subscriber(rig.folder, mqtt_port)
+        results = {}
+        for program, executable in (("before", arguments.before), ("twinkeeper", arguments.executable)):
+            if executable:
+                daemon = rig.start(executable, "run", "--config", config)
+                results[program] = measure(daemon, subscriber, devices, arguments.seconds)
+                rig.stop(daemon)
+        if arguments.peer:
+            peer = rig.start(arguments.peer, f"ssl://localhost:{mqtt_port}", rig.folder / "pki", *ports)
+            results["plain C"] = measure(peer, subscriber, devices, arguments.seconds)
+            rig.stop(peer)
+        subscriber.close()
+        return results
 
 
 def main():

@@ -9,15 +9,9 @@ which there is one a minute: cycles that were due and left out, bad samples, rou
 import argparse
 import json
 import os
-import pathlib
-import subprocess
-import sys
-import tempfile
 import threading
 
-
-from gateway_load import (REGISTERS, ROOT, Subscriber, free_ports, print_machine, quantile, uplink, usage,
-                          write_broker_configuration)
+from gateway_load import REGISTERS, Rig, Subscriber, free_ports, print_machine, quantile, uplink, usage
 
 
 def write_config(folder, ports, slow, mqtt_port):
@@ -68,36 +62,19 @@ def main():
     parser.add_argument("--minutes", type=int, default=2)
     arguments = parser.parse_args()
     print_machine()
-    with tempfile.TemporaryDirectory(prefix="twinkeeper-bench.") as name:
-        folder = pathlib.Path(name)
-        (folder / "state").mkdir()
-        subprocess.run([ROOT / "scripts/make-pki", folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with Rig() as rig:
         *ports, mqtt_port = free_ports(arguments.slow + arguments.fast + 1)
-        config = write_config(folder, ports, arguments.slow, mqtt_port)
-        write_broker_configuration(folder, mqtt_port)
-        os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin"
-        log = open(folder / "stderr.log", "w", encoding="utf-8")
-        processes = []
-        try:
-            for command in (["mosquitto", "-c", folder / "mosquitto.conf"],
-                            [arguments.executable, "simulate", "--config", config]):
-                processes.append(subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=log))
-            metrics = Metrics(folder, mqtt_port, arguments.slow + arguments.fast)
-            daemon = subprocess.Popen([arguments.executable, "run", "--config", str(config)], stdout=subprocess.DEVNULL, stderr=log)
-            processes.append(daemon)
-            before = metrics.next(90)
-            cpu_before, _ = usage(daemon.pid)
-            for _ in range(arguments.minutes):
-                after = metrics.next(90)
-            cpu_after, rss = usage(daemon.pid)
-            threads = len(os.listdir(f"/proc/{daemon.pid}/task"))
-        except Exception:
-            print((folder / "stderr.log").read_text(encoding="utf-8")[-3000:], file=sys.stderr)
-            raise
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
+        config = write_config(rig.folder, ports, arguments.slow, mqtt_port)
+        rig.start_broker(mqtt_port)
+        rig.start(arguments.executable, "simulate", "--config", config)
+        metrics = Metrics(rig.folder, mqtt_port, arguments.slow + arguments.fast)
+        daemon = rig.start(arguments.executable, "run", "--config", config)
+        before = metrics.next(90)
+        cpu_before, _ = usage(daemon.pid)
+        for _ in range(arguments.minutes):
+            after = metrics.next(90)
+        cpu_after, rss = usage(daemon.pid)
+        threads = len(os.listdir(f"/proc/{daemon.pid}/task"))
     seconds = (after["time_ms"] - before["time_ms"]) / 1000
     devices = after["devices"]
     grown = {d: {k: devices[d][k] - before["devices"][d][k] for k in ("cycles_total", "missed_cycles_total", "samples_bad_total")}

@@ -193,8 +193,7 @@ int main(int argc, char** argv) {
   }
   auto runs = app::make_twin_runs(plan, std::get<0>(std::move(made)), origin);
   acquisition::Validator validator(app::tag_rules(plan));
-  std::vector<std::vector<signals::TagIndex>> tags;
-  for (std::size_t i = 0; i < twins; ++i) tags.push_back(app::tags_of_twin(plan, i));
+  const auto tags = app::tags_of_twins(plan);
   CheckpointFiles files;
   std::size_t next_checkpoint = 0;
   const double bytes = static_cast<double>(resident_bytes() - before) / static_cast<double>(twins);
@@ -236,7 +235,8 @@ int main(int argc, char** argv) {
       const std::size_t i = next_checkpoint % twins;
       files.take([&](std::vector<std::byte>& archive) {
         base::ArchiveWriter writer(archive);
-        app::archive_with_tags(tags[i], validator, runs[i], writer);
+        app::archive(tags[i], validator, writer);
+        writer(runs[i]);
       });
     }
     turns.push_back(std::chrono::duration<double>(clock.now() - deadline).count());

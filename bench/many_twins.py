@@ -9,15 +9,10 @@ missed steps from the daemon's own metrics.
 """
 import argparse
 import json
-import os
-import pathlib
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 
-from gateway_load import ROOT, Subscriber, free_ports, print_machine, uplink, usage, write_broker_configuration
+from gateway_load import Rig, Subscriber, free_ports, print_machine, uplink, usage
 
 DEVICES = 8
 STATES, INPUTS, OUTPUTS = 8, 2, 4
@@ -86,18 +81,15 @@ class Metrics:
         return self.newest
 
 
-def measure(executable, config, twins, metrics, minutes, log):
+def measure(rig, executable, config, twins, metrics, minutes):
     metrics.twins = twins
-    daemon = subprocess.Popen([executable, "run", "--config", str(config)], stdout=subprocess.DEVNULL, stderr=log)
-    try:
-        before = metrics.next()
-        cpu_before, _ = usage(daemon.pid)
-        for _ in range(minutes):
-            after = metrics.next()
-        cpu_after, rss = usage(daemon.pid)
-    finally:
-        daemon.terminate()
-        daemon.wait(timeout=30)
+    daemon = rig.start(executable, "run", "--config", config)
+    before = metrics.next()
+    cpu_before, _ = usage(daemon.pid)
+    for _ in range(minutes):
+        after = metrics.next()
+    cpu_after, rss = usage(daemon.pid)
+    rig.stop(daemon)
     seconds = (after["time_ms"] - before["time_ms"]) / 1000
     return {"share": (cpu_after - cpu_before) / seconds, "rss": rss, "seconds": seconds,
             "steps": after["steps_total"] - before["steps_total"],
@@ -113,30 +105,14 @@ def main():
     parser.add_argument("--minutes", type=int, default=1)
     arguments = parser.parse_args()
     print_machine()
-    with tempfile.TemporaryDirectory(prefix="twinkeeper-bench.") as name:
-        folder = pathlib.Path(name)
-        (folder / "state").mkdir()
-        subprocess.run([ROOT / "scripts/make-pki", folder / "pki"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with Rig() as rig:
         *ports, mqtt_port = free_ports(min(DEVICES, arguments.twins) + 1)
-        plain, full = (write_config(folder, ports, arguments.twins, with_twins, mqtt_port) for with_twins in (False, True))
-        write_broker_configuration(folder, mqtt_port)
-        os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin"
-        processes = []
-        with open(folder / "stderr.log", "w", encoding="utf-8") as log:
-            try:
-                for command in (["mosquitto", "-c", folder / "mosquitto.conf"],
-                                [arguments.executable, "simulate", "--config", full]):
-                    processes.append(subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL, stderr=log))
-                metrics = Metrics(folder, mqtt_port)
-                without = measure(arguments.executable, plain, 0, metrics, arguments.minutes, log)
-                twins = measure(arguments.executable, full, arguments.twins, metrics, arguments.minutes, log)
-            except Exception:
-                print((folder / "stderr.log").read_text(encoding="utf-8")[-3000:], file=sys.stderr)
-                raise
-            finally:
-                for process in processes:
-                    process.kill()
-                    process.wait()
+        plain, full = (write_config(rig.folder, ports, arguments.twins, with_twins, mqtt_port) for with_twins in (False, True))
+        rig.start_broker(mqtt_port)
+        rig.start(arguments.executable, "simulate", "--config", full)
+        metrics = Metrics(rig.folder, mqtt_port)
+        without = measure(rig, arguments.executable, plain, 0, metrics, arguments.minutes)
+        twins = measure(rig, arguments.executable, full, arguments.twins, metrics, arguments.minutes)
     for label, figures in (("without twins", without), (f"{arguments.twins} twins", twins)):
         print(f"{label:>14}: {100 * figures['share']:.1f} % of one core, {figures['rss'] / 1e6:.1f} MB")
     count = arguments.twins
