@@ -44,6 +44,7 @@ CommandDesk::CommandDesk(const config::Config& config, const base::Clock& clock,
     : clock_(clock),
       events_(events),
       settings_(config.commands),
+      topic_(config.uplink->topic_prefix + "/command/"),
       wake_(std::move(wake)),
       respond_(std::move(respond)),
       started_(clock.now()),
@@ -70,13 +71,20 @@ void CommandDesk::connect(const drivers::DeviceSettings& device, drivers::WriteQ
   queues_.push_back(&queue);
 }
 
-void CommandDesk::arrived(std::string verb, std::string payload, bool retained) {
+std::vector<std::string> CommandDesk::topics() const {
+  std::vector<std::string> topics;
+  for (const std::string& verb : settings_.allow) topics.push_back(topic_ + verb);
+  return topics;
+}
+
+void CommandDesk::arrived(std::string topic, std::string payload, bool retained) {
+  if (topic.compare(0, topic_.size(), topic_) != 0) return;
   {
     const std::lock_guard lock(arrivals_mutex_);
     if (arrivals_.size() >= kMostUnread) {
       ++dropped_;
     } else {
-      arrivals_.push_back({std::move(verb), std::move(payload), retained});
+      arrivals_.push_back({topic.substr(topic_.size()), std::move(payload), retained});
     }
   }
   wake_();

@@ -29,11 +29,11 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/message.hpp"
-#include "uplink/command_sink.hpp"
+#include "uplink/inbox.hpp"
 
 namespace twinkeeper::app {
 
-class CommandDesk final : public uplink::CommandSink {
+class CommandDesk final : public uplink::Inbox {
  public:
   // `wake` brings the spool thread to run(); `respond` sends an answer. What is referred to outlives the desk.
   CommandDesk(const config::Config& config, const base::Clock& clock, signals::EventSink& events,
@@ -43,7 +43,9 @@ class CommandDesk final : public uplink::CommandSink {
   // run().
   void connect(const drivers::DeviceSettings& device, drivers::WriteQueue& queue, std::size_t place);
 
-  void arrived(std::string verb, std::string payload, bool retained) override;
+  [[nodiscard]] std::vector<std::string> topics() const override;
+  void connected(const std::vector<std::string>&) override {}
+  void arrived(std::string topic, std::string payload, bool retained) override;
   // Decides on what has arrived and concludes what was carried out.
   void run();
   // Once no poller runs any more: what was not carried out never will be.
@@ -75,6 +77,7 @@ class CommandDesk final : public uplink::CommandSink {
   const base::Clock& clock_;
   signals::EventSink& events_;
   const telemetry::CommandSettings settings_;
+  const std::string topic_;  // of a command, without its verb
   const std::function<void()> wake_;
   const std::function<void(signals::Message)> respond_;
   const base::Instant started_;

@@ -70,7 +70,6 @@ Config to_config(Reader& reader, ConfigText text) {
   if (text.uplink) out.uplink = std::move(text.uplink->settings);
   out.spool = std::move(text.spool);
   out.commands = std::move(text.commands);
-  if (out.uplink && out.commands.enabled) out.uplink->command_verbs = out.commands.allow;
   out.warnings = reader.take_warnings();
   out.sources = reader.sources();
   return out;

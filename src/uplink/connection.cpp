@@ -59,7 +59,7 @@ class Connection::Implementation {
  public:
   Implementation(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                  std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                 ConnectionTiming timing, CommandSink* commands)
+                 ConnectionTiming timing, Inbox* inbox)
       : link_(link),
         statistics_(statistics),
         settings_(std::move(settings)),
@@ -69,7 +69,7 @@ class Connection::Implementation {
         clock_(clock),
         events_(events),
         timing_(timing),
-        commands_(commands),
+        inbox_(inbox),
         back_off_(timing.backoff_floor, timing.backoff_cap, timing.least_pause, std::random_device{}()) {
     timing_.window = std::clamp<std::size_t>(timing_.window, 1, 100);
   }
@@ -84,15 +84,20 @@ class Connection::Implementation {
   }
 
   void respond(signals::Message message) {
+    std::uint64_t seq = 0;
     {
       const std::lock_guard lock(answers_mutex_);
-      if (answers_.size() >= kMostAnswers) answers_.erase(answers_.begin());
       // Streams are counted, as one id may be answered more than once; forgotten all at once when there are too many.
       if (answered_.size() >= kMostAnsweredIds) answered_.clear();
-      const std::uint64_t seq = ++answered_[message.stream];
-      answers_.push_back({std::move(message), seq, 0});
+      seq = ++answered_[message.stream];
     }
-    link_.connection_wake_up().ring();
+    const base::Instant made = message.time;
+    std::string topic = topic_of_stream(settings_.topic_prefix, message.stream);
+    keep({std::move(topic), {}, std::move(message), seq, made, 0});
+  }
+
+  void send(std::string topic, std::string payload) {
+    keep({std::move(topic), std::move(payload), std::nullopt, 0, clock_.now(), 0});
   }
 
   void status_changed() noexcept {
@@ -102,10 +107,22 @@ class Connection::Implementation {
 
  private:
   struct Answer {
-    signals::Message message;
-    std::uint64_t seq = 1;
+    std::string topic;
+    std::string payload;  // unless there is a message, whose envelope is made at publishing
+    std::optional<signals::Message> message;
+    std::uint64_t seq = 0;  // of the message
+    base::Instant made{};
     std::uint64_t token = 0;  // not 0: published on the present connection
   };
+
+  void keep(Answer answer) {
+    {
+      const std::lock_guard lock(answers_mutex_);
+      if (answers_.size() >= kMostAnswers) answers_.erase(answers_.begin());
+      answers_.push_back(std::move(answer));
+    }
+    link_.connection_wake_up().ring();
+  }
 
   void beat() { Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now()); }
   [[nodiscard]] std::string server() const {
@@ -138,7 +155,7 @@ class Connection::Implementation {
     // Epochs are durable and only grow, so sessions grow over restarts, too.
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
     const Will will{status_topic(), status_text("offline", "connection_lost").first, settings_.retain};
-    client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, commands_);
+    client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, inbox_);
     const auto alive = [&] {
       beat();
       return !stop.stop_requested();
@@ -166,16 +183,19 @@ class Connection::Implementation {
 
   // A broker that takes no subscription still takes what is measured. Told once per change of cause.
   void subscribe(const std::function<bool()>& alive) {
-    if (commands_ == nullptr || settings_.command_verbs.empty()) return;
-    std::vector<std::string> topics;
-    for (const std::string& verb : settings_.command_verbs)
-      topics.push_back(settings_.topic_prefix + "/command/" + verb);
-    const base::Status status = client_->subscribe(topics, alive);
-    const std::string cause = status.ok() ? "" : status.error().message();
+    if (inbox_ == nullptr) return;
+    std::vector<std::string> refused;
+    std::string cause;
+    for (auto& [topic, reason] : client_->subscribe(inbox_->topics(), alive)) {
+      if (cause.empty()) cause = "nothing arrives on " + topic + ": " + reason;
+      refused.push_back(std::move(topic));
+    }
     if (!cause.empty() && cause != told_subscription_) {
-      events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", "no commands arrive: " + cause});
+      const std::string more = refused.size() > 1 ? " (and on " + std::to_string(refused.size() - 1) + " more)" : "";
+      events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", cause + more});
     }
     told_subscription_ = cause;
+    inbox_->connected(refused);
   }
 
   void explain(const base::Error& failure) {
@@ -258,28 +278,28 @@ class Connection::Implementation {
     const base::Instant now = clock_.now();
     std::erase_if(answers_, [&](const Answer& answer) {
       const bool settled = answer.token != 0 && !client_->outstanding(answer.token);
-      return settled || now - answer.message.time > kAnswersKept;
+      return settled || now - answer.made > kAnswersKept;
     });
     for (Answer& answer : answers_) {
       if (answer.token != 0) continue;
       const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
-      const std::string topic = topic_of_stream(settings_.topic_prefix, answer.message.stream);
-      if (client_->publish(token, topic, answer_text(answer, now), false).ok()) answer.token = token;
+      const std::string text = answer.message ? in_envelope(*answer.message, answer.seq, now) : answer.payload;
+      if (client_->publish(token, answer.topic, text, false).ok()) answer.token = token;
     }
   }
 
-  [[nodiscard]] std::string answer_text(const Answer& answer, base::Instant now) {
+  [[nodiscard]] std::string in_envelope(const signals::Message& message, std::uint64_t seq, base::Instant now) {
     Envelope envelope;
-    envelope.schema = answer.message.schema;
+    envelope.schema = message.schema;
     envelope.gateway = gateway_id_;
-    envelope.stream = answer.message.stream;
+    envelope.stream = message.stream;
     envelope.epoch = link_.epoch();
-    envelope.seq = answer.seq;
-    envelope.time = clock_.to_wall(answer.message.time);
+    envelope.seq = seq;
+    envelope.time = clock_.to_wall(message.time);
     envelope.clock_synced = clock_.synchronised();
     envelope.boot_id = boot_id_;
-    envelope.replay = now - answer.message.time > kLiveFor;
-    return to_json(envelope, answer.message.members);
+    envelope.replay = now - message.time > kLiveFor;
+    return to_json(envelope, message.members);
   }
 
   [[nodiscard]] std::string status_topic() const { return settings_.topic_prefix + "/status"; }
@@ -373,7 +393,7 @@ class Connection::Implementation {
   const base::Clock& clock_;
   signals::EventSink& events_;
   ConnectionTiming timing_;
-  CommandSink* const commands_;
+  Inbox* const inbox_;
   BackOff back_off_;
 
   std::unique_ptr<PahoConnection> client_;
@@ -398,12 +418,15 @@ class Connection::Implementation {
 
 Connection::Connection(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                        std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                       ConnectionTiming timing, CommandSink* commands)
+                       ConnectionTiming timing, Inbox* inbox)
     : implementation_(std::make_unique<Implementation>(link, statistics, std::move(settings), std::move(gateway_id),
-                                                       std::move(boot_id), status, clock, events, timing, commands)) {}
+                                                       std::move(boot_id), status, clock, events, timing, inbox)) {}
 Connection::~Connection() = default;
 void Connection::run(std::stop_token stop) { implementation_->run(stop); }
 void Connection::status_changed() noexcept { implementation_->status_changed(); }
 void Connection::respond(signals::Message answer) { implementation_->respond(std::move(answer)); }
+void Connection::send(std::string topic, std::string payload) {
+  implementation_->send(std::move(topic), std::move(payload));
+}
 
 }  // namespace twinkeeper::uplink

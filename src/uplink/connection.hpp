@@ -9,12 +9,12 @@
 // Status: the last will is the retained `offline` document of that CONNECT; after CONNACK the retained status is
 // published, again when status_changed() was called (at most once in 5 s, the newest counts) and every status_interval;
 // before a clean DISCONNECT the retained `offline` with reason `stop`.
-// Commands: with `command_verbs` their topics are subscribed to after each CONNACK, and what arrives goes to the
-// CommandSink. Answers come back by respond(): published at once, again after a reconnect while they are not
-// acknowledged, and given up a minute after they were made. They are not spooled, as nobody waits for an old answer.
+// Inbound: the Inbox's topics are subscribed to after each CONNACK, at most eight in a packet, and what arrives goes to
+// it. What is said in return, by respond() and send(), is not spooled, as nobody waits for an old answer: it is published
+// at once, again after a reconnect while it is not acknowledged, and given up a minute after it was made.
 //
 // Events (subject `uplink`): connected, connection_lost, subscription_refused, and one code per cause (see
-// preflight.hpp). Thread rule: run() is the body of one thread; status_changed() and respond() may come from any.
+// preflight.hpp). Thread rule: run() is the body of one thread; status_changed(), respond() and send() may come from any.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/message.hpp"
-#include "uplink/command_sink.hpp"
+#include "uplink/inbox.hpp"
 #include "uplink/link.hpp"
 #include "uplink/settings.hpp"
 #include "uplink/statistics.hpp"
@@ -63,7 +63,7 @@ class Connection {
   // The references outlive the connection.
   Connection(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id, std::string boot_id,
              StatusSource& status, const base::Clock& clock, signals::EventSink& events, ConnectionTiming timing,
-             CommandSink* commands = nullptr);
+             Inbox* inbox = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -72,7 +72,8 @@ class Connection {
   // s). Stop the courier first: what is in flight then is not waited for.
   void run(std::stop_token stop);
   void status_changed() noexcept;
-  void respond(signals::Message answer);
+  void respond(signals::Message answer);              // under the prefix, in the envelope
+  void send(std::string topic, std::string payload);  // as it is
 
  private:
   class Implementation;

@@ -11,6 +11,7 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr int kMostPacketBytes = 128 * 1024;
+constexpr std::size_t kTopicsInPacket = 8;  // of AWS IoT Core; nobody minds more packets
 
 base::Instant monotonic_now() { return base::SystemClock{}.now(); }
 
@@ -60,9 +61,8 @@ std::string reason_text(int reason) {
 
 class PahoConnection::Implementation final : public virtual mqtt::callback, public virtual mqtt::iaction_listener {
  public:
-  Implementation(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
-                 CommandSink* commands)
-      : settings_(settings), number_(number), window_(window), link_(link), commands_(commands) {}
+  Implementation(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link, Inbox* inbox)
+      : settings_(settings), number_(number), window_(window), link_(link), inbox_(inbox) {}
 
   // The client goes first: destroying it calls the listener for all that is outstanding.
   ~Implementation() override { client_.reset(); }
@@ -125,25 +125,15 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     return outstanding_.contains(token);
   }
 
-  base::Status subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
-    try {
-      for (const std::string& topic : topics) {
-        const mqtt::token_ptr token = client_->subscribe(topic, 1);
-        const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
-        while (!token->wait_for(std::chrono::milliseconds{200})) {
-          if (lost_) return base::Error(base::ErrorCode::connection_lost, "the connection is gone", true);
-          if (!alive() || monotonic_now() > deadline) {
-            return base::Error(base::ErrorCode::timeout, "the broker did not confirm the subscription of " + topic,
-                               true);
-          }
-        }
-        const int reason = static_cast<int>(token->get_reason_code());
-        if (reason >= 0x80) return refused_topic(topic, reason_text(reason));
-      }
-      return base::Success{};
-    } catch (const std::exception& failure) {
-      return base::Error(base::ErrorCode::permission_denied, failure.what(), true);
+  std::vector<RefusedTopic> subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+    std::vector<RefusedTopic> refused;
+    for (std::size_t first = 0; first < topics.size(); first += kTopicsInPacket) {
+      const std::size_t end = std::min(topics.size(), first + kTopicsInPacket);
+      subscribe_packet(
+          {topics.begin() + static_cast<std::ptrdiff_t>(first), topics.begin() + static_cast<std::ptrdiff_t>(end)},
+          alive, refused);
     }
+    return refused;
   }
 
   void disconnect(base::Duration limit) {
@@ -157,9 +147,31 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   }
 
  private:
-  static base::Error refused_topic(const std::string& topic, const std::string& reason) {
-    return {base::ErrorCode::permission_denied, "the broker refused the subscription of " + topic + " (" + reason + ")",
-            true};
+  // Adds the topics that the broker does not grant.
+  void subscribe_packet(const std::vector<std::string>& topics, const std::function<bool()>& alive,
+                        std::vector<RefusedTopic>& refused) {
+    const auto refuse_all = [&](const std::string& reason) {
+      for (const std::string& topic : topics) refused.push_back({topic, reason});
+    };
+    try {
+      const auto filters = std::make_shared<mqtt::string_collection>(topics);
+      const mqtt::token_ptr token = client_->subscribe(filters, mqtt::iasync_client::qos_collection(topics.size(), 1));
+      const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
+      while (!token->wait_for(std::chrono::milliseconds{200})) {
+        if (lost_) return refuse_all("the connection broke");
+        if (!alive() || monotonic_now() > deadline) return refuse_all("the broker did not answer in time");
+      }
+      const std::vector<mqtt::ReasonCode> reasons = token->get_subscribe_response().get_reason_codes();
+      for (std::size_t i = 0; i < topics.size(); ++i) {
+        const int reason = i < reasons.size() ? static_cast<int>(reasons[i]) : 0;
+        if (reason >= 0x80) refused.push_back({topics[i], "the broker refused it (" + reason_text(reason) + ")"});
+      }
+    } catch (const mqtt::exception& failure) {
+      const int reason = static_cast<int>(failure.get_reason_code());
+      refuse_all(reason >= 0x80 ? "the broker refused it (" + reason_text(reason) + ")" : failure.what());
+    } catch (const std::exception& failure) {
+      refuse_all(failure.what());
+    }
   }
 
   base::Result<std::size_t> try_connect(const Will& will, const std::function<bool()>& alive) {
@@ -254,14 +266,11 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
 
   // mqtt::callback, on the library's threads
   void message_arrived(mqtt::const_message_ptr message) override {
-    if (commands_ == nullptr || !message) return;
+    if (inbox_ == nullptr || !message) return;
     try {
-      const std::string& topic = message->get_topic();
-      const std::string prefix = settings_.topic_prefix + "/command/";
-      if (topic.compare(0, prefix.size(), prefix) != 0) return;
-      commands_->arrived(topic.substr(prefix.size()), message->to_string(), message->is_retained());
+      inbox_->arrived(message->get_topic(), message->to_string(), message->is_retained());
     } catch (...) {
-      // Without memory for it the command is lost, and its giver hears nothing.
+      // Without memory for it the message is lost, and who sent it hears nothing.
     }
   }
   void connection_lost(const std::string& cause) override { end(cause.empty() ? "the connection broke" : cause); }
@@ -278,7 +287,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   const std::uint64_t number_;
   const std::size_t window_;
   Link& link_;
-  CommandSink* const commands_;
+  Inbox* const inbox_;
   std::atomic<bool> lost_{false};
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
@@ -288,8 +297,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
 };
 
 PahoConnection::PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
-                               CommandSink* commands)
-    : implementation_(std::make_unique<Implementation>(settings, number, window, link, commands)) {}
+                               Inbox* inbox)
+    : implementation_(std::make_unique<Implementation>(settings, number, window, link, inbox)) {}
 PahoConnection::~PahoConnection() = default;
 
 base::Result<std::size_t> PahoConnection::connect(const Will& will, const std::function<bool()>& alive) {
@@ -304,7 +313,8 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
   return implementation_->oldest_outstanding();
 }
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
-base::Status PahoConnection::subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+std::vector<PahoConnection::RefusedTopic> PahoConnection::subscribe(const std::vector<std::string>& topics,
+                                                                    const std::function<bool()>& alive) {
   return implementation_->subscribe(topics, alive);
 }
 void PahoConnection::disconnect(base::Duration limit) { implementation_->disconnect(limit); }

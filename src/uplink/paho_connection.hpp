@@ -16,7 +16,7 @@
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
-#include "uplink/command_sink.hpp"
+#include "uplink/inbox.hpp"
 #include "uplink/link.hpp"
 #include "uplink/settings.hpp"
 
@@ -33,9 +33,8 @@ class PahoConnection {
   // Publications with this bit in their token are statuses: they are not told to the Link.
   static constexpr std::uint64_t kStatusToken = std::uint64_t{1} << 63;
 
-  // `commands` may be nullptr; arrived() is called on the library's threads.
-  PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link,
-                 CommandSink* commands);
+  // `inbox` may be nullptr; arrived() is called on the library's threads.
+  PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link, Inbox* inbox);
   ~PahoConnection();
   PahoConnection(const PahoConnection&) = delete;
   PahoConnection& operator=(const PahoConnection&) = delete;
@@ -50,8 +49,13 @@ class PahoConnection {
   // When the oldest publication still waiting for its PUBACK was made.
   [[nodiscard]] std::optional<base::Instant> oldest_outstanding() const;
   [[nodiscard]] bool outstanding(std::uint64_t token) const;
-  // Errors: permission_denied (the broker refuses a topic), timeout, connection_lost.
-  [[nodiscard]] base::Status subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive);
+  struct RefusedTopic {
+    std::string topic;
+    std::string reason;  // what the broker said, or that it said nothing in time
+  };
+  // Those that can't be had; none: all were granted.
+  [[nodiscard]] std::vector<RefusedTopic> subscribe(const std::vector<std::string>& topics,
+                                                    const std::function<bool()>& alive);
   void disconnect(base::Duration limit);
 
  private:

@@ -37,7 +37,6 @@ struct UplinkSettings {
   int digits = 7;
   BacklogFormat backlog = BacklogFormat::packed;
   base::Duration backlog_after = std::chrono::seconds{10};
-  std::vector<std::string> command_verbs;  // P/command/<verb> is subscribed to; none: nothing ever is
   base::Duration connect_timeout = std::chrono::seconds{10};
   base::Duration acknowledge_timeout = std::chrono::seconds{20};
 };

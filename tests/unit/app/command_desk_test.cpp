@@ -27,6 +27,8 @@ config::Config gateway(const std::string& state) {
   config::Config config;
   config.gateway.id = "gw";
   config.gateway.state_directory = state;
+  config.uplink.emplace();
+  config.uplink->topic_prefix = "twinkeeper/gw";
   config.commands.enabled = true;
   config.commands.allow = {"write"};
   config.commands.per_minute = 50;
@@ -72,7 +74,7 @@ struct Rig {
             {"arguments", {{"tag", tag}, {"value", value}}}};
   }
   void give(const json& command, bool retained = false, const std::string& verb = "write") {
-    desk->arrived(verb, command.dump(), retained);
+    desk->arrived("twinkeeper/gw/command/" + verb, command.dump(), retained);
     desk->run();
   }
   // Why the command was refused; "" if it became an order.
@@ -247,7 +249,7 @@ TEST_CASE("a register is written so often in any minute, and so are commands obe
 
 TEST_CASE("what can't be read is answered only if it says to whom, and recorded anyhow") {
   Rig rig;
-  rig.desk->arrived("write", "rubbish", false);
+  rig.desk->arrived("twinkeeper/gw/command/write", "rubbish", false);
   rig.desk->run();
   CHECK(rig.answers.empty());
   json command = rig.command("plc.setpoint", 1);
@@ -261,7 +263,7 @@ TEST_CASE("what can't be read is answered only if it says to whom, and recorded 
 
 TEST_CASE("a flood of commands is bounded, and its loss is recorded") {
   Rig rig;
-  for (int k = 0; k < 1000; ++k) rig.desk->arrived("write", "rubbish", false);
+  for (int k = 0; k < 1000; ++k) rig.desk->arrived("twinkeeper/gw/command/write", "rubbish", false);
   rig.desk->run();
   const auto trail = rig.trail();
   REQUIRE(trail.size() == 33);
@@ -271,7 +273,7 @@ TEST_CASE("a flood of commands is bounded, and its loss is recorded") {
   int given = 1000;
   for (int second = 0; second < 60; ++second) {
     rig.clock.advance(1s);
-    for (int k = 0; k < 20; ++k, ++given) rig.desk->arrived("write", "rubbish", false);
+    for (int k = 0; k < 20; ++k, ++given) rig.desk->arrived("twinkeeper/gw/command/write", "rubbish", false);
     rig.desk->run();
   }
   rig.desk->stop();

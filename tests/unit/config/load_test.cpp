@@ -85,8 +85,7 @@ TEST_CASE("load fills devices and registers from the example with every key") {
   CHECK(config.commands.max_age == 2min);
   CHECK(config.commands.per_minute == 20);
   CHECK_FALSE(config.commands.require_synchronised_clock);
-  REQUIRE(config.uplink);
-  CHECK(config.uplink->command_verbs == std::vector<std::string>{"write"});
+  CHECK(config.commands.allow == std::vector<std::string>{"write"});
 }
 
 TEST_CASE("load turns the conditions of regimes into parts with tags") {
