@@ -1,13 +1,23 @@
 """Mosquitto as strict as AWS IoT Core: the broker of broker.py with strict_broker/acl_plugin.c in it.
 
 A client is who its certificate says; what it may is in a policy. DEFAULT_POLICY is AWS's own advice: a thing connects
-under its name and reaches its own topics. `gateway` of scripts/make-pki is such a thing; `subscriber` may read everything
-and `aws-service` is the other side of `$aws/`.
+under its name and reaches its own topics. `gateway` of scripts/make-pki is such a thing (in StrictParts its certificate
+stands for the rig's gateway); `subscriber` may do everything, `aws-service` is the other side of `$aws/`, `claim…` may have itself provisioned.
+
+    class Uplink(StrictParts, RigTestCase):
+        def test(self):
+            self.start_line(profile="aws-iot-core")        # as ever, with the strict broker
+            service = self.start_aws_service(self.pki, self.broker)
 """
 import os
 import pwd
 import re
 
+from strict_broker.aws_service import AwsService
+from strict_broker.scripted_broker import ScriptedBroker
+from strict_broker.tls_front import TlsFront
+
+from . import configuration
 from .broker import Broker
 from .ports import free_port
 from .waiting import wait_until
@@ -34,6 +44,10 @@ allow subscribe $aws/*
 allow receive $aws/*
 for claim*
 allow connect *
+deny publish twinkeeper/*
+deny publish $aws/things/*
+deny publish $aws/rules/*
+deny subscribe $aws/things/*
 allow publish $aws/certificates/*
 allow publish $aws/provisioning-templates/*
 allow subscribe $aws/certificates/*
@@ -61,6 +75,7 @@ class StrictBroker(Broker):
         self._write_policy()
         lines = [f"user {pwd.getpwuid(os.getuid()).pw_name}",
                  "persistence true", f"persistence_location {store}/", "autosave_interval 1", "autosave_on_changes true",
+                 "set_tcp_nodelay true",
                  "log_dest stderr", "log_type all",
                  # What CONNACK tells under MQTT 5, with AWS IoT Core's numbers.
                  # (max_queued_messages 0 would make 2.0.11 close after a refused PUBLISH.)
@@ -84,9 +99,9 @@ class StrictBroker(Broker):
                        f"certfile {self._pki.path(server + '.crt')}\nkeyfile {self._pki.path(server + '.key')}\n"
                        "require_certificate true\n")
 
-    def allow(self, line):
-        """One more line of the policy, from now on: `allow publish a/*` (for whom the last `for` says), or `thing CN NAME`."""
-        self.set_policy(self._policy + line + "\n")
+    def rule(self, line, who="*"):
+        """One more rule of the policy, from now on, for the names that match `who`: `deny publish */anomaly`."""
+        self.set_policy(f"{self._policy}for {who}\n{line}\n")
 
     def set_policy(self, policy):
         """Another policy, from now on."""
@@ -110,3 +125,26 @@ class StrictBroker(Broker):
         """The first refusal whose line has `text` in it."""
         return wait_until(lambda: next((r for r in self.refusals() if text in " ".join(r)), None), deadline_s,
                           lambda: f"a refusal with {text!r}\n{self.process.tail()}")
+
+
+class StrictParts:
+    """What a RigTestCase has beside its own parts. All is stopped at the end of the case."""
+
+    def start_broker(self, pki, policy=DEFAULT_POLICY, **options):
+        policy = f"thing gateway {configuration.GATEWAY}\n{policy}"
+        return self._started(self.keep(StrictBroker(self.folder, pki, policy, **options)))
+
+    def start_aws_service(self, pki, broker, **options):
+        return self._started(AwsService(pki, broker, **options))
+
+    def start_scripted_broker(self, pki, behaviour=None, **options):
+        return self._started(ScriptedBroker(pki, behaviour, **options))
+
+    def start_front(self, pki, broker, *arguments, **options):
+        return self._started(TlsFront(pki, broker.port, *arguments, **options))
+
+    def _started(self, part):
+        part.start()
+        if part.process is None:  # it runs in the test's own process
+            self.addCleanup(part.stop)
+        return part

@@ -14,6 +14,7 @@
  *   thing COMMON_NAME NAME             the certificate COMMON_NAME stands for NAME (else for its own common name)
  *   for PATTERN                        what follows holds for the names that match (at first: for all)
  *   allow connect|publish|subscribe|receive|retain PATTERN     %c in PATTERN: the name
+ *   deny  connect|publish|subscribe|receive|retain PATTERN     goes before every `allow`
  * `allow connect %c` is the rule that the client id is the certificate's; `retain` is needed beside `publish`.
  *
  * Whatever the policy says, these close the connection (MQTT 5: DISCONNECT with the reason in brackets, where Mosquitto
@@ -27,7 +28,6 @@
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
-#include <mqtt_protocol.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +45,7 @@ enum {
 
 struct rule {
   char names[max_text];
+  bool allows;
   char action[16];
   char pattern[max_text];
 };
@@ -62,7 +63,6 @@ struct client {
 enum reaction { reaction_close, reaction_answer, reaction_kick };
 
 static struct {
-  mosquitto_plugin_id_t* plugin;
   char policy[1024];
   struct rule rules[max_rules];
   int rule_count;
@@ -107,12 +107,15 @@ static bool matches(const char* pattern, const char* text, const char* name) {
 }
 
 static bool allowed(const char* name, const char* action, const char* text) {
+  bool found = false;
   for (int i = 0; i < state.rule_count; ++i) {
     const struct rule* rule = &state.rules[i];
-    if (strcmp(rule->action, action) == 0 && matches(rule->names, name, name) && matches(rule->pattern, text, name))
-      return true;
+    if (strcmp(rule->action, action) == 0 && matches(rule->names, name, name) && matches(rule->pattern, text, name)) {
+      if (!rule->allows) return false;
+      found = true;
+    }
   }
-  return false;
+  return found;
 }
 
 /* Policy file ------------------------------------------------------------------------------------------------------ */
@@ -144,9 +147,11 @@ static bool read_rule(char* line, char* names) {
     strcpy(thing->name, second);
     return true;
   }
-  if (strcmp(word, "allow") == 0 && known_action(first) && state.rule_count < max_rules) {
+  const bool allows = strcmp(word, "allow") == 0;
+  if ((allows || strcmp(word, "deny") == 0) && known_action(first) && state.rule_count < max_rules) {
     struct rule* rule = &state.rules[state.rule_count++];
     strcpy(rule->names, names);
+    rule->allows = allows;
     strcpy(rule->action, first);
     strcpy(rule->pattern, second);
     return true;
@@ -168,7 +173,7 @@ static int read_policy(void) {
   for (int number = 1; fgets(line, sizeof line, file) != NULL; ++number) {
     if (!read_rule(line, names)) {
       mosquitto_log_printf(MOSQ_LOG_ERR,
-                           "strict: %s:%d: not understood; `thing CN NAME`, `for PATTERN` and `allow "
+                           "strict: %s:%d: not understood; `thing CN NAME`, `for PATTERN` and `allow|deny "
                            "connect|publish|subscribe|receive|retain PATTERN` are",
                            state.policy, number);
       result = MOSQ_ERR_INVAL;
@@ -367,7 +372,6 @@ int mosquitto_plugin_version(int supported_version_count, const int* supported_v
 int mosquitto_plugin_init(mosquitto_plugin_id_t* identifier, void** userdata, struct mosquitto_opt* options,
                           int option_count) {
   *userdata = NULL;
-  state.plugin = identifier;
   for (int i = 0; i < option_count; ++i) {
     if (!read_option(options[i].key, options[i].value)) {
       mosquitto_log_printf(MOSQ_LOG_ERR, "strict: plugin_opt_%s %s is not understood", options[i].key,

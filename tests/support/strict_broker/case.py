@@ -6,11 +6,12 @@ import unittest
 
 from rig import RigTestCase
 from rig.pki import Pki
+from rig.strict_broker import StrictParts
 
 from .clients import Client
 
 
-class StrictTestCase(RigTestCase):
+class StrictTestCase(StrictParts, RigTestCase):
     @classmethod
     def setUpClass(cls):
         folder = tempfile.mkdtemp(prefix="twinkeeper-rig-")
@@ -19,9 +20,7 @@ class StrictTestCase(RigTestCase):
 
     def start(self, part):
         """Starts a part that is stopped at the end of the case."""
-        self.keep(part)
-        part.start()
-        return part
+        return self._started(self.keep(part))
 
     def client(self, port, *arguments, **options):
         """clients.Client, disconnected at the end of the case."""

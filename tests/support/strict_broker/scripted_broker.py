@@ -51,6 +51,8 @@ class Behaviour:
     puback_copies: int = 1
     puback_reversed: int = 1                  # answered in groups of so many, the last one first
 
+    bytes_per_second: float | None = None     # what comes faster is read later
+
     suback: int | None | Callable | str = "granted"  # a function gets the filter
     pingresp: bool = True
     aws_limits: bool = True                   # what AWS IoT Core closes a connection for is enforced
@@ -247,6 +249,8 @@ class ScriptedConnection:
         limit = 30.0  # for CONNECT
         while True:
             packet = await asyncio.wait_for(mqtt.read_packet(self._reader), limit)
+            if self.behaviour.bytes_per_second is not None:
+                await asyncio.sleep(packet.size / self.behaviour.bytes_per_second)
             if self.connect is None:
                 await self._take_connect(packet)
                 limit = 1.5 * self.behaviour.effective_keep_alive(self.connect)

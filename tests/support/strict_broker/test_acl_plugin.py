@@ -137,6 +137,12 @@ class AclPlugin(StrictTestCase):
         self.broker.set_policy("allow connect %c\nallow publish somebody/*\n")
         self.passes(DENIED)
 
+    def test_deny_goes_before_allow(self):
+        self.start_broker()
+        self.broker.rule("deny publish */gateway/anomaly", "gate*")
+        self.passes(ALLOWED)
+        self.closes(lambda c: c.publish("twinkeeper/gateway/anomaly"), "denied by the policy")
+
     def test_policy_that_is_not_understood(self):
         broker = StrictBroker(self.folder, self.pki, policy="allow everything\n")
         with self.assertRaises(AssertionError):

@@ -190,6 +190,15 @@ class ScriptedBrokerTest(StrictTestCase):
         client.publish(TOPIC)  # later there is room again
         self.broker.wait_for("sent PUBACK", answered + 1)
 
+    def test_bandwidth(self):
+        self.start_broker(Behaviour(bytes_per_second=100000))
+        client = self.connected()
+        for _ in range(4):
+            client.publish(TOPIC, "x" * 10000)
+        client.wait_for("puback", 4)
+        took = self.broker.of("PUBLISH")[-1].at - self.broker.of("CONNECT")[0].at
+        self.assertGreater(took, 0.4)
+
     def test_puback_with_reason(self):
         self.start_broker(Behaviour(puback=0x97))
         self.assertIn("RC:151", mosquitto_pub(self.broker.port, None, TOPIC))
