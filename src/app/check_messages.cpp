@@ -166,6 +166,8 @@ PlannedStream metrics_stream(const Plan& plan) {
   report.spool_bytes = report.rss_bytes = kManyBytes;
   report.cpu_seconds_total = -kLong;
   report.uptime = 10'000h;
+  for (const auto& endpoint : plan.config.uplink->endpoints)
+    if (endpoint.name().size() > report.endpoint.size()) report.endpoint = endpoint.name();
   for (const auto& group : group_by_controller(plan.config)) {
     report.buses.push_back({drivers::link_name(plan.config.devices[group.front()].driver), -kLong});
   }

@@ -289,12 +289,16 @@ class Gateway::Implementation {
     if (status_.update(twin_statuses(), device_statuses(), certificate_expires_)) connection_.status_changed();
   }
 
+  [[nodiscard]] std::string endpoint_in_use() const {
+    return plan_.config.uplink->endpoints[statistics_.endpoint.load(std::memory_order_relaxed)].name();
+  }
+
   void observe_gateway(base::Instant now) {
     GatewayCondition condition;
     condition.connected = statistics_.connected.load(std::memory_order_relaxed);
     condition.spool_dropped_total = statistics_.dropped_total.load(std::memory_order_relaxed);
     condition.refused_total = statistics_.refused_total.load(std::memory_order_relaxed);
-    condition.endpoint = plan_.config.uplink->endpoint.host + ":" + std::to_string(plan_.config.uplink->endpoint.port);
+    condition.endpoint = endpoint_in_use();
     if (certificate_expires_) condition.certificate_left = *certificate_expires_ - clock_.wall_now();
     for (auto& event : gateway_diagnosis_.evaluate(now, condition)) publisher_.post(std::move(event));
   }
@@ -371,6 +375,7 @@ class Gateway::Implementation {
     report.publish_sent_total = load(statistics_.published_total);
     report.publish_acknowledged_total = load(statistics_.acknowledged_total);
     report.reconnects_total = load(statistics_.reconnects_total);
+    report.endpoint = endpoint_in_use();
     const auto usage = process_usage();
     report.rss_bytes = usage.rss_bytes;
     report.cpu_seconds_total = usage.cpu_seconds - cpu_before_;

@@ -31,6 +31,21 @@ Type<uplink::Endpoint> endpoint() {
           [](const uplink::Endpoint& value) { return Json(value.host + ":" + std::to_string(value.port)); }};
 }
 
+Type<std::vector<uplink::Endpoint>> endpoints() {
+  const Type<uplink::Endpoint> one = endpoint();
+  const Type<std::vector<uplink::Endpoint>> many = list(one, 1);
+  return {std::string(kEndpointForm) + "; or a list of them",
+          {{"anyOf", Json::array({one.schema, many.schema})}},
+          [one, many](Reader& reader, const Cursor& at, std::vector<uplink::Endpoint>& values) {
+            if (at.node->kind == NodeKind::sequence) return many.read(reader, at, values);
+            values.assign(1, {});
+            return one.read(reader, at, values.front());
+          },
+          [one, many](const std::vector<uplink::Endpoint>& values) {
+            return values.size() == 1 ? one.write(values.front()) : many.write(values);
+          }};
+}
+
 const Table<GatewayConfig>& gateway_table() {
   using T = GatewayConfig;
   static const Table<T> table(
@@ -55,8 +70,8 @@ const Table<UplinkText>& uplink_table() {
       "a mapping with endpoint, cert, key and root_ca",
       {
           key<T>(
-              "endpoint", endpoint(), [](auto& t) -> auto& { return t.settings.endpoint; }, "The broker",
-              Need::required),
+              "endpoint", endpoints(), [](auto& t) -> auto& { return t.settings.endpoints; },
+              "The broker; of a list each is tried in turn", Need::required),
           key<T>(
               "profile", choice<Profile>({{"aws-iot-core", Profile::aws_iot_core}, {"mqtt", Profile::mqtt}}),
               [](auto& t) -> auto& { return t.settings.profile; }, "Whose limits are kept"),
@@ -78,6 +93,9 @@ const Table<UplinkText>& uplink_table() {
           key<T>(
               "keep_alive", duration(5s, 18h), [](auto& t) -> auto& { return t.settings.keep_alive; },
               "Keep-alive interval, whole seconds; 30s to 20min under aws-iot-core"),
+          key<T>("session_expiry", duration(0s, 7 * 24h), &T::session_expiry,
+                 "How long the broker keeps subscriptions and what arrives for them while the gateway is away; 0s: not "
+                 "at all; 1h under aws-iot-core, 0s under mqtt unless given"),
           key<T>(
               "max_messages_per_second", number({0.0, 1e6, true}),
               [](auto& t) -> auto& { return t.settings.max_messages_per_second; },

@@ -111,6 +111,7 @@ struct UplinkText {
   uplink::UplinkSettings settings;
   std::optional<std::string> thing_name;
   std::optional<std::string> topic_prefix;
+  std::optional<base::Duration> session_expiry;
 };
 
 struct ConfigText {

@@ -121,6 +121,13 @@ void resolve_uplink(Reader& reader, ConfigText& text, bool check_files) {
   if (!uplink.topic_prefix) uplink.topic_prefix = "twinkeeper/" + text.gateway.id;
   settings.client_id = *uplink.thing_name;
   settings.topic_prefix = *uplink.topic_prefix;
+  settings.state_directory = text.gateway.state_directory;
+  if (!uplink.session_expiry) uplink.session_expiry = aws ? base::Duration{1h} : base::Duration::zero();
+  settings.session_expiry = *uplink.session_expiry;
+  if (settings.session_expiry % 1s != 0s) {
+    reader.error("uplink.session_expiry",
+                 base::format_duration(settings.session_expiry) + " is no whole number of seconds", "whole seconds");
+  }
   if (aws && !settings.max_messages_per_second) settings.max_messages_per_second = 80.0;
   if (aws && !settings.max_bytes_per_second) settings.max_bytes_per_second = 400 * 1024;
   if (aws && *settings.max_messages_per_second > kMaxMessagesPerSecond) {

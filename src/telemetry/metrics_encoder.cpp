@@ -64,6 +64,7 @@ void write_gateway(JsonWriter& writer, const MetricsReport& report) {
   writer.natural("publish_sent_total", report.publish_sent_total);
   writer.natural("publish_acknowledged_total", report.publish_acknowledged_total);
   writer.natural("reconnects_total", report.reconnects_total);
+  writer.text("endpoint", report.endpoint);
   writer.natural("rss_bytes", report.rss_bytes);
   writer.number("cpu_seconds_total", report.cpu_seconds_total);
   writer.milliseconds("uptime_ms", report.uptime);

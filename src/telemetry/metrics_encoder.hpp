@@ -67,6 +67,7 @@ struct MetricsReport {
   std::uint64_t publish_sent_total = 0;
   std::uint64_t publish_acknowledged_total = 0;
   std::uint64_t reconnects_total = 0;  // to the broker
+  std::string endpoint;                // HOST:PORT in use or being tried
   std::uint64_t rss_bytes = 0;
   double cpu_seconds_total = 0.0;
   base::Duration uptime{};

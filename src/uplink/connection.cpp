@@ -1,47 +1,30 @@
 #include "uplink/connection.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <utility>
 
+#include "uplink/answers.hpp"
 #include "uplink/back_off.hpp"
+#include "uplink/endpoint_turn.hpp"
 #include "uplink/envelope.hpp"
+#include "uplink/file_stamps.hpp"
 #include "uplink/outgoing.hpp"
 #include "uplink/paho_connection.hpp"
 #include "uplink/preflight.hpp"
+#include "uplink/subscriptions.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
 
 constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
-constexpr base::Duration kAnswersKept = std::chrono::minutes{1};
-constexpr std::size_t kMostAnswers = 64;
-constexpr std::size_t kMostAnsweredIds = 10'000;
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
 constexpr base::Duration kFilesLookedAtEvery = std::chrono::seconds{1};
-
-// Tells whether a file was replaced or rewritten.
-using FileStamp = std::array<std::int64_t, 4>;
-using FileStamps = std::array<FileStamp, 3>;
-
-FileStamp stamp_of(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return {};
-  return {static_cast<std::int64_t>(status.st_ino), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-          static_cast<std::int64_t>(status.st_mode)};
-}
-
-FileStamps stamps_of(const UplinkSettings& settings) {
-  return {stamp_of(settings.root_ca), stamp_of(settings.cert), stamp_of(settings.key)};
-}
+constexpr const char* kHangsUp = "the broker hangs up at its SUBSCRIBE; it is left out for some minutes";
 
 }  // namespace
 
@@ -49,6 +32,7 @@ ConnectionTiming ConnectionTiming::for_profile(Profile profile) {
   ConnectionTiming timing;
   if (profile == Profile::aws_iot_core) {
     timing.least_pause = std::chrono::seconds{10};
+    timing.backoff_floor = std::chrono::seconds{4};  // so that the pauses grow visibly from the first one on
   } else {
     timing.backoff_cap = std::chrono::seconds{30};  // a broker of one's own: sooner back matters more than its load
   }
@@ -70,34 +54,35 @@ class Connection::Implementation {
         events_(events),
         timing_(timing),
         inbox_(inbox),
-        back_off_(timing.backoff_floor, timing.backoff_cap, timing.least_pause, std::random_device{}()) {
+        turn_(settings_.endpoints.size()),
+        back_off_(timing.backoff_floor, timing.backoff_cap, std::random_device{}()),
+        subscriptions_(settings_.state_directory.empty() ? std::string{} : settings_.state_directory + "/session",
+                       settings_.client_id),
+        told_causes_(settings_.endpoints.size() + 1),
+        keep_alive_(settings_.keep_alive),
+        retain_(settings_.retain) {
     timing_.window = std::clamp<std::size_t>(timing_.window, 1, 100);
   }
 
   void run(const std::stop_token& stop) {
     const std::stop_callback wake(stop, [this] { link_.connection_wake_up().ring(); });
     while (!stop.stop_requested()) {
-      if (connect(stop)) serve(stop);
-      if (!stop.stop_requested()) pause(stop);
+      Next next = connect(stop);
+      if (next == Next::serve) next = serve(stop);
+      if (!stop.stop_requested()) pause(stop, next == Next::back_off);
     }
     statistics_.connected = false;
   }
 
   void respond(signals::Message message) {
-    std::uint64_t seq = 0;
-    {
-      const std::lock_guard lock(answers_mutex_);
-      // Streams are counted, as one id may be answered more than once; forgotten all at once when there are too many.
-      if (answered_.size() >= kMostAnsweredIds) answered_.clear();
-      seq = ++answered_[message.stream];
-    }
-    const base::Instant made = message.time;
     std::string topic = topic_of_stream(settings_.topic_prefix, message.stream);
-    keep({std::move(topic), {}, std::move(message), seq, made, 0});
+    answers_.add(std::move(topic), std::move(message));
+    link_.connection_wake_up().ring();
   }
 
   void send(std::string topic, std::string payload) {
-    keep({std::move(topic), std::move(payload), std::nullopt, 0, clock_.now(), 0});
+    answers_.add(std::move(topic), std::move(payload), clock_.now());
+    link_.connection_wake_up().ring();
   }
 
   void status_changed() noexcept {
@@ -106,42 +91,29 @@ class Connection::Implementation {
   }
 
  private:
-  struct Answer {
-    std::string topic;
-    std::string payload;  // unless there is a message, whose envelope is made at publishing
-    std::optional<signals::Message> message;
-    std::uint64_t seq = 0;  // of the message
-    base::Instant made{};
-    std::uint64_t token = 0;  // not 0: published on the present connection
+  enum class Next : std::uint8_t {
+    serve,     // connected
+    again,     // as soon as the least pause between two CONNECTs is over
+    back_off,  // after a pause
   };
 
-  void keep(Answer answer) {
-    {
-      const std::lock_guard lock(answers_mutex_);
-      if (answers_.size() >= kMostAnswers) answers_.erase(answers_.begin());
-      answers_.push_back(std::move(answer));
-    }
-    link_.connection_wake_up().ring();
-  }
-
   void beat() { Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now()); }
-  [[nodiscard]] std::string server() const {
-    return settings_.endpoint.host + ":" + std::to_string(settings_.endpoint.port);
-  }
+  [[nodiscard]] const Endpoint& endpoint() const { return settings_.endpoints[turn_.index()]; }
+  [[nodiscard]] std::string server() const { return endpoint().name(); }
 
-  // Once per change of cause.
-  void tell(const LinkFault& fault) {
-    if (told_cause_ == fault.message) return;
-    told_cause_ = fault.message;
+  // Once per change of cause, of the files (0) and of each endpoint.
+  void tell(std::size_t about, const LinkFault& fault) {
+    if (std::exchange(told_causes_[about], fault.message) == fault.message) return;
     events_.raise({signals::EventLevel::error, "uplink", fault.code, fault.message});
   }
+  void tell_of_endpoint(const LinkFault& fault) { tell(1 + turn_.index(), fault); }
 
   // False: connecting can't work with these files.
   bool files_serve() {
     stamps_ = stamps_of(settings_);
     minor_fault_.reset();
     for (const LinkFault& fault : check_certificates(settings_, clock_.wall_now())) {
-      tell(fault);
+      tell(0, fault);
       if (fault.fatal) return false;
       minor_fault_ = fault;
       break;  // the most basic one is the one to repair first
@@ -149,72 +121,142 @@ class Connection::Implementation {
     return true;
   }
 
-  bool connect(const std::stop_token& stop) {
+  Next failed() { return turn_.failed() ? Next::back_off : Next::again; }
+
+  Next connect(const std::stop_token& stop) {
     beat();
-    if (!files_serve()) return false;
+    statistics_.endpoint = turn_.index();
+    last_connect_[endpoint().host] = clock_.now();
+    if (!files_serve()) return Next::back_off;
     // Epochs are durable and only grow, so sessions grow over restarts, too.
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
-    const Will will{status_topic(), status_text("offline", "connection_lost").first, settings_.retain};
+    const std::vector<std::string> topics = inbox_ != nullptr ? inbox_->topics() : std::vector<std::string>{};
+    Connect request;
+    request.endpoint = endpoint();
+    request.will = {status_topic(), status_text("offline", "connection_lost").first, retain_};
+    request.keep_alive = keep_alive_;
+    if (!topics.empty()) request.session_expiry = settings_.session_expiry;
+    request.fresh =
+        request.session_expiry == base::Duration::zero() || !subscriptions_.session_serves(server(), topics);
+    subscriptions_.doubt(server());
     client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, inbox_);
     const auto alive = [&] {
       beat();
       return !stop.stop_requested();
     };
-    auto window = client_->connect(will, alive);
-    if (!window.ok()) {
+    const auto accepted = client_->connect(request, alive);
+    if (!accepted.ok()) {
       client_.reset();
-      statistics_.connect_failures_total.fetch_add(1, std::memory_order_relaxed);
-      if (!stop.stop_requested()) explain(window.error());
-      return false;
+      return stop.stop_requested() ? Next::again : refused(accepted.error());
     }
+    if (accepted.value().keep_alive.value_or(keep_alive_) < keep_alive_) return take_keep_alive(accepted.value());
+    if (!accepted.value().retain_available) retain_nothing();
     connected_at_ = clock_.now();
-    told_cause_.clear();
-    if (minor_fault_) told_cause_ = minor_fault_->message;
+    told_causes_[0] = minor_fault_ ? minor_fault_->message : std::string{};
+    told_causes_[1 + turn_.index()].clear();
     statistics_.connected = true;
     if (statistics_.connects_total.fetch_add(1, std::memory_order_relaxed) > 0) {
       statistics_.reconnects_total.fetch_add(1, std::memory_order_relaxed);
     }
     link_.forget_down();
-    link_.send_up({LinkEvent::Kind::connected, connection_, 0, window.value(), {}});
     events_.raise({signals::EventLevel::info, "uplink", "connected", "connected to " + server()});
-    subscribe(alive);
-    return true;
+    // First: what was in flight when a broker hangs up at a SUBSCRIBE would be taken for the culprit.
+    subscribe(topics, accepted.value().session_present, alive);
+    link_.send_up({LinkEvent::Kind::connected, connection_, 0, accepted.value().window, {}});
+    return Next::serve;
+  }
+
+  Next refused(const base::Error& failure) {
+    if (failure.code() == base::ErrorCode::invalid_argument && retain_) {
+      retain_nothing();
+      return Next::again;
+    }
+    statistics_.connect_failures_total.fetch_add(1, std::memory_order_relaxed);
+    explain(failure);
+    return failed();
+  }
+
+  void retain_nothing() {
+    if (!std::exchange(retain_, false)) return;
+    events_.raise({signals::EventLevel::warning, "uplink", "retain_not_supported",
+                   server() + " does not retain messages: whoever subscribes later sees no status until the next one"});
+  }
+
+  // The library has no means to change the keep-alive of a connection that stands.
+  Next take_keep_alive(const Accepted& accepted) {
+    keep_alive_ = *accepted.keep_alive;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(keep_alive_).count();
+    events_.raise({signals::EventLevel::info, "uplink", "keep_alive",
+                   server() + " asks for a keep-alive of " + std::to_string(seconds) + " s; connecting again with it"});
+    client_->disconnect(std::chrono::seconds{1});
+    client_.reset();
+    return Next::again;
   }
 
   // A broker that takes no subscription still takes what is measured. Told once per change of cause.
-  void subscribe(const std::function<bool()>& alive) {
+  void subscribe(const std::vector<std::string>& topics, bool session_present, const std::function<bool()>& alive) {
     if (inbox_ == nullptr) return;
+    const auto plan =
+        subscriptions_.plan(server(), topics, session_present, PahoConnection::kTopicsInPacket, clock_.now());
     std::vector<std::string> refused;
     std::string cause;
-    for (auto& [topic, reason] : client_->subscribe(inbox_->topics(), alive)) {
+    const auto refuse = [&](const std::string& topic, const std::string& reason) {
       if (cause.empty()) cause = "nothing arrives on " + topic + ": " + reason;
-      refused.push_back(std::move(topic));
+      refused.push_back(topic);
+    };
+    for (const std::string& topic : plan.left_out) refuse(topic, kHangsUp);
+    bool silent = false;
+    for (const auto& packet : plan.packets) {
+      PahoConnection::Subscribed subscribed;
+      if (!silent) subscribed = client_->subscribe(packet, alive);
+      if (subscribed.answer == PahoConnection::Subscribed::Answer::broke) {
+        if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
+          refuse(*culprit, kHangsUp);
+          tell_subscriptions(cause, refused.size());
+        }
+        return;
+      }
+      silent = silent || subscribed.answer == PahoConnection::Subscribed::Answer::none;
+      for (const auto& [topic, reason] : subscribed.refused) refuse(topic, reason);
+      std::vector<std::string> granted;
+      for (const std::string& topic : packet) {
+        if (silent) {
+          refuse(topic, "the broker did not answer in time");
+        } else if (std::find(refused.begin(), refused.end(), topic) == refused.end()) {
+          granted.push_back(topic);
+        }
+      }
+      subscriptions_.granted(server(), granted);
     }
-    if (!cause.empty() && cause != told_subscription_) {
-      const std::string more = refused.size() > 1 ? " (and on " + std::to_string(refused.size() - 1) + " more)" : "";
-      events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", cause + more});
-    }
-    told_subscription_ = cause;
+    subscriptions_.settled();
+    subscriptions_.store();
+    tell_subscriptions(cause, refused.size());
     inbox_->connected(refused);
+  }
+
+  void tell_subscriptions(const std::string& cause, std::size_t count) {
+    if (std::exchange(told_subscription_, cause) == cause || cause.empty()) return;
+    const std::string more = count > 1 ? " (and on " + std::to_string(count - 1) + " more)" : "";
+    events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", cause + more});
   }
 
   void explain(const base::Error& failure) {
     beat();
     if (failure.code() == base::ErrorCode::permission_denied) {
-      tell({"session_refused", "connecting to " + server() + " failed: " + failure.message()});
+      tell_of_endpoint({"session_refused", "connecting to " + server() + " failed: " + failure.message()});
       return;
     }
-    const LinkFault fault = probe_server(settings_, settings_.connect_timeout);
+    const LinkFault fault = probe_server(settings_, endpoint(), settings_.connect_timeout);
     beat();
     if (minor_fault_ && fault.code == "client_certificate_refused") return;  // told, with the better reason
     if (fault.code == "tls_works") {
-      tell({"connect_failed", "connecting to " + server() + " failed after TLS: " + failure.message()});
+      tell_of_endpoint({"connect_failed", "connecting to " + server() + " failed after TLS: " + failure.message()});
     } else {
-      tell(fault);
+      tell_of_endpoint(fault);
     }
   }
 
-  void serve(const std::stop_token& stop) {
+  Next serve(const std::stop_token& stop) {
     status_wanted_ = true;
     status_at_.reset();
     std::string cause;
@@ -241,12 +283,18 @@ class Connection::Implementation {
       if (now - files_at >= kFilesLookedAtEvery) {
         files_at = now;
         if (files_renewed()) {
-          cause = "the certificate files were renewed";
+          drain(stop);
           break;
         }
       }
     }
+    const bool renewed = cause.empty() && !stop.stop_requested();
+    const bool stood = clock_.now() - connected_at_ >= timing_.stable_after;
     end(stop.stop_requested(), cause);
+    if (renewed) return Next::again;
+    if (!stood) return failed();
+    turn_.lost_after_standing();
+    return Next::back_off;
   }
 
   // Only files that can work are worth a new connection; others are told and the connection stays.
@@ -255,8 +303,17 @@ class Connection::Implementation {
     stamps_ = stamps_of(settings_);
     const auto faults = check_certificates(settings_, clock_.wall_now());
     if (faults.empty()) return true;
-    tell(faults.front());
+    tell(0, faults.front());
     return false;
+  }
+
+  // Nothing new is published, and what is in flight gets some time to be acknowledged.
+  void drain(const std::stop_token& stop) {
+    const base::Instant deadline = clock_.now() + timing_.drain;
+    while (client_->oldest_outstanding() && !client_->lost() && clock_.now() < deadline && !stop.stop_requested()) {
+      beat();
+      link_.connection_wake_up().wait_for(std::chrono::milliseconds{50});
+    }
   }
 
   [[nodiscard]] base::Duration turn() const {
@@ -268,24 +325,24 @@ class Connection::Implementation {
   void publish() {
     for (const Publication& publication : link_.take_down()) {
       if (publication.connection != connection_) continue;
-      auto status = client_->publish(publication.token, publication.topic, publication.payload, publication.retain);
-      if (!status.ok()) link_.send_up({LinkEvent::Kind::failed, connection_, publication.token, 0, {}});
+      const auto status =
+          client_->publish(publication.token, publication.topic, publication.payload, publication.retain && retain_);
+      if (status.ok()) continue;
+      const bool never = status.error().code() == base::ErrorCode::invalid_argument;
+      link_.send_up({never ? LinkEvent::Kind::refused : LinkEvent::Kind::failed, connection_, publication.token, 0,
+                     never ? status.error().message() : std::string{}});
     }
   }
 
   void publish_answers() {
-    const std::lock_guard lock(answers_mutex_);
     const base::Instant now = clock_.now();
-    std::erase_if(answers_, [&](const Answer& answer) {
-      const bool settled = answer.token != 0 && !client_->outstanding(answer.token);
-      return settled || now - answer.made > kAnswersKept;
-    });
-    for (Answer& answer : answers_) {
-      if (answer.token != 0) continue;
-      const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
-      const std::string text = answer.message ? in_envelope(*answer.message, answer.seq, now) : answer.payload;
-      if (client_->publish(token, answer.topic, text, false).ok()) answer.token = token;
-    }
+    answers_.publish(
+        now, [&](std::uint64_t token) { return client_->outstanding(token); },
+        [&](const Answer& answer) -> std::uint64_t {
+          const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
+          const std::string text = answer.message ? in_envelope(*answer.message, answer.seq, now) : answer.payload;
+          return client_->publish(token, answer.topic, text, false).ok() ? token : 0;
+        });
   }
 
   [[nodiscard]] std::string in_envelope(const signals::Message& message, std::uint64_t seq, base::Instant now) {
@@ -308,7 +365,9 @@ class Connection::Implementation {
   std::pair<std::string, std::uint64_t> status_text(std::string_view state, std::string_view reason) {
     const Link::StatusIdentity identity = link_.next_status();
     const bool first = identity.previous && state != "offline";
-    const std::string members = status_.status_members(state, reason, session_, first ? &*identity.previous : nullptr);
+    std::string members = status_.status_members(state, reason, session_, first ? &*identity.previous : nullptr);
+    members += ",\"endpoint\":";
+    append_json_string(members, server());
     Envelope envelope;
     envelope.schema = "twinkeeper.status/1";
     envelope.gateway = gateway_id_;
@@ -335,7 +394,7 @@ class Connection::Implementation {
     const std::string state = status_.status_state();
     const auto [text, tells] = status_text(state, status_.status_reason());
     const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
-    if (!client_->publish(token, status_topic(), text, settings_.retain).ok()) {
+    if (!client_->publish(token, status_topic(), text, retain_).ok()) {
       status_wanted_ = true;
       return;
     }
@@ -350,7 +409,7 @@ class Connection::Implementation {
       publish_answers();
       const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
       const std::string text = status_text("offline", "stop").first;
-      if (client_->publish(token, status_topic(), text, settings_.retain).ok()) {
+      if (client_->publish(token, status_topic(), text, retain_).ok()) {
         const base::Instant deadline = clock_.now() + kStopWithin / 2;
         while (client_->outstanding(token) && !client_->lost() && clock_.now() < deadline) {
           link_.connection_wake_up().wait_for(std::chrono::milliseconds{50});
@@ -358,29 +417,32 @@ class Connection::Implementation {
       }
       client_->disconnect(kStopWithin / 2);
     } else {
-      events_.raise({signals::EventLevel::warning, "uplink", "connection_lost",
-                     "the connection to " + server() + " is lost: " + cause});
+      if (cause.empty()) {
+        events_.raise({signals::EventLevel::info, "uplink", "certificate_renewed",
+                       "the certificate files were renewed; connecting to " + server() + " again"});
+      } else {
+        events_.raise({signals::EventLevel::warning, "uplink", "connection_lost",
+                       "the connection to " + server() + " is lost: " + cause});
+      }
       if (!client_->lost()) client_->disconnect(std::chrono::seconds{1});
     }
     link_.send_up({LinkEvent::Kind::lost, connection_, 0, 0, {}});
-    {
-      const std::lock_guard lock(answers_mutex_);
-      for (Answer& answer : answers_) {
-        if (client_->outstanding(answer.token)) answer.token = 0;  // to be published again
-      }
-    }
+    answers_.take_back([&](std::uint64_t token) { return client_->outstanding(token); });
     client_.reset();
     status_token_ = 0;
     status_tells_ = 0;
   }
 
-  // Ends early when a certificate file changes: somebody has just repaired or renewed it.
-  void pause(const std::stop_token& stop) {
-    const base::Instant until = clock_.now() + back_off_.next();
+  // A change of the certificate files ends the back-off, but for the least pause: somebody has just repaired them.
+  void pause(const std::stop_token& stop, bool with_back_off) {
+    const auto last = last_connect_.find(endpoint().host);
+    const base::Instant least = last == last_connect_.end() ? clock_.now() : last->second + timing_.least_pause;
+    const base::Instant until =
+        std::max(clock_.now(), least) + (with_back_off ? back_off_.next() : base::Duration::zero());
     while (!stop.stop_requested() && clock_.now() < until) {
       beat();
       link_.connection_wake_up().wait_for(std::min(kTurn, until - clock_.now()));
-      if (stamps_of(settings_) != stamps_) return;
+      if (clock_.now() >= least && stamps_of(settings_) != stamps_) return;
     }
   }
 
@@ -394,20 +456,22 @@ class Connection::Implementation {
   signals::EventSink& events_;
   ConnectionTiming timing_;
   Inbox* const inbox_;
+  EndpointTurn turn_;
   BackOff back_off_;
+  Subscriptions subscriptions_;
+  Answers answers_;
 
   std::unique_ptr<PahoConnection> client_;
   std::uint64_t connection_ = 0;
   std::uint64_t session_ = 0;
   base::Instant connected_at_{};
   FileStamps stamps_{};
-  std::string told_cause_;
+  std::map<std::string, base::Instant> last_connect_;  // by host
+  std::vector<std::string> told_causes_;
   std::optional<LinkFault> minor_fault_;
-
   std::string told_subscription_;
-  std::mutex answers_mutex_;
-  std::vector<Answer> answers_;
-  std::map<std::string, std::uint64_t> answered_;
+  base::Duration keep_alive_;
+  bool retain_;
 
   std::atomic<bool> status_wanted_{false};
   std::optional<base::Instant> status_at_;

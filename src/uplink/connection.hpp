@@ -50,9 +50,10 @@ class StatusSource {
 struct ConnectionTiming {
   base::Duration backoff_floor = std::chrono::seconds{1};  // upper bound of the first pause
   base::Duration backoff_cap = std::chrono::seconds{120};
-  base::Duration least_pause = std::chrono::milliseconds{500};  // between two CONNECTs; 10 s under aws-iot-core
+  base::Duration least_pause = std::chrono::milliseconds{500};  // between two CONNECTs to a host; 10 s with AWS
   base::Duration stable_after = std::chrono::seconds{60};
   base::Duration status_least_interval = std::chrono::seconds{5};
+  base::Duration drain = std::chrono::seconds{5};  // for what is in flight before a planned reconnect
   std::size_t window = 20;  // publications outstanding, at most 100 and the broker's receive maximum - 1
 
   [[nodiscard]] static ConnectionTiming for_profile(Profile profile);

@@ -1,61 +1,31 @@
 #include "uplink/paho_connection.hpp"
 
+// The wrapper lets one read the C library's connect options, among them what it has no setter for, only for its own
+// tests; it is the accessor alone that this makes visible.
+#define UNIT_TESTS
 #include <mqtt/async_client.h>
+#undef UNIT_TESTS
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <utility>
 
+#include "uplink/reason_codes.hpp"
+
 namespace twinkeeper::uplink {
 namespace {
 
 constexpr int kMostPacketBytes = 128 * 1024;
-constexpr std::size_t kTopicsInPacket = 8;  // of AWS IoT Core; nobody minds more packets
+constexpr int kLeastRetrySeconds = 10;  // the library's
+
+// Of a CONNACK, and of a SUBACK with one topic under MQTT 3.1.1, the library puts it in the place of its own code.
+int reason_of(const mqtt::exception& failure) {
+  return std::max(static_cast<int>(failure.get_reason_code()), failure.get_return_code());
+}
 
 base::Instant monotonic_now() { return base::SystemClock{}.now(); }
-
-// Codes that will be given again however often the publication is repeated (MQTT 5, section 3.4.2.1).
-bool permanent(int reason) {
-  switch (reason) {
-    case 0x87:  // not authorised
-    case 0x90:  // topic name invalid
-    case 0x95:  // packet too large
-    case 0x99:  // payload format invalid
-    case 0x9A:  // retain not supported
-    case 0x9B:  // QoS not supported
-      return true;
-    default: return false;
-  }
-}
-
-std::string reason_text(int reason) {
-  char number[8];
-  std::snprintf(number, sizeof number, "0x%02X", static_cast<unsigned>(reason) & 0xFFu);
-  const char* name = nullptr;
-  switch (reason) {
-    case 0x80: name = "unspecified error"; break;
-    case 0x81: name = "malformed packet"; break;
-    case 0x82: name = "protocol error"; break;
-    case 0x83: name = "implementation specific error"; break;
-    case 0x84: name = "protocol version not supported"; break;
-    case 0x85: name = "client id not valid"; break;
-    case 0x86: name = "bad user name or password"; break;
-    case 0x87: name = "not authorized"; break;
-    case 0x88: name = "server unavailable"; break;
-    case 0x89: name = "server busy"; break;
-    case 0x8A: name = "banned"; break;
-    case 0x90: name = "topic name not valid"; break;
-    case 0x95: name = "packet too large"; break;
-    case 0x97: name = "quota exceeded"; break;
-    case 0x99: name = "payload format not valid"; break;
-    case 0x9A: name = "retain not supported"; break;
-    case 0x9B: name = "QoS not supported"; break;
-    case 0x9F: name = "connection rate exceeded"; break;
-    default: name = "refused"; break;
-  }
-  return std::string(name) + ", reason " + number;
-}
 
 }  // namespace
 
@@ -67,11 +37,12 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   // The client goes first: destroying it calls the listener for all that is outstanding.
   ~Implementation() override { client_.reset(); }
 
-  base::Result<std::size_t> connect(const Will& will, const std::function<bool()>& alive) {
+  base::Result<Accepted> connect(const Connect& request, const std::function<bool()>& alive) {
     try {
-      return try_connect(will, alive);
+      return try_connect(request, alive);
     } catch (const mqtt::exception& failure) {
-      const int reason = static_cast<int>(failure.get_reason_code());
+      const int reason = reason_of(failure);
+      if (reason == kRetainNotSupported) return base::Error(base::ErrorCode::invalid_argument, reason_text(reason));
       if (reason >= 0x80) {
         return base::Error(base::ErrorCode::permission_denied,
                            "the broker refused the session (" + reason_text(reason) + ")", true);
@@ -91,6 +62,10 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
 
   base::Status publish(std::uint64_t token, const std::string& topic, const std::string& payload, bool retain) {
     if (lost_) return base::Error(base::ErrorCode::connection_lost, "the connection is gone", true);
+    if (packet_bytes(topic, payload) > most_packet_bytes_) {
+      return base::Error(base::ErrorCode::invalid_argument,
+                         "larger than the " + std::to_string(most_packet_bytes_) + " bytes the broker takes");
+    }
     {
       const std::lock_guard lock(mutex_);
       outstanding_[token] = monotonic_now();
@@ -125,15 +100,32 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     return outstanding_.contains(token);
   }
 
-  std::vector<RefusedTopic> subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
-    std::vector<RefusedTopic> refused;
-    for (std::size_t first = 0; first < topics.size(); first += kTopicsInPacket) {
-      const std::size_t end = std::min(topics.size(), first + kTopicsInPacket);
-      subscribe_packet(
-          {topics.begin() + static_cast<std::ptrdiff_t>(first), topics.begin() + static_cast<std::ptrdiff_t>(end)},
-          alive, refused);
+  Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+    Subscribed subscribed;
+    const auto refuse = [&](const std::string& topic, int reason) {
+      subscribed.refused.push_back({topic, "the broker refused it (" + reason_text(reason) + ")"});
+    };
+    try {
+      const auto filters = std::make_shared<mqtt::string_collection>(topics);
+      const mqtt::token_ptr token = client_->subscribe(filters, mqtt::iasync_client::qos_collection(topics.size(), 1));
+      const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
+      while (!token->wait_for(std::chrono::milliseconds{200})) {
+        if (lost_) return {Subscribed::Answer::broke, {}};
+        if (!alive() || monotonic_now() > deadline) return {Subscribed::Answer::none, {}};
+      }
+      const std::vector<mqtt::ReasonCode> reasons = token->get_subscribe_response().get_reason_codes();
+      for (std::size_t i = 0; i < topics.size(); ++i) {
+        const int reason = i < reasons.size() ? static_cast<int>(reasons[i]) : 0;
+        if (reason >= 0x80) refuse(topics[i], reason);
+      }
+    } catch (const mqtt::exception& failure) {
+      const int reason = reason_of(failure);
+      if (reason < 0x80) return {Subscribed::Answer::broke, {}};
+      for (const std::string& topic : topics) refuse(topic, reason);
+    } catch (const std::exception&) {
+      return {Subscribed::Answer::broke, {}};
     }
-    return refused;
+    return subscribed;
   }
 
   void disconnect(base::Duration limit) {
@@ -147,44 +139,18 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   }
 
  private:
-  // Adds the topics that the broker does not grant.
-  void subscribe_packet(const std::vector<std::string>& topics, const std::function<bool()>& alive,
-                        std::vector<RefusedTopic>& refused) {
-    const auto refuse_all = [&](const std::string& reason) {
-      for (const std::string& topic : topics) refused.push_back({topic, reason});
-    };
-    try {
-      const auto filters = std::make_shared<mqtt::string_collection>(topics);
-      const mqtt::token_ptr token = client_->subscribe(filters, mqtt::iasync_client::qos_collection(topics.size(), 1));
-      const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
-      while (!token->wait_for(std::chrono::milliseconds{200})) {
-        if (lost_) return refuse_all("the connection broke");
-        if (!alive() || monotonic_now() > deadline) return refuse_all("the broker did not answer in time");
-      }
-      const std::vector<mqtt::ReasonCode> reasons = token->get_subscribe_response().get_reason_codes();
-      for (std::size_t i = 0; i < topics.size(); ++i) {
-        const int reason = i < reasons.size() ? static_cast<int>(reasons[i]) : 0;
-        if (reason >= 0x80) refused.push_back({topics[i], "the broker refused it (" + reason_text(reason) + ")"});
-      }
-    } catch (const mqtt::exception& failure) {
-      const int reason = static_cast<int>(failure.get_reason_code());
-      refuse_all(reason >= 0x80 ? "the broker refused it (" + reason_text(reason) + ")" : failure.what());
-    } catch (const std::exception& failure) {
-      refuse_all(failure.what());
-    }
-  }
-
-  base::Result<std::size_t> try_connect(const Will& will, const std::function<bool()>& alive) {
+  base::Result<Accepted> try_connect(const Connect& request, const std::function<bool()>& alive) {
     const bool v5 = settings_.mqtt_version == MqttVersion::v5;
     const int version = v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
-    const bool bare = settings_.endpoint.host.find(':') != std::string::npos;  // an IPv6 address
-    const std::string host = bare ? "[" + settings_.endpoint.host + "]" : settings_.endpoint.host;
-    const std::string uri = "ssl://" + host + ":" + std::to_string(settings_.endpoint.port);
 
     mqtt::create_options create(version, static_cast<int>(window_) + 8);
     create.set_send_while_disconnected(false);
-    client_ = std::make_unique<mqtt::async_client>(uri, settings_.client_id, create, nullptr);
+    client_ =
+        std::make_unique<mqtt::async_client>("ssl://" + request.endpoint.name(), settings_.client_id, create, nullptr);
     client_->set_callback(*this);
+    client_->set_disconnected_handler([this](const mqtt::properties&, mqtt::ReasonCode reason) {
+      end("the broker ended it (" + reason_text(static_cast<int>(reason)) + ")");
+    });
 
     mqtt::ssl_options tls;
     tls.set_trust_store(settings_.root_ca);
@@ -193,24 +159,28 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     tls.set_verify(true);
     tls.set_enable_server_cert_auth(true);
     tls.set_enabled_cipher_suites("ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2");
-    if (settings_.endpoint.port == 443) tls.set_alpn_protos({"x-amzn-mqtt-ca"});
+    if (request.endpoint.port == 443) tls.set_alpn_protos({"x-amzn-mqtt-ca"});
 
     options_.set_mqtt_version(version);  // before the clean flag, which it resets
     if (v5) {
-      options_.set_clean_start(true);
+      options_.set_clean_start(request.fresh);
     } else {
-      options_.set_clean_session(true);
+      options_.set_clean_session(request.fresh);
     }
     options_.set_automatic_reconnect(false);
-    options_.set_keep_alive_interval(std::chrono::duration_cast<std::chrono::seconds>(settings_.keep_alive));
+    options_.set_keep_alive_interval(std::chrono::duration_cast<std::chrono::seconds>(request.keep_alive));
     options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(settings_.connect_timeout));
     options_.set_max_inflight(static_cast<int>(window_) + 4);
     options_.set_ssl(tls);
-    options_.set_will(mqtt::will_options(will.topic, will.payload, 1, will.retain));
+    options_.set_will(mqtt::will_options(request.will.topic, request.will.payload, 1, request.will.retain));
     if (v5) {
       mqtt::properties properties;
       properties.add({mqtt::property::MAXIMUM_PACKET_SIZE, kMostPacketBytes});
+      const auto expiry = std::chrono::duration_cast<std::chrono::seconds>(request.session_expiry).count();
+      if (expiry > 0) properties.add({mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<int>(expiry)});
       options_.set_properties(std::move(properties));  // last: copies of the options would point here
+    } else {
+      resend_within_the_connection();
     }
 
     const mqtt::token_ptr token = client_->connect(options_);
@@ -221,16 +191,52 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
         return base::Error(base::ErrorCode::timeout, "the broker did not answer the CONNECT in time", true);
       }
     }
-    std::size_t window = window_;
-    if (v5) {
-      const mqtt::connect_response response = token->get_connect_response();
-      const mqtt::properties& properties = response.get_properties();
-      if (properties.contains(mqtt::property::RECEIVE_MAXIMUM)) {
-        const auto most = mqtt::get<std::uint16_t>(properties, mqtt::property::RECEIVE_MAXIMUM);
-        window = std::min(window, static_cast<std::size_t>(std::max(2, static_cast<int>(most))) - 1);
-      }
+    return accepted(token->get_connect_response());
+  }
+
+  // What is not acknowledged in time is sent once more with the same packet id, before the connection is given up. MQTT
+  // 5 forbids that. The options are an object of ours and not const, so writing through the accessor is well-defined.
+  void resend_within_the_connection() {
+    const auto half = std::chrono::duration_cast<std::chrono::seconds>(settings_.acknowledge_timeout / 2).count();
+    const_cast<MQTTAsync_connectOptions&>(options_.c_struct()).retryInterval =
+        std::max(kLeastRetrySeconds, static_cast<int>(half));
+  }
+
+  base::Result<Accepted> accepted(const mqtt::connect_response& response) {
+    Accepted accepted;
+    accepted.window = window_;
+    accepted.session_present = response.is_session_present();
+    if (settings_.mqtt_version != MqttVersion::v5) return accepted;
+    const mqtt::properties& properties = response.get_properties();
+    if (properties.contains(mqtt::property::MAXIMUM_QOS) &&
+        mqtt::get<std::uint8_t>(properties, mqtt::property::MAXIMUM_QOS) == 0) {
+      return base::Error(base::ErrorCode::permission_denied,
+                         "the broker takes QoS 0 only, with which nothing is sure to arrive", true);
     }
-    return window;
+    if (properties.contains(mqtt::property::RECEIVE_MAXIMUM)) {
+      const auto most = mqtt::get<std::uint16_t>(properties, mqtt::property::RECEIVE_MAXIMUM);
+      accepted.window = std::min(window_, static_cast<std::size_t>(std::max(2, static_cast<int>(most))) - 1);
+    }
+    if (properties.contains(mqtt::property::MAXIMUM_PACKET_SIZE)) {
+      accepted.most_packet_bytes = mqtt::get<std::uint32_t>(properties, mqtt::property::MAXIMUM_PACKET_SIZE);
+      most_packet_bytes_ = accepted.most_packet_bytes;
+    }
+    if (properties.contains(mqtt::property::SERVER_KEEP_ALIVE)) {
+      accepted.keep_alive =
+          std::chrono::seconds{mqtt::get<std::uint16_t>(properties, mqtt::property::SERVER_KEEP_ALIVE)};
+    }
+    if (properties.contains(mqtt::property::RETAIN_AVAILABLE)) {
+      accepted.retain_available = mqtt::get<std::uint8_t>(properties, mqtt::property::RETAIN_AVAILABLE) != 0;
+    }
+    return accepted;
+  }
+
+  // Of the whole PUBLISH (MQTT 5, section 3.3): header, remaining length, topic, packet id, no properties, payload.
+  static std::size_t packet_bytes(const std::string& topic, const std::string& payload) {
+    const std::size_t remaining = 2 + topic.size() + 2 + 1 + payload.size();
+    std::size_t length_bytes = 1;
+    for (std::size_t left = remaining; left >= 128; left /= 128) ++length_bytes;
+    return 1 + length_bytes + remaining;
   }
 
   void settle(std::uint64_t token) noexcept {
@@ -277,7 +283,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   void end(std::string cause) noexcept {
     {
       const std::lock_guard lock(mutex_);
-      cause_ = std::move(cause);
+      if (cause_.empty()) cause_ = std::move(cause);
     }
     lost_ = true;
     link_.connection_wake_up().ring();
@@ -289,6 +295,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   Link& link_;
   Inbox* const inbox_;
   std::atomic<bool> lost_{false};
+  std::size_t most_packet_bytes_ = std::numeric_limits<std::size_t>::max();
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
   std::map<std::uint64_t, base::Instant> outstanding_;
@@ -301,8 +308,8 @@ PahoConnection::PahoConnection(const UplinkSettings& settings, std::uint64_t num
     : implementation_(std::make_unique<Implementation>(settings, number, window, link, inbox)) {}
 PahoConnection::~PahoConnection() = default;
 
-base::Result<std::size_t> PahoConnection::connect(const Will& will, const std::function<bool()>& alive) {
-  return implementation_->connect(will, alive);
+base::Result<Accepted> PahoConnection::connect(const Connect& request, const std::function<bool()>& alive) {
+  return implementation_->connect(request, alive);
 }
 base::Status PahoConnection::publish(std::uint64_t token, const std::string& topic, const std::string& payload,
                                      bool retain) {
@@ -313,8 +320,8 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
   return implementation_->oldest_outstanding();
 }
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
-std::vector<PahoConnection::RefusedTopic> PahoConnection::subscribe(const std::vector<std::string>& topics,
-                                                                    const std::function<bool()>& alive) {
+PahoConnection::Subscribed PahoConnection::subscribe(const std::vector<std::string>& topics,
+                                                     const std::function<bool()>& alive) {
   return implementation_->subscribe(topics, alive);
 }
 void PahoConnection::disconnect(base::Duration limit) { implementation_->disconnect(limit); }

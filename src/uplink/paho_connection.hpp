@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,23 @@ struct Will {
   bool retain = true;
 };
 
+struct Connect {
+  Endpoint endpoint;
+  Will will;
+  base::Duration keep_alive{};
+  bool fresh = true;                // what the broker has kept of an earlier session is dropped
+  base::Duration session_expiry{};  // how long it keeps this one; 0: it ends with the connection
+};
+
+// What a CONNACK says.
+struct Accepted {
+  std::size_t window = 1;  // publications that may be outstanding
+  std::size_t most_packet_bytes = std::numeric_limits<std::size_t>::max();
+  std::optional<base::Duration> keep_alive;  // the server's own, which replaces the one asked for
+  bool session_present = false;
+  bool retain_available = true;
+};
+
 class PahoConnection {
  public:
   // Publications with this bit in their token are statuses: they are not told to the Link.
@@ -39,9 +57,11 @@ class PahoConnection {
   PahoConnection(const PahoConnection&) = delete;
   PahoConnection& operator=(const PahoConnection&) = delete;
 
-  // The window the broker allows. `alive` is called several times a second and returns whether to go on.
-  // Errors: unavailable (no TCP or TLS), permission_denied (CONNACK refused), timeout, cancelled.
-  [[nodiscard]] base::Result<std::size_t> connect(const Will& will, const std::function<bool()>& alive);
+  // `alive` is called several times a second and returns whether to go on.
+  // Errors: unavailable (no TCP or TLS), permission_denied (CONNACK refused), invalid_argument (refused for a retained
+  // will), timeout, cancelled.
+  [[nodiscard]] base::Result<Accepted> connect(const Connect& request, const std::function<bool()>& alive);
+  // Errors: connection_lost, full (to be tried again), invalid_argument (larger than the broker takes: never sent).
   [[nodiscard]] base::Status publish(std::uint64_t token, const std::string& topic, const std::string& payload,
                                      bool retain);
   // Why the connection is gone; absent while it is there.
@@ -49,13 +69,19 @@ class PahoConnection {
   // When the oldest publication still waiting for its PUBACK was made.
   [[nodiscard]] std::optional<base::Instant> oldest_outstanding() const;
   [[nodiscard]] bool outstanding(std::uint64_t token) const;
+
   struct RefusedTopic {
     std::string topic;
-    std::string reason;  // what the broker said, or that it said nothing in time
+    std::string reason;
   };
-  // Those that can't be had; none: all were granted.
-  [[nodiscard]] std::vector<RefusedTopic> subscribe(const std::vector<std::string>& topics,
-                                                    const std::function<bool()>& alive);
+  struct Subscribed {
+    enum class Answer : std::uint8_t { given, none, broke };
+    Answer answer = Answer::given;      // none: not in time; broke: the connection ended instead
+    std::vector<RefusedTopic> refused;  // if an answer was given; none: all were granted
+  };
+  // One packet: at most kTopicsInPacket.
+  static constexpr std::size_t kTopicsInPacket = 8;  // of AWS IoT Core; nobody minds more packets
+  [[nodiscard]] Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive);
   void disconnect(base::Duration limit);
 
  private:

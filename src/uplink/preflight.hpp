@@ -31,6 +31,6 @@ struct LinkFault {
 [[nodiscard]] base::Result<base::WallTime> certificate_expiry(const std::string& path);
 
 // Connects, shakes hands with the client certificate, and says why that fails; code `tls_works` if it does not fail.
-[[nodiscard]] LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout);
+[[nodiscard]] LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint, base::Duration timeout);
 
 }  // namespace twinkeeper::uplink

@@ -89,14 +89,14 @@ LinkFault unreachable(const std::string& server, int number) {
 }
 
 // A connected descriptor, or the reason why there is none.
-int connect_to(const UplinkSettings& settings, const std::string& server, base::Instant deadline, LinkFault& fault) {
+int connect_to(const Endpoint& endpoint, const std::string& server, base::Instant deadline, LinkFault& fault) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const std::string port = std::to_string(settings.endpoint.port);
-  const int code = ::getaddrinfo(settings.endpoint.host.c_str(), port.c_str(), &hints, &found);
+  const std::string port = std::to_string(endpoint.port);
+  const int code = ::getaddrinfo(endpoint.host.c_str(), port.c_str(), &hints, &found);
   if (code != 0) {
-    fault = {"name_not_resolved", "the name " + settings.endpoint.host + " can't be resolved: " + ::gai_strerror(code)};
+    fault = {"name_not_resolved", "the name " + endpoint.host + " can't be resolved: " + ::gai_strerror(code)};
     return -1;
   }
   const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
@@ -158,12 +158,13 @@ int keep_certificate(int good, X509_STORE_CTX* store) {
   return good;
 }
 
-LinkFault judge(const UplinkSettings& settings, const std::string& server, X509* certificate, long verdict) {
+LinkFault judge(const UplinkSettings& settings, const Endpoint& endpoint, const std::string& server, X509* certificate,
+                long verdict) {
   switch (verdict) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
       const std::string names = certificate != nullptr ? names_of(certificate) : std::string{};
-      return {"wrong_host", "the certificate of " + server + " is not valid for host name " + settings.endpoint.host +
+      return {"wrong_host", "the certificate of " + server + " is not valid for host name " + endpoint.host +
                                 (names.empty() ? std::string{} : " (it is for " + names + ")")};
     }
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -224,13 +225,13 @@ LinkFault explain_failure(const UplinkSettings& settings, const std::string& ser
 
 }  // namespace
 
-LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout) {
+LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint, base::Duration timeout) {
   const PipeSignalBlocked blocked;
   const base::SystemClock clock;
   const base::Instant deadline = clock.now() + timeout;
-  const std::string server = settings.endpoint.host + ":" + std::to_string(settings.endpoint.port);
+  const std::string server = endpoint.name();
   LinkFault fault;
-  const Socket socket(connect_to(settings, server, deadline, fault));
+  const Socket socket(connect_to(endpoint, server, deadline, fault));
   if (socket.descriptor() < 0) return fault;
 
   ERR_clear_error();
@@ -247,9 +248,9 @@ LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout) {
   const std::unique_ptr<SSL, FreeConnection> connection(SSL_new(context.get()));
   SSL_set_app_data(connection.get(), &seen);
   X509_VERIFY_PARAM* parameters = SSL_get0_param(connection.get());
-  if (X509_VERIFY_PARAM_set1_ip_asc(parameters, settings.endpoint.host.c_str()) != 1) {
-    X509_VERIFY_PARAM_set1_host(parameters, settings.endpoint.host.c_str(), 0);
-    SSL_set_tlsext_host_name(connection.get(), settings.endpoint.host.c_str());
+  if (X509_VERIFY_PARAM_set1_ip_asc(parameters, endpoint.host.c_str()) != 1) {
+    X509_VERIFY_PARAM_set1_host(parameters, endpoint.host.c_str(), 0);
+    SSL_set_tlsext_host_name(connection.get(), endpoint.host.c_str());
   }
   ERR_clear_error();
   SSL_set_fd(connection.get(), socket.descriptor());
@@ -267,7 +268,7 @@ LinkFault probe_server(const UplinkSettings& settings, base::Duration timeout) {
       return {"timeout", server + " accepted the connection but did not answer the TLS handshake"};
     }
     const long verdict = SSL_get_verify_result(connection.get());
-    if (verdict != X509_V_OK) return judge(settings, server, seen.get(), verdict);
+    if (verdict != X509_V_OK) return judge(settings, endpoint, server, seen.get(), verdict);
     return explain_failure(settings, server, number);
   }
   // With TLS 1.3 the server judges our certificate only after our side of the handshake is complete.

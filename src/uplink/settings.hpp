@@ -18,10 +18,13 @@ enum class DiscardPolicy { oldest, newest };
 struct Endpoint {
   std::string host;
   std::uint16_t port = 8883;
+
+  [[nodiscard]] std::string name() const { return host + ":" + std::to_string(port); }
+  bool operator==(const Endpoint&) const = default;
 };
 
 struct UplinkSettings {
-  Endpoint endpoint;
+  std::vector<Endpoint> endpoints;  // at least one, in the order they are tried
   Profile profile = Profile::aws_iot_core;
   std::string client_id;  // thing_name, by default the gateway id
   std::string cert;
@@ -37,6 +40,8 @@ struct UplinkSettings {
   int digits = 7;
   BacklogFormat backlog = BacklogFormat::packed;
   base::Duration backlog_after = std::chrono::seconds{10};
+  std::string state_directory;      // what the broker's session holds is remembered there; empty: in memory only
+  base::Duration session_expiry{};  // how long the broker keeps the session; 0: it ends with the connection
   base::Duration connect_timeout = std::chrono::seconds{10};
   base::Duration acknowledge_timeout = std::chrono::seconds{20};
 };

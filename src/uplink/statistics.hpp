@@ -29,6 +29,7 @@ struct Statistics {
   std::atomic<std::uint64_t> connects_total{0};    // CONNACKs with success
   std::atomic<std::uint64_t> reconnects_total{0};  // those after the first
   std::atomic<std::uint64_t> connect_failures_total{0};
+  std::atomic<std::size_t> endpoint{0};  // the one in use or being tried, of the configured ones
   std::atomic<std::int64_t> connection_heartbeat_ns{0};
 
   static void beat(std::atomic<std::int64_t>& heartbeat, base::Instant now) noexcept {

@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -92,11 +93,17 @@ Mosquitto::Mosquitto(std::string folder, std::string pki, MosquittoOptions optio
        << "persistence true\npersistence_location " << folder_ << "/broker/\nautosave_interval 1\n"
        << "autosave_on_changes true\nmax_inflight_messages 0\nmax_queued_messages 0\nlog_dest stderr\n";
   if (options.client_certificates) conf << "require_certificate true\nuse_identity_as_username true\n";
+  conf << options.lines;
   if (!options.access_rules.empty()) {
     std::ofstream(folder_ + "/rules") << options.access_rules;
     std::filesystem::permissions(folder_ + "/rules", std::filesystem::perms{0600});
     conf << "acl_file " << folder_ << "/rules\n";
   }
+}
+
+std::string Mosquitto::log() const {
+  std::ifstream file(folder_ + "/broker.log");
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 Mosquitto::~Mosquitto() { delete process_; }

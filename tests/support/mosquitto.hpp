@@ -37,6 +37,7 @@ struct MosquittoOptions {
   std::string server = "server";  // NAME of NAME.crt and NAME.key in the folder of certificates
   std::string access_rules;       // lines of an ACL file; empty: everything is allowed
   bool client_certificates = true;
+  std::string lines;  // more of mosquitto.conf, each ended
 };
 
 class Mosquitto {
@@ -51,6 +52,7 @@ class Mosquitto {
   void kill();
   void freeze(bool frozen);  // SIGSTOP: a link that is half open
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::string log() const;
 
  private:
   std::string folder_;

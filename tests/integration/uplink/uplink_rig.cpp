@@ -25,7 +25,7 @@ const std::string& pki() {
 }
 
 UplinkRig::UplinkRig(std::uint16_t port) {
-  settings.endpoint = {"localhost", port};
+  settings.endpoints = {{"localhost", port}};
   settings.profile = uplink::Profile::mqtt;
   settings.client_id = "gw1";
   settings.topic_prefix = "twinkeeper/gw1";
@@ -33,6 +33,7 @@ UplinkRig::UplinkRig(std::uint16_t port) {
   settings.cert = pki() + "/gateway.crt";
   settings.key = pki() + "/gateway.key";
   settings.backlog_after = seconds{2};
+  settings.state_directory = folder.path();
   spool_settings.directory = folder.path();
   timing.backoff_floor = milliseconds{400};
   timing.backoff_cap = milliseconds{800};
@@ -48,7 +49,8 @@ void UplinkRig::start() {
   epoch = spool_->epoch();
   link_.emplace();
   courier_.emplace(*spool_, *link_, statistics, settings, "gw1", clock, events);
-  connection.emplace(*link_, statistics, settings, "gw1", "boot-1", status_, clock, events, timing);
+  connection.emplace(*link_, statistics, settings, "gw1", "boot-1", status_, clock, events, timing,
+                     inbox);
   spool_thread_ = std::jthread([this](const std::stop_token& stop) { spool_thread(stop); });
   connection_thread_ = std::jthread([this](const std::stop_token& stop) { connection->run(stop); });
 }

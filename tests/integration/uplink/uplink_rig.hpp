@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/mosquitto.hpp"
 #include "support/uplink_parts.hpp"
@@ -26,6 +28,36 @@ class FixedStatus final : public uplink::StatusSource {
 // A folder with throwaway certificates, made once for the whole program.
 const std::string& pki();
 
+// Remembers what arrives; the topics are the test's.
+class RememberingInbox final : public uplink::Inbox {
+ public:
+  explicit RememberingInbox(std::vector<std::string> topics) : topics_(std::move(topics)) {}
+  [[nodiscard]] std::vector<std::string> topics() const override { return topics_; }
+  void connected(const std::vector<std::string>& refused) override {
+    const std::lock_guard lock(mutex_);
+    refused_.push_back(refused);
+  }
+  void arrived(std::string topic, std::string payload, bool) override {
+    const std::lock_guard lock(mutex_);
+    arrived_.push_back(topic + " " + payload);
+  }
+  // One entry for each connect.
+  [[nodiscard]] std::vector<std::vector<std::string>> refused() const {
+    const std::lock_guard lock(mutex_);
+    return refused_;
+  }
+  [[nodiscard]] std::vector<std::string> arrivals() const {
+    const std::lock_guard lock(mutex_);
+    return arrived_;
+  }
+
+ private:
+  const std::vector<std::string> topics_;
+  mutable std::mutex mutex_;
+  std::vector<std::vector<std::string>> refused_;
+  std::vector<std::string> arrived_;
+};
+
 class UplinkRig {
  public:
   explicit UplinkRig(std::uint16_t port);
@@ -44,6 +76,7 @@ class UplinkRig {
   uplink::SpoolSettings spool_settings;
   uplink::ConnectionTiming timing;
   uplink::Statistics statistics;
+  uplink::Inbox* inbox = nullptr;
   std::uint64_t epoch = 0;
   std::uint64_t submitted = 0;
   std::optional<uplink::Connection> connection;

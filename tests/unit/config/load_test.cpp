@@ -347,7 +347,7 @@ TEST_CASE("the uplink gets the limits of aws-iot-core and none under mqtt") {
   CHECK(aws.uplink->max_bytes_per_second == 400u * 1024u);
   CHECK(aws.uplink->client_id == "gw");
   CHECK(aws.uplink->topic_prefix == "twinkeeper/gw");
-  CHECK(aws.uplink->endpoint.port == 8883);
+  CHECK(aws.uplink->endpoints.front().port == 8883);
   CHECK(aws.uplink->cert == folder.path().string() + "/c");
   const config::Config plain = loaded(folder.write("mqtt.yaml", common + "mqtt, thing_name: other}\n"));
   CHECK_FALSE(plain.uplink->max_messages_per_second.has_value());

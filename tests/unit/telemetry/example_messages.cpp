@@ -192,6 +192,7 @@ MetricsReport metrics() {
   report.publish_sent_total = 208;
   report.publish_acknowledged_total = 206;
   report.reconnects_total = 1;
+  report.endpoint = "broker.example.org:8883";
   report.rss_bytes = 14'680'064;
   report.cpu_seconds_total = 0.41;
   report.uptime = 100s + 300ms;
