@@ -63,10 +63,11 @@ class LoopThread:
         accepting = self.spawn(self._accept())
         with contextlib.suppress(asyncio.CancelledError):
             self.loop.run_until_complete(accepting)
-        left = list(self._tasks)
-        for task in left:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        while self._tasks:  # wait_for() may swallow a cancellation that comes together with what it waits for
+            left = list(self._tasks)
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.wait(left, timeout=0.2))
         self.loop.run_until_complete(asyncio.sleep(0))
         self._socket.close()
         self.loop.close()
