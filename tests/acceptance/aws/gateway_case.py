@@ -27,7 +27,8 @@ class GatewayCase(StrictParts, RigTestCase):
         super().setUp()
         self.pki = self.make_pki()
 
-    def gateway(self, mqtt_port, uplink="", commands=True, quiet=False, name="gateway", notify=None):
+    def gateway(self, mqtt_port, uplink="", commands=True, quiet=False, name="gateway", notify=None,
+                change=lambda text: text):
         """The daemon, not started; its device is not there, whose samples are then told as bad: messages all the same.
         `quiet`: it says something once a minute."""
         text = configuration.plain_gateway(DEVICE, modbus_port=free_port(), mqtt_port=mqtt_port, pki=self.pki.folder,
@@ -36,5 +37,5 @@ class GatewayCase(StrictParts, RigTestCase):
             text = text.replace("  status_interval: 10s\n", "").replace("    publish: {interval: 200ms}\n", "")
         folder = os.path.join(self.folder, name)
         os.makedirs(folder, exist_ok=True)
-        path = configuration.write(folder, text + (COMMANDS if commands else ""))
+        path = configuration.write(folder, change(text) + (COMMANDS if commands else ""))
         return self.keep(Daemon(folder, path, notify or self.notify))

@@ -107,6 +107,8 @@ class StrictBroker(Broker):
         """Another policy, from now on."""
         self._policy = policy
         self._write_policy()
+        if not self.process.running():
+            return  # the next start reads it
         before = self.process.stderr().count("strict: policy read")
         self.reload()
         wait_until(lambda: self.process.stderr().count("strict: policy read") > before, 20,

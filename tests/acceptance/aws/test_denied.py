@@ -1,0 +1,66 @@
+"""A topic that the policy denies: the broker closes the connection at it, and the rest must not pay for it."""
+import time
+import unittest
+
+from gateway_case import GatewayCase
+from rig import configuration, wait_until
+from rig.waiting import let_run
+
+DENIED = "devices.plc.samples"
+OTHER = "devices.drive.samples"
+
+# How long another stream may stay silent: one reconnect (10 s after the CONNECT before, and up to 4 s of jitter) and the
+# time that two connections need to break.
+ONE_RECONNECT_S = 20
+
+SECOND_DEVICE = """\
+  - name: drive
+    controller: tcp://127.0.0.1:1
+    poll_interval: 200ms
+    timeout: 300ms
+    publish: {interval: 200ms}
+    registers: [{name: speed, register: holding, address: 0, type: FLOAT32}]
+twins: []
+"""
+
+
+class Denied(GatewayCase):
+    def goes_on(self, version):
+        self.broker = self.start_broker(self.pki)
+        self.subscriber = self.start_subscriber(self.pki, self.broker)
+        self.daemon = self.gateway(self.broker.port, f"  mqtt_version: {version}\n", commands=False,
+                                   change=lambda text: text.replace("twins: []\n", SECOND_DEVICE))
+        self.daemon.start()
+        self.arrives(OTHER, lambda m: not m["replay"], 30, "samples")
+        # Denied while the broker is away: when it is back, what is denied is at the head of the spool.
+        self.broker.stop()
+        let_run(2, self.daemon.process)
+        topic = f"{configuration.PREFIX}/{DENIED.replace('.', '/')}"
+        self.broker.rule(f"deny publish {topic}")
+        self.broker.start()
+        back = time.time()
+        wait_until(lambda: len(self.broker.refusals()) >= 1, 60, "the first refusal")
+        refused_at = time.time()
+        wait_until(lambda: topic in self.daemon.stderr(), 300,
+                   lambda: f"the topic to be named\n{self.daemon.process.tail(60)}")
+        named_at = time.time()
+        self.arrives(OTHER, lambda m: not m["replay"] and m["time_ms"] > named_at * 1000, 60, "samples after it")
+        arrivals = sorted(m.arrival.at for m in self.subscriber.messages(OTHER) if m.arrival.at > back)
+        silent = max(b - a for a, b in zip([refused_at, *arrivals], arrivals))
+        self.assertLess(silent, ONE_RECONNECT_S, f"refusals: {self.broker.refusals()}")
+        for (epoch, stream), numbers in self.sequences().items():
+            if stream == OTHER:
+                self.assertEqual(sorted(set(range(1, max(numbers) + 1)) - numbers), [], f"{epoch}/{stream}")
+        self.arrives("anomaly", lambda m: topic in m["message"], 60, "an anomaly that names the topic")
+        print(f"MQTT {version}: {len(self.broker.refusals())} refusals, silent for {silent:.1f} s, named after "
+              f"{named_at - refused_at:.0f} s")
+
+    def test_mqtt_5(self):
+        self.goes_on("5")
+
+    def test_mqtt_3(self):
+        self.goes_on("3.1.1")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
