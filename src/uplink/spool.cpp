@@ -231,8 +231,9 @@ void Spool::skip(const std::string& stream, std::uint64_t count, base::Instant f
 void Spool::commit_if_due() { implementation_->commit_if_due(); }
 void Spool::commit() { implementation_->commit(); }
 std::optional<base::Instant> Spool::commit_due() const { return implementation_->commit_due(); }
-std::vector<StoredMessage> Spool::next_backlog(std::int64_t after_row, std::size_t limit, std::size_t max_bytes) {
-  return implementation_->next_backlog(after_row, limit, max_bytes);
+std::vector<StoredMessage> Spool::next_backlog(std::int64_t after_row, std::size_t limit, std::size_t max_bytes,
+                                               std::optional<Lane> lane) {
+  return implementation_->next_backlog(after_row, limit, max_bytes, lane);
 }
 void Spool::acknowledge(const std::vector<std::int64_t>& rows) { implementation_->acknowledge(rows); }
 void Spool::refuse(const StoredMessage& message, const std::string& reason) {

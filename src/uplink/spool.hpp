@@ -32,6 +32,10 @@
 
 namespace twinkeeper::uplink {
 
+// The order of delivery: gaps, anomalies and descriptions, then metrics, then states and samples.
+enum class Lane : std::uint8_t { urgent, metrics, bulk };
+[[nodiscard]] Lane lane_of(signals::MessageClass message_class) noexcept;
+
 // The epoch before this one and the last sequence number of each stream in it.
 struct PreviousEpoch {
   std::uint64_t epoch = 0;
@@ -85,10 +89,11 @@ class Spool {
   // When the next commit falls due; absent if nothing waits.
   [[nodiscard]] std::optional<base::Instant> commit_due() const;
 
-  // Rows after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row is dropped and
-  // told.
+  // Rows of `lane`, or all, after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row
+  // is dropped and told.
   [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit,
-                                                        std::size_t max_bytes = 1u << 20);
+                                                        std::size_t max_bytes = 1u << 20,
+                                                        std::optional<Lane> lane = {});
   void acknowledge(const std::vector<std::int64_t>& rows);
   // Puts a message that can never be delivered into the table `dead` and tells the gap `refused`.
   void refuse(const StoredMessage& message, const std::string& reason);

@@ -18,6 +18,7 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "uplink/gap_list.hpp"
+#include "uplink/spool.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -77,7 +78,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Status insert(const SpoolRow& row);
   // The cost of the row that is gone, 0 if there was none.
   [[nodiscard]] base::Result<std::uint64_t> remove(std::int64_t row);
-  [[nodiscard]] base::Result<std::vector<SpoolRow>> read(std::int64_t after_row, std::size_t limit, std::size_t bytes);
+  [[nodiscard]] base::Result<std::vector<SpoolRow>> read(std::int64_t after_row, std::size_t limit, std::size_t bytes,
+                                                         std::optional<Lane> lane);
   // Heads of up to `limit` rows: of one worth from one end, or of all after `after_row` in ascending order.
   // `beyond`: the row after which to go on.
   [[nodiscard]] base::Result<std::vector<SpoolRowHead>> victims(int worth, bool newest_first, std::size_t limit,

@@ -34,7 +34,8 @@ class Spool::Implementation {
   void commit_if_due();
   void commit();
   [[nodiscard]] std::optional<base::Instant> commit_due() const;
-  [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit, std::size_t bytes);
+  [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit, std::size_t bytes,
+                                                        std::optional<Lane> lane);
   void acknowledge(const std::vector<std::int64_t>& rows);
   void refuse(const StoredMessage& message, const std::string& reason);
   void maintain();

@@ -11,7 +11,8 @@ constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written
 constexpr std::int64_t kDeadKept = 200;
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 
-// What is evicted first has the least worth; gaps are worth more than any bound.
+// What is evicted first has the least worth; gaps are worth more than any bound. The lanes are ranges of it, in the
+// database as well.
 int worth_of(signals::MessageClass message_class) {
   switch (message_class) {
     case signals::MessageClass::samples:
@@ -24,10 +25,17 @@ int worth_of(signals::MessageClass message_class) {
   return 0;
 }
 
+Lane lane_of_worth(int worth) {
+  if (worth == 0) return Lane::bulk;
+  return worth == 1 ? Lane::metrics : Lane::urgent;
+}
+
 std::int64_t nanoseconds(base::Instant instant) { return instant.time_since_epoch().count(); }
 std::int64_t nanoseconds(base::WallTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
+
+Lane lane_of(signals::MessageClass message_class) noexcept { return lane_of_worth(worth_of(message_class)); }
 
 StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
   StoredMessage message;
@@ -266,12 +274,12 @@ void Spool::Implementation::commit() {
 }
 
 std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t after_row, std::size_t limit,
-                                                               std::size_t bytes) {
+                                                               std::size_t bytes, std::optional<Lane> lane) {
   std::vector<StoredMessage> found;
   std::size_t taken = 0;
   bool more = database_.has_value();
   while (more && found.size() < limit && taken < bytes) {
-    auto rows = database_->read(after_row, limit - found.size(), bytes - taken);
+    auto rows = database_->read(after_row, limit - found.size(), bytes - taken, lane);
     if (!rows.ok()) {
       fail(rows.error());
       break;
@@ -299,6 +307,7 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
   for (const Pending& pending : pending_) {
     if (found.size() >= limit || taken >= bytes) break;
     if (pending.gone || pending.row.row <= after_row) continue;
+    if (lane && lane_of_worth(pending.row.worth) != *lane) continue;
     taken += pending.row.body.size() + 1;
     found.push_back(stored(pending.row));
   }
