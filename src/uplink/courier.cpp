@@ -78,7 +78,7 @@ class Courier::Implementation {
       maintained_at_ = now;
       spool_.maintain();
     }
-    if (connection_ && now - gaps_told_at_ >= kTellGapsEvery) {
+    if ((connection_ && now - gaps_told_at_ >= kTellGapsEvery) || spool_.much_to_tell()) {
       gaps_told_at_ = now;
       for (StoredMessage& gap : spool_.take_own_messages()) offer(std::move(gap));
     }

@@ -119,11 +119,15 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   const bool first_of_process = epoch_ == 0;
   if (auto status = start_epoch(database, known.value().value_or(0)); !status.ok()) return status;
   if (first_of_process && known.value()) previous_ = PreviousEpoch{*known.value(), std::move(last)};
-  for (const Gap& gap : gaps.value()) gaps_.add(gap);
+  // Those of the table are numbered anew.
+  GapList waiting;
+  for (const Gap& gap : gaps.value()) waiting.add(gap);
+  for (const Gap& gap : gaps_.gaps()) waiting.add(gap);
+  waiting.rewrite();
+  gaps_ = std::move(waiting);
   figures_.messages = totals.value().messages + pending_kept_;
   figures_.bytes = totals.value().bytes + pending_bytes_;
   next_row_ = std::max(next_row_, totals.value().last_row + 1);
-  gaps_dirty_ = !gaps_.empty();
   return base::Success{};
 }
 
@@ -145,7 +149,6 @@ void Spool::Implementation::open_database() {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());
       if (renamed.ok()) {
         gaps_.add({.stream = {}, .first_time = {}, .last_time = {}, .reason = GapReason::corrupt});
-        gaps_dirty_ = true;
         raise(signals::EventLevel::error, "corrupt",
               "the spool of " + gateway_id_ + " could not be read (" + cause.message() + "); it was set aside as " +
                   renamed.value() + " and a new one was started");
@@ -174,11 +177,11 @@ void Spool::Implementation::set_aside(const base::Error& cause) {
   const std::uint64_t before = figures_.messages - pending_kept_;
   database_.reset();
   deletes_.clear();
+  thinned_to_ = {};
   const base::Instant now = clock_.now();
   const bool again = set_aside_at_ != base::Instant{} && now - set_aside_at_ < kRetryPause;
   set_aside_at_ = now;
   for (const Gap& gap : lost) gaps_.add(gap);
-  gaps_dirty_ = true;
   figures_.dropped_total += before;
   figures_.messages = pending_kept_;
   figures_.bytes = pending_bytes_;
@@ -245,6 +248,7 @@ void Spool::release_all() { implementation_->release_all(); }
 bool Spool::held(std::int64_t row) const { return implementation_->held(row); }
 void Spool::maintain() { implementation_->maintain(); }
 std::vector<StoredMessage> Spool::take_own_messages() { return implementation_->take_own_messages(); }
+bool Spool::much_to_tell() const noexcept { return implementation_->much_to_tell(); }
 const SpoolFigures& Spool::figures() const noexcept { return implementation_->figures(); }
 
 }  // namespace twinkeeper::uplink

@@ -7,8 +7,9 @@
 //
 // Bounds: more than max_bytes, or rows older than max_age, are evicted: samples and state first, then metrics, info,
 // anomalies; gap messages and rows that are held never. With the policy `newest` a full spool refuses the new row
-// instead, unless others are worth less. Every eviction, damaged row and refused message is told by a gap message
-// (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason).
+// instead, unless others are worth less; with `thin` every other one of the older half of the states and samples goes,
+// again and again as needed. Every eviction, damaged row and refused message is told by a gap message
+// (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, stride).
 // Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new
 // epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk
 // evicts, then keeps the newest rows in memory until there is room.
@@ -106,6 +107,9 @@ class Spool {
   void maintain();
   // Gap messages (and others of the spool's own) appended since the last call, for the caller to send as live.
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
+
+  // So many ranges of losses wait to be told that they should become messages, connected or not.
+  [[nodiscard]] bool much_to_tell() const noexcept;
 
   [[nodiscard]] const SpoolFigures& figures() const noexcept;
 

@@ -19,7 +19,7 @@ using namespace sqlite;
 
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr std::uint64_t kPageSize = 4096;
 
 // Boots, streams and schemas repeat in every row: rows hold their number in `name`. The indices find the few rows that go
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS name(number INTEGER PRIMARY KEY, text TEXT NOT NULL U
 CREATE TABLE IF NOT EXISTS last(epoch INTEGER NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY(epoch, stream)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gap(stream TEXT NOT NULL, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
-  last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL);
+  last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL,
+  stride INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, at_ns INTEGER NOT NULL,
   stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, schema TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -105,13 +106,17 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   if (!version.ok()) return std::move(version).error().with_context(path);
   const int known = sqlite3_step(version.value()) == SQLITE_ROW ? sqlite3_column_int(version.value(), 0) : -1;
   if (auto status = database.finish(version.value()); !status.ok()) return std::move(status).error().with_context(path);
-  if (known != 0 && known != kSchemaVersion) {
+  if (known != 0 && known != 1 && known != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
+  }
+  if (known == 1) {
+    auto status = database.execute("ALTER TABLE gap ADD COLUMN stride INTEGER NOT NULL DEFAULT 1");
+    if (!status.ok()) return std::move(status).error().with_context(path);
   }
   // The budget counts rows; half-filled pages and the other tables need some more.
   const std::uint64_t pages = max_bytes / kPageSize * 5 / 4 + 64;
   const std::string limit = "PRAGMA max_page_count=" + std::to_string(pages);
-  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=1"}) {
+  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=2"}) {
     if (auto status = database.execute(sql); !status.ok()) return std::move(status).error().with_context(path);
   }
   if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);

@@ -45,6 +45,7 @@ class Spool::Implementation {
   void release_all() { held_.clear(); }
   [[nodiscard]] bool held(std::int64_t row) const { return held_.contains(row); }
 
+  [[nodiscard]] bool much_to_tell() const noexcept { return gaps_.size() > GapList::kMostRanges; }
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] const PreviousEpoch* previous() const noexcept { return previous_ ? &*previous_ : nullptr; }
   [[nodiscard]] const SpoolFigures& figures() const noexcept { return figures_; }
@@ -88,6 +89,7 @@ class Spool::Implementation {
   [[nodiscard]] bool refuses(int worth, std::uint64_t cost);
   void evict(std::uint64_t target, GapReason reason, int most_worth);
   [[nodiscard]] bool evict_from_database(int worth, std::uint64_t target, GapReason reason);
+  void thin(std::uint64_t target);
   void evict_from_memory(int worth, std::uint64_t target, GapReason reason);
   [[nodiscard]] bool remove_rows(const std::vector<SpoolRowHead>& rows, GapReason reason);
   void evict_aged();
@@ -107,15 +109,15 @@ class Spool::Implementation {
   std::optional<PreviousEpoch> previous_;
   std::map<std::string, Sequence> sequences_;
   std::unordered_set<std::int64_t> held_;
-  bool refusing_ = false;      // with the policy `newest`
-  std::int64_t next_row_ = 1;  // of the next row that is kept
+  bool refusing_ = false;                      // with the policy `newest`
+  std::array<std::int64_t, 48> thinned_to_{};  // with the policy `thin`, by level: the row up to which it is done
+  std::int64_t next_row_ = 1;                  // of the next row that is kept
 
   std::deque<Pending> pending_;  // consecutive row numbers
   std::size_t pending_kept_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::unordered_set<std::int64_t> deletes_;  // acknowledged rows still in the database
   GapList gaps_;
-  bool gaps_dirty_ = false;
   bool sequences_dirty_ = false;
   bool unsynchronised_rows_ = true;
 

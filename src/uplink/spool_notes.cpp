@@ -19,11 +19,14 @@ constexpr const char* kSetLast = "INSERT OR REPLACE INTO last VALUES(?1,?2,?3)";
 constexpr const char* kLast = "SELECT stream, seq FROM last WHERE epoch=?1";
 constexpr const char* kForgetLast = "DELETE FROM last WHERE epoch<?1";
 constexpr const char* kClearGaps = "DELETE FROM gap";
-constexpr const char* kInsertGap = "INSERT INTO gap VALUES(?1,?2,?3,?4,?5,?6,?7,?8)";
+constexpr const char* kWriteGap =
+    "INSERT OR REPLACE INTO gap(rowid, stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, "
+    "stride) "
+    "VALUES(?9,?1,?2,?3,?4,?5,?6,?7,?8,?10)";
 constexpr const char* kGaps =
-    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason FROM gap";
+    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, stride FROM gap";
 constexpr const char* kContents =
-    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3 "
+    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3, 1 "
     "FROM message JOIN name ON number=stream GROUP BY stream, epoch";
 constexpr const char* kFillWall =
     "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
@@ -41,7 +44,8 @@ Gap gap_of(sqlite3_stmt* statement) {
   gap.first_time = time(statement, 4);
   gap.last_time = time(statement, 5);
   gap.count = natural(statement, 6);
-  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 4));
+  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 6));
+  gap.stride = std::max<std::uint64_t>(1, natural(statement, 8));
   return gap;
 }
 
@@ -99,13 +103,15 @@ base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
   return finish(statement.value());
 }
 
-base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
-  auto clear = prepare(kClearGaps);
-  if (!clear.ok()) return clear.error();
-  if (auto status = finish(clear.value()); !status.ok()) return status;
-  auto statement = prepare(kInsertGap);
+base::Status SpoolDatabase::write_gaps(const GapList& gaps) {
+  if (gaps.cleared()) {
+    auto clear = prepare(kClearGaps);
+    if (!clear.ok()) return clear.error();
+    if (auto status = finish(clear.value()); !status.ok()) return status;
+  }
+  auto statement = prepare(kWriteGap);
   if (!statement.ok()) return statement.error();
-  for (const Gap& gap : gaps) {
+  for (const auto& [number, gap] : gaps.changed()) {
     bind(statement.value(), 1, std::string_view(gap.stream));
     bind(statement.value(), 2, gap.epoch);
     bind(statement.value(), 3, gap.first_seq);
@@ -114,6 +120,8 @@ base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
     bind_time(statement.value(), 6, gap.last_time);
     bind(statement.value(), 7, gap.count);
     bind(statement.value(), 8, static_cast<std::int64_t>(gap.reason));
+    bind(statement.value(), 9, number);
+    bind(statement.value(), 10, gap.stride);
     if (auto status = finish(statement.value()); !status.ok()) return status;
   }
   return base::Success{};

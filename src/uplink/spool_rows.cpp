@@ -86,7 +86,6 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   if (refuses(row.worth, cost)) {
     result.kept = false;
     gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, true, GapReason::size));
-    gaps_dirty_ = true;
     ++figures_.dropped_total;
     return result;
   }
@@ -113,7 +112,6 @@ void Spool::Implementation::skip(const std::string& stream, std::uint64_t count,
   gap.last_time = clock_.to_wall(last);
   gap.count = count;
   gaps_.add(gap);
-  gaps_dirty_ = true;
   sequence.dirty = true;
   sequences_dirty_ = true;
   if (!sequences_since_) sequences_since_ = clock_.now();
@@ -165,13 +163,12 @@ void Spool::Implementation::refuse(const StoredMessage& message, const std::stri
   if (burials_.size() < static_cast<std::size_t>(kDeadKept)) burials_.push_back({std::move(row), reason});
   gaps_.add(gap_of(message.message.stream, message.epoch, message.seq, nanoseconds(message.message.time),
                    message.wall ? nanoseconds(*message.wall) : 0, message.this_boot, GapReason::refused));
-  gaps_dirty_ = true;
   ++figures_.dropped_total;
   acknowledge({message.row});
 }
 
 bool Spool::Implementation::dirty() const noexcept {
-  return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_dirty_ || !burials_.empty();
+  return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_.dirty() || !burials_.empty();
 }
 
 std::optional<base::Instant> Spool::Implementation::commit_due() const {
@@ -216,9 +213,7 @@ base::Status Spool::Implementation::write() {
       auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()), kDeadKept);
       if (!status.ok()) return status;
     }
-    if (gaps_dirty_) {
-      if (auto status = database.set_gaps(gaps_.gaps()); !status.ok()) return status;
-    }
+    if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
     if (wall < kClockIsSet) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
@@ -241,7 +236,7 @@ void Spool::Implementation::written() {
   burials_.clear();
   for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
   sequences_dirty_ = false;
-  gaps_dirty_ = false;
+  gaps_.written();
   rows_since_.reset();
   sequences_since_.reset();
   ++figures_.commits_total;
@@ -291,7 +286,6 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
       if (!row.intact) {
         gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_,
                          GapReason::corrupt));
-        gaps_dirty_ = true;
         ++figures_.dropped_total;
         deletes_.insert(row.row);
         refresh_rows_since();
@@ -344,7 +338,7 @@ std::vector<StoredMessage> Spool::Implementation::take_own_messages() {
     told.push_back(
         append({"gap", "twinkeeper.gap/1", signals::MessageClass::gap, clock_.now(), false, gap_members(gap)}));
   }
-  gaps_dirty_ = true;
+  commit();  // the table has none of them any more: a power cut now must not lose what they tell
   return told;
 }
 

@@ -1,6 +1,7 @@
 // A courier between a real spool and a link whose other end the test plays.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ struct CourierRig {
   std::optional<uplink::Spool> spool;
   std::optional<uplink::Courier> courier;
   std::uint64_t connection = 0;
+  std::map<std::pair<std::string, std::uint64_t>, std::uint64_t> seqs;  // for tests that count, by stream and epoch
 
   CourierRig() {
     settings.topic_prefix = "twinkeeper/gw1";
