@@ -364,6 +364,7 @@ class Courier::Implementation {
   void set_aside(const StoredMessage& message) {
     spool_.release(message.row);
     spool_.refuse(message, refusals_.reason(message.message.stream));
+    tell_refused();
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -413,14 +414,28 @@ class Courier::Implementation {
 
   void bury_alone(const StoredMessage& message, const std::string& reason) {
     spool_.refuse(message, reason);
+    tell_refused();
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
     events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
                    "a message on " + topic_of_stream(settings_.topic_prefix, message.message.stream) +
                        " was set aside: " + reason});
   }
 
+  void tell_refused() {
+    constexpr std::size_t kNamed = 5;
+    std::string text;
+    const auto& dead = spool_.dead();
+    for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
+      text += (i == 0 ? "" : ", ") + topic_of_stream(settings_.topic_prefix, dead[i].stream) + " (" + dead[i].reason +
+              "; kept: " + std::to_string(dead[i].count) + ")";
+    }
+    if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
+    statistics_.refused.set(text);
+  }
+
   void count() {
     const SpoolFigures& figures = spool_.figures();
+    statistics_.spool_trouble.set(figures.trouble);
     const auto set = [](auto& target, auto value) { target.store(value, std::memory_order_relaxed); };
     set(statistics_.spool_messages, figures.messages);
     set(statistics_.spool_bytes, figures.bytes);

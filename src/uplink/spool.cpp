@@ -21,8 +21,10 @@ Spool::Implementation::Implementation(SpoolSettings settings, std::string gatewa
       clock_(clock),
       boot_id_(std::move(boot_id)),
       events_(events),
-      lock_(std::move(lock)) {
+      lock_(std::move(lock)),
+      reserve_(settings_.directory, std::min<std::uint64_t>(1u << 20, settings_.max_bytes / 16)) {
   open_database();
+  reserve_.take();
 }
 
 Spool::Implementation::~Implementation() {
@@ -44,6 +46,7 @@ void Spool::Implementation::raise(signals::EventLevel level, const char* code, s
 
 // A trouble that lasts is told once.
 void Spool::Implementation::trouble(const char* code, const std::string& message) {
+  figures_.trouble = message;
   if (trouble_ == code) return;
   trouble_ = code;
   raise(signals::EventLevel::error, code, message);
@@ -52,6 +55,7 @@ void Spool::Implementation::trouble(const char* code, const std::string& message
 void Spool::Implementation::trouble_over() {
   if (trouble_.empty()) return;
   trouble_.clear();
+  figures_.trouble.clear();
   raise(signals::EventLevel::info, "spool_recovered", "the spool of " + gateway_id_ + " is written to disk again");
 }
 
@@ -125,6 +129,7 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   for (const Gap& gap : gaps_.gaps()) waiting.add(gap);
   waiting.rewrite();
   gaps_ = std::move(waiting);
+  if (auto dead = database.dead(); dead.ok()) dead_ = std::move(dead).value();
   figures_.messages = totals.value().messages + pending_kept_;
   figures_.bytes = totals.value().bytes + pending_bytes_;
   next_row_ = std::max(next_row_, totals.value().last_row + 1);
@@ -248,6 +253,7 @@ void Spool::release_all() { implementation_->release_all(); }
 bool Spool::held(std::int64_t row) const { return implementation_->held(row); }
 void Spool::maintain() { implementation_->maintain(); }
 std::vector<StoredMessage> Spool::take_own_messages() { return implementation_->take_own_messages(); }
+const std::vector<DeadMessages>& Spool::dead() const noexcept { return implementation_->dead(); }
 bool Spool::much_to_tell() const noexcept { return implementation_->much_to_tell(); }
 const SpoolFigures& Spool::figures() const noexcept { return implementation_->figures(); }
 

@@ -11,8 +11,9 @@
 // again and again as needed. Every eviction, damaged row and refused message is told by a gap message
 // (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, stride).
 // Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new
-// epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk
-// evicts, then keeps the newest rows in memory until there is room.
+// epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. On a full disk
+// a reserve is given up and the oldest are evicted; if that does not help, and on one that can't be written, the newest
+// rows wait in memory (4 MiB) until it can. `figures().trouble` says so while it lasts.
 //
 // Errors: open() fails only if the directory is missing or can't be written to.
 // Thread rule: one thread. Allocates.
@@ -58,6 +59,13 @@ struct StoredMessage {
   bool kept = true;  // false: it found no room and is gone, told by a gap
 };
 
+// Messages in the table `dead`, of one stream and set aside for one reason.
+struct DeadMessages {
+  std::string stream;
+  std::string reason;
+  std::uint64_t count = 0;
+};
+
 struct SpoolFigures {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
@@ -65,6 +73,7 @@ struct SpoolFigures {
   std::uint64_t appended_total = 0;
   std::uint64_t commits_total = 0;
   base::Duration commit_last{0};
+  std::string trouble;  // what the disk suffers from, in words; empty: nothing
 };
 
 class Spool {
@@ -108,6 +117,8 @@ class Spool {
   // Gap messages (and others of the spool's own) appended since the last call, for the caller to send as live.
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
 
+  // What was set aside and is still kept, newest first.
+  [[nodiscard]] const std::vector<DeadMessages>& dead() const noexcept;
   // So many ranges of losses wait to be told that they should become messages, connected or not.
   [[nodiscard]] bool much_to_tell() const noexcept;
 

@@ -144,12 +144,13 @@ SpoolDatabase::~SpoolDatabase() {
 
 base::Error SpoolDatabase::error(int code) const {
   base::ErrorCode kind = base::ErrorCode::internal;
+  const bool can_not_read = code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ;
   switch (code & 0xFF) {
+    case SQLITE_IOERR: kind = can_not_read ? base::ErrorCode::corrupt : base::ErrorCode::io; break;
     case SQLITE_FULL:
     case SQLITE_NOMEM: kind = base::ErrorCode::full; break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_IOERR:
     case SQLITE_FORMAT:
     case SQLITE_ERROR: kind = base::ErrorCode::corrupt; break;  // ERROR: a table that is not what it should be
     case SQLITE_READONLY:

@@ -3,8 +3,8 @@
 //
 // One connection, one thread (two writers would meet the WAL-reset fault of SQLite before 3.51.3). WAL, synchronous
 // FULL. Every read ends its statement at once: an unfinished one pins the WAL. A transaction that fails is rolled back
-// as a whole. Errors: full (disk or max_page_count), corrupt (CORRUPT, NOTADB, IOERR, unknown version),
-// permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
+// as a whole. Errors: full (disk or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version), io
+// (can't be written: the file itself may be sound), permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
 #pragma once
 
 #include <cstdint>
@@ -102,9 +102,11 @@ class SpoolDatabase {
   [[nodiscard]] base::Status fill_wall_times(const std::string& boot_id, std::int64_t offset_ns);
   // Rows of other boots that never learnt theirs: an estimate, not trusted.
   [[nodiscard]] base::Status estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns);
-  // Keeps a message that can't be delivered for people to look at; only the newest `keep` of them.
-  [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
-                                  std::int64_t keep);
+  // Keeps a message that can't be delivered for people to look at.
+  [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns);
+  // Forgets all of those but the newest, `most` and `bytes` at the most.
+  [[nodiscard]] base::Status forget_dead(std::int64_t most, std::uint64_t bytes);
+  [[nodiscard]] base::Result<std::vector<DeadMessages>> dead();
 
   // SQLite's own check, given up (as passed) after `limit`.
   [[nodiscard]] base::Status quick_check(base::Duration limit);

@@ -45,6 +45,7 @@ class Spool::Implementation {
   void release_all() { held_.clear(); }
   [[nodiscard]] bool held(std::int64_t row) const { return held_.contains(row); }
 
+  [[nodiscard]] const std::vector<DeadMessages>& dead() const noexcept { return dead_; }
   [[nodiscard]] bool much_to_tell() const noexcept { return gaps_.size() > GapList::kMostRanges; }
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] const PreviousEpoch* previous() const noexcept { return previous_ ? &*previous_ : nullptr; }
@@ -75,6 +76,9 @@ class Spool::Implementation {
   void trouble_over();
 
   // spool_rows.cpp: rows
+  [[nodiscard]] std::uint64_t most_dead_bytes() const;
+  [[nodiscard]] bool make_room(int attempt);
+  void disk_was_full();
   [[nodiscard]] base::Status write();
   void written();
   [[nodiscard]] bool dirty() const noexcept;
@@ -103,6 +107,7 @@ class Spool::Implementation {
   const std::string boot_id_;
   signals::EventSink& events_;
   SpoolLock lock_;
+  const SpoolReserve reserve_;
 
   std::optional<SpoolDatabase> database_;  // absent: memory only until it can be opened again
   std::uint64_t epoch_ = 0;
@@ -126,13 +131,16 @@ class Spool::Implementation {
     std::string reason;
   };
   std::vector<Burial> burials_;
+  std::uint64_t burial_bytes_ = 0;
+  std::vector<DeadMessages> dead_;
   SpoolTotals removed_;  // by the transaction being written
 
   std::optional<base::Instant> rows_since_;       // oldest row or acknowledgement that waits for its commit
   std::optional<base::Instant> sequences_since_;  // the same for sequence numbers alone, which are in no hurry
   base::Instant retry_at_{};
   base::Instant set_aside_at_{};
-  std::string trouble_;  // code of the trouble that was told and lasts
+  std::optional<base::Instant> full_at_;  // the disk had no room, which eviction helped
+  std::string trouble_;                   // code of the trouble that was told and lasts
   SpoolFigures figures_;
 };
 

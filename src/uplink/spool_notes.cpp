@@ -33,7 +33,12 @@ constexpr const char* kFillWall =
 constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
 constexpr const char* kBury =
     "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body) VALUES(?1,?2,?3,?4,?5,?6,?7)";
-constexpr const char* kForgetDead = "DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?1";
+constexpr const char* kForgetDead =
+    "DELETE FROM dead WHERE number <= (SELECT max(number) FROM (SELECT number, row_number() OVER newest AS place, "
+    "sum(length(body)) OVER newest AS bytes FROM dead WINDOW newest AS (ORDER BY number DESC)) "
+    "WHERE place > ?1 OR bytes > ?2)";
+constexpr const char* kDead =
+    "SELECT stream, reason, count(*), max(number) FROM dead GROUP BY stream, reason ORDER BY 4 DESC";
 
 Gap gap_of(sqlite3_stmt* statement) {
   Gap gap;
@@ -161,8 +166,7 @@ base::Status SpoolDatabase::estimate_wall_times(const std::string& boot_id, std:
   return update_wall_times(kEstimateWall, boot_id, wall_ns);
 }
 
-base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
-                                 std::int64_t keep) {
+base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns) {
   auto statement = prepare(kBury);
   if (!statement.ok()) return statement.error();
   bind(statement.value(), 1, std::string_view(reason));
@@ -172,11 +176,30 @@ base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason,
   bind(statement.value(), 5, row.seq);
   bind(statement.value(), 6, std::string_view(row.schema));
   bind_blob(statement.value(), 7, row.body);
-  if (auto status = finish(statement.value()); !status.ok()) return status;
-  auto forget = prepare(kForgetDead);
-  if (!forget.ok()) return forget.error();
-  bind(forget.value(), 1, keep);
-  return finish(forget.value());
+  return finish(statement.value());
+}
+
+base::Status SpoolDatabase::forget_dead(std::int64_t most, std::uint64_t bytes) {
+  auto statement = prepare(kForgetDead);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, most);
+  bind(statement.value(), 2, bytes);
+  return finish(statement.value());
+}
+
+base::Result<std::vector<DeadMessages>> SpoolDatabase::dead() {
+  auto statement = prepare(kDead);
+  if (!statement.ok()) return statement.error();
+  std::vector<DeadMessages> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    found.push_back({text(statement.value(), 0), text(statement.value(), 1), natural(statement.value(), 2)});
+  }
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return found;
 }
 
 }  // namespace twinkeeper::uplink

@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kRowsPerCommit = 100;
 constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
 constexpr std::int64_t kDeadKept = 200;
+constexpr std::uint64_t kDeadBytes = 4u << 20;
+constexpr base::Duration kFullLasts = std::chrono::seconds{60};
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 
 // What is evicted first has the least worth; gaps are worth more than any bound. The lanes are ranges of it, in the
@@ -160,12 +162,27 @@ void Spool::Implementation::refuse(const StoredMessage& message, const std::stri
   row.stream = message.message.stream;
   row.schema = message.message.schema;
   row.body = message.message.members;
-  if (burials_.size() < static_cast<std::size_t>(kDeadKept)) burials_.push_back({std::move(row), reason});
+  const std::uint64_t bytes = burial_bytes_ + row.body.size();
+  if (burials_.size() < static_cast<std::size_t>(kDeadKept) && bytes <= most_dead_bytes()) {
+    burial_bytes_ = bytes;
+    burials_.push_back({std::move(row), reason});
+  }
+  const auto alike = std::find_if(dead_.begin(), dead_.end(), [&](const DeadMessages& dead) {
+    return dead.stream == message.message.stream && dead.reason == reason;
+  });
+  if (alike != dead_.end()) {
+    ++alike->count;
+    std::rotate(dead_.begin(), alike, alike + 1);
+  } else {
+    dead_.insert(dead_.begin(), {message.message.stream, reason, 1});
+  }
   gaps_.add(gap_of(message.message.stream, message.epoch, message.seq, nanoseconds(message.message.time),
                    message.wall ? nanoseconds(*message.wall) : 0, message.this_boot, GapReason::refused));
   ++figures_.dropped_total;
   acknowledge({message.row});
 }
+
+std::uint64_t Spool::Implementation::most_dead_bytes() const { return std::min(kDeadBytes, settings_.max_bytes / 16); }
 
 bool Spool::Implementation::dirty() const noexcept {
   return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_.dirty() || !burials_.empty();
@@ -210,8 +227,11 @@ base::Status Spool::Implementation::write() {
       if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
     }
     for (const Burial& burial : burials_) {
-      auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()), kDeadKept);
+      auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()));
       if (!status.ok()) return status;
+    }
+    if (!burials_.empty()) {
+      if (auto status = database.forget_dead(kDeadKept, most_dead_bytes()); !status.ok()) return status;
     }
     if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
@@ -233,13 +253,36 @@ void Spool::Implementation::written() {
   pending_kept_ = 0;
   pending_bytes_ = 0;
   deletes_.clear();
+  if (!burials_.empty()) {
+    if (auto dead = database_->dead(); dead.ok()) dead_ = std::move(dead).value();
+  }
   burials_.clear();
+  burial_bytes_ = 0;
   for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
   sequences_dirty_ = false;
   gaps_.written();
   rows_since_.reset();
   sequences_since_.reset();
   ++figures_.commits_total;
+}
+
+// At first the reserve and the log; then what is worth least, oldest first.
+bool Spool::Implementation::make_room(int attempt) {
+  disk_was_full();
+  static_cast<void>(reserve_.give_up());
+  bool room = attempt == 0;
+  const std::uint64_t target =
+      figures_.bytes - std::min(figures_.bytes, std::min<std::uint64_t>(settings_.max_bytes / 32, 1u << 20) + 1);
+  for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
+  if (database_) static_cast<void>(database_->checkpoint());
+  return room && database_;
+}
+
+void Spool::Implementation::disk_was_full() {
+  const std::string message = "the disk is full; the oldest messages are given up to keep the newest";
+  if (!full_at_) raise(signals::EventLevel::error, "disk_full", message);
+  full_at_ = clock_.now();
+  figures_.trouble = message;
 }
 
 void Spool::Implementation::commit() {
@@ -255,13 +298,7 @@ void Spool::Implementation::commit() {
       return;
     }
     const base::Error cause = std::move(status).error();
-    if (cause.code() == base::ErrorCode::full && attempt < 2) {
-      // Some room first: what is worth least, oldest first.
-      bool room = false;
-      const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, settings_.max_bytes / 32 + 1);
-      for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
-      if (room) continue;
-    }
+    if (cause.code() == base::ErrorCode::full && attempt < 2 && make_room(attempt)) continue;
     fail(cause);
     if (!database_ || cause.code() == base::ErrorCode::full || !trouble_.empty()) break;
   }
@@ -325,6 +362,11 @@ void Spool::Implementation::fill_wall_times() {
 }
 
 void Spool::Implementation::maintain() {
+  if (full_at_ && clock_.now() - *full_at_ > kFullLasts) {
+    full_at_.reset();
+    if (trouble_.empty()) figures_.trouble.clear();
+  }
+  if (!full_at_ && trouble_.empty()) reserve_.take();
   if (!database_ && clock_.now() >= retry_at_) open_database();
   fill_wall_times();
   evict_aged();
