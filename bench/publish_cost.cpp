@@ -123,7 +123,7 @@ Cost whole(const std::string& port, const std::string& pki, const std::string& d
     std::exit(74);
   }
   uplink::UplinkSettings settings;
-  settings.endpoint = {"localhost", static_cast<std::uint16_t>(std::stoi(port))};
+  settings.endpoints = {{"localhost", static_cast<std::uint16_t>(std::stoi(port))}};
   settings.profile = uplink::Profile::mqtt;
   settings.client_id = "whole";
   settings.cert = pki + "/gateway.crt";

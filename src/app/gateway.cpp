@@ -298,6 +298,8 @@ class Gateway::Implementation {
     condition.connected = statistics_.connected.load(std::memory_order_relaxed);
     condition.spool_dropped_total = statistics_.dropped_total.load(std::memory_order_relaxed);
     condition.refused_total = statistics_.refused_total.load(std::memory_order_relaxed);
+    condition.refused = statistics_.refused.get();
+    condition.spool_trouble = statistics_.spool_trouble.get();
     condition.endpoint = endpoint_in_use();
     if (certificate_expires_) condition.certificate_left = *certificate_expires_ - clock_.wall_now();
     for (auto& event : gateway_diagnosis_.evaluate(now, condition)) publisher_.post(std::move(event));

@@ -45,19 +45,35 @@ AlarmDefinition spool_definition() {
       kRecent};
 }
 AlarmDefinition refused_definition() {
+  return {"gateway.refused",
+          AnomalyKind::gateway,
+          "refused",
+          "The broker refuses messages",
+          "The broker refuses nothing any more",
+          "Check the broker's policy for this gateway's topics; the refused messages are kept in the spool (twinkeeper "
+          "spool export --dead)",
+          {},
+          700,
+          NamurStatus::off_spec,
+          "",
+          0s,
+          kRecent};
+}
+AlarmDefinition disk_definition() {
   return {
-      "gateway.refused",
+      "gateway.disk",
       AnomalyKind::gateway,
-      "refused",
-      "The broker refuses messages",
-      "The broker refuses nothing any more",
-      "Check the broker's policy for this gateway's topics; the refused messages are kept in the spool's table dead",
+      "disk",
+      "The spool can't be written as it should",
+      "The spool is written to disk again",
+      "Check the disk of the state directory: room, file system, the kernel's log; messages wait in memory meanwhile "
+      "(4 MiB), and the twin runs on",
       {},
-      700,
-      NamurStatus::off_spec,
+      750,
+      NamurStatus::failure,
       "",
       0s,
-      kRecent};
+      10s};
 }
 AlarmDefinition certificate_definition() {
   return {"gateway.certificate",
@@ -81,6 +97,7 @@ GatewayDiagnosis::GatewayDiagnosis(base::Instant start)
       connection_(book_.add(connection_definition())),
       spool_(book_.add(spool_definition())),
       refused_(book_.add(refused_definition())),
+      disk_(book_.add(disk_definition())),
       certificate_(book_.add(certificate_definition())),
       dropped_at_(start - 2 * kRecent),
       refused_at_(start - 2 * kRecent) {}
@@ -103,8 +120,15 @@ std::vector<AnomalyEvent> GatewayDiagnosis::evaluate(base::Instant now, const Ga
                [&](AnomalyEvent& event) { event.statistic = static_cast<double>(discarded); });
   if (condition.refused_total > refused_before_) refused_at_ = now;
   refused_before_ = condition.refused_total;
-  book_.update(refused_, now - refused_at_ < kRecent, now, events,
-               [&](AnomalyEvent& event) { event.statistic = static_cast<double>(condition.refused_total); });
+  book_.update(refused_, now - refused_at_ < kRecent, now, events, [&](AnomalyEvent& event) {
+    event.statistic = static_cast<double>(condition.refused_total);
+    if (!event.cleared_at && !condition.refused.empty()) {
+      event.message = "The broker refuses messages on " + condition.refused;
+    }
+  });
+  book_.update(disk_, !condition.spool_trouble.empty(), now, events, [&](AnomalyEvent& event) {
+    if (!event.cleared_at) event.message += ": " + condition.spool_trouble;
+  });
   const bool expiring = condition.certificate_left && *condition.certificate_left < kWarnBefore;
   book_.update(certificate_, expiring, now, events, [&](AnomalyEvent& event) {
     if (condition.certificate_left) {

@@ -1,5 +1,5 @@
-// The gateway's own anomalies (P/anomaly): the broker away, messages discarded or refused, a certificate about to
-// expire. Thread rule: one thread.
+// The gateway's own anomalies (P/anomaly): the broker away, messages discarded or refused, a disk that takes
+// nothing, a certificate about to expire. Thread rule: one thread.
 #pragma once
 
 #include <optional>
@@ -16,6 +16,8 @@ struct GatewayCondition {
   std::string endpoint;
   std::uint64_t spool_dropped_total = 0;
   std::uint64_t refused_total = 0;
+  std::string refused;                             // topics, reasons and how many messages are kept
+  std::string spool_trouble;                       // empty: the disk is well
   std::optional<base::Duration> certificate_left;  // negative: expired
 };
 
@@ -28,7 +30,7 @@ class GatewayDiagnosis {
 
  private:
   diagnosis::AlarmBook book_;
-  diagnosis::AlarmHandle connection_, spool_, refused_, certificate_;
+  diagnosis::AlarmHandle connection_, spool_, refused_, disk_, certificate_;
   std::uint64_t dropped_before_ = 0;
   std::uint64_t refused_before_ = 0;
   base::Instant dropped_at_;

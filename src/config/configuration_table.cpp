@@ -140,8 +140,11 @@ const Table<uplink::SpoolSettings>& spool_table() {
           key<T>("max_bytes", size(1ull << 20, 1ull << 40), &T::max_bytes, "Largest size of the spool"),
           key<T>("max_age", duration(1min, 3650 * 24h), &T::max_age, "Older messages are discarded"),
           key<T>("discard_policy",
-                 choice<DiscardPolicy>({{"oldest", DiscardPolicy::oldest}, {"newest", DiscardPolicy::newest}}),
-                 &T::discard_policy, "What a full spool discards"),
+                 choice<DiscardPolicy>({{"oldest", DiscardPolicy::oldest},
+                                        {"newest", DiscardPolicy::newest},
+                                        {"thin", DiscardPolicy::thin}}),
+                 &T::discard_policy,
+                 "What a full spool discards; thin: every other one of the older states and samples"),
           key<T>("commit_interval", duration(10ms, 10s), &T::commit_interval, "What a power cut can take at most"),
       });
   return table;

@@ -9,6 +9,7 @@
 #include "uplink/envelope.hpp"
 #include "uplink/flights.hpp"
 #include "uplink/hang_ups.hpp"
+#include "uplink/lanes.hpp"
 #include "uplink/outgoing.hpp"
 #include "uplink/refusals.hpp"
 #include "uplink/token_bucket.hpp"
@@ -16,11 +17,8 @@
 namespace twinkeeper::uplink {
 namespace {
 
-constexpr std::size_t kWaitingMost = 1000;  // live messages that wait for room; more are backlog
-constexpr std::size_t kChunkRows = 2000;    // of the backlog in memory at once
-constexpr std::size_t kChunkBytes = 1u << 20;
 constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
-constexpr base::Duration kQuietBeforeAlone = std::chrono::seconds{2};  // a connection that breaks by itself shows it
+constexpr base::Duration kStandsAfter = std::chrono::seconds{2};  // a connection that breaks by itself shows it
 constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
 
 bool packable(const StoredMessage& message) {
@@ -47,7 +45,8 @@ class Courier::Implementation {
                          ? std::optional<double>(static_cast<double>(*settings_.max_bytes_per_second))
                          : std::nullopt,
                      static_cast<double>(settings_.max_bytes_per_second.value_or(1)), clock.now()),
-        flights_(settings_.mqtt_version) {
+        flights_(settings_.mqtt_version),
+        lanes_(spool_) {
     follow_epoch();
     count();
   }
@@ -79,7 +78,7 @@ class Courier::Implementation {
       maintained_at_ = now;
       spool_.maintain();
     }
-    if (connection_ && now - gaps_told_at_ >= kTellGapsEvery) {
+    if ((connection_ && now - gaps_told_at_ >= kTellGapsEvery) || spool_.much_to_tell()) {
       gaps_told_at_ = now;
       for (StoredMessage& gap : spool_.take_own_messages()) offer(std::move(gap));
     }
@@ -93,7 +92,7 @@ class Courier::Implementation {
     spool_.commit();
     turn();
     draining_ = true;
-    while (connection_ && !(flights_.none() && waiting_.empty()) && clock_.now() < deadline) {
+    while (connection_ && !(flights_.none() && lanes_.no_live()) && clock_.now() < deadline) {
       const base::Duration left = deadline - clock_.now();
       link_.spool_wake_up().wait_for(std::min<base::Duration>({left, next_work(), std::chrono::milliseconds{100}}));
       turn();
@@ -113,30 +112,7 @@ class Courier::Implementation {
 
   // A live message: to be sent as soon as there is room, unless it can only wait in the spool.
   void offer(StoredMessage message) {
-    if (!connection_) return;
-    if (waiting_.size() >= kWaitingMost) {
-      leave_behind(message.row);
-      return;
-    }
-    spool_.hold(message.row);
-    waiting_.push_back(std::move(message));
-  }
-
-  void leave_behind(std::int64_t row) {
-    cursor_ = std::min(cursor_, row - 1);
-    behind_ = true;
-    spool_.release(row);
-    put_back_chunk(row);
-  }
-
-  // Rows from `first` on are no longer read ahead.
-  void put_back_chunk(std::int64_t first) {
-    const auto later = std::remove_if(chunk_.begin(), chunk_.end(), [&](const auto& m) {
-      if (m.row < first) return false;
-      spool_.release(m.row);
-      return true;
-    });
-    chunk_.erase(later, chunk_.end());
+    if (connection_ && passes(message, clock_.now())) lanes_.offer(std::move(message));
   }
 
   [[nodiscard]] bool room_for_live() const { return connection_ && flights_.in_flight() < window_; }
@@ -145,106 +121,127 @@ class Courier::Implementation {
     return connection_ && flights_.room_for_backlog() &&
            flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
   }
-  [[nodiscard]] bool backlog_waits() const { return connection_ && !draining_ && (behind_ || !chunk_.empty()); }
+  [[nodiscard]] bool may_send_backlog(Lane lane) const {
+    return connection_ && !draining_ && lanes_.backlog_waits(lane) && room_for_backlog();
+  }
 
   [[nodiscard]] base::Duration next_work() {
     const base::Instant now = clock_.now();
     base::Duration wait = kMaintainEvery;
     if (const auto due = spool_.commit_due()) wait = std::min(wait, *due - now);
     if (const auto due = flights_.settles_at()) wait = std::min(wait, *due - now);
-    const bool live = !waiting_.empty() && room_for_live();
-    const bool backlog = backlog_waits() && room_for_backlog();
-    const bool blocked = suspect() && (!flights_.none() || now < quiet_until_);
-    if ((live || backlog) && !blocked) {
-      wait = std::min(wait, std::max(message_bucket_.wait(now), byte_bucket_.wait(now)));
+    bool work = probe(now) != nullptr && room_for_live();
+    if (connection_ && now < stands_at_ && !hang_ups_.suspects().empty()) wait = std::min(wait, stands_at_ - now);
+    for (const Lane lane : kLanes) {
+      work = work || (room_for_live() && !lanes_.live(lane).empty()) || may_send_backlog(lane);
     }
+    if (work) wait = std::min(wait, std::max(message_bucket_.wait(now), byte_bucket_.wait(now)));
     return wait;
   }
 
   [[nodiscard]] bool tokens(base::Instant now) { return message_bucket_.available(now) && byte_bucket_.available(now); }
 
+  // In each lane live messages before the backlog.
   void pump() {
     if (!connection_) return;
     const base::Instant now = clock_.now();
-    if (const auto* alone = suspect()) {
-      if (flights_.none() && now >= quiet_until_ && tokens(now)) send_alone(*alone, now);
-      return;
+    for (const Lane lane : kLanes) {
+      send_live(lanes_.live(lane), now);
+      while (lanes_.live(lane).empty() && may_send_backlog(lane) && tokens(now)) {
+        if (!lanes_.load(lane, [&](const StoredMessage& row) { return passes(row, now); })) break;
+        send_backlog(lanes_.backlog(lane), now);
+      }
     }
-    while (!waiting_.empty() && room_for_live() && tokens(now)) {
-      StoredMessage message = std::move(waiting_.front());
-      waiting_.pop_front();
+    send_probe(now);
+  }
+
+  void send_live(std::deque<StoredMessage>& live, base::Instant now) {
+    while (!live.empty() && room_for_live() && tokens(now)) {
+      StoredMessage message = std::move(live.front());
+      live.pop_front();
       if (refusals_.barred(message.message.stream, now)) {
         set_aside(message);
       } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
-        leave_behind(message.row);
+        lanes_.leave_behind(message);
       } else {
         send_plain(std::move(message), now);
       }
     }
-    while (waiting_.empty() && backlog_waits() && room_for_backlog() && tokens(now)) {
-      if (chunk_.empty() && !load_chunk()) return;
-      send_backlog(now);
+  }
+
+  // Whether a message can go now, on the topic that it would go on. What is refused is set aside here; what is withheld
+  // stays in the spool.
+  bool passes(const StoredMessage& message, base::Instant now) {
+    const std::string& stream = message.message.stream;
+    if (refusals_.barred(stream, now)) {
+      set_aside(message);
+      return false;
     }
-  }
-
-  [[nodiscard]] const HangUps::Suspect* suspect() const {
-    return connection_ && !draining_ ? hang_ups_.next_alone() : nullptr;
-  }
-
-  // The same publication as before, with nothing else on its way.
-  void send_alone(const HangUps::Suspect suspect, base::Instant now) {
-    put_back_chunk(0);
-    cursor_ = suspect.row - 1;
-    behind_ = true;
-    if (!load_chunk() || chunk_.front().row != suspect.row) {
-      hang_ups_.clear(suspect.topic);
-    } else if (suspect.topic == kPacketStream) {
-      send_backlog(now);
-    } else {
-      send_first_plain(now);
+    const std::string& topic = packs(message) ? kPacketStream : stream;
+    if (topic == stream && refusals_.has_record(stream) && !hang_ups_.withheld(topic)) {
+      hang_ups_.put_on_probation(topic, message.row, lane_of(message.message.message_class),
+                                 refusals_.was_barred(stream) ? 1 : 0);
+      spool_.hold(message.row);
     }
-    put_back_chunk(0);
-    cursor_ = 0;
-    behind_ = true;
+    return !hang_ups_.withheld(topic);
   }
 
-  bool load_chunk() {
-    while (behind_ && chunk_.empty()) {
-      std::vector<StoredMessage> rows = spool_.next_backlog(cursor_, kChunkRows, kChunkBytes);
-      if (rows.empty()) {
-        behind_ = false;
-        break;
+  [[nodiscard]] bool packs(const StoredMessage& message) const {
+    return settings_.backlog == BacklogFormat::packed && packable(message) &&
+           refusals_.may_pack(message.message.stream) && age_of(message, clock_) > settings_.backlog_after;
+  }
+
+  [[nodiscard]] const HangUps::Suspect* probe(base::Instant now) const {
+    if (!connection_ || draining_ || hang_ups_.suspects().empty()) return nullptr;
+    const auto* next = hang_ups_.next_probe(now >= stands_at_);
+    const auto innocent = [&](const Flight& flight) { return hang_ups_.beyond_doubt(flight.topic(), flight.row()); };
+    return next != nullptr && flights_.all_of(innocent) ? next : nullptr;
+  }
+
+  // The publication at which the last connection may have broken, while other topics flow.
+  void send_probe(base::Instant now) {
+    while (room_for_live() && tokens(now)) {
+      const auto* next = probe(now);
+      if (next == nullptr) return;
+      const HangUps::Suspect suspect = *next;
+      const bool packed = suspect.topic == kPacketStream;
+      auto rows =
+          spool_.next_backlog(suspect.row - 1, packed ? Lanes::kChunkRows : 1, Lanes::kChunkBytes, suspect.lane);
+      if (rows.empty() || rows.front().row != suspect.row) {
+        cleared(suspect.topic);
+        continue;
       }
-      cursor_ = rows.back().row;
-      for (StoredMessage& row : rows) {
-        if (spool_.held(row.row)) continue;
-        if (refusals_.barred(row.message.stream, clock_.now())) {
-          set_aside(row);
-        } else {
-          spool_.hold(row.row);
-          chunk_.push_back(std::move(row));
-        }
+      hang_ups_.probing(suspect.topic);
+      std::deque<StoredMessage> from(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+      if (packed) {
+        std::erase_if(from, [&](const auto& row) { return row.row != suspect.row && spool_.held(row.row); });
+        send_backlog(from, now);
+      } else {
+        send_first_plain(from, now);
       }
     }
-    return !chunk_.empty();
   }
 
-  void send_backlog(base::Instant now) {
-    const StoredMessage& head = chunk_.front();
+  // Something passed on the topic: what was withheld is looked for.
+  void cleared(const std::string& topic) {
+    if (hang_ups_.passed(topic)) lanes_.reread();
+  }
+
+  // What stands at the head of `from`, or a packet that begins with it.
+  void send_backlog(std::deque<StoredMessage>& from, base::Instant now) {
+    const StoredMessage& head = from.front();
     if (refusals_.barred(head.message.stream, now)) {
       set_aside(head);
-      chunk_.pop_front();
+      from.pop_front();
       return;
     }
-    const bool packs = settings_.backlog == BacklogFormat::packed && packable(head) &&
-                       refusals_.may_pack(head.message.stream) && age_of(head, clock_) > settings_.backlog_after;
-    if (packs) {
+    if (packs(head)) {
       BacklogPacket packet(gateway_id_, head);
       Flight flight;
       flight.packed = true;
       bool full = false;
       std::deque<StoredMessage> rest;
-      for (StoredMessage& message : chunk_) {
+      for (StoredMessage& message : from) {
         const bool candidate = !full && message.message.stream == head.message.stream && message.epoch == head.epoch;
         if (candidate && age_of(message, clock_) > settings_.backlog_after && packet.try_add(message, clock_)) {
           flight.messages.push_back(message);
@@ -252,21 +249,21 @@ class Courier::Implementation {
           full = full || candidate;  // ascending and without holes that a later packet would fill
           rest.push_back(std::move(message));
         }
-        if (rest.size() == 1 && &message == &chunk_.front()) break;  // too big for any packet
+        if (rest.size() == 1 && &message == &from.front()) break;  // too big for any packet
       }
       if (!flight.messages.empty()) {
-        chunk_ = std::move(rest);
+        from = std::move(rest);
         publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), now);
         return;
       }
-      chunk_.front() = std::move(rest.front());
+      from.front() = std::move(rest.front());
     }
-    send_first_plain(now);
+    send_first_plain(from, now);
   }
 
-  void send_first_plain(base::Instant now) {
-    StoredMessage message = std::move(chunk_.front());
-    chunk_.pop_front();
+  void send_first_plain(std::deque<StoredMessage>& from, base::Instant now) {
+    StoredMessage message = std::move(from.front());
+    from.pop_front();
     send_plain(std::move(message), now);
   }
 
@@ -313,13 +310,15 @@ class Courier::Implementation {
         flights_.failed(event.token, clock_.now());
       } else if (const auto flight = flights_.take(event.token)) {
         for (const StoredMessage& message : flight->messages) spool_.release(message.row);
+        cleared(flight->topic());
         refuse(*flight, event.reason);
       }
     }
     // After all events: what is lost by now must not be taken for settled.
     settle();
     for (const Flight& flight : flights_.take_failed(clock_.now())) {
-      for (const StoredMessage& message : flight.messages) leave_behind(message.row);
+      hang_ups_.not_probed(flight.topic());
+      for (const StoredMessage& message : flight.messages) lanes_.leave_behind(message);
     }
   }
 
@@ -330,7 +329,7 @@ class Courier::Implementation {
         spool_.release(message.row);
         acknowledged.push_back(message.row);
       }
-      hang_ups_.clear(flight.topic());
+      cleared(flight.topic());
       if (flight.packed) {
         refusals_.packet_passed();
       } else {
@@ -349,7 +348,7 @@ class Courier::Implementation {
                        "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) +
                            " (" + reason + "); the backlog is sent message by message"});
       }
-      leave_behind(flight.row());
+      for (const StoredMessage& message : flight.messages) lanes_.leave_behind(message);
       return;
     }
     const std::string& stream = flight.stream();
@@ -365,6 +364,7 @@ class Courier::Implementation {
   void set_aside(const StoredMessage& message) {
     spool_.release(message.row);
     spool_.refuse(message, refusals_.reason(message.message.stream));
+    tell_refused();
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -372,16 +372,17 @@ class Courier::Implementation {
     if (connection_) forget_flights();
     connection_ = event.connection;
     window_ = std::max<std::size_t>(1, event.window);
-    cursor_ = 0;
-    behind_ = true;
+    lanes_.start();
     gaps_told_at_ = base::Instant{};
-    quiet_until_ = clock_.now() + kQuietBeforeAlone;
+    stands_at_ = clock_.now() + kStandsAfter;
   }
 
   void lost() {
     const auto open = flights_.in_doubt(clock_.now());
     std::vector<HangUps::Suspect> in_doubt;
-    for (const Flight* flight : open) in_doubt.push_back({flight->topic(), flight->row()});
+    for (const Flight* flight : open) {
+      in_doubt.push_back({flight->topic(), flight->row(), lane_of(flight->messages.front().message.message_class)});
+    }
     std::optional<Flight> guilty;
     if (const auto culprit = hang_ups_.broke(in_doubt)) {
       guilty = **std::find_if(open.begin(), open.end(), [&](const auto* f) { return f->topic() == culprit->topic; });
@@ -389,13 +390,12 @@ class Courier::Implementation {
     forget_flights();
     connection_.reset();
     if (guilty) blame(*guilty);
+    for (const HangUps::Suspect& suspect : hang_ups_.suspects()) spool_.hold(suspect.row);  // it is needed as a probe
   }
 
   void forget_flights() {
     flights_.clear();
-    waiting_.clear();
-    spool_.release_all();
-    chunk_.clear();
+    lanes_.clear();
     newest_retained_.clear();
   }
 
@@ -414,14 +414,28 @@ class Courier::Implementation {
 
   void bury_alone(const StoredMessage& message, const std::string& reason) {
     spool_.refuse(message, reason);
+    tell_refused();
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
     events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
                    "a message on " + topic_of_stream(settings_.topic_prefix, message.message.stream) +
                        " was set aside: " + reason});
   }
 
+  void tell_refused() {
+    constexpr std::size_t kNamed = 5;
+    std::string text;
+    const auto& dead = spool_.dead();
+    for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
+      text += (i == 0 ? "" : ", ") + topic_of_stream(settings_.topic_prefix, dead[i].stream) + " (" + dead[i].reason +
+              "; kept: " + std::to_string(dead[i].count) + ")";
+    }
+    if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
+    statistics_.refused.set(text);
+  }
+
   void count() {
     const SpoolFigures& figures = spool_.figures();
+    statistics_.spool_trouble.set(figures.trouble);
     const auto set = [](auto& target, auto value) { target.store(value, std::memory_order_relaxed); };
     set(statistics_.spool_messages, figures.messages);
     set(statistics_.spool_bytes, figures.bytes);
@@ -449,14 +463,11 @@ class Courier::Implementation {
   std::size_t window_ = 1;
   std::uint64_t last_token_ = 0;
   Flights flights_;
-  std::deque<StoredMessage> waiting_;  // live, for want of room
-  std::deque<StoredMessage> chunk_;    // of the backlog, read ahead
-  std::int64_t cursor_ = 0;            // rows up to here are held or gone
-  bool behind_ = false;                // there may be rows after the cursor
+  Lanes lanes_;
   bool draining_ = false;
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};
-  base::Instant quiet_until_{};
+  base::Instant stands_at_{};
 
   std::map<std::string, std::int64_t> newest_retained_;
   Refusals refusals_;

@@ -5,6 +5,7 @@
 // before the loss of the connection that made them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -48,6 +49,11 @@ class Flights {
   // each topic, in the order they were handed over. What has been in flight for long is not: silence is no verdict.
   [[nodiscard]] std::vector<const Flight*> in_doubt(base::Instant now) const;
 
+  template <class Predicate>
+  [[nodiscard]] bool all_of(Predicate holds) const {
+    return std::all_of(in_flight_.begin(), in_flight_.end(), [&](const auto& entry) { return holds(entry.second); }) &&
+           std::all_of(settling_.begin(), settling_.end(), holds);
+  }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   // Backlog can be handed over: what settles keeps its messages, and a fast broker could acknowledge any amount of
   // them.

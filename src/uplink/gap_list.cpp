@@ -9,8 +9,12 @@
 namespace twinkeeper::uplink {
 namespace {
 
-bool same_kind(const Gap& a, const Gap& b) {
-  return a.stream == b.stream && a.epoch == b.epoch && a.reason == b.reason;
+// Whether together they are one range of the same stride. What a damaged file tells may overlap.
+bool joins(const Gap& known, const Gap& gap) {
+  const std::uint64_t apart =
+      gap.first_seq > known.first_seq ? gap.first_seq - known.first_seq : known.first_seq - gap.first_seq;
+  return apart % known.stride == 0 && gap.first_seq <= known.last_seq + known.stride &&
+         gap.last_seq + known.stride >= known.first_seq;
 }
 
 void merge(Gap& into, const Gap& gap) {
@@ -50,29 +54,52 @@ const char* to_string(GapReason reason) noexcept {
     case GapReason::refused: return "refused";
     case GapReason::corrupt: return "corrupt";
     case GapReason::overrun: return "overrun";
+    case GapReason::thin: return "thin";
+    case GapReason::purged: return "purged";
   }
   return "corrupt";
 }
 
 void GapList::add(const Gap& gap) {
-  Gap* same = nullptr;
-  for (Gap& known : gaps_) {
-    if (!same_kind(known, gap)) continue;
-    if (gap.stream.empty()) return;  // a second unknown loss says nothing new
-    if (gap.first_seq <= known.last_seq + 1 && gap.last_seq + 1 >= known.first_seq) {
-      merge(known, gap);
-      return;
-    }
-    same = &known;
+  auto& alike = of_kind_[{gap.stream, gap.epoch, gap.reason, gap.stride}];
+  if (gap.stream.empty() && !alike.empty()) return;  // a second unknown loss says nothing new
+  for (auto number = alike.rbegin(); number != alike.rend(); ++number) {
+    Gap& known = ranges_.at(*number);
+    if (!joins(known, gap)) continue;
+    merge(known, gap);
+    changed_.insert(*number);
+    return;
   }
-  if (same != nullptr && gaps_.size() >= kMostRanges) {
-    merge(*same, gap);
-  } else {
-    gaps_.push_back(gap);
-  }
+  alike.push_back(next_number_);
+  changed_.insert(next_number_);
+  ranges_.emplace(next_number_++, gap);
 }
 
-std::vector<Gap> GapList::take() { return std::exchange(gaps_, {}); }
+std::vector<Gap> GapList::gaps() const {
+  std::vector<Gap> all;
+  for (const auto& [number, gap] : ranges_) all.push_back(gap);
+  return all;
+}
+
+std::vector<Gap> GapList::take() {
+  auto all = gaps();
+  if (!all.empty()) cleared_ = true;
+  ranges_.clear();
+  of_kind_.clear();
+  changed_.clear();
+  return all;
+}
+
+std::map<std::int64_t, Gap> GapList::changed() const {
+  std::map<std::int64_t, Gap> found;
+  for (const std::int64_t number : changed_) found.emplace(number, ranges_.at(number));
+  return found;
+}
+
+void GapList::written() {
+  cleared_ = false;
+  changed_.clear();
+}
 
 std::string gap_members(const Gap& gap) {
   const bool known = !gap.stream.empty();
@@ -91,6 +118,7 @@ std::string gap_members(const Gap& gap) {
   out += ",\"reason\":\"";
   out += to_string(gap.reason);
   out += '"';
+  if (gap.reason == GapReason::thin) append_natural(out, "stride", true, gap.stride);
   return out;
 }
 

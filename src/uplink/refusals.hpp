@@ -4,6 +4,7 @@
 // Brokers may hang up with each refusal, so a refused stream is not tried with every message but once in a while.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -15,9 +16,14 @@ namespace twinkeeper::uplink {
 
 class Refusals {
  public:
-  // False if it was known already.
+  // False if it was known already; then it is barred for twice as long.
   bool refused(const std::string& stream, const std::string& reason, base::Instant now) {
-    return barred_.insert_or_assign(stream, Bar{now + kBarredFor, reason}).second;
+    const auto [place, added] = barred_.try_emplace(stream);
+    Bar& bar = place->second;
+    if (now >= bar.until) bar.length = added ? kBarredFor : std::min<base::Duration>(2 * bar.length, kBarredForMost);
+    bar.until = now + bar.length;
+    bar.reason = reason;
+    return added;
   }
   bool packets_refused() { return !std::exchange(no_packets_, true); }
   void never_pack(const std::string& stream) { never_packed_.insert(stream); }
@@ -35,6 +41,13 @@ class Refusals {
     const auto found = barred_.find(stream);
     return found != barred_.end() && now < found->second.until;
   }
+  // It was refused, or one of its messages, and nothing on it has passed since.
+  [[nodiscard]] bool has_record(const std::string& stream) const {
+    return was_barred(stream) || (!doubtful_.empty() && doubtful_.contains(stream));
+  }
+  [[nodiscard]] bool was_barred(const std::string& stream) const {
+    return !barred_.empty() && barred_.contains(stream);
+  }
   [[nodiscard]] const std::string& reason(const std::string& stream) const { return barred_.at(stream).reason; }
   [[nodiscard]] bool may_pack(const std::string& stream) const {
     return !no_packets_ && !never_packed_.contains(stream);
@@ -43,9 +56,11 @@ class Refusals {
 
  private:
   static constexpr base::Duration kBarredFor = std::chrono::minutes{5};
+  static constexpr base::Duration kBarredForMost = std::chrono::hours{1};
 
   struct Bar {
     base::Instant until{};
+    base::Duration length{0};
     std::string reason;
   };
   std::map<std::string, Bar> barred_;

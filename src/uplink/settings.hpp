@@ -13,7 +13,7 @@ namespace twinkeeper::uplink {
 enum class Profile { aws_iot_core, mqtt };
 enum class MqttVersion { v3_1_1, v5 };
 enum class BacklogFormat { packed, plain };
-enum class DiscardPolicy { oldest, newest };
+enum class DiscardPolicy { oldest, newest, thin };
 
 struct Endpoint {
   std::string host;

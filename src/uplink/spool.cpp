@@ -21,8 +21,10 @@ Spool::Implementation::Implementation(SpoolSettings settings, std::string gatewa
       clock_(clock),
       boot_id_(std::move(boot_id)),
       events_(events),
-      lock_(std::move(lock)) {
+      lock_(std::move(lock)),
+      reserve_(settings_.directory, std::min<std::uint64_t>(1u << 20, settings_.max_bytes / 16)) {
   open_database();
+  reserve_.take();
 }
 
 Spool::Implementation::~Implementation() {
@@ -44,6 +46,7 @@ void Spool::Implementation::raise(signals::EventLevel level, const char* code, s
 
 // A trouble that lasts is told once.
 void Spool::Implementation::trouble(const char* code, const std::string& message) {
+  figures_.trouble = message;
   if (trouble_ == code) return;
   trouble_ = code;
   raise(signals::EventLevel::error, code, message);
@@ -52,6 +55,7 @@ void Spool::Implementation::trouble(const char* code, const std::string& message
 void Spool::Implementation::trouble_over() {
   if (trouble_.empty()) return;
   trouble_.clear();
+  figures_.trouble.clear();
   raise(signals::EventLevel::info, "spool_recovered", "the spool of " + gateway_id_ + " is written to disk again");
 }
 
@@ -119,11 +123,16 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   const bool first_of_process = epoch_ == 0;
   if (auto status = start_epoch(database, known.value().value_or(0)); !status.ok()) return status;
   if (first_of_process && known.value()) previous_ = PreviousEpoch{*known.value(), std::move(last)};
-  for (const Gap& gap : gaps.value()) gaps_.add(gap);
+  // Those of the table are numbered anew.
+  GapList waiting;
+  for (const Gap& gap : gaps.value()) waiting.add(gap);
+  for (const Gap& gap : gaps_.gaps()) waiting.add(gap);
+  waiting.rewrite();
+  gaps_ = std::move(waiting);
+  if (auto dead = database.dead(); dead.ok()) dead_ = std::move(dead).value();
   figures_.messages = totals.value().messages + pending_kept_;
   figures_.bytes = totals.value().bytes + pending_bytes_;
   next_row_ = std::max(next_row_, totals.value().last_row + 1);
-  gaps_dirty_ = !gaps_.empty();
   return base::Success{};
 }
 
@@ -145,7 +154,6 @@ void Spool::Implementation::open_database() {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());
       if (renamed.ok()) {
         gaps_.add({.stream = {}, .first_time = {}, .last_time = {}, .reason = GapReason::corrupt});
-        gaps_dirty_ = true;
         raise(signals::EventLevel::error, "corrupt",
               "the spool of " + gateway_id_ + " could not be read (" + cause.message() + "); it was set aside as " +
                   renamed.value() + " and a new one was started");
@@ -174,11 +182,11 @@ void Spool::Implementation::set_aside(const base::Error& cause) {
   const std::uint64_t before = figures_.messages - pending_kept_;
   database_.reset();
   deletes_.clear();
+  thinned_to_ = {};
   const base::Instant now = clock_.now();
   const bool again = set_aside_at_ != base::Instant{} && now - set_aside_at_ < kRetryPause;
   set_aside_at_ = now;
   for (const Gap& gap : lost) gaps_.add(gap);
-  gaps_dirty_ = true;
   figures_.dropped_total += before;
   figures_.messages = pending_kept_;
   figures_.bytes = pending_bytes_;
@@ -231,8 +239,9 @@ void Spool::skip(const std::string& stream, std::uint64_t count, base::Instant f
 void Spool::commit_if_due() { implementation_->commit_if_due(); }
 void Spool::commit() { implementation_->commit(); }
 std::optional<base::Instant> Spool::commit_due() const { return implementation_->commit_due(); }
-std::vector<StoredMessage> Spool::next_backlog(std::int64_t after_row, std::size_t limit, std::size_t max_bytes) {
-  return implementation_->next_backlog(after_row, limit, max_bytes);
+std::vector<StoredMessage> Spool::next_backlog(std::int64_t after_row, std::size_t limit, std::size_t max_bytes,
+                                               std::optional<Lane> lane) {
+  return implementation_->next_backlog(after_row, limit, max_bytes, lane);
 }
 void Spool::acknowledge(const std::vector<std::int64_t>& rows) { implementation_->acknowledge(rows); }
 void Spool::refuse(const StoredMessage& message, const std::string& reason) {
@@ -244,6 +253,8 @@ void Spool::release_all() { implementation_->release_all(); }
 bool Spool::held(std::int64_t row) const { return implementation_->held(row); }
 void Spool::maintain() { implementation_->maintain(); }
 std::vector<StoredMessage> Spool::take_own_messages() { return implementation_->take_own_messages(); }
+const std::vector<DeadMessages>& Spool::dead() const noexcept { return implementation_->dead(); }
+bool Spool::much_to_tell() const noexcept { return implementation_->much_to_tell(); }
 const SpoolFigures& Spool::figures() const noexcept { return implementation_->figures(); }
 
 }  // namespace twinkeeper::uplink

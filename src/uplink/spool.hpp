@@ -7,11 +7,13 @@
 //
 // Bounds: more than max_bytes, or rows older than max_age, are evicted: samples and state first, then metrics, info,
 // anomalies; gap messages and rows that are held never. With the policy `newest` a full spool refuses the new row
-// instead, unless others are worth less. Every eviction, damaged row and refused message is told by a gap message
-// (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason).
+// instead, unless others are worth less; with `thin` every other one of the older half of the states and samples goes,
+// again and again as needed. Every eviction, damaged row and refused message is told by a gap message
+// (`P/gap`: stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, stride).
 // Damage: an unreadable file is renamed to spool.bad-<time>.db (with -wal and -shm), a new one is started in a new
-// epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. A full disk
-// evicts, then keeps the newest rows in memory until there is room.
+// epoch, an event is raised. This also happens at run time; a caller sees it as epoch() having grown. On a full disk
+// a reserve is given up and the oldest are evicted; if that does not help, and on one that can't be written, the newest
+// rows wait in memory (4 MiB) until it can. `figures().trouble` says so while it lasts.
 //
 // Errors: open() fails only if the directory is missing or can't be written to.
 // Thread rule: one thread. Allocates.
@@ -31,6 +33,10 @@
 #include "uplink/settings.hpp"
 
 namespace twinkeeper::uplink {
+
+// The order of delivery: gaps, anomalies and descriptions, then metrics, then states and samples.
+enum class Lane : std::uint8_t { urgent, metrics, bulk };
+[[nodiscard]] Lane lane_of(signals::MessageClass message_class) noexcept;
 
 // The epoch before this one and the last sequence number of each stream in it.
 struct PreviousEpoch {
@@ -53,6 +59,13 @@ struct StoredMessage {
   bool kept = true;  // false: it found no room and is gone, told by a gap
 };
 
+// Messages in the table `dead`, of one stream and set aside for one reason.
+struct DeadMessages {
+  std::string stream;
+  std::string reason;
+  std::uint64_t count = 0;
+};
+
 struct SpoolFigures {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
@@ -60,6 +73,7 @@ struct SpoolFigures {
   std::uint64_t appended_total = 0;
   std::uint64_t commits_total = 0;
   base::Duration commit_last{0};
+  std::string trouble;  // what the disk suffers from, in words; empty: nothing
 };
 
 class Spool {
@@ -85,10 +99,11 @@ class Spool {
   // When the next commit falls due; absent if nothing waits.
   [[nodiscard]] std::optional<base::Instant> commit_due() const;
 
-  // Rows after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row is dropped and
-  // told.
+  // Rows of `lane`, or all, after `after_row` in ascending order, at most `limit` and about `max_bytes`. A damaged row
+  // is dropped and told.
   [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit,
-                                                        std::size_t max_bytes = 1u << 20);
+                                                        std::size_t max_bytes = 1u << 20,
+                                                        std::optional<Lane> lane = {});
   void acknowledge(const std::vector<std::int64_t>& rows);
   // Puts a message that can never be delivered into the table `dead` and tells the gap `refused`.
   void refuse(const StoredMessage& message, const std::string& reason);
@@ -101,6 +116,11 @@ class Spool {
   void maintain();
   // Gap messages (and others of the spool's own) appended since the last call, for the caller to send as live.
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
+
+  // What was set aside and is still kept, newest first.
+  [[nodiscard]] const std::vector<DeadMessages>& dead() const noexcept;
+  // So many ranges of losses wait to be told that they should become messages, connected or not.
+  [[nodiscard]] bool much_to_tell() const noexcept;
 
   [[nodiscard]] const SpoolFigures& figures() const noexcept;
 

@@ -19,20 +19,24 @@ using namespace sqlite;
 
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr std::uint64_t kPageSize = 4096;
 
-// Boots, streams and schemas repeat in every row: rows hold their number in `name`.
+// Boots, streams and schemas repeat in every row: rows hold their number in `name`. The indices find the few rows that go
+// first among many; rows of states and samples, which are most, are in none.
 constexpr const char* kSchema = R"sql(
 CREATE TABLE IF NOT EXISTS message(row INTEGER PRIMARY KEY, worth INTEGER NOT NULL, class INTEGER NOT NULL,
   epoch INTEGER NOT NULL, seq INTEGER NOT NULL, monotonic_ns INTEGER NOT NULL, wall_ns INTEGER NOT NULL,
   clock_synced INTEGER NOT NULL, retain INTEGER NOT NULL, boot INTEGER NOT NULL, stream INTEGER NOT NULL,
   schema INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS message_urgent ON message(row) WHERE worth>=2;
+CREATE INDEX IF NOT EXISTS message_metrics ON message(row) WHERE worth=1;
 CREATE TABLE IF NOT EXISTS name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS last(epoch INTEGER NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY(epoch, stream)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gap(stream TEXT NOT NULL, epoch INTEGER NOT NULL, first_seq INTEGER NOT NULL,
-  last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL);
+  last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL,
+  stride INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, at_ns INTEGER NOT NULL,
   stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, schema TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -44,10 +48,14 @@ constexpr const char* kBegin = "BEGIN IMMEDIATE";
 constexpr const char* kCommit = "COMMIT";
 constexpr const char* kInsert = "INSERT INTO message VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
 constexpr const char* kRemove = "DELETE FROM message WHERE row=?1 RETURNING 64 + length(body) + length(body) / 8";
-constexpr const char* kRead =
-    "SELECT row, worth, class, epoch, seq, monotonic_ns, wall_ns, clock_synced, retain, boot, stream, schema, crc, "
-    "body "
-    "FROM message WHERE row>?1 ORDER BY row LIMIT ?2";
+#define TWINKEEPER_READ(which)                                                                                     \
+  "SELECT row, worth, class, epoch, seq, monotonic_ns, wall_ns, clock_synced, retain, boot, stream, schema, crc, " \
+  "body FROM message " which " row>?1 ORDER BY row LIMIT ?2"
+constexpr const char* kRead = TWINKEEPER_READ("WHERE");
+constexpr const char* kReadUrgent = TWINKEEPER_READ("INDEXED BY message_urgent WHERE worth>=2 AND");
+constexpr const char* kReadMetrics = TWINKEEPER_READ("INDEXED BY message_metrics WHERE worth=1 AND");
+constexpr const char* kReadBulk = TWINKEEPER_READ("WHERE worth=0 AND");
+#undef TWINKEEPER_READ
 constexpr const char* kOldestOfWorth =
     "SELECT " TWINKEEPER_HEAD_COLUMNS " FROM message WHERE worth=?1 AND row>?3 ORDER BY row LIMIT ?2";
 constexpr const char* kNewestOfWorth =
@@ -58,6 +66,16 @@ constexpr const char* kTotals =
     "SELECT count(*), coalesce(sum(64 + length(body) + length(body) / 8), 0), coalesce(max(row), 0) FROM message";
 constexpr const char* kAddName = "INSERT INTO name(text) VALUES(?1)";
 constexpr const char* kNames = "SELECT number, text FROM name";
+
+const char* statement_of(std::optional<Lane> lane) {
+  if (!lane) return kRead;
+  switch (*lane) {
+    case Lane::urgent: return kReadUrgent;
+    case Lane::metrics: return kReadMetrics;
+    case Lane::bulk: return kReadBulk;
+  }
+  return kRead;
+}
 
 // The body and what identifies it: a row under the wrong number would be as bad as a wrong byte.
 std::uint32_t checksum(const SpoolRow& row) {
@@ -88,13 +106,17 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   if (!version.ok()) return std::move(version).error().with_context(path);
   const int known = sqlite3_step(version.value()) == SQLITE_ROW ? sqlite3_column_int(version.value(), 0) : -1;
   if (auto status = database.finish(version.value()); !status.ok()) return std::move(status).error().with_context(path);
-  if (known != 0 && known != kSchemaVersion) {
+  if (known != 0 && known != 1 && known != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
+  }
+  if (known == 1) {
+    auto status = database.execute("ALTER TABLE gap ADD COLUMN stride INTEGER NOT NULL DEFAULT 1");
+    if (!status.ok()) return std::move(status).error().with_context(path);
   }
   // The budget counts rows; half-filled pages and the other tables need some more.
   const std::uint64_t pages = max_bytes / kPageSize * 5 / 4 + 64;
   const std::string limit = "PRAGMA max_page_count=" + std::to_string(pages);
-  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=1"}) {
+  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=2"}) {
     if (auto status = database.execute(sql); !status.ok()) return std::move(status).error().with_context(path);
   }
   if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);
@@ -122,12 +144,13 @@ SpoolDatabase::~SpoolDatabase() {
 
 base::Error SpoolDatabase::error(int code) const {
   base::ErrorCode kind = base::ErrorCode::internal;
+  const bool can_not_read = code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ;
   switch (code & 0xFF) {
+    case SQLITE_IOERR: kind = can_not_read ? base::ErrorCode::corrupt : base::ErrorCode::io; break;
     case SQLITE_FULL:
     case SQLITE_NOMEM: kind = base::ErrorCode::full; break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-    case SQLITE_IOERR:
     case SQLITE_FORMAT:
     case SQLITE_ERROR: kind = base::ErrorCode::corrupt; break;  // ERROR: a table that is not what it should be
     case SQLITE_READONLY:
@@ -264,8 +287,9 @@ base::Result<std::uint64_t> SpoolDatabase::remove(std::int64_t row) {
   return cost;
 }
 
-base::Result<std::vector<SpoolRow>> SpoolDatabase::read(std::int64_t after_row, std::size_t limit, std::size_t bytes) {
-  auto prepared = prepare(kRead);
+base::Result<std::vector<SpoolRow>> SpoolDatabase::read(std::int64_t after_row, std::size_t limit, std::size_t bytes,
+                                                        std::optional<Lane> lane) {
+  auto prepared = prepare(statement_of(lane));
   if (!prepared.ok()) return prepared.error();
   sqlite3_stmt* statement = prepared.value();
   bind(statement, 1, after_row);
@@ -316,7 +340,7 @@ SpoolRowHead SpoolDatabase::head(sqlite3_stmt* statement) const {
 }
 
 base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, std::int64_t first, std::size_t limit,
-                                                               std::optional<std::int64_t> beyond) {
+                                                             std::optional<std::int64_t> beyond) {
   auto statement = prepare(sql);
   if (!statement.ok()) return statement.error();
   bind(statement.value(), 1, first);
@@ -333,7 +357,7 @@ base::Result<std::vector<SpoolRowHead>> SpoolDatabase::heads(const char* sql, st
 }
 
 base::Result<std::vector<SpoolRowHead>> SpoolDatabase::victims(int worth, bool newest_first, std::size_t limit,
-                                                                 std::optional<std::int64_t> beyond) {
+                                                               std::optional<std::int64_t> beyond) {
   constexpr auto kRow = std::numeric_limits<std::int64_t>();
   if (!beyond) beyond = newest_first ? kRow.max() : kRow.min();
   return heads(newest_first ? kNewestOfWorth : kOldestOfWorth, worth, limit, beyond);

@@ -3,8 +3,8 @@
 //
 // One connection, one thread (two writers would meet the WAL-reset fault of SQLite before 3.51.3). WAL, synchronous
 // FULL. Every read ends its statement at once: an unfinished one pins the WAL. A transaction that fails is rolled back
-// as a whole. Errors: full (disk or max_page_count), corrupt (CORRUPT, NOTADB, IOERR, unknown version),
-// permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
+// as a whole. Errors: full (disk or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version), io
+// (can't be written: the file itself may be sound), permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "uplink/gap_list.hpp"
+#include "uplink/spool.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -77,7 +78,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Status insert(const SpoolRow& row);
   // The cost of the row that is gone, 0 if there was none.
   [[nodiscard]] base::Result<std::uint64_t> remove(std::int64_t row);
-  [[nodiscard]] base::Result<std::vector<SpoolRow>> read(std::int64_t after_row, std::size_t limit, std::size_t bytes);
+  [[nodiscard]] base::Result<std::vector<SpoolRow>> read(std::int64_t after_row, std::size_t limit, std::size_t bytes,
+                                                         std::optional<Lane> lane);
   // Heads of up to `limit` rows: of one worth from one end, or of all after `after_row` in ascending order.
   // `beyond`: the row after which to go on.
   [[nodiscard]] base::Result<std::vector<SpoolRowHead>> victims(int worth, bool newest_first, std::size_t limit,
@@ -90,7 +92,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Status set_last(std::uint64_t epoch, const std::string& stream, std::uint64_t seq);
   [[nodiscard]] base::Result<std::map<std::string, std::uint64_t>> last(std::uint64_t epoch);
   [[nodiscard]] base::Status forget_last_before(std::uint64_t epoch);
-  [[nodiscard]] base::Status set_gaps(const std::vector<Gap>& gaps);
+  // Brings the table up to what the list says; GapList::written() is due when it is committed.
+  [[nodiscard]] base::Status write_gaps(const GapList& gaps);
   [[nodiscard]] base::Result<std::vector<Gap>> gaps();
   // What a query can still find in a file about to be set aside.
   [[nodiscard]] base::Result<std::vector<Gap>> contents();
@@ -99,9 +102,11 @@ class SpoolDatabase {
   [[nodiscard]] base::Status fill_wall_times(const std::string& boot_id, std::int64_t offset_ns);
   // Rows of other boots that never learnt theirs: an estimate, not trusted.
   [[nodiscard]] base::Status estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns);
-  // Keeps a message that can't be delivered for people to look at; only the newest `keep` of them.
-  [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
-                                  std::int64_t keep);
+  // Keeps a message that can't be delivered for people to look at.
+  [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns);
+  // Forgets all of those but the newest, `most` and `bytes` at the most.
+  [[nodiscard]] base::Status forget_dead(std::int64_t most, std::uint64_t bytes);
+  [[nodiscard]] base::Result<std::vector<DeadMessages>> dead();
 
   // SQLite's own check, given up (as passed) after `limit`.
   [[nodiscard]] base::Status quick_check(base::Duration limit);

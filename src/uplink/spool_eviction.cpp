@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "uplink/spool_implementation.hpp"
@@ -8,7 +9,11 @@ namespace {
 
 constexpr int kMostWorthEvicted = 3;  // above it are gaps
 constexpr std::size_t kRowsPerEviction = 256;
+constexpr std::uint64_t kMostSlack = 1u << 20;
 constexpr std::uint64_t kMemoryBytes = 4u << 20;  // while nothing can be written
+
+// How coarse a grid of sequence numbers this one is on: those of few zeros go first.
+int trailing_zeros(std::uint64_t seq) { return std::min(std::countr_zero(seq), 62); }
 
 }  // namespace
 
@@ -24,6 +29,7 @@ Gap Spool::Implementation::gap_of(const std::string& stream, std::uint64_t epoch
   gap.last_time = gap.first_time;
   gap.count = 1;
   gap.reason = reason;
+  if (reason == GapReason::thin) gap.stride = std::uint64_t{2} << trailing_zeros(seq);
   return gap;
 }
 
@@ -43,7 +49,7 @@ bool Spool::Implementation::refuses(int worth, std::uint64_t cost) {
 void Spool::Implementation::keep_bounds() {
   // A little more than needed at once, so that a full spool does not evict for every message.
   if (figures_.bytes > settings_.max_bytes) {
-    evict(settings_.max_bytes - settings_.max_bytes / 32, GapReason::size, kMostWorthEvicted);
+    evict(settings_.max_bytes - std::min(settings_.max_bytes / 32, kMostSlack), GapReason::size, kMostWorthEvicted);
   }
   if (database_ && trouble_.empty()) return;
   const std::uint64_t most = std::min(settings_.max_bytes, kMemoryBytes);
@@ -54,6 +60,7 @@ void Spool::Implementation::keep_bounds() {
 
 void Spool::Implementation::evict(std::uint64_t target, GapReason reason, int most_worth) {
   const bool newest = settings_.discard_policy == DiscardPolicy::newest;
+  if (settings_.discard_policy == DiscardPolicy::thin) thin(target);
   for (int worth = 0; worth <= most_worth && figures_.bytes > target; ++worth) {
     if (newest) evict_from_memory(worth, target, reason);
     while (database_ && figures_.bytes > target && evict_from_database(worth, target, reason)) {
@@ -79,7 +86,6 @@ void Spool::Implementation::evict_from_memory(int worth, std::uint64_t target, G
     if (Pending* pending = find_pending(row)) drop_pending(*pending);
   }
   figures_.dropped_total += rows.size();
-  gaps_dirty_ = gaps_dirty_ || !rows.empty();
 }
 
 // Whether anything was removed.
@@ -106,6 +112,37 @@ bool Spool::Implementation::evict_from_database(int worth, std::uint64_t target,
   }
 }
 
+// The newer half stays whole. Of the older half every other state and sample of each stream goes, from the oldest on, then
+// every other one of what is left, and so on: an outage of any length ends evenly spaced. What goes at a level are the
+// sequence numbers with so many trailing zeros: what is left and what is gone stand on grids of powers of two, however
+// often this is begun anew, and a range for each level tells it. Where that takes nothing away any more, the oldest go.
+void Spool::Implementation::thin(std::uint64_t target) {
+  if (figures_.messages == 0) return;
+  const std::uint64_t row_cost_on_average = std::max<std::uint64_t>(1, figures_.bytes / figures_.messages);
+  // New rows follow each other closely, so their numbers count them.
+  std::int64_t limit = next_row_ - static_cast<std::int64_t>(settings_.max_bytes / 2 / row_cost_on_average);
+  for (std::size_t level = 0; level < thinned_to_.size(); ++level) {
+    std::int64_t& cursor = thinned_to_[level];
+    while (database_ && figures_.bytes > target && cursor < limit) {
+      auto found = database_->victims(0, false, kRowsPerEviction, cursor);
+      if (!found.ok()) return fail(found.error());
+      if (found.value().empty()) cursor = limit;
+      std::vector<SpoolRowHead> rows;
+      std::uint64_t freed = 0;
+      for (SpoolRowHead& head : found.value()) {
+        if (figures_.bytes <= target + freed) break;
+        cursor = std::min(head.row, limit);
+        if (head.row > limit) break;
+        if (trailing_zeros(head.seq) > static_cast<int>(level) || held_.contains(head.row)) continue;
+        freed += head.cost;
+        rows.push_back(std::move(head));
+      }
+      if (!rows.empty() && !remove_rows(rows, GapReason::thin)) return;
+    }
+    limit = cursor;
+  }
+}
+
 // One transaction takes the rows away and says so; the counts change only if it holds.
 bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, GapReason reason) {
   GapList told = gaps_;
@@ -115,13 +152,14 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
     for (const SpoolRowHead& row : rows) {
       auto cost = database_->remove(row.row);
       if (!cost.ok()) return cost.error();
+      if (cost.value() == 0) continue;  // no longer there
       ++removed.messages;
       removed.bytes += cost.value();
       if (deletes_.contains(row.row)) continue;  // delivered
       told.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_, reason));
       ++dropped;
     }
-    return database_->set_gaps(told.gaps());
+    return database_->write_gaps(told);
   };
   auto status = database_->begin();
   if (status.ok()) {
@@ -137,7 +175,7 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
     return false;
   }
   gaps_ = std::move(told);
-  gaps_dirty_ = false;
+  gaps_.written();
   for (const SpoolRowHead& row : rows) deletes_.erase(row.row);
   figures_.messages -= std::min(figures_.messages, removed.messages);
   figures_.bytes -= std::min(figures_.bytes, removed.bytes);
@@ -178,7 +216,6 @@ void Spool::Implementation::evict_aged() {
     if (!aged(pending.row.monotonic_ns, pending.row.wall_ns, pending.row.boot_id == boot_id_)) break;
     gaps_.add(gap_of(pending.row.stream, pending.row.epoch, pending.row.seq, pending.row.monotonic_ns,
                      pending.row.wall_ns, pending.row.boot_id == boot_id_, GapReason::age));
-    gaps_dirty_ = true;
     gone.push_back(pending.row.row);
   }
   for (const std::int64_t row : gone) {

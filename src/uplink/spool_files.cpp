@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,6 +65,22 @@ std::uint64_t read_epoch_file(const std::string& directory) {
 base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch) {
   return base::replace_file(directory + "/spool.epoch", std::to_string(epoch) + "\n");
 }
+
+void SpoolReserve::take() const noexcept {
+  const std::string path = directory_ + "/spool.reserve";
+  struct stat status {};
+  const bool there = ::stat(path.c_str(), &status) == 0;
+  if (there && static_cast<std::uint64_t>(status.st_blocks) * 512 >= bytes_) return;
+  struct statvfs disk {};
+  if (::statvfs(directory_.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize < 2 * bytes_) return;
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return;
+  const bool taken = ::posix_fallocate(file, 0, static_cast<off_t>(bytes_)) == 0;
+  ::close(file);
+  if (!taken) ::unlink(path.c_str());
+}
+
+bool SpoolReserve::give_up() const noexcept { return ::unlink((directory_ + "/spool.reserve").c_str()) == 0; }
 
 base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now) {
   std::string stamp;

@@ -1,10 +1,12 @@
 // The files around the spool's database: the lock that keeps a second process out, the epoch kept beside the database
-// so that identities never repeat even if the database is lost, and setting a damaged database aside. Thread rule: one
+// so that identities never repeat even if the database is lost, room kept for a full disk, and setting a damaged database
+// aside. Thread rule: one
 // thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -28,6 +30,20 @@ class SpoolLock {
 // 0 if there is none that can be read.
 [[nodiscard]] std::uint64_t read_epoch_file(const std::string& directory);
 [[nodiscard]] base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch);
+
+// <directory>/spool.reserve: room on the disk to be given up when there is none left, as even deleting needs some.
+class SpoolReserve {
+ public:
+  SpoolReserve(std::string directory, std::uint64_t bytes) : directory_(std::move(directory)), bytes_(bytes) {}
+  // Takes the room unless it is taken, or the disk has not twice as much left.
+  void take() const noexcept;
+  // Whether there was any.
+  bool give_up() const noexcept;
+
+ private:
+  std::string directory_;
+  std::uint64_t bytes_;
+};
 
 // Renames spool.db, spool.db-wal and spool.db-shm to spool.bad-<time>…; the new name of the first.
 [[nodiscard]] base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now);

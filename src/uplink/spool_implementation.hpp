@@ -34,7 +34,8 @@ class Spool::Implementation {
   void commit_if_due();
   void commit();
   [[nodiscard]] std::optional<base::Instant> commit_due() const;
-  [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit, std::size_t bytes);
+  [[nodiscard]] std::vector<StoredMessage> next_backlog(std::int64_t after_row, std::size_t limit, std::size_t bytes,
+                                                        std::optional<Lane> lane);
   void acknowledge(const std::vector<std::int64_t>& rows);
   void refuse(const StoredMessage& message, const std::string& reason);
   void maintain();
@@ -44,6 +45,8 @@ class Spool::Implementation {
   void release_all() { held_.clear(); }
   [[nodiscard]] bool held(std::int64_t row) const { return held_.contains(row); }
 
+  [[nodiscard]] const std::vector<DeadMessages>& dead() const noexcept { return dead_; }
+  [[nodiscard]] bool much_to_tell() const noexcept { return gaps_.size() > GapList::kMostRanges; }
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
   [[nodiscard]] const PreviousEpoch* previous() const noexcept { return previous_ ? &*previous_ : nullptr; }
   [[nodiscard]] const SpoolFigures& figures() const noexcept { return figures_; }
@@ -73,6 +76,9 @@ class Spool::Implementation {
   void trouble_over();
 
   // spool_rows.cpp: rows
+  [[nodiscard]] std::uint64_t most_dead_bytes() const;
+  [[nodiscard]] bool make_room(int attempt);
+  void disk_was_full();
   [[nodiscard]] base::Status write();
   void written();
   [[nodiscard]] bool dirty() const noexcept;
@@ -87,6 +93,7 @@ class Spool::Implementation {
   [[nodiscard]] bool refuses(int worth, std::uint64_t cost);
   void evict(std::uint64_t target, GapReason reason, int most_worth);
   [[nodiscard]] bool evict_from_database(int worth, std::uint64_t target, GapReason reason);
+  void thin(std::uint64_t target);
   void evict_from_memory(int worth, std::uint64_t target, GapReason reason);
   [[nodiscard]] bool remove_rows(const std::vector<SpoolRowHead>& rows, GapReason reason);
   void evict_aged();
@@ -100,21 +107,22 @@ class Spool::Implementation {
   const std::string boot_id_;
   signals::EventSink& events_;
   SpoolLock lock_;
+  const SpoolReserve reserve_;
 
   std::optional<SpoolDatabase> database_;  // absent: memory only until it can be opened again
   std::uint64_t epoch_ = 0;
   std::optional<PreviousEpoch> previous_;
   std::map<std::string, Sequence> sequences_;
   std::unordered_set<std::int64_t> held_;
-  bool refusing_ = false;      // with the policy `newest`
-  std::int64_t next_row_ = 1;  // of the next row that is kept
+  bool refusing_ = false;                      // with the policy `newest`
+  std::array<std::int64_t, 48> thinned_to_{};  // with the policy `thin`, by level: the row up to which it is done
+  std::int64_t next_row_ = 1;                  // of the next row that is kept
 
   std::deque<Pending> pending_;  // consecutive row numbers
   std::size_t pending_kept_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::unordered_set<std::int64_t> deletes_;  // acknowledged rows still in the database
   GapList gaps_;
-  bool gaps_dirty_ = false;
   bool sequences_dirty_ = false;
   bool unsynchronised_rows_ = true;
 
@@ -123,13 +131,16 @@ class Spool::Implementation {
     std::string reason;
   };
   std::vector<Burial> burials_;
+  std::uint64_t burial_bytes_ = 0;
+  std::vector<DeadMessages> dead_;
   SpoolTotals removed_;  // by the transaction being written
 
   std::optional<base::Instant> rows_since_;       // oldest row or acknowledgement that waits for its commit
   std::optional<base::Instant> sequences_since_;  // the same for sequence numbers alone, which are in no hurry
   base::Instant retry_at_{};
   base::Instant set_aside_at_{};
-  std::string trouble_;  // code of the trouble that was told and lasts
+  std::optional<base::Instant> full_at_;  // the disk had no room, which eviction helped
+  std::string trouble_;                   // code of the trouble that was told and lasts
   SpoolFigures figures_;
 };
 

@@ -19,18 +19,26 @@ constexpr const char* kSetLast = "INSERT OR REPLACE INTO last VALUES(?1,?2,?3)";
 constexpr const char* kLast = "SELECT stream, seq FROM last WHERE epoch=?1";
 constexpr const char* kForgetLast = "DELETE FROM last WHERE epoch<?1";
 constexpr const char* kClearGaps = "DELETE FROM gap";
-constexpr const char* kInsertGap = "INSERT INTO gap VALUES(?1,?2,?3,?4,?5,?6,?7,?8)";
+constexpr const char* kWriteGap =
+    "INSERT OR REPLACE INTO gap(rowid, stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, "
+    "stride) "
+    "VALUES(?9,?1,?2,?3,?4,?5,?6,?7,?8,?10)";
 constexpr const char* kGaps =
-    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason FROM gap";
+    "SELECT stream, epoch, first_seq, last_seq, first_time, last_time, count, reason, stride FROM gap";
 constexpr const char* kContents =
-    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3 "
+    "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3, 1 "
     "FROM message JOIN name ON number=stream GROUP BY stream, epoch";
 constexpr const char* kFillWall =
     "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
 constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
 constexpr const char* kBury =
     "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body) VALUES(?1,?2,?3,?4,?5,?6,?7)";
-constexpr const char* kForgetDead = "DELETE FROM dead WHERE number <= (SELECT max(number) FROM dead) - ?1";
+constexpr const char* kForgetDead =
+    "DELETE FROM dead WHERE number <= (SELECT max(number) FROM (SELECT number, row_number() OVER newest AS place, "
+    "sum(length(body)) OVER newest AS bytes FROM dead WINDOW newest AS (ORDER BY number DESC)) "
+    "WHERE place > ?1 OR bytes > ?2)";
+constexpr const char* kDead =
+    "SELECT stream, reason, count(*), max(number) FROM dead GROUP BY stream, reason ORDER BY 4 DESC";
 
 Gap gap_of(sqlite3_stmt* statement) {
   Gap gap;
@@ -41,7 +49,8 @@ Gap gap_of(sqlite3_stmt* statement) {
   gap.first_time = time(statement, 4);
   gap.last_time = time(statement, 5);
   gap.count = natural(statement, 6);
-  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 4));
+  gap.reason = static_cast<GapReason>(std::clamp(sqlite3_column_int(statement, 7), 0, 6));
+  gap.stride = std::max<std::uint64_t>(1, natural(statement, 8));
   return gap;
 }
 
@@ -99,13 +108,15 @@ base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
   return finish(statement.value());
 }
 
-base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
-  auto clear = prepare(kClearGaps);
-  if (!clear.ok()) return clear.error();
-  if (auto status = finish(clear.value()); !status.ok()) return status;
-  auto statement = prepare(kInsertGap);
+base::Status SpoolDatabase::write_gaps(const GapList& gaps) {
+  if (gaps.cleared()) {
+    auto clear = prepare(kClearGaps);
+    if (!clear.ok()) return clear.error();
+    if (auto status = finish(clear.value()); !status.ok()) return status;
+  }
+  auto statement = prepare(kWriteGap);
   if (!statement.ok()) return statement.error();
-  for (const Gap& gap : gaps) {
+  for (const auto& [number, gap] : gaps.changed()) {
     bind(statement.value(), 1, std::string_view(gap.stream));
     bind(statement.value(), 2, gap.epoch);
     bind(statement.value(), 3, gap.first_seq);
@@ -114,6 +125,8 @@ base::Status SpoolDatabase::set_gaps(const std::vector<Gap>& gaps) {
     bind_time(statement.value(), 6, gap.last_time);
     bind(statement.value(), 7, gap.count);
     bind(statement.value(), 8, static_cast<std::int64_t>(gap.reason));
+    bind(statement.value(), 9, number);
+    bind(statement.value(), 10, gap.stride);
     if (auto status = finish(statement.value()); !status.ok()) return status;
   }
   return base::Success{};
@@ -153,8 +166,7 @@ base::Status SpoolDatabase::estimate_wall_times(const std::string& boot_id, std:
   return update_wall_times(kEstimateWall, boot_id, wall_ns);
 }
 
-base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns,
-                                 std::int64_t keep) {
+base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns) {
   auto statement = prepare(kBury);
   if (!statement.ok()) return statement.error();
   bind(statement.value(), 1, std::string_view(reason));
@@ -164,11 +176,30 @@ base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason,
   bind(statement.value(), 5, row.seq);
   bind(statement.value(), 6, std::string_view(row.schema));
   bind_blob(statement.value(), 7, row.body);
-  if (auto status = finish(statement.value()); !status.ok()) return status;
-  auto forget = prepare(kForgetDead);
-  if (!forget.ok()) return forget.error();
-  bind(forget.value(), 1, keep);
-  return finish(forget.value());
+  return finish(statement.value());
+}
+
+base::Status SpoolDatabase::forget_dead(std::int64_t most, std::uint64_t bytes) {
+  auto statement = prepare(kForgetDead);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, most);
+  bind(statement.value(), 2, bytes);
+  return finish(statement.value());
+}
+
+base::Result<std::vector<DeadMessages>> SpoolDatabase::dead() {
+  auto statement = prepare(kDead);
+  if (!statement.ok()) return statement.error();
+  std::vector<DeadMessages> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    found.push_back({text(statement.value(), 0), text(statement.value(), 1), natural(statement.value(), 2)});
+  }
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return found;
 }
 
 }  // namespace twinkeeper::uplink

@@ -9,9 +9,12 @@ namespace {
 constexpr std::size_t kRowsPerCommit = 100;
 constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
 constexpr std::int64_t kDeadKept = 200;
+constexpr std::uint64_t kDeadBytes = 4u << 20;
+constexpr base::Duration kFullLasts = std::chrono::seconds{60};
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 
-// What is evicted first has the least worth; gaps are worth more than any bound.
+// What is evicted first has the least worth; gaps are worth more than any bound. The lanes are ranges of it, in the
+// database as well.
 int worth_of(signals::MessageClass message_class) {
   switch (message_class) {
     case signals::MessageClass::samples:
@@ -24,10 +27,17 @@ int worth_of(signals::MessageClass message_class) {
   return 0;
 }
 
+Lane lane_of_worth(int worth) {
+  if (worth == 0) return Lane::bulk;
+  return worth == 1 ? Lane::metrics : Lane::urgent;
+}
+
 std::int64_t nanoseconds(base::Instant instant) { return instant.time_since_epoch().count(); }
 std::int64_t nanoseconds(base::WallTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
+
+Lane lane_of(signals::MessageClass message_class) noexcept { return lane_of_worth(worth_of(message_class)); }
 
 StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
   StoredMessage message;
@@ -78,7 +88,6 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   if (refuses(row.worth, cost)) {
     result.kept = false;
     gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, true, GapReason::size));
-    gaps_dirty_ = true;
     ++figures_.dropped_total;
     return result;
   }
@@ -105,7 +114,6 @@ void Spool::Implementation::skip(const std::string& stream, std::uint64_t count,
   gap.last_time = clock_.to_wall(last);
   gap.count = count;
   gaps_.add(gap);
-  gaps_dirty_ = true;
   sequence.dirty = true;
   sequences_dirty_ = true;
   if (!sequences_since_) sequences_since_ = clock_.now();
@@ -154,16 +162,30 @@ void Spool::Implementation::refuse(const StoredMessage& message, const std::stri
   row.stream = message.message.stream;
   row.schema = message.message.schema;
   row.body = message.message.members;
-  if (burials_.size() < static_cast<std::size_t>(kDeadKept)) burials_.push_back({std::move(row), reason});
+  const std::uint64_t bytes = burial_bytes_ + row.body.size();
+  if (burials_.size() < static_cast<std::size_t>(kDeadKept) && bytes <= most_dead_bytes()) {
+    burial_bytes_ = bytes;
+    burials_.push_back({std::move(row), reason});
+  }
+  const auto alike = std::find_if(dead_.begin(), dead_.end(), [&](const DeadMessages& dead) {
+    return dead.stream == message.message.stream && dead.reason == reason;
+  });
+  if (alike != dead_.end()) {
+    ++alike->count;
+    std::rotate(dead_.begin(), alike, alike + 1);
+  } else {
+    dead_.insert(dead_.begin(), {message.message.stream, reason, 1});
+  }
   gaps_.add(gap_of(message.message.stream, message.epoch, message.seq, nanoseconds(message.message.time),
                    message.wall ? nanoseconds(*message.wall) : 0, message.this_boot, GapReason::refused));
-  gaps_dirty_ = true;
   ++figures_.dropped_total;
   acknowledge({message.row});
 }
 
+std::uint64_t Spool::Implementation::most_dead_bytes() const { return std::min(kDeadBytes, settings_.max_bytes / 16); }
+
 bool Spool::Implementation::dirty() const noexcept {
-  return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_dirty_ || !burials_.empty();
+  return pending_kept_ > 0 || !deletes_.empty() || sequences_dirty_ || gaps_.dirty() || !burials_.empty();
 }
 
 std::optional<base::Instant> Spool::Implementation::commit_due() const {
@@ -205,12 +227,13 @@ base::Status Spool::Implementation::write() {
       if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
     }
     for (const Burial& burial : burials_) {
-      auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()), kDeadKept);
+      auto status = database.bury(burial.row, burial.reason, nanoseconds(clock_.wall_now()));
       if (!status.ok()) return status;
     }
-    if (gaps_dirty_) {
-      if (auto status = database.set_gaps(gaps_.gaps()); !status.ok()) return status;
+    if (!burials_.empty()) {
+      if (auto status = database.forget_dead(kDeadKept, most_dead_bytes()); !status.ok()) return status;
     }
+    if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
     if (wall < kClockIsSet) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
@@ -230,13 +253,36 @@ void Spool::Implementation::written() {
   pending_kept_ = 0;
   pending_bytes_ = 0;
   deletes_.clear();
+  if (!burials_.empty()) {
+    if (auto dead = database_->dead(); dead.ok()) dead_ = std::move(dead).value();
+  }
   burials_.clear();
+  burial_bytes_ = 0;
   for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
   sequences_dirty_ = false;
-  gaps_dirty_ = false;
+  gaps_.written();
   rows_since_.reset();
   sequences_since_.reset();
   ++figures_.commits_total;
+}
+
+// At first the reserve and the log; then what is worth least, oldest first.
+bool Spool::Implementation::make_room(int attempt) {
+  disk_was_full();
+  static_cast<void>(reserve_.give_up());
+  bool room = attempt == 0;
+  const std::uint64_t target =
+      figures_.bytes - std::min(figures_.bytes, std::min<std::uint64_t>(settings_.max_bytes / 32, 1u << 20) + 1);
+  for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
+  if (database_) static_cast<void>(database_->checkpoint());
+  return room && database_;
+}
+
+void Spool::Implementation::disk_was_full() {
+  const std::string message = "the disk is full; the oldest messages are given up to keep the newest";
+  if (!full_at_) raise(signals::EventLevel::error, "disk_full", message);
+  full_at_ = clock_.now();
+  figures_.trouble = message;
 }
 
 void Spool::Implementation::commit() {
@@ -252,13 +298,7 @@ void Spool::Implementation::commit() {
       return;
     }
     const base::Error cause = std::move(status).error();
-    if (cause.code() == base::ErrorCode::full && attempt < 2) {
-      // Some room first: what is worth least, oldest first.
-      bool room = false;
-      const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, settings_.max_bytes / 32 + 1);
-      for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
-      if (room) continue;
-    }
+    if (cause.code() == base::ErrorCode::full && attempt < 2 && make_room(attempt)) continue;
     fail(cause);
     if (!database_ || cause.code() == base::ErrorCode::full || !trouble_.empty()) break;
   }
@@ -266,12 +306,12 @@ void Spool::Implementation::commit() {
 }
 
 std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t after_row, std::size_t limit,
-                                                               std::size_t bytes) {
+                                                               std::size_t bytes, std::optional<Lane> lane) {
   std::vector<StoredMessage> found;
   std::size_t taken = 0;
   bool more = database_.has_value();
   while (more && found.size() < limit && taken < bytes) {
-    auto rows = database_->read(after_row, limit - found.size(), bytes - taken);
+    auto rows = database_->read(after_row, limit - found.size(), bytes - taken, lane);
     if (!rows.ok()) {
       fail(rows.error());
       break;
@@ -283,7 +323,6 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
       if (!row.intact) {
         gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_,
                          GapReason::corrupt));
-        gaps_dirty_ = true;
         ++figures_.dropped_total;
         deletes_.insert(row.row);
         refresh_rows_since();
@@ -299,6 +338,7 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
   for (const Pending& pending : pending_) {
     if (found.size() >= limit || taken >= bytes) break;
     if (pending.gone || pending.row.row <= after_row) continue;
+    if (lane && lane_of_worth(pending.row.worth) != *lane) continue;
     taken += pending.row.body.size() + 1;
     found.push_back(stored(pending.row));
   }
@@ -322,6 +362,11 @@ void Spool::Implementation::fill_wall_times() {
 }
 
 void Spool::Implementation::maintain() {
+  if (full_at_ && clock_.now() - *full_at_ > kFullLasts) {
+    full_at_.reset();
+    if (trouble_.empty()) figures_.trouble.clear();
+  }
+  if (!full_at_ && trouble_.empty()) reserve_.take();
   if (!database_ && clock_.now() >= retry_at_) open_database();
   fill_wall_times();
   evict_aged();
@@ -335,7 +380,7 @@ std::vector<StoredMessage> Spool::Implementation::take_own_messages() {
     told.push_back(
         append({"gap", "twinkeeper.gap/1", signals::MessageClass::gap, clock_.now(), false, gap_members(gap)}));
   }
-  gaps_dirty_ = true;
+  commit();  // the table has none of them any more: a power cut now must not lose what they tell
   return told;
 }
 

@@ -5,11 +5,30 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
+#include <string>
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/duration_histogram.hpp"
 
 namespace twinkeeper::uplink {
+
+// A text that one thread writes and another reads; empty: nothing to say.
+class Notice {
+ public:
+  void set(const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    if (text_ != text) text_ = text;
+  }
+  [[nodiscard]] std::string get() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
 
 struct Statistics {
   // spool thread
@@ -18,6 +37,8 @@ struct Statistics {
   std::atomic<std::uint64_t> appended_total{0};
   std::atomic<std::uint64_t> dropped_total{0};  // evicted, refused or damaged: each told by a gap message
   std::atomic<std::uint64_t> refused_total{0};
+  Notice refused;        // which topics, why, and how many messages are kept
+  Notice spool_trouble;  // what the disk suffers from
   std::atomic<std::uint64_t> commits_total{0};
   base::DurationHistogram commit_seconds;
   std::atomic<std::uint64_t> published_total{0};     // handed to the connection

@@ -42,9 +42,11 @@ TEST_CASE("discarded messages raise the spool anomaly and refused ones their own
   CHECK(run(diagnosis, base::Instant{100s}, 5s, condition).empty());
   condition.spool_dropped_total = 3;
   condition.refused_total = 3;
+  condition.refused = "P/twins/tanks/state (not authorized; kept: 3)";
   const auto refused = run(diagnosis, base::Instant{106s}, 5s, condition);
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].id == "gateway.refused");
+  CHECK(refused[0].message.find(condition.refused) != std::string::npos);
   condition.refused_total = 4;  // counted, its loss not yet
   CHECK(run(diagnosis, base::Instant{108s}, 1s, condition).empty());
   condition.spool_dropped_total = 4;
@@ -53,6 +55,22 @@ TEST_CASE("discarded messages raise the spool anomaly and refused ones their own
   const auto discarded = run(diagnosis, base::Instant{112s}, 5s, condition);
   REQUIRE(discarded.size() == 1);
   CHECK(discarded[0].id == "gateway.spool");
+}
+
+TEST_CASE("a disk that can't be written is an anomaly that names what it suffers from until it is over") {
+  app::GatewayDiagnosis diagnosis(base::Instant{100s});
+  app::GatewayCondition condition;
+  condition.connected = true;
+  CHECK(run(diagnosis, base::Instant{100s}, 5s, condition).empty());
+  condition.spool_trouble = "the disk is full";
+  const auto raised = run(diagnosis, base::Instant{106s}, 30s, condition);
+  REQUIRE(raised.size() == 1);
+  CHECK(raised[0].id == "gateway.disk");
+  CHECK(raised[0].message.find("the disk is full") != std::string::npos);
+  condition.spool_trouble.clear();
+  const auto cleared = run(diagnosis, base::Instant{137s}, 30s, condition);
+  REQUIRE(cleared.size() == 1);
+  CHECK(cleared[0].event == diagnosis::AnomalyEventKind::cleared);
 }
 
 TEST_CASE("a certificate is told 30 days before its end") {

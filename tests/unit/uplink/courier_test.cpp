@@ -1,89 +1,19 @@
-#include "uplink/courier.hpp"
-
 #include <nlohmann/json.hpp>
 
-#include <functional>
+#include <array>
+#include <map>
 #include <random>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
+#include "courier_rig.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
 using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-namespace {
-
-// The test plays the connection thread.
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  UplinkSettings settings;
-  SpoolSettings spool_settings;
-  Statistics statistics;
-  Link link;
-  std::optional<Spool> spool;
-  std::optional<Courier> courier;
-  std::uint64_t connection = 0;
-
-  Rig() {
-    settings.topic_prefix = "twinkeeper/gw1";
-    spool_settings.directory = folder.path();
-  }
-  void start() {
-    auto opened = Spool::open(spool_settings, "gw1", clock, "boot-1", events);
-    REQUIRE(opened.ok());
-    spool.emplace(std::move(opened).value());
-    courier.emplace(*spool, link, statistics, settings, "gw1", clock, events);
-  }
-  void turn() { courier->run_once(base::Duration::zero()); }
-  void connect(std::size_t window = 20) {
-    link.send_up({LinkEvent::Kind::connected, ++connection, 0, window, {}});
-    turn();
-  }
-  void lose() {
-    link.forget_down();
-    link.send_up({LinkEvent::Kind::lost, connection, 0, 0, {}});
-    turn();
-  }
-  void answer(const Publication& publication, LinkEvent::Kind kind = LinkEvent::Kind::acknowledged,
-              std::string reason = {}) {
-    link.send_up({kind, publication.connection, publication.token, 0, std::move(reason)});
-  }
-  // Acknowledges all until nothing comes any more; what came, in order.
-  std::vector<Publication> drain() {
-    std::vector<Publication> all;
-    while (true) {
-      turn();
-      auto some = link.take_down();
-      if (some.empty()) return all;
-      for (auto& publication : some) {
-        answer(publication);
-        all.push_back(std::move(publication));
-      }
-    }
-  }
-};
-
-// The messages of publications, those in packets one by one.
-std::vector<json> messages(const std::vector<Publication>& publications) {
-  std::vector<json> found;
-  for (const auto& publication : publications) {
-    const json document = json::parse(publication.payload);
-    if (document["schema"] == "twinkeeper.backlog/1") {
-      for (const auto& message : document["messages"]) found.push_back(message);
-    } else {
-      found.push_back(document);
-    }
-  }
-  return found;
-}
-
-}  // namespace
+using test::messages;
+using Rig = test::CourierRig;
 
 TEST_CASE("a message goes out at once while connected and its row is deleted on its acknowledgement only") {
   Rig rig;
@@ -104,6 +34,87 @@ TEST_CASE("a message goes out at once while connected and its row is deleted on 
   CHECK(rig.spool->figures().messages == 0);
   CHECK(rig.statistics.published_total == 1);
   CHECK(rig.statistics.acknowledged_total == 1);
+}
+
+TEST_CASE("messages go by urgency with live ones first in each class and in order within a stream") {
+  const unsigned seed = GENERATE(range(0u, 20u));
+  CAPTURE(seed);
+  std::mt19937_64 engine(seed);
+  Rig rig;
+  rig.settings.backlog = seed % 2 == 0 ? BacklogFormat::packed : BacklogFormat::plain;
+  rig.settings.max_messages_per_second.reset();
+  rig.start();
+  constexpr std::array kClasses{signals::MessageClass::gap,   signals::MessageClass::anomaly,
+                                signals::MessageClass::info,  signals::MessageClass::metrics,
+                                signals::MessageClass::state, signals::MessageClass::samples};
+  std::map<std::string, Lane> lane_of_stream;
+  const auto submit_some = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto message_class = kClasses[engine() % kClasses.size()];
+      const std::string stream =
+          "s" + std::to_string(static_cast<int>(message_class)) + "." + std::to_string(engine() % 3);
+      lane_of_stream[stream] = lane_of(message_class);
+      rig.courier->submit({stream, "twinkeeper.x/1", message_class, rig.clock.now(), false, "\"v\":1"});
+      if (engine() % 50 == 0) rig.spool->commit();
+    }
+  };
+  submit_some(2000);
+  rig.clock.advance(seconds{60});
+  std::map<std::string, std::uint64_t> last_live;
+  std::map<std::string, std::uint64_t> last_replayed;
+  std::size_t arrived = 0;
+  std::array<std::size_t, 3> backlog_left{};  // by lane
+  for (const auto& row : rig.spool->next_backlog(0, 1u << 20, 1u << 30)) {
+    ++backlog_left[static_cast<std::size_t>(lane_of(row.message.message_class))];
+  }
+  rig.connect(12);
+  std::vector<Publication> open;
+  for (int turn = 0; turn < 5000 && (backlog_left != std::array<std::size_t, 3>{} || turn < 100); ++turn) {
+    if (turn < 100) submit_some(static_cast<int>(engine() % 4));
+    rig.turn();
+    for (auto& publication : rig.link.take_down()) open.push_back(std::move(publication));
+    for (const std::size_t answers = engine() % (open.size() + 1); open.size() > answers;) {
+      for (const json& message : messages({open.front()})) {
+        const std::string name = message["id"].get<std::string>().substr(4, 4);
+        const auto seq = message["seq"].get<std::uint64_t>();
+        const bool replay = message["replay"].get<bool>();
+        auto& last = (replay ? last_replayed : last_live)[name];
+        CAPTURE(name, replay);
+        CHECK(seq > last);
+        last = seq;
+        ++arrived;
+        if (!replay) continue;
+        const auto lane = static_cast<std::size_t>(lane_of_stream.at(name));
+        for (std::size_t earlier = 0; earlier < lane; ++earlier) CHECK(backlog_left[earlier] == 0);
+        --backlog_left[lane];
+      }
+      rig.answer(open.front());
+      open.erase(open.begin());
+    }
+  }
+  CHECK(arrived >= 2000);
+  CHECK(backlog_left == std::array<std::size_t, 3>{});
+}
+
+TEST_CASE("an urgent message of the backlog overtakes the states and a live anomaly overtakes that") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 3000; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20));
+  rig.courier->submit(
+      {"gateway.metrics", "twinkeeper.metrics/1", signals::MessageClass::metrics, rig.clock.now(), false, "\"v\":1"});
+  rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect(4);
+  const auto first = rig.link.take_down();
+  REQUIRE(first.size() == 3);
+  CHECK(first[0].topic.ends_with("anomaly"));
+  CHECK(first[1].topic.ends_with("metrics"));
+  CHECK(first[2].topic.ends_with("state"));
+  rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.live.state"));
+  const auto live = rig.link.take_down();  // the quarter of the window that the backlog leaves
+  REQUIRE(live.size() == 1);
+  CHECK(live[0].topic.ends_with("twins/live/state"));
 }
 
 TEST_CASE("an outage is replayed packed and complete with live messages first") {
@@ -193,33 +204,6 @@ TEST_CASE("a publication that failed without a loss is tried again") {
   CHECK(messages(rig.drain()).size() == 1);
 }
 
-TEST_CASE("a refused publication is set aside and told while the other streams go on") {
-  Rig rig;
-  rig.start();
-  rig.connect();
-  for (int i = 0; i < 3; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
-  rig.courier->submit(test::anomaly_message(rig.clock.now()));
-  for (const auto& publication : rig.link.take_down()) {
-    const bool state = publication.topic.find("state") != std::string::npos;
-    rig.answer(publication, state ? LinkEvent::Kind::refused : LinkEvent::Kind::acknowledged,
-               "not authorized, reason 0x87");
-  }
-  rig.turn();
-  CHECK(rig.events.count("refused_publish") == 1);
-  CHECK(rig.events.message("refused_publish").find("twins/tanks/state") != std::string::npos);
-  CHECK(rig.statistics.refused_total == 3);
-  rig.clock.advance(seconds{3});
-  const auto told = messages(rig.drain());
-  REQUIRE(told.size() == 1);
-  CHECK(told[0]["schema"] == "twinkeeper.gap/1");
-  CHECK(told[0]["id"].get<std::string>().find("/gap/") != std::string::npos);
-  CHECK(told[0]["stream"] == "twins.tanks.state");
-  CHECK(told[0]["count"] == 3);
-  CHECK(told[0]["reason"] == "refused");
-  rig.spool->commit();
-  CHECK(rig.spool->figures().messages == 0);
-}
-
 TEST_CASE("a step that a slow twin makes long after its instant is live when it is made") {
   Rig rig;
   rig.start();
@@ -278,174 +262,6 @@ TEST_CASE("with a full spool nothing is both delivered and told as lost") {
   for (std::uint64_t seq = 1; seq <= 620; ++seq) {
     CAPTURE(seq);
     CHECK(arrived[seq] + lost[seq] == 1);
-  }
-}
-
-TEST_CASE("a refused packet is sent message by message instead of being given up") {
-  Rig rig;
-  rig.start();
-  for (int i = 0; i < 20; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
-  rig.clock.advance(seconds{60});
-  rig.connect();
-  auto sent = rig.link.take_down();
-  REQUIRE(sent.size() == 1);
-  rig.answer(sent[0], LinkEvent::Kind::refused, "not authorized, reason 0x87");
-  CHECK(messages(rig.drain()).size() == 20);
-  CHECK(rig.statistics.dropped_total == 0);
-}
-
-TEST_CASE("a message at which the broker hangs up is set aside so that it blocks nothing behind it") {
-  Rig rig;
-  rig.settings.backlog = BacklogFormat::plain;
-  rig.start();
-  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
-  for (int i = 0; i < 5; ++i) {
-    rig.connect();
-    rig.clock.advance(seconds{3});
-    rig.turn();
-    CHECK(rig.link.take_down().size() == (i < 2 ? 5 : 1));  // alone, once it is in doubt
-    CHECK(rig.statistics.refused_total == 0);
-    rig.lose();
-  }
-  CHECK(rig.statistics.refused_total == 1);
-  rig.connect();
-  std::set<std::uint64_t> seqs;
-  for (const json& message : messages(rig.drain())) {
-    const bool is_gap = message["schema"] == "twinkeeper.gap/1";  // its stream is the lost one
-    if (!is_gap && message["stream"] == "twins.tanks.state") seqs.insert(message["seq"].get<std::uint64_t>());
-  }
-  CHECK(seqs == std::set<std::uint64_t>{2, 3, 4, 5});
-}
-
-TEST_CASE("without a reason code a row is deleted only when the connection has outlived its acknowledgement") {
-  Rig rig;
-  rig.settings.mqtt_version = MqttVersion::v3_1_1;
-  rig.start();
-  rig.connect();
-  rig.courier->submit(test::state_message(rig.clock.now()));
-  rig.answer(rig.link.take_down().at(0));
-  rig.turn();
-  rig.lose();
-  rig.spool->commit();
-  CHECK(rig.spool->figures().messages == 1);
-  rig.connect();
-  rig.answer(rig.link.take_down().at(0));
-  rig.turn();
-  rig.clock.advance(seconds{1});
-  rig.turn();
-  rig.spool->commit();
-  CHECK(rig.spool->figures().messages == 0);
-}
-
-TEST_CASE("what settles is bounded in bytes however fast the broker acknowledges") {
-  Rig rig;
-  rig.settings.mqtt_version = MqttVersion::v3_1_1;
-  rig.start();
-  for (int i = 0; i < 800; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20'000));
-  rig.clock.advance(seconds{60});
-  rig.connect();
-  const std::size_t at_once = messages(rig.drain()).size();
-  CHECK(at_once >= 4u * 1024 * 1024 / 20'100);
-  CHECK(at_once < 400);
-  std::size_t all = at_once;
-  for (int i = 0; i < 10 && all < 800; ++i) {
-    rig.clock.advance(seconds{1});
-    all += messages(rig.drain()).size();
-  }
-  CHECK(all == 800);
-}
-
-namespace {
-
-// A broker that hangs up at every state, without a word or behind an acknowledgement; it takes all else.
-struct RefusingBroker {
-  bool acknowledges = false;
-  std::set<std::uint64_t> anomalies{};
-  int states = 0;  // refused
-
-  // One connection of `length`; false if it ended early.
-  bool serve(Rig& rig, base::Duration length, const std::function<void()>& each_turn) {
-    rig.connect();
-    for (base::Duration passed{}; passed < length; passed += milliseconds{100}) {
-      for (const Publication& publication : rig.link.take_down()) {
-        const bool refused = publication.topic.ends_with("/twins/tanks/state");
-        if (!refused || acknowledges) rig.answer(publication);
-        if (refused) {
-          ++states;
-          rig.lose();
-          return false;
-        }
-        for (const json& message : messages({publication})) {
-          if (message["schema"] == "twinkeeper.anomaly/1") anomalies.insert(message["seq"].get<std::uint64_t>());
-        }
-      }
-      rig.clock.advance(milliseconds{100});
-      each_turn();
-      rig.turn();
-    }
-    return true;
-  }
-};
-
-}  // namespace
-
-TEST_CASE("a stream at which the broker hangs up is found and barred and costs the others nothing") {
-  for (const bool acknowledges : {false, true}) {
-    CAPTURE(acknowledges);
-    Rig rig;
-    rig.settings.backlog = BacklogFormat::plain;
-    rig.settings.mqtt_version = MqttVersion::v3_1_1;
-    rig.start();
-    RefusingBroker broker{acknowledges};
-    std::uint64_t anomalies = 0;
-    const auto produce = [&] {
-      rig.courier->submit(test::anomaly_message(rig.clock.now()));
-      rig.courier->submit(test::state_message(rig.clock.now()));
-      ++anomalies;
-    };
-    int connections = 1;
-    while (!broker.serve(rig, seconds{60}, produce) && connections < 20) {
-      ++connections;
-      rig.clock.advance(seconds{3});
-      produce();
-    }
-    CHECK(connections == 11);
-    CHECK(broker.states == 10);  // five for the message, five for the stream
-    CHECK(rig.events.count("message_set_aside") == 1);
-    CHECK(rig.events.count("refused_publish") == 1);
-    CHECK(rig.events.message("refused_publish").find("twins/tanks/state") != std::string::npos);
-    CHECK(broker.anomalies.size() >= anomalies - 1);  // the last one may be on its way
-    CHECK(rig.statistics.dropped_total == rig.statistics.refused_total);
-  }
-}
-
-TEST_CASE("connections that break at random never cost a message") {
-  std::mt19937_64 engine(3);
-  for (const auto version : {MqttVersion::v5, MqttVersion::v3_1_1}) {
-    for (const double breaks_per_turn : {0.05, 0.2, 0.6}) {
-      CAPTURE(breaks_per_turn);
-      Rig rig;
-      rig.settings.mqtt_version = version;
-      rig.start();
-      for (int round = 0; round < 200; ++round) {
-        rig.connect();
-        bool broken = false;
-        while (!broken) {
-          rig.courier->submit(test::state_message(rig.clock.now()));
-          rig.courier->submit(test::anomaly_message(rig.clock.now()));
-          const auto sent = rig.link.take_down();
-          broken = std::bernoulli_distribution(breaks_per_turn)(engine);
-          // In order; where it breaks, some of the last ones are not answered.
-          const std::size_t answered = broken ? engine() % (sent.size() + 1) : sent.size();
-          for (std::size_t i = 0; i < answered; ++i) rig.answer(sent[i]);
-          rig.clock.advance(milliseconds{200});
-          rig.turn();
-        }
-        rig.lose();
-      }
-      CHECK(rig.statistics.refused_total == 0);
-      CHECK(rig.statistics.dropped_total == 0);
-    }
   }
 }
 

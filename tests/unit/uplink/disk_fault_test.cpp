@@ -1,0 +1,189 @@
+// Disks that fail under a running spool: SQLite's writes and everybody's fdatasync can be told to fail.
+#include <errno.h>
+#include <sqlite3.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+
+#include "support/catch.hpp"
+#include "support/uplink_parts.hpp"
+#include "uplink/spool.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+struct Disk {
+  int write_error = 0;  // errno, 0: well
+  int sync_error = 0;
+};
+Disk disk;
+
+ssize_t failing_pwrite(int file, const void* bytes, size_t count, off_t offset) {
+  if (disk.write_error == 0) return ::pwrite(file, bytes, count, offset);
+  errno = disk.write_error;
+  return -1;
+}
+
+}  // namespace
+
+// In the place of the C library's.
+extern "C" int fdatasync(int file) {
+  if (disk.sync_error == 0) return static_cast<int>(::syscall(SYS_fdatasync, file));
+  errno = disk.sync_error;
+  return -1;
+}
+
+namespace {
+
+struct Rig {
+  test::TemporaryFolder folder;
+  test::StandingClock clock;
+  test::RememberingSink events;
+  SpoolSettings settings;
+  std::optional<Spool> spool;
+
+  Rig() {
+    disk = {};
+    settings.directory = folder.path();
+    sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+    for (const char* name : {"pwrite", "pwrite64"}) {
+      vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(failing_pwrite));
+    }
+    open();
+  }
+  ~Rig() {
+    disk = {};
+    spool.reset();
+    sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
+    vfs->xSetSystemCall(vfs, nullptr, nullptr);
+  }
+  void open() {
+    spool.reset();
+    auto opened = Spool::open(settings, "gw1", clock, "boot-1", events);
+    REQUIRE(opened.ok());
+    spool.emplace(std::move(opened).value());
+  }
+  void produce(int count, std::size_t bytes = 200) {
+    for (int i = 0; i < count; ++i) {
+      spool->append(test::state_message(clock.now(), bytes));
+      clock.advance(milliseconds{50});
+      spool->commit_if_due();
+      spool->maintain();
+    }
+  }
+  // By epoch and sequence number.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, int> stored_and_told() {
+    std::map<std::pair<std::uint64_t, std::uint64_t>, int> found;
+    for (const auto& row : spool->next_backlog(0, 1u << 20, 1u << 30)) {
+      if (row.message.message_class == signals::MessageClass::state) ++found[{row.epoch, row.seq}];
+    }
+    for (const auto& gap : spool->take_own_messages()) hear(gap, found);
+    for (const auto& row : spool->next_backlog(0, 1u << 20, 1u << 30, Lane::urgent)) hear(row, found);
+    return found;
+  }
+  void hear(const StoredMessage& gap, std::map<std::pair<std::uint64_t, std::uint64_t>, int>& found) {
+    if (gap.message.stream != "gap" || !heard.insert(gap.row).second) return;
+    const auto told = nlohmann::json::parse("{" + gap.message.members + "}");
+    for (auto seq = told["first_seq"].get<std::uint64_t>(); seq <= told["last_seq"]; ++seq) {
+      ++found[{told["epoch"].get<std::uint64_t>(), seq}];
+    }
+  }
+  std::set<std::int64_t> heard;
+};
+
+Disk failing(const std::string& fault) {
+  if (fault == "fdatasync fails") return {0, EIO};
+  if (fault == "writing fails") return {EIO, 0};
+  return {EROFS, EROFS};  // a file system that the kernel has made read-only
+}
+
+}  // namespace
+
+TEST_CASE("a disk that takes nothing for a while is told once and costs nothing") {
+  const std::string fault = GENERATE("fdatasync fails", "writing fails", "read-only");
+  CAPTURE(fault);
+  Rig rig;
+  const std::uint64_t epoch = rig.spool->epoch();
+  rig.produce(200);
+  disk = failing(fault);
+  rig.produce(2000);  // a hundred seconds
+  CHECK(rig.events.count("spool_unwritable") == 1);
+  CHECK_FALSE(rig.spool->figures().trouble.empty());
+  CHECK(rig.events.events().size() == 1);
+  CHECK(rig.spool->next_backlog(0, 1u << 20, 1u << 30).size() == 2200);
+  disk = {};
+  rig.produce(100);
+  CHECK(rig.spool->figures().trouble.empty());
+  CHECK(rig.events.count("spool_recovered") == 1);
+  CHECK(rig.spool->epoch() == epoch);
+  rig.open();
+  CHECK(rig.spool->next_backlog(0, 1u << 20, 1u << 30).size() == 2300);
+  CHECK(rig.spool->figures().dropped_total == 0);
+  CHECK(rig.events.count("corrupt") == 0);
+}
+
+TEST_CASE("while a disk takes nothing the memory for messages is bounded and what falls out is told") {
+  Rig rig;
+  disk = failing("fdatasync fails");
+  rig.produce(5000, 2000);
+  const auto rows = rig.spool->next_backlog(0, 1u << 20, 1u << 30);
+  CHECK(rows.size() * 2000 < 4u << 20);
+  CHECK(rows.size() * 2400 > 3u << 20);
+  CHECK(rows.back().seq == 5000);
+  disk = {};
+  rig.produce(10);
+  const auto found = rig.stored_and_told();
+  CHECK(found.size() == 5010);
+  for (const auto& [identity, times] : found) CHECK(times == 1);
+}
+
+TEST_CASE("a disk that fails and recovers at random neither loses nor doubles a message without saying so") {
+  const unsigned seed = GENERATE(range(0u, 10u));
+  CAPTURE(seed);
+  std::mt19937_64 engine(seed);
+  Rig rig;
+  rig.settings.max_bytes = 1 << 20;
+  rig.open();
+  std::map<std::pair<std::uint64_t, std::uint64_t>, int> made;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> acknowledged;
+  for (int step = 0; step < 3000; ++step) {
+    if (engine() % 40 == 0) disk.write_error = engine() % 2 == 0 ? 0 : (engine() % 2 == 0 ? EIO : ENOSPC);
+    if (engine() % 40 == 0) disk.sync_error = engine() % 2 == 0 ? 0 : EIO;
+    const auto stored = rig.spool->append(test::state_message(rig.clock.now(), engine() % 1500));
+    made[{stored.epoch, stored.seq}] = 1;
+    if (engine() % 10 == 0) {
+      for (const auto& row : rig.spool->next_backlog(0, engine() % 8)) {
+        if (row.message.message_class != signals::MessageClass::state) continue;
+        rig.spool->acknowledge({row.row});
+        acknowledged.emplace(row.epoch, row.seq);
+      }
+    }
+    rig.clock.advance(milliseconds{static_cast<int>(engine() % 200)});
+    rig.spool->commit_if_due();
+    rig.spool->maintain();
+  }
+  disk = {};
+  rig.produce(20);
+  for (std::uint64_t seq = 1; seq <= 20; ++seq) {
+    const auto last = made.rbegin()->first;
+    made[{last.first, last.second + 1}] = 1;
+  }
+  auto found = rig.stored_and_told();
+  for (const auto& identity : acknowledged) ++found[identity];
+  CHECK(found == made);
+  CHECK(rig.events.count("corrupt") == 0);
+  rig.open();
+  std::size_t stored = 0;
+  for (const auto& row : rig.spool->next_backlog(0, 1u << 20, 1u << 30)) {
+    stored += row.message.message_class == signals::MessageClass::state ? 1 : 0;
+  }
+  CHECK(stored > 0);
+}

@@ -1,0 +1,287 @@
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <map>
+#include <random>
+#include <set>
+
+#include "courier_rig.hpp"
+
+using namespace twinkeeper;
+using namespace twinkeeper::uplink;
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using test::messages;
+using Rig = test::CourierRig;
+
+TEST_CASE("a refused publication is set aside and told while the other streams go on") {
+  Rig rig;
+  rig.start();
+  rig.connect();
+  for (int i = 0; i < 3; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  for (const auto& publication : rig.link.take_down()) {
+    const bool state = publication.topic.find("state") != std::string::npos;
+    rig.answer(publication, state ? LinkEvent::Kind::refused : LinkEvent::Kind::acknowledged,
+               "not authorized, reason 0x87");
+  }
+  rig.turn();
+  CHECK(rig.events.count("refused_publish") == 1);
+  CHECK(rig.events.message("refused_publish").find("twins/tanks/state") != std::string::npos);
+  CHECK(rig.statistics.refused_total == 3);
+  rig.clock.advance(seconds{3});
+  const auto told = messages(rig.drain());
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]["schema"] == "twinkeeper.gap/1");
+  CHECK(told[0]["id"].get<std::string>().find("/gap/") != std::string::npos);
+  CHECK(told[0]["stream"] == "twins.tanks.state");
+  CHECK(told[0]["count"] == 3);
+  CHECK(told[0]["reason"] == "refused");
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 0);
+}
+
+TEST_CASE("a refused packet is sent message by message instead of being given up") {
+  Rig rig;
+  rig.start();
+  for (int i = 0; i < 20; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 1);
+  rig.answer(sent[0], LinkEvent::Kind::refused, "not authorized, reason 0x87");
+  CHECK(messages(rig.drain()).size() == 20);
+  CHECK(rig.statistics.dropped_total == 0);
+}
+
+TEST_CASE("a message at which the broker hangs up is set aside so that it blocks nothing behind it") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  for (int i = 0; i < 5; ++i) {
+    rig.connect();
+    rig.clock.advance(seconds{3});
+    rig.turn();
+    CHECK(rig.link.take_down().size() == (i < 1 ? 5 : 1));  // alone, once its topic is in doubt
+    CHECK(rig.statistics.refused_total == 0);
+    rig.lose();
+  }
+  CHECK(rig.statistics.refused_total == 1);
+  rig.connect();
+  const auto gap = rig.link.take_down();  // nothing yet on the stream itself
+  REQUIRE(gap.size() == 1);
+  CHECK(gap[0].topic == "twinkeeper/gw1/gap");
+  rig.answer(gap[0]);
+  rig.clock.advance(seconds{3});
+  std::set<std::uint64_t> seqs;
+  for (const json& message : messages(rig.drain())) {
+    const bool is_gap = message["schema"] == "twinkeeper.gap/1";  // its stream is the lost one
+    if (!is_gap && message["stream"] == "twins.tanks.state") seqs.insert(message["seq"].get<std::uint64_t>());
+  }
+  CHECK(seqs == std::set<std::uint64_t>{2, 3, 4, 5});
+}
+
+TEST_CASE("without a reason code a row is deleted only when the connection has outlived its acknowledgement") {
+  Rig rig;
+  rig.settings.mqtt_version = MqttVersion::v3_1_1;
+  rig.start();
+  rig.connect();
+  rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.answer(rig.link.take_down().at(0));
+  rig.turn();
+  rig.lose();
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 1);
+  rig.connect();
+  rig.answer(rig.link.take_down().at(0));
+  rig.turn();
+  rig.clock.advance(seconds{1});
+  rig.turn();
+  rig.spool->commit();
+  CHECK(rig.spool->figures().messages == 0);
+}
+
+TEST_CASE("what settles is bounded in bytes however fast the broker acknowledges") {
+  Rig rig;
+  rig.settings.mqtt_version = MqttVersion::v3_1_1;
+  rig.start();
+  for (int i = 0; i < 800; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20'000));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  const std::size_t at_once = messages(rig.drain()).size();
+  CHECK(at_once >= 4u * 1024 * 1024 / 20'100);
+  CHECK(at_once < 400);
+  std::size_t all = at_once;
+  for (int i = 0; i < 10 && all < 800; ++i) {
+    rig.clock.advance(seconds{1});
+    all += messages(rig.drain()).size();
+  }
+  CHECK(all == 800);
+}
+
+namespace {
+
+// A broker that hangs up at some topics, without a word or behind an acknowledgement; it takes all else.
+struct RefusingBroker {
+  std::set<std::string> denied{"twins/tanks/state"};
+  bool acknowledges = false;
+  std::map<std::string, std::set<std::uint64_t>> taken{};  // by stream
+  int refusals = 0;
+
+  // One connection of `length`; false if it ended early.
+  bool serve(Rig& rig, base::Duration length, const std::function<void()>& each_turn) {
+    rig.connect();
+    for (base::Duration passed{}; passed < length; passed += milliseconds{100}) {
+      for (const Publication& publication : rig.link.take_down()) {
+        const bool refused = denied.contains(publication.topic.substr(rig.settings.topic_prefix.size() + 1));
+        if (!refused || acknowledges) rig.answer(publication);
+        if (refused) {
+          ++refusals;
+          rig.lose();
+          return false;
+        }
+        for (const json& message : messages({publication})) {
+          if (message["schema"] == "twinkeeper.gap/1") continue;
+          taken[message["stream"].get<std::string>()].insert(message["seq"].get<std::uint64_t>());
+        }
+      }
+      rig.clock.advance(milliseconds{100});
+      each_turn();
+      rig.turn();
+    }
+    return true;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a stream at which the broker hangs up is found and barred and costs the others nothing") {
+  for (const bool acknowledges : {false, true}) {
+    CAPTURE(acknowledges);
+    Rig rig;
+    rig.settings.backlog = BacklogFormat::plain;
+    rig.settings.mqtt_version = MqttVersion::v3_1_1;
+    rig.start();
+    RefusingBroker broker;
+    broker.acknowledges = acknowledges;
+    std::uint64_t anomalies = 0;
+    const auto produce = [&] {
+      rig.courier->submit(test::anomaly_message(rig.clock.now()));
+      rig.courier->submit(test::state_message(rig.clock.now()));
+      ++anomalies;
+    };
+    int connections = 1;
+    while (!broker.serve(rig, seconds{60}, produce) && connections < 20) {
+      ++connections;
+      rig.clock.advance(seconds{3});
+      produce();
+    }
+    CHECK(connections == 9);
+    CHECK(broker.refusals == 8);  // five for the message, three for the stream
+    CHECK(rig.events.count("message_set_aside") == 1);
+    CHECK(rig.events.count("refused_publish") == 1);
+    CHECK(rig.events.message("refused_publish").find("twins/tanks/state") != std::string::npos);
+    CHECK(broker.taken["twins.tanks.anomaly"].size() >= anomalies - 1);  // the last one may be on its way
+    CHECK(rig.statistics.dropped_total == rig.statistics.refused_total);
+  }
+}
+
+TEST_CASE("a denied topic in the head of the spool blocks the rest for one reconnect and no longer") {
+  const auto version = GENERATE(MqttVersion::v5, MqttVersion::v3_1_1);
+  const bool acknowledges = GENERATE(false, true);
+  const int denied = GENERATE(1, 2, 4);
+  if (acknowledges && version == MqttVersion::v5) return;  // a reason code says what is refused
+  CAPTURE(version == MqttVersion::v5, acknowledges, denied);
+  Rig rig;
+  rig.settings.mqtt_version = version;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  RefusingBroker broker;
+  broker.acknowledges = acknowledges;
+  broker.denied.clear();
+  for (int i = 0; i < denied; ++i) broker.denied.insert("twins/bad" + std::to_string(i) + "/state");
+  const auto produce = [&] {
+    for (int i = 0; i < denied; ++i) {
+      rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.bad" + std::to_string(i) + ".state"));
+    }
+    for (int i = 0; i < 6; ++i) {
+      rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.good" + std::to_string(i) + ".state"));
+    }
+  };
+  for (int i = 0; i < 20; ++i) produce();
+  std::uint64_t made = 20;
+  int connections = 0;
+  bool stands = false;
+  while (!stands && connections < 60) {
+    const std::uint64_t before = made;
+    stands = broker.serve(rig, seconds{40}, [&] {
+      produce();
+      ++made;
+    });
+    ++connections;
+    if (connections > 1 + denied) {  // each denied topic can end one connection while it is unknown
+      for (int i = 0; i < 6; ++i) {
+        CAPTURE(connections, i);
+        CHECK(broker.taken["twins.good" + std::to_string(i) + ".state"].size() >= before);
+      }
+    }
+    rig.clock.advance(seconds{3});
+  }
+  CHECK(stands);
+  CHECK(connections <= 8 * denied + 1);
+  for (int i = 0; i < 6; ++i) CHECK(broker.taken["twins.good" + std::to_string(i) + ".state"].size() >= made - 20);
+  CHECK(rig.statistics.dropped_total == rig.statistics.refused_total);
+}
+
+TEST_CASE("a topic that was denied and is allowed again is found out and its messages flow again") {
+  Rig rig;
+  rig.settings.mqtt_version = MqttVersion::v3_1_1;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  RefusingBroker broker;
+  const auto produce = [&] { rig.courier->submit(test::state_message(rig.clock.now(), 20)); };
+  produce();
+  for (int i = 0; i < 20 && rig.events.count("refused_publish") == 0; ++i) {
+    broker.serve(rig, seconds{5}, produce);
+    rig.clock.advance(seconds{3});
+  }
+  REQUIRE(rig.events.count("refused_publish") == 1);
+  const int refusals = broker.refusals;
+  CHECK(broker.serve(rig, std::chrono::minutes{4}, produce));  // barred: not tried again yet
+  CHECK(broker.refusals == refusals);
+  broker.denied.clear();
+  CHECK(broker.serve(rig, std::chrono::minutes{3}, produce));
+  CHECK(broker.taken["twins.tanks.state"].size() > 500);
+}
+
+TEST_CASE("connections that break at random never cost a message") {
+  std::mt19937_64 engine(3);
+  for (const auto version : {MqttVersion::v5, MqttVersion::v3_1_1}) {
+    for (const double breaks_per_turn : {0.05, 0.2, 0.6}) {
+      CAPTURE(breaks_per_turn);
+      Rig rig;
+      rig.settings.mqtt_version = version;
+      rig.start();
+      for (int round = 0; round < 200; ++round) {
+        rig.connect();
+        bool broken = false;
+        while (!broken) {
+          rig.courier->submit(test::state_message(rig.clock.now()));
+          rig.courier->submit(test::anomaly_message(rig.clock.now()));
+          const auto sent = rig.link.take_down();
+          broken = std::bernoulli_distribution(breaks_per_turn)(engine);
+          // In order; where it breaks, some of the last ones are not answered.
+          const std::size_t answered = broken ? engine() % (sent.size() + 1) : sent.size();
+          for (std::size_t i = 0; i < answered; ++i) rig.answer(sent[i]);
+          rig.clock.advance(milliseconds{200});
+          rig.turn();
+        }
+        rig.lose();
+      }
+      CHECK(rig.statistics.refused_total == 0);
+      CHECK(rig.statistics.dropped_total == 0);
+    }
+  }
+}
