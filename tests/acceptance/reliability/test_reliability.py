@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("TWINKEEPER_RELIABILITY_KILLS", "3"))
 RATE = int(os.environ.get("TWINKEEPER_RELIABILITY_RATE", "500"))  # messages a second
 TABLE = os.environ.get("TWINKEEPER_RELIABILITY_TABLE")            # a file that gets one line of JSON for each case
 PERIOD_MS = 20
-DRAIN_S = 180
+DRAIN_S = 120
 
 MODEL = f"""\
 model:
@@ -58,7 +58,7 @@ def plants(modbus_port, mqtt_port, pki, spool):
                   f"    inputs: {{pump: plc{i}.pump}}", f"    outputs: {{level: plc{i}.level}}",
                   f"    publish: {{state_interval: {PERIOD_MS}ms}}"]
     text = "\n".join(lines) + "\n" + configuration.UPLINK_SECTION.format(
-        host="localhost", mqtt_port=mqtt_port, pki=pki, uplink_extra="")
+        host="localhost", profile="mqtt", mqtt_port=mqtt_port, pki=pki, uplink_extra="")
     return text[:text.index("spool:")] + f"spool: {spool}\n"
 
 

@@ -34,7 +34,6 @@ class Handshake:
     alpn: str | None = None    # what was agreed on
     version: str | None = None  # TLSv1.2, TLSv1.3
     cipher: str | None = None
-    shared_ciphers: tuple = ()  # the client's that the front knows too
     common_name: str | None = None
     error: str | None = None   # why it failed, or why the front closed after it
 
@@ -98,7 +97,6 @@ class TlsFront(LoopThread):
         handshake.alpn = tls.selected_alpn_protocol()
         handshake.version = tls.version()
         handshake.cipher = tls.cipher()[0]
-        handshake.shared_ciphers = tuple(cipher[0] for cipher in tls.shared_ciphers() or ())
         handshake.common_name = common_name(tls.getpeercert() or {})
         if self._alpn is not None and handshake.alpn != self._alpn:
             self._over(handshake, f"no ALPN {self._alpn}")
