@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "uplink/envelope.hpp"
@@ -11,14 +12,15 @@
 #include "uplink/hang_ups.hpp"
 #include "uplink/lanes.hpp"
 #include "uplink/outgoing.hpp"
+#include "uplink/pace.hpp"
 #include "uplink/refusals.hpp"
-#include "uplink/token_bucket.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
 
 constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
 constexpr base::Duration kStandsAfter = std::chrono::seconds{2};  // a connection that breaks by itself shows it
+constexpr base::Duration kLateAnswer = std::chrono::seconds{3};
 constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
 
 bool packable(const StoredMessage& message) {
@@ -39,12 +41,7 @@ class Courier::Implementation {
         gateway_id_(std::move(gateway_id)),
         clock_(clock),
         events_(events),
-        message_bucket_(settings_.max_messages_per_second, settings_.max_messages_per_second.value_or(1.0),
-                        clock.now()),
-        byte_bucket_(settings_.max_bytes_per_second
-                         ? std::optional<double>(static_cast<double>(*settings_.max_bytes_per_second))
-                         : std::nullopt,
-                     static_cast<double>(settings_.max_bytes_per_second.value_or(1)), clock.now()),
+        pace_(settings_.max_messages_per_second, settings_.max_bytes_per_second, clock.now(), std::random_device{}()),
         flights_(settings_.mqtt_version),
         lanes_(spool_) {
     follow_epoch();
@@ -122,7 +119,7 @@ class Courier::Implementation {
            flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
   }
   [[nodiscard]] bool may_send_backlog(Lane lane) const {
-    return connection_ && !draining_ && lanes_.backlog_waits(lane) && room_for_backlog();
+    return connection_ && !draining_ && !late_ && lanes_.backlog_waits(lane) && room_for_backlog();
   }
 
   [[nodiscard]] base::Duration next_work() {
@@ -130,24 +127,27 @@ class Courier::Implementation {
     base::Duration wait = kMaintainEvery;
     if (const auto due = spool_.commit_due()) wait = std::min(wait, *due - now);
     if (const auto due = flights_.settles_at()) wait = std::min(wait, *due - now);
-    bool work = probe(now) != nullptr && room_for_live();
+    bool live = probe(now) != nullptr && room_for_live();
+    bool backlog = false;
     if (connection_ && now < stands_at_ && !hang_ups_.suspects().empty()) wait = std::min(wait, stands_at_ - now);
     for (const Lane lane : kLanes) {
-      work = work || (room_for_live() && !lanes_.live(lane).empty()) || may_send_backlog(lane);
+      live = live || (room_for_live() && !lanes_.live(lane).empty());
+      backlog = backlog || may_send_backlog(lane);
     }
-    if (work) wait = std::min(wait, std::max(message_bucket_.wait(now), byte_bucket_.wait(now)));
+    if (live) wait = std::min(wait, pace_.wait_live(now));
+    if (backlog) wait = std::min(wait, pace_.wait_backlog(now));
     return wait;
   }
-
-  [[nodiscard]] bool tokens(base::Instant now) { return message_bucket_.available(now) && byte_bucket_.available(now); }
 
   // In each lane live messages before the backlog.
   void pump() {
     if (!connection_) return;
     const base::Instant now = clock_.now();
+    late_ = flights_.waits_since() && now - *flights_.waits_since() > kLateAnswer;
+    if (late_) pace_.slow_down(now);
     for (const Lane lane : kLanes) {
       send_live(lanes_.live(lane), now);
-      while (lanes_.live(lane).empty() && may_send_backlog(lane) && tokens(now)) {
+      while (lanes_.live(lane).empty() && may_send_backlog(lane) && pace_.backlog(now)) {
         if (!lanes_.load(lane, [&](const StoredMessage& row) { return passes(row, now); })) break;
         send_backlog(lanes_.backlog(lane), now);
       }
@@ -156,7 +156,7 @@ class Courier::Implementation {
   }
 
   void send_live(std::deque<StoredMessage>& live, base::Instant now) {
-    while (!live.empty() && room_for_live() && tokens(now)) {
+    while (!live.empty() && room_for_live() && pace_.live(now)) {
       StoredMessage message = std::move(live.front());
       live.pop_front();
       if (refusals_.barred(message.message.stream, now)) {
@@ -164,7 +164,7 @@ class Courier::Implementation {
       } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
         lanes_.leave_behind(message);
       } else {
-        send_plain(std::move(message), now);
+        send_plain(std::move(message), false, now);
       }
     }
   }
@@ -200,7 +200,7 @@ class Courier::Implementation {
 
   // The publication at which the last connection may have broken, while other topics flow.
   void send_probe(base::Instant now) {
-    while (room_for_live() && tokens(now)) {
+    while (room_for_live() && pace_.live(now)) {
       const auto* next = probe(now);
       if (next == nullptr) return;
       const HangUps::Suspect suspect = *next;
@@ -236,7 +236,7 @@ class Courier::Implementation {
       return;
     }
     if (packs(head)) {
-      BacklogPacket packet(gateway_id_, head);
+      BacklogPacket packet(gateway_id_, head, pace_.packet_bytes());
       Flight flight;
       flight.packed = true;
       bool full = false;
@@ -253,7 +253,8 @@ class Courier::Implementation {
       }
       if (!flight.messages.empty()) {
         from = std::move(rest);
-        publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), now);
+        publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), true,
+                now);
         return;
       }
       from.front() = std::move(rest.front());
@@ -264,10 +265,10 @@ class Courier::Implementation {
   void send_first_plain(std::deque<StoredMessage>& from, base::Instant now) {
     StoredMessage message = std::move(from.front());
     from.pop_front();
-    send_plain(std::move(message), now);
+    send_plain(std::move(message), true, now);
   }
 
-  void send_plain(StoredMessage message, base::Instant now) {
+  void send_plain(StoredMessage message, bool of_backlog, base::Instant now) {
     const std::string& stream = message.message.stream;
     bool retain = false;
     if (message.message.retain && settings_.retain) {
@@ -280,12 +281,11 @@ class Courier::Implementation {
     std::string topic = topic_of_stream(settings_.topic_prefix, stream);
     Flight flight;
     flight.messages.push_back(std::move(message));
-    publish(std::move(topic), std::move(text), retain, std::move(flight), now);
+    publish(std::move(topic), std::move(text), retain, std::move(flight), of_backlog, now);
   }
 
-  void publish(std::string topic, std::string payload, bool retain, Flight flight, base::Instant now) {
-    message_bucket_.take(1.0, now);
-    byte_bucket_.take(static_cast<double>(topic.size() + payload.size()), now);
+  void publish(std::string topic, std::string payload, bool retain, Flight flight, bool of_backlog, base::Instant now) {
+    pace_.take(topic.size() + payload.size(), of_backlog, now);
     for (const StoredMessage& message : flight.messages) spool_.hold(message.row);
     statistics_.published_total.fetch_add(flight.messages.size(), std::memory_order_relaxed);
     const std::uint64_t token = ++last_token_;
@@ -375,6 +375,7 @@ class Courier::Implementation {
     lanes_.start();
     gaps_told_at_ = base::Instant{};
     stands_at_ = clock_.now() + kStandsAfter;
+    pace_.connected(clock_.now());
   }
 
   void lost() {
@@ -455,8 +456,7 @@ class Courier::Implementation {
   const std::string gateway_id_;
   const base::Clock& clock_;
   signals::EventSink& events_;
-  TokenBucket message_bucket_;
-  TokenBucket byte_bucket_;
+  Pace pace_;
 
   std::uint64_t epoch_ = 0;
   std::optional<std::uint64_t> connection_;
@@ -465,6 +465,7 @@ class Courier::Implementation {
   Flights flights_;
   Lanes lanes_;
   bool draining_ = false;
+  bool late_ = false;  // the broker's answers: the backlog waits for them
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};
   base::Instant stands_at_{};

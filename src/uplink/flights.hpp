@@ -54,6 +54,10 @@ class Flights {
     return std::all_of(in_flight_.begin(), in_flight_.end(), [&](const auto& entry) { return holds(entry.second); }) &&
            std::all_of(settling_.begin(), settling_.end(), holds);
   }
+  // Since when the oldest has been in flight.
+  [[nodiscard]] std::optional<base::Instant> waits_since() const {
+    return in_flight_.empty() ? std::nullopt : std::optional(in_flight_.begin()->second.since);
+  }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_.size(); }
   // Backlog can be handed over: what settles keeps its messages, and a fast broker could acknowledge any amount of
   // them.

@@ -37,14 +37,14 @@ std::string message_text(const StoredMessage& message, std::string_view gateway,
   return to_json(envelope, message.message.members);
 }
 
-BacklogPacket::BacklogPacket(std::string_view gateway, const StoredMessage& first)
-    : gateway_(gateway), stream_(first.message.stream), epoch_(first.epoch) {}
+BacklogPacket::BacklogPacket(std::string_view gateway, const StoredMessage& first, std::size_t most_bytes)
+    : gateway_(gateway), stream_(first.message.stream), epoch_(first.epoch), most_bytes_(most_bytes) {}
 
 bool BacklogPacket::try_add(const StoredMessage& message, const base::Clock& clock) {
   if (message.message.stream != stream_ || message.epoch != epoch_ || count_ >= kPacketMessages) return false;
   if (count_ > 0 && message.seq <= last_seq_) return false;
   const std::string text = message_text(message, gateway_, clock, true);
-  if (messages_.size() + text.size() + 1 + kPacketHead > kPacketBytes) return false;
+  if (messages_.size() + text.size() + 1 + kPacketHead > most_bytes_) return false;
   if (count_ == 0) {
     first_seq_ = message.seq;
   } else {

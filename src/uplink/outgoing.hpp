@@ -26,7 +26,7 @@ inline constexpr std::size_t kPacketMessages = 500;
 // twinkeeper.backlog/1: whole messages of one stream and epoch in ascending order of seq.
 class BacklogPacket {
  public:
-  BacklogPacket(std::string_view gateway, const StoredMessage& first);
+  BacklogPacket(std::string_view gateway, const StoredMessage& first, std::size_t most_bytes = kPacketBytes);
 
   // False: it does not fit (bytes or number), or is of another stream or epoch, or not behind the last one.
   bool try_add(const StoredMessage& message, const base::Clock& clock);
@@ -37,6 +37,7 @@ class BacklogPacket {
   std::string gateway_;
   std::string stream_;
   std::uint64_t epoch_;
+  std::size_t most_bytes_;
   std::uint64_t first_seq_ = 0;
   std::uint64_t last_seq_ = 0;
   std::size_t count_ = 0;

@@ -9,6 +9,7 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr base::Duration kQuickCheckLimit = std::chrono::seconds{5};
+constexpr std::uint64_t kReserve = 2u << 20;  // the log at its longest, and as much again
 constexpr base::Duration kRetryPause = std::chrono::seconds{10};
 constexpr std::int64_t kFirstRowWithoutFile = std::int64_t{1} << 48;  // above any row of a file that opens later
 
@@ -22,7 +23,7 @@ Spool::Implementation::Implementation(SpoolSettings settings, std::string gatewa
       boot_id_(std::move(boot_id)),
       events_(events),
       lock_(std::move(lock)),
-      reserve_(settings_.directory, std::min<std::uint64_t>(1u << 20, settings_.max_bytes / 16)) {
+      reserve_(settings_.directory, kReserve) {
   open_database();
   reserve_.take();
 }

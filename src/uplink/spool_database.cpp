@@ -99,7 +99,7 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   sqlite3_busy_timeout(handle, 2000);  // a reader of the command line tools may checkpoint for a moment
   for (const char* pragma :
        {"PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA page_size=4096", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
-        "PRAGMA journal_size_limit=4194304", "PRAGMA wal_autocheckpoint=1000", "PRAGMA cache_size=-1024"}) {
+        "PRAGMA journal_size_limit=4194304", "PRAGMA wal_autocheckpoint=256", "PRAGMA cache_size=-1024"}) {
     if (auto status = database.execute(pragma); !status.ok()) return std::move(status).error().with_context(path);
   }
   auto version = database.prepare("PRAGMA user_version");
@@ -113,10 +113,8 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
     auto status = database.execute("ALTER TABLE gap ADD COLUMN stride INTEGER NOT NULL DEFAULT 1");
     if (!status.ok()) return std::move(status).error().with_context(path);
   }
-  // The budget counts rows; half-filled pages and the other tables need some more.
-  const std::uint64_t pages = max_bytes / kPageSize * 5 / 4 + 64;
-  const std::string limit = "PRAGMA max_page_count=" + std::to_string(pages);
-  for (const char* sql : {limit.c_str(), kSchema, "PRAGMA user_version=2"}) {
+  if (auto status = database.allow_growth(max_bytes); !status.ok()) return std::move(status).error().with_context(path);
+  for (const char* sql : {kSchema, "PRAGMA user_version=2"}) {
     if (auto status = database.execute(sql); !status.ok()) return std::move(status).error().with_context(path);
   }
   if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);
@@ -398,6 +396,14 @@ base::Status SpoolDatabase::quick_check(base::Duration limit) {
   if (failure) return *std::move(failure);
   if (code == SQLITE_ROW && verdict != "ok") return base::Error(base::ErrorCode::corrupt, verdict);
   return base::Success{};
+}
+
+base::Status SpoolDatabase::stop_growth() { return execute("PRAGMA max_page_count=1"); }  // the least that it has
+
+base::Status SpoolDatabase::allow_growth(std::uint64_t max_bytes) {
+  // The budget counts rows; half-filled pages and the other tables need some more.
+  const std::uint64_t pages = max_bytes / kPageSize * 5 / 4 + 64;
+  return execute(("PRAGMA max_page_count=" + std::to_string(pages)).c_str());
 }
 
 base::Status SpoolDatabase::checkpoint() { return execute("PRAGMA wal_checkpoint(TRUNCATE)"); }

@@ -111,6 +111,9 @@ class SpoolDatabase {
   // SQLite's own check, given up (as passed) after `limit`.
   [[nodiscard]] base::Status quick_check(base::Duration limit);
   [[nodiscard]] base::Status checkpoint();
+  // The file may take no page more than it has, or as many as `max_bytes` of rows need.
+  [[nodiscard]] base::Status stop_growth();
+  [[nodiscard]] base::Status allow_growth(std::uint64_t max_bytes);
 
  private:
   explicit SpoolDatabase(sqlite3* handle) : handle_(handle) {}

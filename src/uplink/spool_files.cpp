@@ -66,13 +66,17 @@ base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch)
   return base::replace_file(directory + "/spool.epoch", std::to_string(epoch) + "\n");
 }
 
+bool SpoolReserve::disk_is_full() const noexcept {
+  struct statvfs disk {};
+  return ::statvfs(directory_.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < 2 * bytes_;
+}
+
 void SpoolReserve::take() const noexcept {
   const std::string path = directory_ + "/spool.reserve";
   struct stat status {};
   const bool there = ::stat(path.c_str(), &status) == 0;
   if (there && static_cast<std::uint64_t>(status.st_blocks) * 512 >= bytes_) return;
-  struct statvfs disk {};
-  if (::statvfs(directory_.c_str(), &disk) != 0 || disk.f_bavail * disk.f_frsize < 2 * bytes_) return;
+  if (disk_is_full()) return;
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (file < 0) return;
   const bool taken = ::posix_fallocate(file, 0, static_cast<off_t>(bytes_)) == 0;
@@ -80,7 +84,7 @@ void SpoolReserve::take() const noexcept {
   if (!taken) ::unlink(path.c_str());
 }
 
-bool SpoolReserve::give_up() const noexcept { return ::unlink((directory_ + "/spool.reserve").c_str()) == 0; }
+void SpoolReserve::give_up() const noexcept { ::unlink((directory_ + "/spool.reserve").c_str()); }
 
 base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now) {
   std::string stamp;

@@ -35,10 +35,11 @@ class SpoolLock {
 class SpoolReserve {
  public:
   SpoolReserve(std::string directory, std::uint64_t bytes) : directory_(std::move(directory)), bytes_(bytes) {}
-  // Takes the room unless it is taken, or the disk has not twice as much left.
+  // The disk has not twice as much left.
+  [[nodiscard]] bool disk_is_full() const noexcept;
+  // Takes the room unless it is taken or the disk is full.
   void take() const noexcept;
-  // Whether there was any.
-  bool give_up() const noexcept;
+  void give_up() const noexcept;
 
  private:
   std::string directory_;

@@ -78,6 +78,7 @@ class Spool::Implementation {
   // spool_rows.cpp: rows
   [[nodiscard]] std::uint64_t most_dead_bytes() const;
   [[nodiscard]] bool make_room(int attempt);
+  bool grow_again();
   void disk_was_full();
   [[nodiscard]] base::Status write();
   void written();
@@ -139,6 +140,8 @@ class Spool::Implementation {
   std::optional<base::Instant> sequences_since_;  // the same for sequence numbers alone, which are in no hurry
   base::Instant retry_at_{};
   base::Instant set_aside_at_{};
+  bool growth_stopped_ = false;
+  std::size_t rows_written_ = 0;          // by the transaction being written
   std::optional<base::Instant> full_at_;  // the disk had no room, which eviction helped
   std::string trouble_;                   // code of the trouble that was told and lasts
   SpoolFigures figures_;

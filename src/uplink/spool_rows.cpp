@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kRowsPerCommit = 100;
 constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
 constexpr std::int64_t kDeadKept = 200;
+constexpr std::uint64_t kBytesPerCommit = 512u << 10;  // what one transaction adds to the log, about
 constexpr std::uint64_t kDeadBytes = 4u << 20;
 constexpr base::Duration kFullLasts = std::chrono::seconds{60};
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
@@ -212,8 +213,13 @@ base::Status Spool::Implementation::write() {
   removed_ = {};
   if (auto status = database.begin(); !status.ok()) return status;
   const auto body = [&]() -> base::Status {
+    rows_written_ = 0;
+    std::uint64_t bytes = 0;
     for (const Pending& pending : pending_) {
+      if (bytes >= kBytesPerCommit) break;
+      ++rows_written_;
       if (pending.gone) continue;
+      bytes += pending.cost;
       if (auto status = database.insert(pending.row); !status.ok()) return status;
     }
     for (const std::int64_t row : deletes_) {
@@ -249,9 +255,14 @@ base::Status Spool::Implementation::write() {
 void Spool::Implementation::written() {
   figures_.messages -= std::min(figures_.messages, removed_.messages);
   figures_.bytes -= std::min(figures_.bytes, removed_.bytes);
-  pending_.clear();
-  pending_kept_ = 0;
-  pending_bytes_ = 0;
+  for (std::size_t i = 0; i < rows_written_; ++i) {
+    const Pending& pending = pending_.front();
+    if (!pending.gone) {
+      --pending_kept_;
+      pending_bytes_ -= pending.cost;
+    }
+    pending_.pop_front();
+  }
   deletes_.clear();
   if (!burials_.empty()) {
     if (auto dead = database_->dead(); dead.ok()) dead_ = std::move(dead).value();
@@ -262,20 +273,37 @@ void Spool::Implementation::written() {
   sequences_dirty_ = false;
   gaps_.written();
   rows_since_.reset();
+  refresh_rows_since();
   sequences_since_.reset();
   ++figures_.commits_total;
 }
 
-// At first the reserve and the log; then what is worth least, oldest first.
+// Whether it is worth trying again. On a full disk the reserve is given up, so that the log can be written back and rows be
+// deleted; the file grows no more, or that room would be gone as well. Then what is worth least goes, oldest first.
 bool Spool::Implementation::make_room(int attempt) {
-  disk_was_full();
-  static_cast<void>(reserve_.give_up());
-  bool room = attempt == 0;
+  if (reserve_.disk_is_full()) {
+    disk_was_full();
+    reserve_.give_up();
+    static_cast<void>(database_->checkpoint());
+    growth_stopped_ = database_->stop_growth().ok();
+    if (attempt == 0) return true;
+  } else if (growth_stopped_) {
+    return grow_again();
+  }
+  bool room = false;
   const std::uint64_t target =
       figures_.bytes - std::min(figures_.bytes, std::min<std::uint64_t>(settings_.max_bytes / 32, 1u << 20) + 1);
-  for (int worth = 0; worth <= 3 && !room; ++worth) room = evict_from_database(worth, target, GapReason::size);
-  if (database_) static_cast<void>(database_->checkpoint());
+  for (int worth = 0; worth <= 3 && !room && database_; ++worth) {
+    room = evict_from_database(worth, target, GapReason::size);
+  }
   return room && database_;
+}
+
+bool Spool::Implementation::grow_again() {
+  if (!database_ || reserve_.disk_is_full()) return false;
+  reserve_.take();
+  growth_stopped_ = !database_->allow_growth(settings_.max_bytes).ok();
+  return !growth_stopped_;
 }
 
 void Spool::Implementation::disk_was_full() {
@@ -293,6 +321,10 @@ void Spool::Implementation::commit() {
     auto status = write();
     if (status.ok()) {
       written();
+      if (pending_kept_ > 0) {  // more than one transaction should take
+        attempt = -1;
+        continue;
+      }
       trouble_over();
       figures_.commit_last = clock_.now() - started;
       return;
@@ -366,7 +398,10 @@ void Spool::Implementation::maintain() {
     full_at_.reset();
     if (trouble_.empty()) figures_.trouble.clear();
   }
-  if (!full_at_ && trouble_.empty()) reserve_.take();
+  if (!full_at_ && trouble_.empty()) {
+    reserve_.take();
+    if (growth_stopped_) static_cast<void>(grow_again());
+  }
   if (!database_ && clock_.now() >= retry_at_) open_database();
   fill_wall_times();
   evict_aged();

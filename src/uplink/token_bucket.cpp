@@ -13,9 +13,9 @@ void TokenBucket::refill(base::Instant now) {
   filled_at_ = now;
 }
 
-bool TokenBucket::available(base::Instant now) {
+bool TokenBucket::available(base::Instant now, double reserve) {
   refill(now);
-  return !rate_ || level_ > 0.0;
+  return !rate_ || level_ > reserve;
 }
 
 void TokenBucket::take(double amount, base::Instant now) {
@@ -24,9 +24,14 @@ void TokenBucket::take(double amount, base::Instant now) {
   level_ -= amount;
 }
 
-base::Duration TokenBucket::wait(base::Instant now) {
-  if (available(now)) return base::Duration::zero();
-  const double seconds = -level_ / *rate_;
+void TokenBucket::set_rate(double rate, base::Instant now) {
+  refill(now);
+  rate_ = rate;
+}
+
+base::Duration TokenBucket::wait(base::Instant now, double reserve) {
+  if (available(now, reserve)) return base::Duration::zero();
+  const double seconds = (reserve - level_) / *rate_;
   return std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(seconds)) +
          std::chrono::milliseconds{1};
 }

@@ -15,10 +15,13 @@ class TokenBucket {
  public:
   TokenBucket(std::optional<double> rate, double burst, base::Instant now);
 
-  [[nodiscard]] bool available(base::Instant now);
+  // Whether there is more than `reserve`, which is less than the burst.
+  [[nodiscard]] bool available(base::Instant now, double reserve = 0.0);
   void take(double amount, base::Instant now);
   // Time until available(); zero if it is now.
-  [[nodiscard]] base::Duration wait(base::Instant now);
+  [[nodiscard]] base::Duration wait(base::Instant now, double reserve = 0.0);
+  // From now on.
+  void set_rate(double rate, base::Instant now);
 
  private:
   void refill(base::Instant now);

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include <array>
+#include <deque>
 #include <map>
 #include <random>
 #include <set>
@@ -265,29 +266,109 @@ TEST_CASE("with a full spool nothing is both delivered and told as lost") {
   }
 }
 
-TEST_CASE("the backlog keeps to the rate while a live message overtakes it") {
+TEST_CASE("the backlog comes up to the rate and keeps to it while a live message overtakes it") {
   Rig rig;
   rig.settings.max_messages_per_second = 50.0;
   rig.settings.backlog = BacklogFormat::plain;
   rig.start();
-  for (int i = 0; i < 1000; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  for (int i = 0; i < 2000; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
   rig.clock.advance(seconds{60});
   rig.connect(100);
-  std::size_t sent = 0;
-  bool overtook = false;
-  for (int tick = 0; tick < 1000; ++tick) {  // ten seconds
-    if (tick == 500) rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  std::vector<std::size_t> sent(20);
+  for (int tick = 0; tick < 2000; ++tick) {  // twenty seconds
+    if (tick == 1500) rig.courier->submit(test::anomaly_message(rig.clock.now()));
     rig.turn();
     for (const auto& publication : rig.link.take_down()) {
-      ++sent;
-      overtook = overtook || publication.topic.find("anomaly") != std::string::npos;
+      ++sent[static_cast<std::size_t>(tick / 100)];
+      if (publication.topic.ends_with("anomaly")) CHECK(tick == 1500);
       rig.answer(publication);
     }
     rig.clock.advance(milliseconds{10});
   }
-  CHECK(overtook);
-  CHECK(sent >= 500);
-  CHECK(sent <= 552);
+  CHECK(sent[0] <= 20);
+  for (std::size_t i = 2; i < 10; ++i) CHECK(sent[i] + 1 >= sent[i - 1]);
+  for (std::size_t i = 11; i < 20; ++i) {
+    CHECK(sent[i] >= 48);
+    CHECK(sent[i] <= 52);
+  }
+}
+
+TEST_CASE("a long backlog takes most of the bytes that live messages leave and these never wait for it") {
+  const auto format = GENERATE(BacklogFormat::packed, BacklogFormat::plain);
+  const std::size_t body = GENERATE(250, 1000);  // a flat and a nested state
+  CAPTURE(format == BacklogFormat::packed, body);
+  Rig rig;
+  rig.settings.max_bytes_per_second = 100 << 10;
+  if (format == BacklogFormat::packed) rig.settings.max_messages_per_second = 80.0;
+  rig.settings.backlog = format;
+  rig.spool_settings.commit_interval = seconds{2};
+  rig.start();
+  const auto live = [&] {
+    for (int i = 0; i < 10; ++i) {
+      rig.courier->submit(test::state_message(rig.clock.now(), body, "twins.t" + std::to_string(i) + ".state"));
+    }
+  };
+  const int rounds = static_cast<int>(1'500'000 / body);
+  for (int i = 0; i < rounds; ++i) live();
+  rig.clock.advance(seconds{60});
+  rig.connect(format == BacklogFormat::packed ? 20 : 200);
+  std::size_t live_bytes = 0;
+  std::size_t backlog_bytes = 0;
+  std::size_t packets = 0;
+  std::deque<std::pair<base::Instant, Publication>> open;
+  base::Duration slowest{};
+  const base::Instant from = rig.clock.now();
+  int tick = 0;
+  while (rig.spool->figures().messages > 200 && tick < 100'000) {
+    if (tick++ % 50 == 0) live();
+    rig.turn();
+    for (auto& publication : rig.link.take_down()) {
+      const std::size_t bytes = publication.topic.size() + publication.payload.size();
+      const bool replay = publication.payload.find("\"replay\":true") != std::string::npos;
+      (replay ? backlog_bytes : live_bytes) += bytes;
+      if (publication.topic.ends_with("/backlog")) ++packets;
+      if (!replay) {
+        const base::Instant made{
+            base::Duration{json::parse(publication.payload)["time_ms"].get<std::int64_t>() * 1'000'000}};
+        slowest = std::max(slowest, rig.clock.wall_now().time_since_epoch() - made.time_since_epoch());
+      }
+      open.emplace_back(rig.clock.now() + milliseconds{100}, std::move(publication));
+    }
+    while (!open.empty() && open.front().first <= rig.clock.now()) {
+      rig.answer(open.front().second);
+      open.pop_front();
+    }
+    rig.clock.advance(milliseconds{20});
+  }
+  const double time = std::chrono::duration<double>(rig.clock.now() - from).count();
+  const double left = 102'400.0 - static_cast<double>(live_bytes) / time;
+  const double rate = static_cast<double>(backlog_bytes) / time;
+  INFO(time << " s, live " << static_cast<double>(live_bytes) / time << " bytes/s, backlog " << rate << " bytes/s, "
+            << 100.0 * rate / left << " % of what is left; " << packets << " packets; slowest live message "
+            << std::chrono::duration<double>(slowest).count() << " s");
+  CHECK(rate > 0.8 * left);
+  CHECK(rate < 1.02 * left);
+  CHECK(slowest < seconds{1});
+}
+
+TEST_CASE("the backlog waits while answers are late and live messages do not") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 200; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(seconds{60});
+  rig.connect(40);
+  auto open = rig.link.take_down();
+  REQUIRE(open.size() == 30);
+  rig.clock.advance(seconds{4});
+  for (std::size_t i = 1; i < open.size(); ++i) rig.answer(open[i]);
+  rig.turn();
+  CHECK(rig.link.take_down().empty());
+  rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  CHECK(rig.link.take_down().size() == 1);
+  rig.answer(open[0]);
+  rig.turn();
+  CHECK(rig.link.take_down().size() >= 29);
 }
 
 TEST_CASE("a replayed retained message does not replace a newer one") {

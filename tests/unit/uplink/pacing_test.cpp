@@ -1,8 +1,11 @@
+#include <set>
+
 #include "support/catch.hpp"
 #include "support/uplink_parts.hpp"
 #include "uplink/back_off.hpp"
 #include "uplink/connection.hpp"
 #include "uplink/endpoint_turn.hpp"
+#include "uplink/pace.hpp"
 #include "uplink/token_bucket.hpp"
 
 using namespace twinkeeper;
@@ -43,6 +46,24 @@ TEST_CASE("a token bucket without a rate never limits") {
   bucket.take(1e12, clock.now());
   CHECK(bucket.available(clock.now()));
   CHECK(bucket.wait(clock.now()) == base::Duration::zero());
+}
+
+TEST_CASE("behind a reconnect the backlogs of a fleet begin at different times and the first one at once") {
+  std::set<std::int64_t> starts;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    test::StandingClock clock;
+    Pace pace(80.0, 400u << 10, clock.now(), seed);
+    pace.connected(clock.now());
+    CHECK(pace.backlog(clock.now()));
+    CHECK(pace.live(clock.now()));
+    clock.advance(std::chrono::hours{1});
+    pace.connected(clock.now());
+    CHECK(pace.live(clock.now()));
+    const base::Duration wait = pace.wait_backlog(clock.now());
+    CHECK(wait <= Pace::kMostPause);
+    starts.insert(wait / milliseconds{100});
+  }
+  CHECK(starts.size() > 35);
 }
 
 TEST_CASE("the back-off spreads over the whole range and doubles up to its cap") {
