@@ -56,6 +56,9 @@ struct Place {
 };
 
 Place place_of(const std::string& code) {
+  if (code.rfind("crl_", 0) == 0)
+    return {"uplink.crl", "a PEM file with the revocation list of the broker certificate's issuer"};
+  if (code.rfind("password_", 0) == 0) return {"uplink.password_file", "a file whose first line is the password"};
   if (code.rfind("ca_", 0) == 0)
     return {"uplink.root_ca", "a PEM file with the certificates the broker's is checked against"};
   if (code.rfind("certificate_", 0) == 0)
@@ -76,6 +79,20 @@ void report_faults(const uplink::UplinkSettings& uplink, base::WallTime now, Fin
   }
 }
 
+// An out-of-date list is told by check_certificates.
+ordered_json describe_list(const std::string& file, base::WallTime now, Findings& findings) {
+  ordered_json report = describe_file(file);
+  report["next_update"] = nullptr;
+  const auto expiry = uplink::crl_expiry(file);
+  if (!expiry.ok() || !expiry.value()) return report;
+  const std::string date = base::format_rfc3339(*expiry.value()).substr(0, 10);
+  report["next_update"] = date;
+  if (*expiry.value() > now && *expiry.value() - now < std::chrono::hours{24}) {
+    findings.warn("uplink.crl", file + ": the list is out of date within a day, and then no broker is let in");
+  }
+  return report;
+}
+
 }  // namespace
 
 ordered_json check_files(const Plan& plan, Findings& findings) {
@@ -83,9 +100,12 @@ ordered_json check_files(const Plan& plan, Findings& findings) {
   const auto& uplink = *plan.config.uplink;
   const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
   report_faults(uplink, now, findings);
-  return {{"cert", describe_certificate("cert", uplink.cert, now, false, findings)},
-          {"key", describe_file(uplink.key)},
-          {"root_ca", describe_certificate("root_ca", uplink.root_ca, now, true, findings)}};
+  ordered_json report{{"cert", describe_certificate("cert", uplink.cert, now, false, findings)},
+                      {"key", describe_file(uplink.key)},
+                      {"root_ca", describe_certificate("root_ca", uplink.root_ca, now, true, findings)}};
+  if (!uplink.crl.empty()) report["crl"] = describe_list(uplink.crl, now, findings);
+  if (!uplink.password_file.empty()) report["password_file"] = describe_file(uplink.password_file);
+  return report;
 }
 
 }  // namespace twinkeeper::app

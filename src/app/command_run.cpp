@@ -30,6 +30,11 @@ sigset_t block_signals() {
   return set;
 }
 
+// The MQTT library would take them for its own; a proxy is what the configuration says.
+void forget_proxies() {
+  for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) ::unsetenv(name);
+}
+
 // Key material must not reach a core file, and dozens of small threads do not need an arena each.
 void limit_process() {
   const rlimit none{0, 0};
@@ -193,6 +198,7 @@ class Service {
 
 int run_command(const RunArguments& arguments) {
   limit_process();
+  forget_proxies();
   const sigset_t signals = block_signals();
   const base::SystemClock clock;
   return Service(arguments, clock).run(signals);

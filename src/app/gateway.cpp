@@ -94,6 +94,7 @@ class Gateway::Implementation {
                  EventLog& log, std::unique_ptr<CaptureWriter> capture)
       : plan_(std::move(plan)),
         clock_(clock),
+        log_(log),
         process_start_(process_start),
         origin_(next_whole_second(clock.now() + kStartDelay)),
         outbox_(plan_, capture == nullptr),
@@ -281,8 +282,15 @@ class Gateway::Implementation {
 
   void look_at_certificate(base::Instant now) {
     next_certificate_look_ = now + kCertificateInterval;
-    auto expiry = uplink::certificate_expiry(plan_.config.uplink->cert);
-    certificate_expires_ = expiry ? std::optional(expiry.value()) : std::nullopt;
+    const auto& files = *plan_.config.uplink;
+    const auto end_of = [](const std::string& path) -> std::optional<base::WallTime> {
+      auto expiry = uplink::certificate_expiry(path);
+      return expiry ? std::optional(expiry.value()) : std::nullopt;
+    };
+    certificate_expires_ = end_of(files.cert);
+    expires_ = {certificate_expires_, end_of(files.root_ca), std::nullopt};
+    if (files.crl.empty()) return;
+    if (const auto expiry = uplink::crl_expiry(files.crl)) expires_[kCrl] = expiry.value();
   }
 
   void update_status() {
@@ -301,8 +309,18 @@ class Gateway::Implementation {
     condition.refused = statistics_.refused.get();
     condition.spool_trouble = statistics_.spool_trouble.get();
     condition.endpoint = endpoint_in_use();
-    if (certificate_expires_) condition.certificate_left = *certificate_expires_ - clock_.wall_now();
-    for (auto& event : gateway_diagnosis_.evaluate(now, condition)) publisher_.post(std::move(event));
+    for (std::size_t i = 0; i < kExpiries; ++i) {
+      if (expires_[i]) condition.left[i] = *expires_[i] - clock_.wall_now();
+    }
+    for (auto& event : gateway_diagnosis_.evaluate(now, condition)) {
+      // The broker's absence and what it refuses are in the journal by words of the uplink.
+      if (event.unit == "d") {
+        const bool cleared = event.cleared_at.has_value();
+        log_.raise({cleared ? signals::EventLevel::info : signals::EventLevel::warning, "uplink",
+                    cleared ? "expiry_cleared" : "expires_soon", event.message});
+      }
+      publisher_.post(std::move(event));
+    }
   }
 
   [[nodiscard]] std::vector<std::string> hung_threads(base::Instant now) const {
@@ -395,6 +413,7 @@ class Gateway::Implementation {
   // Members are destroyed in reverse: threads first (they are joined by then), what they use last.
   const Plan plan_;
   const base::Clock& clock_;
+  EventLog& log_;
   const base::Instant process_start_;
   const base::Instant origin_;
   Outbox outbox_;
@@ -415,6 +434,7 @@ class Gateway::Implementation {
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
 
   std::optional<base::WallTime> certificate_expires_;
+  std::array<std::optional<base::WallTime>, kExpiries> expires_;
   base::Instant next_certificate_look_;
   base::Instant next_metrics_ = clock_.now() + kMetricsInterval;
   base::Instant metrics_before_ = clock_.now();

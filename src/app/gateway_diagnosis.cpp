@@ -1,6 +1,7 @@
 #include "app/gateway_diagnosis.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace twinkeeper::app {
 namespace {
@@ -11,7 +12,6 @@ using diagnosis::AnomalyEvent;
 using diagnosis::AnomalyKind;
 using diagnosis::NamurStatus;
 
-constexpr base::Duration kWarnBefore = 30 * 24h;
 constexpr base::Duration kRecent = 60s;  // a loss counts as going on for this long after the newest one
 
 AlarmDefinition connection_definition() {
@@ -75,19 +75,47 @@ AlarmDefinition disk_definition() {
       0s,
       10s};
 }
-AlarmDefinition certificate_definition() {
-  return {"gateway.certificate",
+
+// What runs out: medium first, high when it becomes urgent.
+struct Limits {
+  const char* name;  // of the key in `uplink`
+  const char* what;
+  base::Duration warn;
+  base::Duration urgent;
+  const char* advice;
+};
+constexpr std::array<Limits, kExpiries> kLimits{{
+    {"certificate", "gateway's certificate", 30 * 24h, 7 * 24h, "Renew the certificate and put it in place"},
+    {"root_ca", "certificate of the broker's authority", 30 * 24h, 7 * 24h,
+     "Put the authority's new certificate into the file of root_ca beside the old one"},
+    {"crl", "list of revoked certificates", 24h, 24h,
+     "Put the authority's next list in place; with one that is out of date no broker is let in"},
+}};
+constexpr int kMedium = 550;
+constexpr int kHigh = 700;
+
+AlarmDefinition expiry_definition(const Limits& limits) {
+  return {std::string("gateway.") + limits.name,
           AnomalyKind::gateway,
-          "certificate",
-          "The gateway's certificate expires soon",
-          "The gateway's certificate is good for long enough",
-          "Renew the certificate and put it in place",
+          limits.name,
+          std::string("The ") + limits.what + " expires soon",
+          std::string("The ") + limits.what + " is good for long enough",
+          limits.advice,
           {},
-          550,
+          kMedium,
           NamurStatus::maintenance_required,
           "d",
           0s,
           0s};
+}
+
+double days(base::Duration duration) { return std::chrono::duration<double, std::ratio<86400>>(duration).count(); }
+
+std::string time_left(base::Duration left) {
+  if (left <= 0s) return " has expired";
+  const auto whole = std::chrono::duration_cast<std::chrono::days>(left).count();
+  if (whole == 0) return " expires within a day";
+  return " expires in " + std::to_string(whole) + (whole == 1 ? " day" : " days");
 }
 
 }  // namespace
@@ -98,9 +126,10 @@ GatewayDiagnosis::GatewayDiagnosis(base::Instant start)
       spool_(book_.add(spool_definition())),
       refused_(book_.add(refused_definition())),
       disk_(book_.add(disk_definition())),
-      certificate_(book_.add(certificate_definition())),
       dropped_at_(start - 2 * kRecent),
-      refused_at_(start - 2 * kRecent) {}
+      refused_at_(start - 2 * kRecent) {
+  for (std::size_t i = 0; i < kExpiries; ++i) expiries_[i] = book_.add(expiry_definition(kLimits[i]));
+}
 
 std::vector<AnomalyEvent> GatewayDiagnosis::evaluate(base::Instant now, const GatewayCondition& condition) {
   std::vector<AnomalyEvent> events;
@@ -129,14 +158,23 @@ std::vector<AnomalyEvent> GatewayDiagnosis::evaluate(base::Instant now, const Ga
   book_.update(disk_, !condition.spool_trouble.empty(), now, events, [&](AnomalyEvent& event) {
     if (!event.cleared_at) event.message += ": " + condition.spool_trouble;
   });
-  const bool expiring = condition.certificate_left && *condition.certificate_left < kWarnBefore;
-  book_.update(certificate_, expiring, now, events, [&](AnomalyEvent& event) {
-    if (condition.certificate_left) {
-      event.measured = std::chrono::duration<double, std::ratio<86400>>(*condition.certificate_left).count();
-      event.threshold = 30.0;
-    }
-  });
+  for (std::size_t i = 0; i < kExpiries; ++i) judge_expiry(i, condition.left[i], now, events);
   return events;
+}
+
+void GatewayDiagnosis::judge_expiry(std::size_t which, const std::optional<base::Duration>& left, base::Instant now,
+                                    std::vector<AnomalyEvent>& events) {
+  const Limits& limits = kLimits[which];
+  const bool urgent = left && *left < limits.urgent;
+  if (urgent != urgent_[which]) book_.mark_changed(expiries_[which]);
+  urgent_[which] = urgent;
+  book_.update(expiries_[which], left && *left < limits.warn, now, events, [&](AnomalyEvent& event) {
+    if (!left || event.cleared_at) return;
+    event.message = std::string("The ") + limits.what + time_left(*left);
+    event.severity = urgent ? kHigh : kMedium;
+    event.measured = days(*left);
+    event.threshold = days(urgent ? limits.urgent : limits.warn);
+  });
 }
 
 }  // namespace twinkeeper::app

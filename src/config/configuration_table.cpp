@@ -46,6 +46,29 @@ Type<std::vector<uplink::Endpoint>> endpoints() {
           }};
 }
 
+constexpr const char* kProxyForm = "http://HOST:PORT";
+
+Type<uplink::Endpoint> proxy() {
+  return {kProxyForm, substitutable({{"type", "string"}, {"pattern", "^http://[A-Za-z0-9._-]+:[1-9][0-9]{0,4}/?$"}}),
+          [](Reader& reader, const Cursor& at, uplink::Endpoint& value) {
+            static const std::string kScheme = "http://";
+            std::string written;
+            if (!read_text(reader, at, kProxyForm, written)) return false;
+            std::string rest = written.rfind(kScheme, 0) == 0 ? written.substr(kScheme.size()) : std::string{};
+            if (!rest.empty() && rest.back() == '/') rest.pop_back();
+            const auto parsed = parse_host_and_port(rest);
+            if (!parsed || !parsed->port || is_ipv6(parsed->host)) {
+              // A password in it is not repeated.
+              const std::string what = written.find('@') == std::string::npos ? quote(written) : "what is written";
+              reader.error(at, what + " is no proxy", kProxyForm);
+              return false;
+            }
+            value = {parsed->host, *parsed->port};
+            return true;
+          },
+          [](const uplink::Endpoint& value) { return Json("http://" + value.name()); }};
+}
+
 const Table<GatewayConfig>& gateway_table() {
   using T = GatewayConfig;
   static const Table<T> table(
@@ -85,6 +108,15 @@ const Table<UplinkText>& uplink_table() {
           key<T>(
               "root_ca", path(), [](auto& t) -> auto& { return t.settings.root_ca; },
               "Certificates the broker's is checked against (PEM)", Need::required),
+          key<T>("crl", path(), &T::crl,
+                 "Revocation list of the broker certificate's issuer (PEM); with it a revoked certificate is refused"),
+          key<T>("username", text(256, "a user name"), &T::username,
+                 "User name of the MQTT CONNECT; none unless given"),
+          key<T>("password_file", path(), &T::password_file,
+                 "File whose first line is the password, as private as the key"),
+          key<T>(
+              "proxy", proxy(), [](auto& t) -> auto& { return t.settings.proxy; },
+              "HTTP proxy to tunnel through; those of the environment are ignored"),
           key<T>("topic_prefix", text(256, "a topic"), &T::topic_prefix,
                  "Start of every topic; twinkeeper/<gateway id> unless given"),
           key<T>(

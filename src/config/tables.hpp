@@ -112,6 +112,9 @@ struct UplinkText {
   std::optional<std::string> thing_name;
   std::optional<std::string> topic_prefix;
   std::optional<base::Duration> session_expiry;
+  std::optional<std::string> crl;
+  std::optional<std::string> username;
+  std::optional<std::string> password_file;
 };
 
 struct ConfigText {

@@ -65,41 +65,42 @@ void check_keep_alive(Reader& reader, const uplink::UplinkSettings& settings) {
   }
 }
 
-// A regular file that this process can read; its status if so.
-bool check_readable(Reader& reader, const std::string& key, const std::string& file, struct stat& status) {
-  const std::string path = "uplink." + key;
+struct FileRule {
+  const char* key;
+  const char* kind;  // "a PEM file"
+  bool secret;       // nobody else may read it
+};
+
+void check_file(Reader& reader, const FileRule& rule, const std::string& file) {
+  const std::string path = std::string("uplink.") + rule.key;
+  const std::string kind = rule.kind;
+  struct stat status {};
   if (::stat(file.c_str(), &status) != 0) {
-    if (errno == EACCES && key == "key") {
+    if (errno == EACCES && rule.secret) {
       reader.permission_error(path, file + ": not reachable (permission denied)", "a key this process may read");
     } else {
       reader.error(path, file + ": " + (errno == ENOENT ? "no such file" : std::strerror(errno)),
-                   "a PEM file that exists");
+                   kind + " that exists");
     }
-    return false;
-  }
-  if (!S_ISREG(status.st_mode)) {
-    reader.error(path, file + ": not a regular file", "a PEM file");
-    return false;
-  }
-  if (::access(file.c_str(), R_OK) != 0) {
-    if (key == "key") {
+  } else if (!S_ISREG(status.st_mode)) {
+    reader.error(path, file + ": not a regular file", kind);
+  } else if (::access(file.c_str(), R_OK) != 0) {
+    if (rule.secret) {
       reader.permission_error(path, file + ": not readable by this process", "a key this process may read");
     } else {
       reader.error(path, file + ": not readable by this process", "a file this process may read");
     }
-    return false;
+  } else if (const auto fault = rule.secret ? base::private_file_fault(file) : std::nullopt) {
+    reader.permission_error(path, fault->what, fault->accepted);
   }
-  return true;
 }
 
 void check_key_files(Reader& reader, const uplink::UplinkSettings& settings) {
-  struct stat status {};
-  check_readable(reader, "cert", settings.cert, status);
-  check_readable(reader, "root_ca", settings.root_ca, status);
-  if (!check_readable(reader, "key", settings.key, status)) return;
-  if (const auto fault = base::private_file_fault(settings.key)) {
-    reader.permission_error("uplink.key", fault->what, fault->accepted);
-  }
+  check_file(reader, {"cert", "a PEM file", false}, settings.cert);
+  check_file(reader, {"root_ca", "a PEM file", false}, settings.root_ca);
+  check_file(reader, {"key", "a PEM file", true}, settings.key);
+  if (!settings.crl.empty()) check_file(reader, {"crl", "a PEM file", false}, settings.crl);
+  if (!settings.password_file.empty()) check_file(reader, {"password_file", "a file", true}, settings.password_file);
 }
 
 }  // namespace
@@ -121,6 +122,12 @@ void resolve_uplink(Reader& reader, ConfigText& text, bool check_files) {
   if (!uplink.topic_prefix) uplink.topic_prefix = "twinkeeper/" + text.gateway.id;
   settings.client_id = *uplink.thing_name;
   settings.topic_prefix = *uplink.topic_prefix;
+  settings.crl = uplink.crl.value_or("");
+  settings.username = uplink.username.value_or("");
+  settings.password_file = uplink.password_file.value_or("");
+  if (uplink.password_file && !uplink.username) {
+    reader.error("uplink.password_file", "a password without a user name", "a username beside it");
+  }
   settings.state_directory = text.gateway.state_directory;
   if (!uplink.session_expiry) uplink.session_expiry = aws ? base::Duration{1h} : base::Duration::zero();
   settings.session_expiry = *uplink.session_expiry;

@@ -248,7 +248,8 @@ class Connection::Implementation {
     }
     const LinkFault fault = probe_server(settings_, endpoint(), settings_.connect_timeout);
     beat();
-    if (minor_fault_ && fault.code == "client_certificate_refused") return;  // told, with the better reason
+    // Told already, with the better reason.
+    if (minor_fault_ && (fault.code == "client_certificate_refused" || fault.code == minor_fault_->code)) return;
     if (fault.code == "tls_works") {
       tell_of_endpoint({"connect_failed", "connecting to " + server() + " failed after TLS: " + failure.message()});
     } else {

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "uplink/reason_codes.hpp"
+#include "uplink/revocation.hpp"
+#include "uplink/secret.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -143,6 +145,9 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     const bool v5 = settings_.mqtt_version == MqttVersion::v5;
     const int version = v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 
+    const auto trusted = trust_file(settings_);
+    if (!trusted.ok()) return trusted.error();
+
     mqtt::create_options create(version, static_cast<int>(window_) + 8);
     create.set_send_while_disconnected(false);
     client_ =
@@ -153,7 +158,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     });
 
     mqtt::ssl_options tls;
-    tls.set_trust_store(settings_.root_ca);
+    tls.set_trust_store(trusted.value());
     tls.set_key_store(settings_.cert);
     tls.set_private_key(settings_.key);
     tls.set_verify(true);
@@ -173,6 +178,15 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     options_.set_max_inflight(static_cast<int>(window_) + 4);
     options_.set_ssl(tls);
     options_.set_will(mqtt::will_options(request.will.topic, request.will.payload, 1, request.will.retain));
+    if (!settings_.username.empty()) options_.set_user_name(settings_.username);
+    if (!settings_.password_file.empty()) {
+      const auto password = read_secret(settings_.password_file);
+      if (!password.ok()) return password.error();
+      options_.set_password(password.value());
+    }
+    // Without a scheme: the library would take http:// for a part of the name. The environment's proxy is its default;
+    // `run` has removed it by now.
+    if (settings_.proxy) options_.set_https_proxy(settings_.proxy->name());
     if (v5) {
       mqtt::properties properties;
       properties.add({mqtt::property::MAXIMUM_PACKET_SIZE, kMostPacketBytes});

@@ -14,6 +14,7 @@
 
 #include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
+#include "uplink/secret.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -26,6 +27,7 @@ struct Deleter {
   }
 };
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using RevocationList = std::unique_ptr<X509_CRL, Deleter<X509_CRL_free>>;
 using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
 using File = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
 
@@ -86,6 +88,32 @@ void check_validity(const UplinkSettings& settings, X509* certificate, base::Wal
   }
 }
 
+void check_crl(const UplinkSettings& settings, base::WallTime now, std::vector<LinkFault>& faults) {
+  if (settings.crl.empty()) return;
+  if (auto fault = unreadable(settings.crl, "crl", "crl_missing")) {
+    faults.push_back(*std::move(fault));
+    return;
+  }
+  const auto expiry = crl_expiry(settings.crl);
+  if (!expiry.ok()) {
+    faults.push_back({"crl_invalid", "crl " + expiry.error().message()});
+  } else if (now >= kClockIsSet && expiry.value() && *expiry.value() < now) {
+    // Worth a try all the same, for the sake of a wrong clock.
+    faults.push_back({"crl_expired", "crl " + settings.crl + " is out of date since " + date(*expiry.value()), false});
+  }
+}
+
+void check_password(const UplinkSettings& settings, std::vector<LinkFault>& faults) {
+  if (settings.password_file.empty()) return;
+  if (auto fault = unreadable(settings.password_file, "password_file", "password_missing")) {
+    faults.push_back(*std::move(fault));
+  } else if (const auto open = base::private_file_fault(settings.password_file)) {
+    faults.push_back({"password_permissions", "password_file " + open->what + "; accepted: " + open->accepted});
+  } else if (!read_secret(settings.password_file).ok()) {
+    faults.push_back({"password_missing", "password_file " + settings.password_file + " holds no line of text"});
+  }
+}
+
 }  // namespace
 
 std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now) {
@@ -135,6 +163,8 @@ std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::
     }
   }
   ERR_clear_error();
+  check_password(settings, faults);
+  check_crl(settings, now, faults);
   if (certificate_good) {
     if (const Certificate certificate = read_certificate(settings.cert)) {
       check_validity(settings, certificate.get(), now, faults);
@@ -152,6 +182,23 @@ base::Result<base::WallTime> certificate_expiry(const std::string& path) {
   const auto time = time_of(X509_get0_notAfter(certificate.get()));
   if (!time) return base::Error(base::ErrorCode::corrupt, path + " has no readable end of validity");
   return *time;
+}
+
+base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path) {
+  const File file(std::fopen(path.c_str(), "re"));
+  std::optional<base::WallTime> earliest;
+  std::size_t lists = 0;
+  while (file) {
+    const RevocationList list(PEM_read_X509_CRL(file.get(), nullptr, nullptr, nullptr));
+    if (!list) break;
+    ++lists;
+    const ASN1_TIME* const next = X509_CRL_get0_nextUpdate(list.get());
+    const auto time = next == nullptr ? std::nullopt : time_of(next);
+    if (time && (!earliest || *time < *earliest)) earliest = time;
+  }
+  ERR_clear_error();
+  if (lists == 0) return base::Error(base::ErrorCode::corrupt, path + " holds no revocation list (PEM)");
+  return earliest;
 }
 
 }  // namespace twinkeeper::uplink

@@ -2,9 +2,11 @@
 // connecting failed.
 //
 // Codes: ca_missing ca_invalid certificate_missing certificate_invalid certificate_expired certificate_not_yet_valid
-// certificate_chain key_missing key_invalid key_mismatch key_permissions clock_not_set; from the server
+// certificate_chain key_missing key_invalid key_mismatch key_permissions crl_missing crl_invalid crl_expired
+// password_missing password_permissions clock_not_set; from the server
 // name_not_resolved unreachable refused timeout not_tls unknown_issuer wrong_host server_certificate_expired
-// server_certificate_not_yet_valid server_certificate_invalid client_certificate_refused tls_failed tls_works.
+// server_certificate_not_yet_valid server_certificate_invalid client_certificate_refused tls_failed tls_works
+// server_certificate_revoked crl_of_another proxy_refused.
 // Thread rule: free of state; probe_server blocks for `timeout` at most, plus the resolver's own limit.
 #pragma once
 
@@ -29,6 +31,9 @@ struct LinkFault {
 
 // notAfter of the first certificate in a PEM file.
 [[nodiscard]] base::Result<base::WallTime> certificate_expiry(const std::string& path);
+
+// The earliest nextUpdate of the lists in a PEM file; absent if none has one.
+[[nodiscard]] base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path);
 
 // Connects, shakes hands with the client certificate, and says why that fails; code `tls_works` if it does not fail.
 [[nodiscard]] LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint, base::Duration timeout);

@@ -13,6 +13,7 @@
 
 #include "twinkeeper/base/timestamp.hpp"
 #include "uplink/preflight.hpp"
+#include "uplink/proxy_tunnel.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -174,6 +175,13 @@ LinkFault judge(const UplinkSettings& settings, const Endpoint& endpoint, const 
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return {"server_certificate_not_yet_valid",
               "the server certificate of " + server + " is not valid yet; is the clock right?"};
+    case X509_V_ERR_CERT_REVOKED:
+      return {"server_certificate_revoked",
+              "the server certificate of " + server + " is revoked, says crl " + settings.crl};
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      return {"crl_expired", "crl " + settings.crl + " is out of date, so that " + server + " can't be judged by it"};
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+      return {"crl_of_another", "crl " + settings.crl + " holds no list of the issuer of the certificate of " + server};
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
@@ -231,13 +239,20 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
   const base::Instant deadline = clock.now() + timeout;
   const std::string server = endpoint.name();
   LinkFault fault;
-  const Socket socket(connect_to(endpoint, server, deadline, fault));
+  const Endpoint& peer = settings.proxy.value_or(endpoint);
+  const Socket socket(connect_to(peer, settings.proxy ? "proxy " + peer.name() : server, deadline, fault));
   if (socket.descriptor() < 0) return fault;
+  if (settings.proxy) {
+    if (const auto refusal = open_tunnel(socket.descriptor(), server, deadline)) {
+      return {"proxy_refused", "proxy " + peer.name() + " opens no tunnel to " + server + ": " + *refusal};
+    }
+  }
 
   ERR_clear_error();
   const std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_load_verify_locations(context.get(), settings.root_ca.c_str(), nullptr) != 1 ||
+      (!settings.crl.empty() && SSL_CTX_load_verify_locations(context.get(), settings.crl.c_str(), nullptr) != 1) ||
       SSL_CTX_use_certificate_chain_file(context.get(), settings.cert.c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context.get(), settings.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     ERR_clear_error();

@@ -30,6 +30,10 @@ struct UplinkSettings {
   std::string cert;
   std::string key;
   std::string root_ca;
+  std::string crl;                // empty: revocation is not checked
+  std::string username;           // empty: none
+  std::string password_file;      // empty: none
+  std::optional<Endpoint> proxy;  // an HTTP proxy to tunnel through
   std::string topic_prefix;
   MqttVersion mqtt_version = MqttVersion::v5;
   base::Duration keep_alive = std::chrono::seconds{30};

@@ -1,8 +1,10 @@
 // Whether a file with a secret is private: one rule for everyone who asks (`check`, `run`, the connection).
 //
 //   mode     nobody but the owner may write it, nobody but owner and group may read it (0600, 0640, 0440 …)
+//   group    may read it only if it is one of this process, or the file lies in $CREDENTIALS_DIRECTORY; for root also one
+//            of the user `twinkeeper`
 //   owner    root, or the user of this process; root itself takes any owner
-//   folder   not writable by everybody, unless it is sticky
+//   folders  none of those above it writable by everybody, unless it is sticky
 // Links are followed: what counts is the file that is read. A file that is not there has no fault here.
 // Thread rule: free function. Allocates.
 #pragma once

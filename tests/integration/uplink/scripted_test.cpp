@@ -232,3 +232,33 @@ TEST_CASE("a publication without PUBACK is not repeated under MQTT 5 before the 
   CHECK(anomalies[0].connection == 1);
   CHECK(anomalies[1].connection == 2);
 }
+
+TEST_CASE("renewed files let what is in flight be acknowledged before a clean DISCONNECT") {
+  ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
+    if (packet.type == PacketType::publish && packet.topic() == kAnomaly && packet.connection == 1) {
+      // Late: the files have long been found renewed by then.
+      const base::SystemClock clock;
+      clock.sleep_until(clock.now() + seconds{2});
+    }
+    return self.behave(packet);
+  });
+  UplinkRig rig(peer.port());
+  const std::string cert = rig.folder.path() + "/own.crt";
+  std::filesystem::copy_file(pki() + "/gateway.crt", cert);
+  rig.settings.cert = cert;
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return peer.packets(PacketType::publish).size() == 1; }));  // the status
+  rig.submit(anomaly_message(rig.clock.now()));
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.in_flight > 0u; }));
+  std::filesystem::copy_file(pki() + "/gateway.crt", cert + ".new");
+  std::filesystem::rename(cert + ".new", cert);
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connects_total == 2u; }));
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.spool_messages == 0u; }));
+  auto packets = peer.packets();
+  std::erase_if(packets, [](const Packet& packet) { return packet.connection != 1; });
+  CHECK(packets.back().type == PacketType::disconnect);
+  auto anomalies = peer.packets(PacketType::publish);
+  std::erase_if(anomalies, [](const Packet& packet) { return packet.topic() != kAnomaly; });
+  CHECK(anomalies.size() == 1);  // acknowledged, so not sent again
+  CHECK(rig.events.count("connection_lost") == 0);
+}

@@ -73,14 +73,39 @@ TEST_CASE("a disk that can't be written is an anomaly that names what it suffers
   CHECK(cleared[0].event == diagnosis::AnomalyEventKind::cleared);
 }
 
-TEST_CASE("a certificate is told 30 days before its end") {
+TEST_CASE("what expires is told 30 days before its end and again as urgent a week before") {
+  const std::size_t which = GENERATE(app::kCertificate, app::kRootCa);
   app::GatewayDiagnosis diagnosis(base::Instant{100s});
   app::GatewayCondition condition;
   condition.connected = true;
-  condition.certificate_left = 31 * 24h;
+  condition.left[which] = 31 * 24h;
   CHECK(diagnosis.evaluate(base::Instant{100s}, condition).empty());
-  condition.certificate_left = 29 * 24h;
-  const auto events = diagnosis.evaluate(base::Instant{101s}, condition);
+  condition.left[which] = 30 * 24h - 1h;
+  const auto raised = run(diagnosis, base::Instant{101s}, 300s, condition);
+  REQUIRE(raised.size() == 1);
+  CHECK(raised[0].id == (which == app::kCertificate ? "gateway.certificate" : "gateway.root_ca"));
+  CHECK(raised[0].message.find("expires in 29 days") != std::string::npos);
+  CHECK(diagnosis::priority_of(raised[0].severity) == diagnosis::Priority::medium);
+  condition.left[which] = 7 * 24h - 1h;
+  const auto urgent = run(diagnosis, base::Instant{500s}, 300s, condition);
+  REQUIRE(urgent.size() == 1);
+  CHECK(urgent[0].event == diagnosis::AnomalyEventKind::changed);
+  CHECK(diagnosis::priority_of(urgent[0].severity) == diagnosis::Priority::high);
+  condition.left[which] = 365 * 24h;  // renewed
+  const auto cleared = run(diagnosis, base::Instant{900s}, 10s, condition);
+  REQUIRE(cleared.size() == 1);
+  CHECK(cleared[0].event == diagnosis::AnomalyEventKind::cleared);
+}
+
+TEST_CASE("a revocation list is told a day before it is out of date") {
+  app::GatewayDiagnosis diagnosis(base::Instant{100s});
+  app::GatewayCondition condition;
+  condition.connected = true;
+  condition.left[app::kCrl] = 3 * 24h;  // lists are made for a week
+  CHECK(run(diagnosis, base::Instant{100s}, 10s, condition).empty());
+  condition.left[app::kCrl] = 23h;
+  const auto events = run(diagnosis, base::Instant{120s}, 300s, condition);
   REQUIRE(events.size() == 1);
-  CHECK(events[0].id == "gateway.certificate");
+  CHECK(events[0].id == "gateway.crl");
+  CHECK(diagnosis::priority_of(events[0].severity) == diagnosis::Priority::high);
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -49,4 +50,33 @@ TEST_CASE("A private file of another user is refused unless root asks") {
   if (::geteuid() != 0) return;  // only root can give files away
   REQUIRE(::chown(rig.file.c_str(), 12345, 12345) == 0);
   CHECK(rig.fault(0600).empty());
+}
+
+TEST_CASE("A private file may be read by no other group unless the service manager put it there") {
+  const Rig rig;
+  if (::geteuid() != 0) return;  // only root can give files away
+  REQUIRE(::chown(rig.file.c_str(), 0, 12345) == 0);
+  CHECK(rig.fault(0600).empty());
+  CHECK(rig.fault(0640).find("lets the group 12345 read") != std::string::npos);
+  ::setenv("CREDENTIALS_DIRECTORY", rig.folder.path().c_str(), 1);
+  CHECK(rig.fault(0440).empty());
+  CHECK_FALSE(rig.fault(0444).empty());
+  CHECK_FALSE(rig.fault(0660).empty());
+  ::setenv("CREDENTIALS_DIRECTORY", (rig.folder.path() + "/other").c_str(), 1);
+  CHECK_FALSE(rig.fault(0440).empty());
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+TEST_CASE("A private file is not private if a folder further up can be written by everybody") {
+  const Rig rig;
+  const std::string below = rig.folder.path() + "/open/closed";
+  std::filesystem::create_directories(below);
+  const std::string file = below + "/secret.key";
+  std::ofstream(file) << "secret";
+  ::chmod(file.c_str(), 0600);
+  CHECK_FALSE(base::private_file_fault(file));
+  ::chmod((rig.folder.path() + "/open").c_str(), 0777);
+  const auto fault = base::private_file_fault(file);
+  REQUIRE(fault);
+  CHECK(fault->what.find("/open: anybody can replace") != std::string::npos);
 }

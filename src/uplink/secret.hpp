@@ -1,0 +1,21 @@
+// A secret in a file: its first line. Errors name the file, never its content. Thread rule: free of state.
+#pragma once
+
+#include <fstream>
+#include <string>
+
+#include "twinkeeper/base/result.hpp"
+
+namespace twinkeeper::uplink {
+
+[[nodiscard]] inline base::Result<std::string> read_secret(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  if (!file || !std::getline(file, line)) {
+    return base::Error(base::ErrorCode::not_found, path + " holds no line of text, or can't be read", true);
+  }
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  return line;
+}
+
+}  // namespace twinkeeper::uplink
