@@ -101,10 +101,11 @@ class Gateway::Implementation {
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
+        orders_(plan_, clock, log, [this] { courier_.wake(); }),
         desk_(make_desk(log)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
                     uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
-        publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get()),
+        publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
         checkpoints_(plan_, outbox_, clock, boot_id, log) {
@@ -133,6 +134,7 @@ class Gateway::Implementation {
     } else {  // what is captured must be there from the first step on
       checkpoints_.resume(*twin_loop_, origin_);
     }
+    connect_orders();
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));
@@ -156,6 +158,11 @@ class Gateway::Implementation {
   }
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
+
+  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload() { return orders_.take_reload(); }
+  void answer(telemetry::CommandAnswer answer) {
+    if (desk_) desk_->answer_later(std::move(answer));
+  }
 
   [[nodiscard]] std::string summary() const {
     std::size_t up = 0;
@@ -190,10 +197,21 @@ class Gateway::Implementation {
     std::size_t device = 0;
   };
 
+  // Before the threads: what operators have said goes to the alarms it is about, and what stands to the list.
+  void connect_orders() {
+    orders_.connect_twins(twin_loop_->orders());
+    orders_.connect(gateway_orders_);
+    std::vector<diagnosis::AnomalyEvent> standing;
+    const OperatorWords words = orders_.alarms().words();
+    twin_loop_->restore(words, standing);
+    words.restore(gateway_diagnosis_.alarms());
+    for (const auto& event : standing) orders_.alarms().observe(event);
+  }
+
   std::unique_ptr<CommandDesk> make_desk(EventLog& log) {
     if (!plan_.config.commands.enabled) return nullptr;
     return std::make_unique<CommandDesk>(
-        plan_.config, clock_, log, [this] { courier_.wake(); },
+        plan_.config, clock_, log, orders_, [this] { courier_.wake(); },
         [this](signals::Message answer) { connection_.respond(std::move(answer)); });
   }
 
@@ -296,7 +314,16 @@ class Gateway::Implementation {
     condition.refused_total = statistics_.refused_total.load(std::memory_order_relaxed);
     condition.endpoint = plan_.config.uplink->endpoint.host + ":" + std::to_string(plan_.config.uplink->endpoint.port);
     if (certificate_expires_) condition.certificate_left = *certificate_expires_ - clock_.wall_now();
-    for (auto& event : gateway_diagnosis_.evaluate(now, condition)) publisher_.post(std::move(event));
+    auto events = gateway_diagnosis_.evaluate(now, condition);
+    diagnosis::AlarmBook& book = gateway_diagnosis_.alarms();
+    book.end_withheld(now, events);
+    std::vector<Outcome> outcomes;
+    for (Order order; gateway_orders_.take(order);) {
+      outcomes.push_back({order.number, obey(order, book, now, events), {}});
+    }
+    for (auto& event : events) publisher_.post(std::move(event));
+    for (auto& outcome : outcomes) gateway_orders_.settle(std::move(outcome));
+    if (!outcomes.empty()) courier_.wake();
   }
 
   [[nodiscard]] std::vector<std::string> hung_threads(base::Instant now) const {
@@ -352,7 +379,7 @@ class Gateway::Implementation {
       report.samples_total += device.samples_total;
       report.samples_bad_total += device.samples_bad_total;
       report.samples_late_total += device.samples_late_total;
-      if (outbox_.snapshots[d]) report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
+      report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
       busy_ns[place_of_device_.at(d).loop] += static_cast<std::uint64_t>(load(statistics.busy_ns_total));
       report.devices.push_back(std::move(device));
     }
@@ -396,10 +423,12 @@ class Gateway::Implementation {
   uplink::Statistics statistics_;
   uplink::Courier courier_;
   StatusBoard status_;
+  OrderDesk orders_;
   std::unique_ptr<CommandDesk> desk_;  // none unless commands are enabled
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
+  OrderQueue gateway_orders_;  // about its alarms
   std::unique_ptr<CaptureWriter> capture_;
   CheckpointKeeper checkpoints_;
   std::map<std::size_t, Place> place_of_device_;
@@ -442,6 +471,8 @@ Gateway::~Gateway() = default;
 
 std::vector<std::string> Gateway::supervise() { return implementation_->supervise(); }
 std::string Gateway::summary() const { return implementation_->summary(); }
+std::optional<telemetry::CommandAnswer> Gateway::take_reload() { return implementation_->take_reload(); }
+void Gateway::answer(telemetry::CommandAnswer answer) { implementation_->answer(std::move(answer)); }
 const Plan& Gateway::plan() const { return implementation_->plan(); }
 void Gateway::stop(telemetry::StatusReason reason) { implementation_->stop(reason); }
 

@@ -14,12 +14,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/capture_writer.hpp"
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
+#include "telemetry/command.hpp"
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -43,6 +45,10 @@ class Gateway {
   [[nodiscard]] std::vector<std::string> supervise();
   // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
   [[nodiscard]] std::string summary() const;
+  // A command that asks for a reload and was accepted; answer() is called with what has become of it, on the gateway
+  // that runs then.
+  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload();
+  void answer(telemetry::CommandAnswer answer);
   // What it was started with.
   [[nodiscard]] const Plan& plan() const;
   // `reason` goes into the retained `offline` status.

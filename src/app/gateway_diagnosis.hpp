@@ -26,6 +26,8 @@ class GatewayDiagnosis {
   // Call about once a second.
   [[nodiscard]] std::vector<diagnosis::AnomalyEvent> evaluate(base::Instant now, const GatewayCondition& condition);
 
+  [[nodiscard]] diagnosis::AlarmBook& alarms() { return book_; }  // for an operator's orders
+
  private:
   diagnosis::AlarmBook book_;
   diagnosis::AlarmHandle connection_, spool_, refused_, certificate_;
