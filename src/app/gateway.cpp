@@ -11,6 +11,7 @@
 
 #include "app/checkpoint_keeper.hpp"
 #include "app/command_desk.hpp"
+#include "app/control_server.hpp"
 #include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
@@ -39,6 +40,7 @@ constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick a
 constexpr base::Duration kTwinsPatience = 20s;
 constexpr base::Duration kSpoolPatience = 60s;       // a slow disk's fsync
 constexpr base::Duration kConnectionPatience = 90s;  // resolver, TCP and TLS time-outs one after the other
+constexpr base::Duration kControlPatience = 60s;     // a slow directory of users
 constexpr base::Duration kResolverPatience = 20s;    // on top of a poller's longest block
 
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
@@ -135,6 +137,7 @@ class Gateway::Implementation {
       checkpoints_.resume(*twin_loop_, origin_);
     }
     connect_orders();
+    control_ = std::make_unique<ControlServer>(plan_, orders_, twin_loop_->tap(), clock, log);
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));
@@ -182,6 +185,7 @@ class Gateway::Implementation {
     for (auto& thread : device_threads_) thread.request_stop();
     device_threads_.clear();  // joins
     twin_thread_ = {};
+    control_thread_ = {};
     if (capture_) capture_->finish(reason == telemetry::StatusReason::reload ? "reload" : "stopped");
     publisher_.post(metrics());
     spool_thread_.request_stop();
@@ -239,6 +243,13 @@ class Gateway::Implementation {
       connection_.run(std::move(stop));
     });
     if (!capture_) checkpoints_.start();
+    if (control_->listens()) {
+      Heartbeat& control_heart = add_heartbeat("control", kControlPatience);
+      control_thread_ = std::jthread([this, &control_heart](std::stop_token stop) {
+        name_this_thread("control");
+        control_->run(stop, control_heart);
+      });
+    }
     Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
     twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) {
       name_this_thread("twins");
@@ -434,6 +445,7 @@ class Gateway::Implementation {
   std::map<std::size_t, Place> place_of_device_;
   std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
   std::unique_ptr<TwinLoop> twin_loop_;
+  std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
 
   std::optional<base::WallTime> certificate_expires_;
@@ -447,6 +459,7 @@ class Gateway::Implementation {
   std::jthread connection_thread_;
   std::jthread spool_thread_;
   std::jthread twin_thread_;
+  std::jthread control_thread_;
   std::vector<std::jthread> device_threads_;
 };
 

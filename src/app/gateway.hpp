@@ -5,10 +5,11 @@
 //   twins    validation, synchronisers, twins, diagnosis         → steps, snapshots, anomalies
 //   spool    encoders, courier, SQLite                           ⇄ publications, acknowledgements
 //   uplink   the MQTT client
+//   control  the control socket
 //   capture  the file of `run --capture`, if there is one
 //   (main)   supervise(): heartbeats, status, metrics, the gateway's own anomalies
 // Start order: spool, uplink, twins, devices. Stop order is the reverse, with the uplink last so that the spool's last
-// publications and the retained `offline` still leave: devices, twins, spool, uplink. The whole stop takes at most the
+// publications and the retained `offline` still leave: devices, twins, control, spool, uplink. The whole stop takes at most the
 // requests under way (each bounded by its time-out), 3 s to drain the spool and 2 s to disconnect.
 // Errors: start() fails if the state directory cannot be used. Thread rule: one thread (main) calls all functions.
 #pragma once

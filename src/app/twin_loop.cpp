@@ -124,6 +124,7 @@ void TwinLoop::drain_until(base::Instant deadline) {
       if (notes_ != nullptr) notes_->sample_taken(q, sample->time, deadline, drained_until_);
       DeviceFigures& figures = *device_figures_[device_of_tag_[sample->tag]];
       validator_.validate(*sample);
+      tap_.push(*sample);
       figures.samples_total.fetch_add(1, std::memory_order_relaxed);
       if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
       for (const std::size_t twin : twins_of_tag_[sample->tag]) {

@@ -26,6 +26,7 @@
 #include "app/order_queue.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
+#include "app/sample_tap.hpp"
 #include "app/schedule.hpp"
 #include "app/twin_notes.hpp"
 #include "app/twin_run.hpp"
@@ -72,6 +73,9 @@ class TwinLoop {
 
   // For a capture, before run(); `notes` outlives the loop.
   void note_to(TwinNotes& notes) { notes_ = &notes; }
+
+  // Where samples are left for whoever records.
+  [[nodiscard]] SampleTap& tap() { return tap_; }
 
   // Before run(): a twin goes on from its checkpoint, `missed` ticks of it before the first of this grid, if the steps
   // in between are done before `deadline`. Else the twin is as it was.
@@ -150,6 +154,7 @@ class TwinLoop {
   std::vector<std::optional<PlaceOnBus>> place_on_bus_;           // per device
   std::vector<std::vector<diagnosis::TagCondition>> conditions_;  // scratch of look_at, per device
   OrderQueue orders_;
+  SampleTap tap_;
   std::vector<TaskOf> tasks_;
   Schedule schedule_;
   std::vector<diagnosis::AnomalyEvent> anomalies_;  // that the outbox has not taken yet
