@@ -61,6 +61,13 @@ struct ForecastArguments {  // as written, but for the files
 };
 int forecast_command(const ForecastArguments& arguments);
 
+struct RecordArguments {
+  std::string config_file;
+  std::string output_file;
+  std::optional<std::string> length;  // a duration
+};
+int record_command(const RecordArguments& arguments);
+
 struct AlarmsArguments {
   std::string verb = "alarms";                     // that, or one of acknowledge, shelve, unshelve, maintenance
   std::string subject;                             // id of an alarm, name of a twin or device

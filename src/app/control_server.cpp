@@ -34,11 +34,12 @@ std::string refusal(const std::string& reason) {
 
 }  // namespace
 
-ControlServer::ControlServer(const Plan& plan, OrderDesk& orders, SampleTap& tap, const base::Clock& clock,
-                             signals::EventSink& events)
+ControlServer::ControlServer(const Plan& plan, OrderDesk& orders, SampleTap& tap, base::Instant grid_origin,
+                             const base::Clock& clock, signals::EventSink& events)
     : plan_(plan),
       orders_(orders),
       tap_(tap),
+      grid_origin_(grid_origin),
       clock_(clock),
       events_(events),
       path_(control_socket_path(plan.config.gateway.control_socket)) {
@@ -166,6 +167,7 @@ void ControlServer::begin_record(Client& client) {
   const base::Instant now = clock_.now();
   writer.integer("monotonic_ns", now.time_since_epoch().count());
   writer.integer("unix_ns", clock_.to_wall(now).time_since_epoch().count());
+  writer.integer("origin_ns", grid_origin_.time_since_epoch().count());
   writer.open_array("tags");
   for (const auto& device : plan_.config.devices) {
     for (const auto& reg : device.driver.registers) {

@@ -31,8 +31,9 @@ namespace twinkeeper::app {
 
 class ControlServer {
  public:
-  ControlServer(const Plan& plan, OrderDesk& orders, SampleTap& tap, const base::Clock& clock,
-                signals::EventSink& events);
+  // `grid_origin`: from which all polls are counted.
+  ControlServer(const Plan& plan, OrderDesk& orders, SampleTap& tap, base::Instant grid_origin,
+                const base::Clock& clock, signals::EventSink& events);
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
@@ -71,6 +72,7 @@ class ControlServer {
   const Plan& plan_;
   OrderDesk& orders_;
   SampleTap& tap_;
+  const base::Instant grid_origin_;
   const base::Clock& clock_;
   signals::EventSink& events_;
   const std::string path_;

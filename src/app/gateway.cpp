@@ -137,7 +137,7 @@ class Gateway::Implementation {
       checkpoints_.resume(*twin_loop_, origin_);
     }
     connect_orders();
-    control_ = std::make_unique<ControlServer>(plan_, orders_, twin_loop_->tap(), clock, log);
+    control_ = std::make_unique<ControlServer>(plan_, orders_, twin_loop_->tap(), origin_, clock, log);
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));

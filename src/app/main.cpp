@@ -46,6 +46,12 @@ std::string judge_size(const std::string& text) {
   return size.ok() ? "" : size.error().message();
 }
 
+std::string judge_length(const std::string& text) {
+  const auto duration = twinkeeper::base::parse_duration(text);
+  if (!duration.ok()) return duration.error().message();
+  return duration.value() > twinkeeper::base::Duration::zero() ? "" : text + "; accepted: a duration above 0";
+}
+
 std::string judge_shelving(const std::string& text) {
   const auto duration = twinkeeper::base::parse_duration(text);
   if (!duration.ok()) return duration.error().message();
@@ -173,6 +179,14 @@ int main(int argc, char** argv) {
   forecast->footer(
       "Example: twinkeeper forecast --config twinkeeper.yaml --inputs plan.csv --horizon 2h --output next.csv");
 
+  RecordArguments recorded;
+  auto* record = cli.add_subcommand("record", "Writes live tags to a log, from the running service or the devices");
+  record->add_option("--config", recorded.config_file, "Configuration file")->required();
+  record->add_option("--output", recorded.output_file, "Log: CSV, a row per poll of the fastest tag")->required();
+  record->add_option("--for", recorded.length, "How long, as 10min or 8h [until Ctrl-C]")
+      ->check(CLI::Validator(judge_length, ""));
+  record->footer("Example: twinkeeper record --config /etc/twinkeeper/twinkeeper.yaml --output shift.csv --for 8h");
+
   AlarmsArguments alarm;
   auto* alarms =
       cli.add_subcommand("alarms", "Lists the alarms of the running service, and says what an operator says");
@@ -272,6 +286,7 @@ int main(int argc, char** argv) {
     }
     if (*compare) return finish(compare_command(judged));
     if (*forecast) return finish(forecast_command(future));
+    if (*record) return finish(record_command(recorded));
     if (*alarms) {
       const auto orders = alarms->get_subcommands();
       if (!orders.empty() && orders.front()->get_name() != "list") alarm.verb = orders.front()->get_name();

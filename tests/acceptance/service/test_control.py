@@ -1,15 +1,17 @@
 """The control socket of a running service: alarms as an operator sees and handles them."""
+import csv
 import getpass
 import json
 import os
+import signal
 import socket
 import stat
-import time
+import subprocess
 
 from rig import RigTestCase, configuration, main, wait_until
 from rig.peers import PymodbusPeer
 from rig.ports import free_port
-from rig.service import command
+from rig.service import command, executable
 
 DEVICE = """\
 devices:
@@ -116,6 +118,85 @@ class Control(RigTestCase):
         self.check_schemas()
         self.daemon.stop()
         self.assertFalse(os.path.exists(self.socket))
+
+    def record(self, name, *arguments):
+        log = os.path.join(self.folder, name)
+        done = command("record", "--config", self.path, "--output", log, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(log, encoding="utf-8") as file:
+            header, *rows = file.read().splitlines()
+        return done, header, [row.split(",") for row in rows]
+
+    def test_record_from_the_devices(self):
+        """Without a service the devices are read by the same drivers; Ctrl-C leaves a whole file."""
+        self.begin()
+        self.daemon.stop()
+        done, header, rows = self.record("alone.csv", "--for", "2s")
+        self.assertIn("reads the devices itself", done.stderr)
+        self.assertEqual(header, "time,plc.level[m]")
+        self.assertEqual(len(rows), 20)
+        self.assertEqual({row[1] for row in rows}, {"1"})
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            log = os.path.join(self.folder, f"{ending}.csv")
+            recording = self.keep_process(log)
+            wait_until(lambda: os.path.exists(log) and os.path.getsize(log) > 300, 30, "rows in the log")
+            recording.send_signal(ending)
+            out, err = recording.communicate(timeout=30)
+            self.assertEqual(recording.returncode, 0, err)
+            with open(log, encoding="utf-8") as file:
+                text = file.read()
+            self.assertTrue(text.endswith("Z,1\n"), text[-200:])
+            self.assertIn(f"{len(text.splitlines()) - 1} rows of 1 tags in {log}", out)
+        self.peer.process.kill()
+        silent = command("record", "--config", self.path, "--output", os.path.join(self.folder, "x.csv"), "--for", "1s")
+        self.assertEqual(silent.returncode, 69)
+        self.assertIn("nothing was heard of any device", silent.stderr)
+        nowhere = command("record", "--config", self.path, "--output", "/nowhere/x.csv", "--for", "1s")
+        self.assertEqual(nowhere.returncode, 74)
+
+    def keep_process(self, log):
+        recording = subprocess.Popen([executable(), "record", "--config", self.path, "--output", log], text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: recording.poll() is None and recording.kill())
+        return recording
+
+    def test_record_from_the_service(self):
+        """What the running service sees of a plant goes to a log that gives the twin's states again."""
+        self.start_line()
+        self.socket = os.path.join(self.folder, "control")
+        with open(self.configuration, encoding="utf-8") as file:
+            text = file.read().replace("gateway: {", f"gateway: {{control_socket: {self.socket}, ")
+        self.path = self.write_configuration(text)
+        self.daemon = self.make_daemon(self.path)
+        self.daemon.start()
+        self.wait_for_mode("tracking")
+        done, header, rows = self.record("plant.csv", "--for", "6s")
+        self.assertIn("from the service at", done.stderr)
+        self.assertEqual(header, "time,plc.level_1[m],plc.level_2[m],plc.pump[V]")
+        self.assertEqual(len(rows), 60)
+        self.assertGreaterEqual(sum(all(row) for row in rows), 58, "each poll has its row")
+        self.assertTrue(self.daemon.process.running())
+        steps = os.path.join(self.folder, "steps.csv")
+        done = command("replay", "--config", self.path, "--input", os.path.join(self.folder, "plant.csv"), "--output", steps)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(steps, encoding="utf-8") as file:
+            replayed = list(csv.DictReader(file))
+        self.assertEqual(len(replayed), 60)
+        self.assertEqual([row["time"] for row in replayed], [row[0] for row in rows])
+        self.assertEqual([row["step"] for row in replayed], [str(k) for k in range(60)], "a row is a tick")
+        model = os.path.join(self.folder, "tanks_model.yaml")
+        with open(os.path.join(self.folder, "plant.csv"), encoding="utf-8") as file:
+            renamed = file.read().replace("plc.", "")
+        with open(os.path.join(self.folder, "signals.csv"), "w", encoding="utf-8") as file:
+            file.write(renamed)
+        done = command("compare", "--model", model, "--input", os.path.join(self.folder, "signals.csv"), "--horizon", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        recording = self.keep_process(os.path.join(self.folder, "cut.csv"))
+        wait_until(lambda: os.path.exists(os.path.join(self.folder, "cut.csv")), 30, "the log to begin")
+        self.daemon.stop()
+        out, err = recording.communicate(timeout=30)
+        self.assertEqual(recording.returncode, 69, err)
+        self.assertIn("the service has hung up; the log ends here", err)
 
     def test_clients_that_misbehave(self):
         """Silence, floods and rubbish cost their own connection; a second service does not take the socket."""

@@ -49,7 +49,7 @@ app::Plan plan_at(const std::string& folder) {
 struct Rig {
   Rig() {
     orders.on_describe([] {});
-    server.emplace(plan, orders, tap, clock, events);
+    server.emplace(plan, orders, tap, base::Instant{}, clock, events);
     control = std::jthread([this](const std::stop_token& stop) { server->run(stop, heartbeat); });
     spool = std::jthread([this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
@@ -230,7 +230,7 @@ TEST_CASE("without a folder for the socket the service is told and runs on") {
   Events events;
   app::OrderDesk orders(plan, clock, events, [] {});
   app::SampleTap tap;
-  const app::ControlServer server(plan, orders, tap, clock, events);
+  const app::ControlServer server(plan, orders, tap, base::Instant{}, clock, events);
   CHECK_FALSE(server.listens());
   REQUIRE(events.raised.size() == 1);
   CHECK(events.raised[0].level == signals::EventLevel::info);
