@@ -150,7 +150,10 @@ class Service {
     auto made = make_plan(config_file_, {});
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
-      return keep_old(reason = "the new configuration has " + std::to_string(faults->size()) + " fault(s)");
+      reason = "the new configuration has " + std::to_string(faults->size()) + " fault(s)";
+      const int code = keep_old(reason);
+      reason += ", first " + faults->front().text();
+      return code;
     }
     if (prepare(std::get<Plan>(made)) != kExitDone) {
       return keep_old(reason = "the new configuration can't be started");
