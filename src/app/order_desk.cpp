@@ -172,19 +172,17 @@ void OrderDesk::submit_reload(CommandAnswer answer, const Told& told) {
 
 // To the first so many queues.
 void OrderDesk::give(const Order& order, std::size_t queues, UnderWay under_way) {
-  under_way.until = clock_.now() + kOrderPatience;
-  const std::uint64_t number = ++orders_;
-  for (std::size_t q = 0; q < queues; ++q) {
-    Order copy = order;
-    copy.number = number;
-    if (queues_[q]->give(std::move(copy))) ++under_way.queues;
-  }
-  if (under_way.queues < queues) {
-    // What has been given is carried out without anybody waiting for it; one that is full is as good as hung.
+  const auto end = queues_.begin() + static_cast<std::ptrdiff_t>(queues);
+  if (std::any_of(queues_.begin(), end, [](const OrderQueue* queue) { return queue->full(); })) {
     refuse(under_way.answer, "too many orders are under way");
     return under_way.told(under_way.answer);
   }
-  under_way_.emplace(number, std::move(under_way));
+  under_way.until = clock_.now() + kOrderPatience;
+  under_way.queues = queues;
+  Order numbered = order;
+  numbered.number = ++orders_;
+  for (auto queue = queues_.begin(); queue != end; ++queue) (*queue)->give(numbered);
+  under_way_.emplace(orders_, std::move(under_way));
 }
 
 void OrderDesk::take_outcomes() {
@@ -220,7 +218,7 @@ void OrderDesk::run() {
     UnderWay late = std::move(it->second);
     it = under_way_.erase(it);
     late.answer.result = CommandResult::failed;
-    late.answer.reason = "not carried out in time";
+    late.answer.reason = "not carried out in time, but it may still be";
     late.told(late.answer);
   }
 }

@@ -48,11 +48,10 @@ class OrderQueue {
 
   OrderQueue() : orders_(kMost), outcomes_(kMost) {}
 
-  // Giver. False: too many are under way.
-  [[nodiscard]] bool give(Order order) {
-    if (under_way_ >= kMost || !orders_.try_push(std::move(order))) return false;
-    ++under_way_;
-    return true;
+  // Giver. An order is given only while the queue is not full.
+  [[nodiscard]] bool full() const { return under_way_ >= kMost; }
+  void give(Order order) {
+    if (!full() && orders_.try_push(std::move(order))) ++under_way_;
   }
   [[nodiscard]] bool take_outcome(Outcome& outcome) {
     if (!outcomes_.try_pop(outcome)) return false;

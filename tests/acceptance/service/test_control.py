@@ -119,6 +119,28 @@ class Control(RigTestCase):
         self.daemon.stop()
         self.assertFalse(os.path.exists(self.socket))
 
+    def test_alarm_of_the_gateway(self):
+        """The broker away: the gateway's own alarm is acknowledged on the spot, and the broker hears of it later."""
+        self.begin()
+        alarm = "gateway.uplink"
+        self.broker.process.kill()
+        wait_until(lambda: alarm in command("alarms", "--socket", self.socket).stdout, 60, "the alarm in the list")
+        self.alarms("acknowledge", alarm, "--comment", "works on the network")
+        self.assertRegex(self.alarms(), rf"high +acknowledged .*{alarm} .*works on the network")
+        mark = self.subscriber.count()
+        self.broker.start()
+        told = self.arrives("anomaly", lambda m: m["event"] == "acknowledged", 60, "the word of it", mark)
+        self.assertEqual((told["anomaly"], told["by"]), (alarm, getpass.getuser()))
+        self.daemon.stop()
+
+    def ask(self, verb, arguments):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(self.socket)
+            request = {"schema": "twinkeeper.control/1", "verb": verb, "arguments": arguments}
+            client.sendall(json.dumps(request).encode() + b"\n")
+            return json.loads(client.makefile().readline())
+
     def record(self, name, *arguments):
         log = os.path.join(self.folder, name)
         done = command("record", "--config", self.path, "--output", log, *arguments)
@@ -176,6 +198,9 @@ class Control(RigTestCase):
         self.assertEqual(len(rows), 60)
         self.assertGreaterEqual(sum(all(row) for row in rows), 58, "each poll has its row")
         self.assertTrue(self.daemon.process.running())
+        answer = self.ask("what-if", {"twin": "tanks", "horizon": "1min", "inputs": {"pump": 5}, "points": 6})
+        self.assertEqual((answer["result"], answer["forecast"]["seconds"]), ("done", [10, 20, 30, 40, 50, 60]))
+        self.assertEqual(self.ask("reload", {})["reason"], "malformed: unknown verb reload")
         steps = os.path.join(self.folder, "steps.csv")
         done = command("replay", "--config", self.path, "--input", os.path.join(self.folder, "plant.csv"), "--output", steps)
         self.assertEqual(done.returncode, 0, done.stderr)
