@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <fstream>
+#include <string_view>
 #include <system_error>
 
 namespace twinkeeper::app {
@@ -29,10 +33,26 @@ int append_to(const std::string& file, const std::string& text) {
   return cause;
 }
 
+// Of the last whole line, 0 if there is none.
+std::uint64_t last_number(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  constexpr std::string_view kKey = "{\"number\":";
+  std::uint64_t last = 0;
+  for (std::string line; std::getline(stream, line);) {
+    if (line.compare(0, kKey.size(), kKey) != 0) continue;
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(line.data() + kKey.size(), line.data() + line.size(), number);
+    if (error == std::errc{}) last = std::max(last, number);
+  }
+  return last;
+}
+
 }  // namespace
 
-void AuditTrail::append(const std::string& line) {
-  const int cause = append_to(file_, line + "\n");
+void AuditTrail::append(const std::function<std::string(std::uint64_t number)>& line) {
+  if (!last_) last_ = std::max(last_number(file_), last_number(file_ + ".1"));
+  const int cause = append_to(file_, line(*last_ + 1) + "\n");
+  if (cause == 0) ++*last_;
   if (cause != 0 && !failed_) {
     events_.raise({signals::EventLevel::error, "commands", "audit_failed",
                    file_ + ": decisions on commands can't be recorded: " + std::generic_category().message(cause)});

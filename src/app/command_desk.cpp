@@ -16,8 +16,7 @@ using telemetry::CommandAnswer;
 using telemetry::CommandResult;
 
 constexpr std::size_t kMostUnread = 32;
-constexpr int kMoreReadThanObeyed = 60;  // a minute: so many that are refused find a line each in the trail
-constexpr std::size_t kMostKnown = 10'000;
+constexpr int kMoreReadThanObeyed = 60;        // a minute: so many that are refused find a line each in the trail
 constexpr base::Duration kFutureAllowed = 5s;  // clocks differ
 
 // Whether there is room for one more within a minute; takes it if so.
@@ -40,15 +39,16 @@ std::string as_sample(const drivers::RegisterSettings& reg, double value) {
 }  // namespace
 
 CommandDesk::CommandDesk(const config::Config& config, const base::Clock& clock, signals::EventSink& events,
-                         std::function<void()> wake, std::function<void(signals::Message)> respond)
+                         OrderDesk& orders, std::function<void()> wake, std::function<void(signals::Message)> respond)
     : clock_(clock),
-      events_(events),
+      orders_(orders),
       settings_(config.commands),
       topic_(config.uplink->topic_prefix + "/command/"),
       wake_(std::move(wake)),
       respond_(std::move(respond)),
       started_(clock.now()),
-      trail_(config.gateway.state_directory + "/commands.log", events) {
+      seen_(config.gateway.state_directory + "/commands.seen", config.commands.max_age + 2 * kFutureAllowed, clock,
+            events) {
   for (const auto& device : config.devices) {
     for (std::size_t w = 0; w < device.driver.writable.size(); ++w) {
       const drivers::WritableSettings& settings = device.driver.writable[w];
@@ -97,6 +97,7 @@ void CommandDesk::run() {
     arrivals.swap(arrivals_);
     unread_ += std::exchange(dropped_, 0);
   }
+  say_later();
   const base::Instant now = clock_.now();
   for (const Arrival& arrival : arrivals) {
     if (take_place(reads_, kMoreReadThanObeyed + settings_.per_minute, now)) {
@@ -118,6 +119,23 @@ void CommandDesk::tell_unread(base::Instant now) {
   unread_told_ = now;
 }
 
+void CommandDesk::answer_later(CommandAnswer answer) {
+  {
+    const std::lock_guard lock(arrivals_mutex_);
+    later_.push_back(std::move(answer));
+  }
+  wake_();
+}
+
+void CommandDesk::say_later() {
+  std::vector<CommandAnswer> later;
+  {
+    const std::lock_guard lock(arrivals_mutex_);
+    later.swap(later_);
+  }
+  for (const CommandAnswer& answer : later) settle(answer);
+}
+
 void CommandDesk::stop() {
   run();
   if (unread_ > 0) tell_unread(clock_.now());
@@ -129,23 +147,27 @@ void CommandDesk::stop() {
 }
 
 void CommandDesk::decide(const Arrival& arrival) {
-  CommandAnswer answer;
-  answer.verb = arrival.verb;
   auto parsed = telemetry::parse_command(arrival.verb, arrival.payload);
   if (const auto* fault = std::get_if<telemetry::CommandFault>(&parsed)) {
+    CommandAnswer answer;
+    answer.verb = arrival.verb;
     answer.correlation_id = fault->correlation_id;
     answer.reason = "malformed: " + fault->what;
     return settle(answer);
   }
   const auto& command = std::get<telemetry::Command>(parsed);
+  CommandAnswer answer = telemetry::answer_to(command.verb, command.arguments);
   answer.correlation_id = command.correlation_id;
   answer.by = command.by;
-  answer.tag = command.tag;
-  answer.value = command.value;
   answer.reason = objection(command, arrival.retained);
-  if (answer.reason.empty()) answer.reason = order_write(command);
   if (!answer.reason.empty()) return settle(answer);
-  under_way_.emplace(orders_, std::move(answer));
+  if (command.verb != "write") {
+    return orders_.submit(std::move(answer), command.arguments,
+                          [this](const CommandAnswer& settled) { settle(settled); });
+  }
+  answer.reason = order_write(command);
+  if (!answer.reason.empty()) return settle(answer);
+  under_way_.emplace(writes_, std::move(answer));
 }
 
 std::string CommandDesk::objection(const telemetry::Command& command, bool retained) {
@@ -156,14 +178,17 @@ std::string CommandDesk::objection(const telemetry::Command& command, bool retai
   if (settings_.require_synchronised_clock && !clock_.synchronised())
     return "the clock of the gateway is not synchronised";
   if (command.issued_at > wall + kFutureAllowed) return "issued in the future";
-  if (command.issued_at < clock_.to_wall(started_)) return "issued before this start of the service";
+  if (!seen_.knows_the_past() && command.issued_at < clock_.to_wall(started_)) {
+    return "issued before this start of the service";
+  }
   if (wall - command.issued_at > settings_.max_age) return "older than " + base::format_duration(settings_.max_age);
   if (command.expires_at <= wall) return "expired";
-  std::erase_if(known_ids_, [now](const auto& known) { return known.second < now; });
   // Longer than any command lives: what was issued a moment ahead of us, and then max_age.
-  const base::Instant until = now + settings_.max_age + 2 * kFutureAllowed;
-  if (known_ids_.size() >= kMostKnown) return "too many commands";
-  if (!known_ids_.emplace(command.correlation_id, until).second) return "repeated";
+  switch (seen_.see(command.correlation_id, now + settings_.max_age + 2 * kFutureAllowed)) {
+    case ReplayWindow::Answer::repeated: return "repeated";
+    case ReplayWindow::Answer::full: return "too many commands";
+    case ReplayWindow::Answer::fresh: break;
+  }
   if (!take_place(commands_, settings_.per_minute, now)) {
     return "more than " + std::to_string(settings_.per_minute) + " commands a minute";
   }
@@ -171,12 +196,15 @@ std::string CommandDesk::objection(const telemetry::Command& command, bool retai
 }
 
 std::string CommandDesk::order_write(const telemetry::Command& command) {
-  const auto found = writables_.find(command.tag);
-  if (found == writables_.end() || found->second.queue == nullptr) return "not writable: " + command.tag;
+  const auto found = writables_.find(command.arguments.subject);
+  if (found == writables_.end() || found->second.queue == nullptr) {
+    return "not writable: " + command.arguments.subject;
+  }
+  const double value = command.arguments.value;
   Writable& entry = found->second;
   if (entry.reg.kind == drivers::RegisterKind::coil) {
-    if (command.value != 0.0 && command.value != 1.0) return "a coil takes true or false";
-  } else if (command.value < entry.settings.min_value || command.value > entry.settings.max_value) {
+    if (value != 0.0 && value != 1.0) return "a coil takes true or false";
+  } else if (value < entry.settings.min_value || value > entry.settings.max_value) {
     return "outside of min_value and max_value";
   }
   const base::Instant now = clock_.now();
@@ -184,7 +212,7 @@ std::string CommandDesk::order_write(const telemetry::Command& command) {
     return "more than " + std::to_string(entry.settings.per_minute) + " writes a minute";
   }
   const base::Duration left = std::min<base::Duration>(command.expires_at - clock_.wall_now(), settings_.max_age);
-  if (!entry.queue->give({++orders_, entry.place, entry.writable, command.value, now + left})) {
+  if (!entry.queue->give({++writes_, entry.place, entry.writable, value, now + left})) {
     return "too many orders wait for this connection";
   }
   return {};
@@ -204,14 +232,7 @@ void CommandDesk::conclude(const drivers::WriteOutcome& outcome) {
 }
 
 void CommandDesk::settle(const CommandAnswer& answer) {
-  trail_.append(telemetry::audit_line(answer, clock_.wall_now()));
-  const bool done = answer.result == CommandResult::done;
-  std::string message = answer.verb + (answer.tag.empty() ? "" : " " + answer.tag) + " " +
-                        std::string{telemetry::to_string(answer.result)};
-  if (!answer.by.empty()) message += ", by " + answer.by;
-  if (!answer.reason.empty()) message += ": " + answer.reason;
-  events_.raise({done ? signals::EventLevel::info : signals::EventLevel::warning, "commands",
-                 "command_" + std::string{telemetry::to_string(answer.result)}, std::move(message)});
+  orders_.record(answer);
   if (answer.correlation_id.empty()) return;
   signals::Message out;
   telemetry::encode_answer(answer, clock_.now(), out);

@@ -89,9 +89,17 @@ class Service {
       const int signal = sigtimedwait(&signals, nullptr, &timeout);
       if (signal == SIGTERM || signal == SIGINT) return stop();
       if (signal == SIGHUP) {
-        if (const int code = reload(); code != kExitDone) return code;
+        std::string reason;
+        if (const int code = reload(reason); code != kExitDone) return code;
       }
       supervise(interval.has_value());
+      if (auto asked = gateway_->take_reload()) {
+        asked->reason.clear();
+        const int code = reload(asked->reason);
+        if (code != kExitDone) return code;
+        asked->result = asked->reason.empty() ? telemetry::CommandResult::done : telemetry::CommandResult::failed;
+        gateway_->answer(std::move(*asked));
+      }
     }
   }
 
@@ -141,15 +149,20 @@ class Service {
     return kExitDone;
   }
 
-  // Checks first: a wrong configuration changes nothing.
-  int reload() {
+  // Checks first: a wrong configuration changes nothing. `reason`: why the old one still runs.
+  int reload(std::string& reason) {
     systemd::reloading(clock_.now());
     auto made = make_plan(config_file_, {});
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
-      return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)");
+      reason = "the new configuration has " + std::to_string(faults->size()) + " fault(s)";
+      const int code = keep_old(reason);
+      reason += ", first " + faults->front().text();
+      return code;
     }
-    if (prepare(std::get<Plan>(made)) != kExitDone) return keep_old("the new configuration can't be started");
+    if (prepare(std::get<Plan>(made)) != kExitDone) {
+      return keep_old(reason = "the new configuration can't be started");
+    }
     log_.info("service", "reloading " + config_file_);
     if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
     capture_file_.reset();
@@ -158,7 +171,8 @@ class Service {
     gateway_.reset();
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
-      log_.warning("service", "the new configuration could not be started; the old one is started again");
+      reason = "the new configuration could not be started";
+      log_.warning("service", reason + "; the old one is started again");
       code = start(std::move(old), telemetry::StatusReason::reload);
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());

@@ -61,6 +61,22 @@ struct ForecastArguments {  // as written, but for the files
 };
 int forecast_command(const ForecastArguments& arguments);
 
+struct RecordArguments {
+  std::string config_file;
+  std::string output_file;
+  std::optional<std::string> length;  // a duration
+};
+int record_command(const RecordArguments& arguments);
+
+struct AlarmsArguments {
+  std::string verb = "alarms";                     // that, or one of acknowledge, shelve, unshelve, maintenance
+  std::string subject;                             // id of an alarm, name of a twin or device
+  std::optional<std::string> duration, comment;    // as written
+  std::optional<std::string> config_file, socket;  // one of them, or neither
+  bool json = false;
+};
+int alarms_command(const AlarmsArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

@@ -11,6 +11,7 @@
 
 #include "app/checkpoint_keeper.hpp"
 #include "app/command_desk.hpp"
+#include "app/control_server.hpp"
 #include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
@@ -39,6 +40,7 @@ constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick a
 constexpr base::Duration kTwinsPatience = 20s;
 constexpr base::Duration kSpoolPatience = 60s;       // a slow disk's fsync
 constexpr base::Duration kConnectionPatience = 90s;  // resolver, TCP and TLS time-outs one after the other
+constexpr base::Duration kControlPatience = 60s;     // a slow directory of users
 constexpr base::Duration kResolverPatience = 20s;    // on top of a poller's longest block
 
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
@@ -102,10 +104,11 @@ class Gateway::Implementation {
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
+        orders_(plan_, clock, log, [this] { courier_.wake(); }),
         desk_(make_desk(log)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
                     uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
-        publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get()),
+        publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
         checkpoints_(plan_, outbox_, clock, boot_id, log) {
@@ -134,6 +137,8 @@ class Gateway::Implementation {
     } else {  // what is captured must be there from the first step on
       checkpoints_.resume(*twin_loop_, origin_);
     }
+    connect_orders();
+    control_ = std::make_unique<ControlServer>(plan_, orders_, twin_loop_->tap(), origin_, clock, log);
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
     static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));
@@ -158,6 +163,11 @@ class Gateway::Implementation {
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
 
+  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload() { return orders_.take_reload(); }
+  void answer(telemetry::CommandAnswer answer) {
+    if (desk_) desk_->answer_later(std::move(answer));
+  }
+
   [[nodiscard]] std::string summary() const {
     std::size_t up = 0;
     for (const auto& status : device_statuses()) up += status.state == telemetry::DeviceState::up ? 1 : 0;
@@ -176,6 +186,7 @@ class Gateway::Implementation {
     for (auto& thread : device_threads_) thread.request_stop();
     device_threads_.clear();  // joins
     twin_thread_ = {};
+    control_thread_ = {};
     if (capture_) capture_->finish(reason == telemetry::StatusReason::reload ? "reload" : "stopped");
     publisher_.post(metrics());
     spool_thread_.request_stop();
@@ -191,10 +202,21 @@ class Gateway::Implementation {
     std::size_t device = 0;
   };
 
+  // Before the threads: what operators have said goes to the alarms it is about, and what stands to the list.
+  void connect_orders() {
+    orders_.connect_twins(twin_loop_->orders());
+    orders_.connect(gateway_orders_);
+    std::vector<diagnosis::AnomalyEvent> standing;
+    const OperatorWords words = orders_.alarms().words();
+    twin_loop_->restore(words, standing);
+    words.restore(gateway_diagnosis_.alarms());
+    for (const auto& event : standing) orders_.alarms().observe(event);
+  }
+
   std::unique_ptr<CommandDesk> make_desk(EventLog& log) {
     if (!plan_.config.commands.enabled) return nullptr;
     return std::make_unique<CommandDesk>(
-        plan_.config, clock_, log, [this] { courier_.wake(); },
+        plan_.config, clock_, log, orders_, [this] { courier_.wake(); },
         [this](signals::Message answer) { connection_.respond(std::move(answer)); });
   }
 
@@ -222,6 +244,13 @@ class Gateway::Implementation {
       connection_.run(std::move(stop));
     });
     if (!capture_) checkpoints_.start();
+    if (control_->listens()) {
+      Heartbeat& control_heart = add_heartbeat("control", kControlPatience);
+      control_thread_ = std::jthread([this, &control_heart](std::stop_token stop) {
+        name_this_thread("control");
+        control_->run(stop, control_heart);
+      });
+    }
     Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
     twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) {
       name_this_thread("twins");
@@ -312,15 +341,25 @@ class Gateway::Implementation {
     for (std::size_t i = 0; i < kExpiries; ++i) {
       if (expires_[i]) condition.left[i] = *expires_[i] - clock_.wall_now();
     }
-    for (auto& event : gateway_diagnosis_.evaluate(now, condition)) {
-      // The broker's absence and what it refuses are in the journal by words of the uplink.
-      if (event.unit == "d") {
-        const bool cleared = event.cleared_at.has_value();
-        log_.raise({cleared ? signals::EventLevel::info : signals::EventLevel::warning, "uplink",
-                    cleared ? "expiry_cleared" : "expires_soon", event.message});
-      }
-      publisher_.post(std::move(event));
+    auto events = gateway_diagnosis_.evaluate(now, condition);
+    for (const auto& event : events) tell_expiry(event);
+    diagnosis::AlarmBook& book = gateway_diagnosis_.alarms();
+    book.end_withheld(now, events);
+    std::vector<Outcome> outcomes;
+    for (Order order; gateway_orders_.take(order);) {
+      outcomes.push_back({order.number, obey(order, book, now, events), {}});
     }
+    for (auto& event : events) publisher_.post(std::move(event));
+    for (auto& outcome : outcomes) gateway_orders_.settle(std::move(outcome));
+    if (!outcomes.empty()) courier_.wake();
+  }
+
+  // The broker's absence and what it refuses are in the journal by words of the uplink.
+  void tell_expiry(const diagnosis::AnomalyEvent& event) {
+    if (event.unit != "d") return;
+    const bool cleared = event.cleared_at.has_value();
+    log_.raise({cleared ? signals::EventLevel::info : signals::EventLevel::warning, "uplink",
+                cleared ? "expiry_cleared" : "expires_soon", event.message});
   }
 
   [[nodiscard]] std::vector<std::string> hung_threads(base::Instant now) const {
@@ -376,7 +415,7 @@ class Gateway::Implementation {
       report.samples_total += device.samples_total;
       report.samples_bad_total += device.samples_bad_total;
       report.samples_late_total += device.samples_late_total;
-      if (outbox_.snapshots[d]) report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
+      report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
       busy_ns[place_of_device_.at(d).loop] += static_cast<std::uint64_t>(load(statistics.busy_ns_total));
       report.devices.push_back(std::move(device));
     }
@@ -422,15 +461,18 @@ class Gateway::Implementation {
   uplink::Statistics statistics_;
   uplink::Courier courier_;
   StatusBoard status_;
+  OrderDesk orders_;
   std::unique_ptr<CommandDesk> desk_;  // none unless commands are enabled
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
+  OrderQueue gateway_orders_;  // about its alarms
   std::unique_ptr<CaptureWriter> capture_;
   CheckpointKeeper checkpoints_;
   std::map<std::size_t, Place> place_of_device_;
   std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
   std::unique_ptr<TwinLoop> twin_loop_;
+  std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
 
   std::optional<base::WallTime> certificate_expires_;
@@ -445,6 +487,7 @@ class Gateway::Implementation {
   std::jthread connection_thread_;
   std::jthread spool_thread_;
   std::jthread twin_thread_;
+  std::jthread control_thread_;
   std::vector<std::jthread> device_threads_;
 };
 
@@ -469,6 +512,8 @@ Gateway::~Gateway() = default;
 
 std::vector<std::string> Gateway::supervise() { return implementation_->supervise(); }
 std::string Gateway::summary() const { return implementation_->summary(); }
+std::optional<telemetry::CommandAnswer> Gateway::take_reload() { return implementation_->take_reload(); }
+void Gateway::answer(telemetry::CommandAnswer answer) { implementation_->answer(std::move(answer)); }
 const Plan& Gateway::plan() const { return implementation_->plan(); }
 void Gateway::stop(telemetry::StatusReason reason) { implementation_->stop(reason); }
 

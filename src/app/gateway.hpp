@@ -5,21 +5,24 @@
 //   twins    validation, synchronisers, twins, diagnosis         → steps, snapshots, anomalies
 //   spool    encoders, courier, SQLite                           ⇄ publications, acknowledgements
 //   uplink   the MQTT client
+//   control  the control socket
 //   capture  the file of `run --capture`, if there is one
 //   (main)   supervise(): heartbeats, status, metrics, the gateway's own anomalies
 // Start order: spool, uplink, twins, devices. Stop order is the reverse, with the uplink last so that the spool's last
-// publications and the retained `offline` still leave: devices, twins, spool, uplink. The whole stop takes at most the
+// publications and the retained `offline` still leave: devices, twins, control, spool, uplink. The whole stop takes at most the
 // requests under way (each bounded by its time-out), 3 s to drain the spool and 2 s to disconnect.
 // Errors: start() fails if the state directory cannot be used. Thread rule: one thread (main) calls all functions.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/capture_writer.hpp"
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
+#include "telemetry/command.hpp"
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -43,6 +46,10 @@ class Gateway {
   [[nodiscard]] std::vector<std::string> supervise();
   // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
   [[nodiscard]] std::string summary() const;
+  // A command that asks for a reload and was accepted; answer() is called with what has become of it, on the gateway
+  // that runs then.
+  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload();
+  void answer(telemetry::CommandAnswer answer);
   // What it was started with.
   [[nodiscard]] const Plan& plan() const;
   // `reason` goes into the retained `offline` status.

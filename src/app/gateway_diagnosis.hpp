@@ -35,6 +35,8 @@ class GatewayDiagnosis {
   // Call about once a second.
   [[nodiscard]] std::vector<diagnosis::AnomalyEvent> evaluate(base::Instant now, const GatewayCondition& condition);
 
+  [[nodiscard]] diagnosis::AlarmBook& alarms() { return book_; }  // for an operator's orders
+
  private:
   void judge_expiry(std::size_t which, const std::optional<base::Duration>& left, base::Instant now,
                     std::vector<diagnosis::AnomalyEvent>& events);

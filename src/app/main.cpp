@@ -46,6 +46,18 @@ std::string judge_size(const std::string& text) {
   return size.ok() ? "" : size.error().message();
 }
 
+std::string judge_length(const std::string& text) {
+  const auto duration = twinkeeper::base::parse_duration(text);
+  if (!duration.ok()) return duration.error().message();
+  return duration.value() > twinkeeper::base::Duration::zero() ? "" : text + "; accepted: a duration above 0";
+}
+
+std::string judge_shelving(const std::string& text) {
+  const auto duration = twinkeeper::base::parse_duration(text);
+  if (!duration.ok()) return duration.error().message();
+  return duration.value() <= std::chrono::hours{7 * 24} ? "" : text + "; accepted: at most 7d";
+}
+
 std::string names_of_commands(const CLI::App& cli) {
   std::string names;
   for (const auto* command : cli.get_subcommands([](const CLI::App*) { return true; })) {
@@ -167,6 +179,43 @@ int main(int argc, char** argv) {
   forecast->footer(
       "Example: twinkeeper forecast --config twinkeeper.yaml --inputs plan.csv --horizon 2h --output next.csv");
 
+  RecordArguments recorded;
+  auto* record = cli.add_subcommand("record", "Writes live tags to a log, from the running service or the devices");
+  record->add_option("--config", recorded.config_file, "Configuration file")->required();
+  record->add_option("--output", recorded.output_file, "Log: CSV, a row per poll of the fastest tag")->required();
+  record->add_option("--for", recorded.length, "How long, as 10min or 8h [until Ctrl-C]")
+      ->check(CLI::Validator(judge_length, ""));
+  record->footer("Example: twinkeeper record --config /etc/twinkeeper/twinkeeper.yaml --output shift.csv --for 8h");
+
+  AlarmsArguments alarm;
+  auto* alarms =
+      cli.add_subcommand("alarms", "Lists the alarms of the running service, and says what an operator says");
+  auto* of_config =
+      alarms->add_option("--config", alarm.config_file, "Configuration of the service, which names its socket");
+  alarms->add_option("--socket", alarm.socket, "Control socket [/run/twinkeeper/control]")->excludes(of_config);
+  alarms->add_option("--comment", alarm.comment, "Why; at most 256 bytes");
+  alarms->add_flag("--json", alarm.json, "Print what the service answers");
+  alarms->fallthrough();
+  alarms->require_subcommand(0, 1);
+  alarms->add_subcommand("list", "What stands or is shelved, the worst first [the default]");
+  const auto add_order = [&](const char* verb, const char* what, const char* subject, bool timed) {
+    auto* order = alarms->add_subcommand(verb, what);
+    order->add_option(subject, alarm.subject, "As in the list")->required();
+    if (timed) {
+      order->add_option("DURATION", alarm.duration, "As 30min, 8h, 3d; at most 7d")
+          ->required()
+          ->check(CLI::Validator(judge_shelving, ""));
+    }
+    order->fallthrough();
+  };
+  add_order("acknowledge", "Somebody knows of it: until it clears", "ID", false);
+  add_order("shelve", "Out of sight for a time; it goes on being watched", "ID", true);
+  add_order("unshelve", "Back from the shelf", "ID", false);
+  add_order("maintenance", "All alarms of a twin or device out of sight for a time; 0s ends it", "NAME", true);
+  alarms->footer(
+      "Example: twinkeeper alarms\n"
+      "         twinkeeper alarms shelve tanks.level_2.stuck 8h --comment \"sensor is ordered\"");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -237,6 +286,12 @@ int main(int argc, char** argv) {
     }
     if (*compare) return finish(compare_command(judged));
     if (*forecast) return finish(forecast_command(future));
+    if (*record) return finish(record_command(recorded));
+    if (*alarms) {
+      const auto orders = alarms->get_subcommands();
+      if (!orders.empty() && orders.front()->get_name() != "list") alarm.verb = orders.front()->get_name();
+      return finish(alarms_command(alarm));
+    }
     if (*show_model) return finish(show_model_command(shown));
     return finish(version_command(json));
   } catch (const std::exception& error) {

@@ -34,14 +34,10 @@ Outbox::Outbox(const Plan& plan, bool keeps_checkpoints) : anomalies(kAnomalies)
     }
   }
   for (const auto& device : plan.config.devices) {
-    if (!device.publish.interval) {
-      snapshots.push_back(nullptr);
-      continue;
-    }
     const auto published = static_cast<std::size_t>(
         std::count_if(device.registers.begin(), device.registers.end(), [](const auto& r) { return r.publish; }));
-    snapshots.push_back(
-        std::make_unique<OutboxQueue<SnapshotRecord>>(capacity_for(*device.publish.interval), [published] {
+    snapshots.push_back(std::make_unique<OutboxQueue<SnapshotRecord>>(
+        capacity_for(device.publish.interval.value_or(kBridged)), [published] {
           SnapshotRecord record;
           record.snapshot.tags.resize(published);
           return record;

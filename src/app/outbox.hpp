@@ -78,7 +78,7 @@ struct Outbox {
   explicit Outbox(const Plan& plan, bool keeps_checkpoints = false);
 
   std::vector<std::unique_ptr<OutboxQueue<TwinRecord>>> steps;          // per twin
-  std::vector<std::unique_ptr<OutboxQueue<SnapshotRecord>>> snapshots;  // per device, null: not published
+  std::vector<std::unique_ptr<OutboxQueue<SnapshotRecord>>> snapshots;  // per device
   base::BoundedQueue<diagnosis::AnomalyEvent> anomalies;
   std::vector<std::unique_ptr<base::RecyclingQueue<CheckpointRecord>>> checkpoints;  // per twin; empty: none are kept
 };

@@ -14,14 +14,16 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock, CommandDesk* desk)
+                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
       statistics_(statistics),
       clock_(clock),
+      orders_(orders),
       desk_(desk),
       tags_(describe_tags(plan.config)) {
+  orders_.on_describe([this] { publish_infos(); });
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
@@ -30,22 +32,25 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
   }
   for (const auto& device : plan.config.devices) {
     devices_.push_back(describe_device(device));
-    samples_encoders_.emplace_back();
-    if (device.publish.interval) samples_encoders_.back().emplace(devices_.back(), to_wall);
+    samples_encoders_.emplace_back(devices_.back(), to_wall);
   }
 }
 
 void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain) {
   while (!stop.stop_requested()) {
     publish_infos_after_connect();
+    orders_.take_outcomes();
     publish_outbox();
     take_posts();
+    orders_.run();
     if (desk_ != nullptr) desk_->run();
     courier_.run_once(kIdle);
     heartbeat.beat(clock_.now());
   }
+  orders_.take_outcomes();
   publish_outbox();
   take_posts();
+  orders_.stop();
   if (desk_ != nullptr) desk_->stop();
   courier_.stop(clock_.now() + drain);
 }
@@ -98,10 +103,9 @@ void Publisher::publish_outbox() {
     }
   }
   for (std::size_t i = 0; i < outbox_.snapshots.size(); ++i) {
-    if (!outbox_.snapshots[i]) continue;
     while (SnapshotRecord* record = outbox_.snapshots[i]->try_receive()) {
       signals::Message message;
-      samples_encoders_[i]->encode(record->snapshot, message);
+      samples_encoders_[i].encode(record->snapshot, message);
       skip(message.stream, record->unsent);
       outbox_.snapshots[i]->recycle(record);
       courier_.submit(std::move(message));
@@ -117,6 +121,10 @@ void Publisher::publish_infos_after_connect() {
   const std::uint64_t connects = statistics_.connects_total.load(std::memory_order_relaxed);
   if (connects == connects_seen_) return;
   connects_seen_ = connects;
+  publish_infos();
+}
+
+void Publisher::publish_infos() {
   for (const auto& device : devices_) {
     signals::Message message;
     telemetry::encode_device_info(device, clock_.now(), message);
@@ -130,6 +138,7 @@ void Publisher::publish_infos_after_connect() {
 }
 
 void Publisher::publish(const diagnosis::AnomalyEvent& event) {
+  orders_.alarms().observe(event);
   telemetry::AnomalyContext context;
   if (plan_.config.uplink) context.digits = plan_.config.uplink->digits;
   context.source = [this](std::string_view tag) -> const telemetry::TagSource* {

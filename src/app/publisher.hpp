@@ -25,7 +25,7 @@ namespace twinkeeper::app {
 class Publisher {
  public:
   Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-            const base::Clock& clock, CommandDesk* desk);
+            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk);
 
   // Until `stop` is requested; then publishes what is left and ends by itself within `drain`.
   void run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain);
@@ -38,6 +38,7 @@ class Publisher {
   void publish_outbox();
   void skip(const std::string& stream, const Unsent& unsent);
   void publish_infos_after_connect();
+  void publish_infos();
   void publish(const diagnosis::AnomalyEvent& event);
 
   const Plan& plan_;
@@ -45,13 +46,14 @@ class Publisher {
   uplink::Courier& courier_;
   const uplink::Statistics& statistics_;
   const base::Clock& clock_;
+  OrderDesk& orders_;
   CommandDesk* const desk_;  // nullptr: no commands
 
   std::vector<telemetry::TagSource> tags_;
   std::vector<telemetry::TwinDescription> twins_;
   std::vector<telemetry::DeviceDescription> devices_;
   std::vector<telemetry::StateEncoder> state_encoders_;
-  std::vector<std::optional<telemetry::SamplesEncoder>> samples_encoders_;
+  std::vector<telemetry::SamplesEncoder> samples_encoders_;
   std::uint64_t connects_seen_ = 0;
 
   std::mutex posts_mutex_;

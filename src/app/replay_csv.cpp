@@ -68,6 +68,12 @@ void CsvFile::row(std::string_view line) {
   buffer_.clear();
 }
 
+void CsvFile::flush() {
+  out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
+  buffer_.clear();
+  out_.flush();
+}
+
 base::Status CsvFile::close() {
   errno = 0;
   out_.write(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));

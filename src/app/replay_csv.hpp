@@ -26,6 +26,8 @@ class CsvFile {
   [[nodiscard]] static base::Result<CsvFile> open(const std::string& file);
   [[nodiscard]] base::Status close();
   void row(std::string_view line);
+  void flush();                                            // what was written so far can be read by others
+  [[nodiscard]] bool good() const { return out_.good(); }  // all that was flushed was written
 
  private:
   CsvFile(std::string name, std::ofstream out) : name_(std::move(name)), out_(std::move(out)) {}

@@ -79,9 +79,8 @@ TwinLoop::TwinLoop(const Plan& plan, std::vector<estimation::Twin> twins, std::v
     device_setups.push_back(setup);
     devices_.emplace_back(std::move(setup));
     device_figures_.push_back(std::make_unique<DeviceFigures>());
-    snapshots_.emplace_back();
+    snapshots_.emplace_back(static_cast<signals::DeviceIndex>(d), std::move(published));
     if (device.publish.interval) {
-      snapshots_.back().emplace(static_cast<signals::DeviceIndex>(d), std::move(published));
       add(Task::snapshot, d, origin_ + *device.publish.interval + poll / 2, *device.publish.interval);
     }
     // The first look waits until a first poll can have failed.
@@ -125,6 +124,7 @@ void TwinLoop::drain_until(base::Instant deadline) {
       if (notes_ != nullptr) notes_->sample_taken(q, sample->time, deadline, drained_until_);
       DeviceFigures& figures = *device_figures_[device_of_tag_[sample->tag]];
       validator_.validate(*sample);
+      tap_.push(*sample);
       figures.samples_total.fetch_add(1, std::memory_order_relaxed);
       if (sample->quality == signals::Quality::bad) figures.samples_bad_total.fetch_add(1, std::memory_order_relaxed);
       for (const std::size_t twin : twins_of_tag_[sample->tag]) {
@@ -148,13 +148,14 @@ void TwinLoop::perform(const Due& due) {
   const TaskOf task = tasks_[due.job];
   switch (task.task) {
     case Task::drain: {
+      obey_orders();
       // Only the newest turn matters.
       const std::int64_t behind = (clock_.now() - due.deadline) / kDrainInterval;
       schedule_.advance(std::max<std::int64_t>(1, behind));
       return;
     }
     case Task::step: step(task.subject, due); return;
-    case Task::snapshot: take_snapshot(task.subject, due); break;
+    case Task::snapshot: take_snapshot(task.subject, due.deadline); break;
     case Task::look: look_at(task.subject, due); break;
     case Task::checkpoint: hand_over_checkpoint(task.subject); break;
   }
@@ -187,16 +188,20 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   // An alarm that has been told must not be told again, or forgotten, after a sudden end.
   if (anomalies_.size() > told && !outbox_.checkpoints.empty()) hand_over_checkpoint(index);
   send_anomalies();
-  if (due.turn % twin.steps_per_state == 0) {
-    if (TwinRecord* record = outbox_.steps[index]->try_acquire(step.time)) {
-      record->step = step;
-      twin.run.alarms().active_ids(record->anomalies.active);
-      record->anomalies.priority = twin.run.alarms().highest_priority();
-      outbox_.steps[index]->send(record);
-      outbox_filled_ = true;
-    }
-  }
+  if (due.turn % twin.steps_per_state == 0) publish_state(index);
   schedule_.advance();
+}
+
+void TwinLoop::publish_state(std::size_t index) {
+  const TwinRun& run = twins_[index].run;
+  TwinRecord* record = outbox_.steps[index]->try_acquire(run.newest().time);
+  if (record == nullptr) return;
+  record->step = run.newest();
+  run.alarms().active_ids(record->anomalies.active);
+  run.alarms().shelved_ids(record->anomalies.shelved);
+  record->anomalies.priority = run.alarms().highest_priority();
+  outbox_.steps[index]->send(record);
+  outbox_filled_ = true;
 }
 
 bool TwinLoop::remember(std::size_t twin, CheckpointRecord& record) {
@@ -267,9 +272,9 @@ bool TwinLoop::begin(std::size_t twin, const Beginning& from, std::int64_t misse
   return false;
 }
 
-void TwinLoop::take_snapshot(std::size_t device, const Due& due) {
-  if (SnapshotRecord* record = outbox_.snapshots[device]->try_acquire(due.deadline)) {
-    snapshots_[device]->build(validator_, due.deadline, record->snapshot);
+void TwinLoop::take_snapshot(std::size_t device, base::Instant time) {
+  if (SnapshotRecord* record = outbox_.snapshots[device]->try_acquire(time)) {
+    snapshots_[device].build(validator_, time, record->snapshot);
     outbox_.snapshots[device]->send(record);
     outbox_filled_ = true;
   }

@@ -19,11 +19,14 @@
 
 #include "acquisition/snapshot_builder.hpp"
 #include "acquisition/validator.hpp"
+#include "app/alarm_list.hpp"
 #include "app/checkpoint.hpp"
 #include "app/device_loop.hpp"
 #include "app/heartbeat.hpp"
+#include "app/order_queue.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
+#include "app/sample_tap.hpp"
 #include "app/schedule.hpp"
 #include "app/twin_notes.hpp"
 #include "app/twin_run.hpp"
@@ -71,6 +74,9 @@ class TwinLoop {
   // For a capture, before run(); `notes` outlives the loop.
   void note_to(TwinNotes& notes) { notes_ = &notes; }
 
+  // Where samples are left for whoever records.
+  [[nodiscard]] SampleTap& tap() { return tap_; }
+
   // Before run(): a twin goes on from its checkpoint, `missed` ticks of it before the first of this grid, if the steps
   // in between are done before `deadline`. Else the twin is as it was.
   enum class Resumed { done, misfit, too_slow };
@@ -86,8 +92,13 @@ class TwinLoop {
   bool remember(std::size_t twin, CheckpointRecord& record);
   [[nodiscard]] TwinRun& twin_run(std::size_t twin) { return twins_[twin].run; }
 
+  // Before run(), once the twins have been resumed: what operators said before. After it, what stands is in `standing`.
+  void restore(const OperatorWords& words, std::vector<diagnosis::AnomalyEvent>& standing);
+
   void run(std::stop_token stop, Heartbeat& heartbeat);
 
+  // Orders about twins, devices and their alarms; obeyed within a turn or two of kDrainInterval.
+  [[nodiscard]] OrderQueue& orders() { return orders_; }
   [[nodiscard]] TwinFigures& twin_figures(std::size_t twin) { return *twin_figures_[twin]; }
   [[nodiscard]] DeviceFigures& device_figures(std::size_t device) { return *device_figures_[device]; }
 
@@ -106,10 +117,16 @@ class TwinLoop {
   void drain_until(base::Instant deadline);
   void perform(const Due& due);
   void step(std::size_t twin, const Due& due);
-  void take_snapshot(std::size_t device, const Due& due);
+  void take_snapshot(std::size_t device, base::Instant time);
   void look_at(std::size_t device, const Due& due);
   void send_anomalies();
   void hand_over_checkpoint(std::size_t twin);
+  void publish_state(std::size_t twin);
+  // twin_orders.cpp
+  void obey_orders();
+  [[nodiscard]] Outcome obey(const Order& order, base::Instant now);
+  template <class Each>
+  void each_alarm_book(const Each& each);
   [[nodiscard]] bool step_through(std::size_t twin, std::int64_t first, base::Instant deadline);
 
   const Plan& plan_;
@@ -127,7 +144,7 @@ class TwinLoop {
   std::vector<std::vector<std::size_t>> twins_of_tag_;         // by TagIndex
   std::vector<std::vector<signals::TagIndex>> tags_of_twins_;  // per twin
   std::vector<std::size_t> device_of_tag_;
-  std::vector<std::optional<acquisition::SnapshotBuilder>> snapshots_;
+  std::vector<acquisition::SnapshotBuilder> snapshots_;
   std::vector<diagnosis::DeviceDiagnosis> devices_;
   struct PlaceOnBus {
     std::size_t bus = 0;
@@ -136,6 +153,8 @@ class TwinLoop {
   std::vector<diagnosis::BusDiagnosis> buses_;                    // controllers with several devices
   std::vector<std::optional<PlaceOnBus>> place_on_bus_;           // per device
   std::vector<std::vector<diagnosis::TagCondition>> conditions_;  // scratch of look_at, per device
+  OrderQueue orders_;
+  SampleTap tap_;
   std::vector<TaskOf> tasks_;
   Schedule schedule_;
   std::vector<diagnosis::AnomalyEvent> anomalies_;  // that the outbox has not taken yet

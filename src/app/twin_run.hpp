@@ -85,6 +85,7 @@ class TwinRun {
   [[nodiscard]] const acquisition::FrameSynchroniser& synchroniser() const { return synchroniser_; }
   [[nodiscard]] const estimation::ConsistencyMonitor& consistency() const { return consistency_; }
   [[nodiscard]] const diagnosis::AlarmBook& alarms() const { return diagnosis_.alarms(); }
+  [[nodiscard]] diagnosis::AlarmBook& alarms() { return diagnosis_.alarms(); }
 
  private:
   struct Past {

@@ -77,6 +77,12 @@ void resolve(Reader& reader, DeviceText& device, WritableText& entry) {
   entry.settings.max_value = entry.max_value.value_or(0.0);
 }
 
+std::vector<std::pair<std::string, std::string>> verbs() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const char* verb : telemetry::kCommandVerbs) all.emplace_back(verb, verb);
+  return all;
+}
+
 }  // namespace
 
 const Table<WritableText>& writable_table() {
@@ -108,7 +114,7 @@ const Table<telemetry::CommandSettings>& commands_table() {
       "a mapping with enabled, allow, max_age, per_minute and require_synchronised_clock",
       {
           key<T>("enabled", boolean(), &T::enabled, "Whether the gateway listens to commands at all"),
-          key<T>("allow", list(choice<std::string>({{kWrite, kWrite}})), &T::allow, "Verbs that are obeyed"),
+          key<T>("allow", list(choice<std::string>(verbs())), &T::allow, "Verbs that are obeyed"),
           key<T>("max_age", duration(1s, 1h), &T::max_age, "Older commands are refused"),
           key<T>("per_minute", integer<int>(1, 600), &T::per_minute, "More commands than that are refused"),
           key<T>(

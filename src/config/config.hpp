@@ -65,6 +65,7 @@ struct TwinConfig {
 struct GatewayConfig {
   std::string id;
   std::string state_directory;
+  std::string control_socket;
 };
 
 // Where the value of a path stands, and what it is called there: a model of its own file is "model…" in that file and

@@ -72,10 +72,14 @@ Type<uplink::Endpoint> proxy() {
 const Table<GatewayConfig>& gateway_table() {
   using T = GatewayConfig;
   static const Table<T> table(
-      "a mapping with id and state_directory",
+      "a mapping with id, state_directory and control_socket",
       {
           key<T>("id", gateway_id(), &T::id, "Name of the gateway, part of every message", Need::required),
           key<T>("state_directory", path(), &T::state_directory, "Where the spool and checkpoints are kept"),
+          key<T>("control_socket", path(), &T::control_socket,
+                 "Where the running service is asked, by `twinkeeper alarms` and `record`; its folder must be there. "
+                 "Unless "
+                 "given, in $RUNTIME_DIRECTORY if there is one"),
       });
   return table;
 }

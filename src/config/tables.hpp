@@ -118,7 +118,7 @@ struct UplinkText {
 };
 
 struct ConfigText {
-  GatewayConfig gateway{"", "/var/lib/twinkeeper"};
+  GatewayConfig gateway{"", "/var/lib/twinkeeper", "/run/twinkeeper/control"};
   Deferred register_sets_at;
   std::vector<BusText> buses;
   std::vector<DeviceText> devices;

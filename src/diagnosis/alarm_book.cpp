@@ -10,6 +10,7 @@ AlarmBook::Entry::Entry(const Entry& other)
       told(other.told ? std::make_unique<AnomalyEvent>(*other.told) : nullptr),
       active(other.active),
       changed(other.changed),
+      acknowledged(other.acknowledged),
       on_since(other.on_since),
       off_since(other.off_since),
       last_told(other.last_told),
@@ -56,6 +57,7 @@ AnomalyEvent& AlarmBook::perform(Entry& entry, Move move, base::Instant now) {
   } else {
     entry.told->event = AnomalyEventKind::changed;
     entry.told->time = now;
+    mark_state(entry);
   }
   entry.changed = false;
   entry.last_told = now;
@@ -83,13 +85,28 @@ void AlarmBook::open(Entry& entry, base::Instant now) {
   entry.active = true;
   entry.on_since.reset();
   entry.off_since.reset();
+  entry.acknowledged = false;
   ++active_count_;
+  if (const auto before = acknowledged_before_.find(event.id); before != acknowledged_before_.end()) {
+    if (now <= before->second.until) {
+      entry.acknowledged = true;
+      event.by = before->second.by;
+      event.comment = before->second.comment;
+    }
+    acknowledged_before_.erase(before);
+  }
+  if (const OperatorWord* word = withheld(entry)) {
+    event.by = word->by;
+    event.comment = word->comment;
+  }
+  mark_state(entry);
 }
 
 void AlarmBook::close(Entry& entry, base::Instant now) {
   entry.active = false;
   entry.on_since.reset();
   entry.off_since.reset();
+  entry.acknowledged = false;
   AnomalyEvent& event = *entry.told;
   event.event = AnomalyEventKind::cleared;
   event.state = AnomalyState::returned;
@@ -109,23 +126,184 @@ bool AlarmBook::pending(AlarmHandle alarm) const {
   return !entries_[alarm].active && entries_[alarm].on_since.has_value();
 }
 
+AlarmBook::Entry* AlarmBook::find(const std::string& id) {
+  const auto found = std::find_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& entry) { return entry.definition && entry.definition->id == id; });
+  return found == entries_.end() ? nullptr : &*found;
+}
+
+// Alarms of the gateway are shared out among several books, all of them defined from the start.
+bool AlarmBook::owns(const std::string& id) {
+  if (owner_kind_ == OwnerKind::gateway) return find(id) != nullptr;
+  return id.size() > owner_.size() && id.compare(0, owner_.size(), owner_) == 0 && id[owner_.size()] == '.';
+}
+
+const OperatorWord* AlarmBook::withheld(const Entry& entry) const {
+  if (suppression_) return &*suppression_;
+  const auto shelf = shelves_.find(entry.definition->id);
+  return shelf == shelves_.end() ? nullptr : &shelf->second;
+}
+
+void AlarmBook::mark_state(Entry& entry) const {
+  const OperatorWord* word = withheld(entry);
+  AnomalyEvent& event = *entry.told;
+  event.state = word != nullptr      ? (suppression_ ? AnomalyState::suppressed : AnomalyState::shelved)
+                : !entry.active      ? AnomalyState::returned
+                : entry.acknowledged ? AnomalyState::acknowledged
+                                     : AnomalyState::active;
+  event.shelved_until = word != nullptr ? std::optional(word->until) : std::nullopt;
+}
+
+void AlarmBook::tell_order(Entry& entry, AnomalyEventKind kind, const OperatorWord& word, base::Instant now,
+                           std::vector<AnomalyEvent>& out) const {
+  AnomalyEvent& event = *entry.told;
+  event.event = kind;
+  event.time = now;
+  event.by = word.by;
+  event.comment = word.comment;
+  mark_state(entry);
+  out.push_back(event);
+}
+
+AlarmBook::Answer AlarmBook::acknowledge(const std::string& id, const OperatorWord& word, base::Instant now,
+                                         std::vector<AnomalyEvent>& out) {
+  if (!owns(id)) return std::nullopt;
+  Entry* entry = find(id);
+  if (entry == nullptr || !entry->active) return id + " does not stand";
+  if (entry->acknowledged) return id + " is acknowledged already";
+  entry->acknowledged = true;
+  tell_order(*entry, AnomalyEventKind::acknowledged, word, now, out);
+  return "";
+}
+
+AlarmBook::Answer AlarmBook::shelve(const std::string& id, const OperatorWord& word, base::Instant now,
+                                    std::vector<AnomalyEvent>& out) {
+  if (!owns(id)) return std::nullopt;
+  Entry* entry = find(id);
+  const bool raised = entry != nullptr && entry->told != nullptr;
+  if (!raised && shelves_.count(id) == 0) return id + " was never raised";
+  shelves_[id] = word;
+  find_next_end();
+  if (raised) tell_order(*entry, AnomalyEventKind::shelved, word, now, out);
+  return "";
+}
+
+AlarmBook::Answer AlarmBook::unshelve(const std::string& id, const OperatorWord& word, base::Instant now,
+                                      std::vector<AnomalyEvent>& out) {
+  if (!owns(id)) return std::nullopt;
+  if (shelves_.erase(id) == 0) return id + " is not shelved";
+  find_next_end();
+  Entry* entry = find(id);
+  if (entry != nullptr && entry->told) tell_order(*entry, AnomalyEventKind::unshelved, word, now, out);
+  return "";
+}
+
+AlarmBook::Answer AlarmBook::suppress(const std::string& owner, const OperatorWord& word, base::Instant now,
+                                      std::vector<AnomalyEvent>& out) {
+  if (owner_kind_ == OwnerKind::gateway || owner != owner_) return std::nullopt;
+  if (word.until <= now) {
+    if (!suppression_) return owner + " is not in maintenance";
+    end_suppression(word, now, out);
+    return "";
+  }
+  suppression_ = word;
+  find_next_end();
+  for (Entry& entry : entries_) {
+    if (entry.active) tell_order(entry, AnomalyEventKind::suppressed, word, now, out);
+  }
+  return "";
+}
+
+void AlarmBook::end_suppression(const OperatorWord& word, base::Instant now, std::vector<AnomalyEvent>& out) {
+  suppression_.reset();
+  find_next_end();
+  for (Entry& entry : entries_) {
+    if (entry.active) tell_order(entry, AnomalyEventKind::unsuppressed, word, now, out);
+  }
+}
+
+void AlarmBook::end_what_is_over(base::Instant now, std::vector<AnomalyEvent>& out) {
+  const OperatorWord over{"", "its time is over", now};
+  std::vector<std::string> ids;
+  for (const auto& [id, word] : shelves_) {
+    if (word.until <= now) ids.push_back(id);
+  }
+  for (const std::string& id : ids) unshelve(id, over, now, out);
+  if (suppression_ && suppression_->until <= now) end_suppression(over, now, out);
+}
+
+void AlarmBook::find_next_end() {
+  next_end_ = suppression_ ? suppression_->until : base::Instant::max();
+  for (const auto& [id, word] : shelves_) next_end_ = std::min(next_end_, word.until);
+}
+
+void AlarmBook::restore_shelf(const std::string& id, const OperatorWord& word) {
+  if (!owns(id)) return;
+  shelves_[id] = word;
+  find_next_end();
+}
+
+void AlarmBook::restore_suppression(const std::string& owner, const OperatorWord& word) {
+  if (owner_kind_ == OwnerKind::gateway || owner != owner_) return;
+  suppression_ = word;
+  find_next_end();
+}
+
+void AlarmBook::restore_acknowledgement(const std::string& id, std::uint32_t occurrence, const OperatorWord& word) {
+  if (!owns(id)) return;
+  Entry* entry = find(id);
+  if (entry == nullptr || !entry->told) {
+    acknowledged_before_[id] = word;
+  } else if (entry->active && entry->occurrences == occurrence) {
+    entry->acknowledged = true;
+    entry->told->by = word.by;
+    entry->told->comment = word.comment;
+  }
+}
+
+void AlarmBook::standing(std::vector<AnomalyEvent>& out) {
+  for (Entry& entry : entries_) {
+    if (!entry.active) continue;
+    mark_state(entry);
+    out.push_back(*entry.told);
+  }
+}
+
 std::vector<std::string> AlarmBook::active_ids() const {
   std::vector<std::string> ids;
   active_ids(ids);
   return ids;
 }
 
+namespace {
+
+// Keeps the room that the texts have taken before.
+void put(std::vector<std::string>& out, std::size_t place, const std::string& text) {
+  if (place < out.size()) {
+    out[place] = text;
+  } else {
+    out.push_back(text);
+  }
+}
+
+}  // namespace
+
 void AlarmBook::active_ids(std::vector<std::string>& out) const {
   std::size_t count = 0;
-  if (active_count_ > 0) {
+  if (active_count_ > 0 && !suppression_) {
     for (const Entry& entry : entries_) {
-      if (!entry.active) continue;
-      if (count < out.size()) {
-        out[count] = entry.definition->id;
-      } else {
-        out.push_back(entry.definition->id);
-      }
-      ++count;
+      if (entry.active && withheld(entry) == nullptr) put(out, count++, entry.definition->id);
+    }
+  }
+  out.resize(count);
+}
+
+void AlarmBook::shelved_ids(std::vector<std::string>& out) const {
+  std::size_t count = 0;
+  for (const auto& [id, word] : shelves_) put(out, count++, id);
+  if (active_count_ > 0 && suppression_) {
+    for (const Entry& entry : entries_) {
+      if (entry.active && shelves_.count(entry.definition->id) == 0) put(out, count++, entry.definition->id);
     }
   }
   out.resize(count);
@@ -133,9 +311,9 @@ void AlarmBook::active_ids(std::vector<std::string>& out) const {
 
 Priority AlarmBook::highest_priority() const {
   Priority highest = Priority::none;
-  if (active_count_ == 0) return highest;
+  if (active_count_ == 0 || suppression_) return highest;
   for (const Entry& entry : entries_) {
-    if (entry.active) highest = std::max(highest, priority_of(entry.told->severity));
+    if (entry.active && withheld(entry) == nullptr) highest = std::max(highest, priority_of(entry.told->severity));
   }
   return highest;
 }

@@ -187,12 +187,12 @@ class AnomalyWriter {
     writer_.number("sigma", event_.sigma);
     writer_.number("magnitude", event_.magnitude);
     writer_.number("nominal_false_alarms_per_day", event_.nominal_false_alarms_per_day);
-    // Known only after a calibration or to an operator's command.
+    // Known only after a calibration.
     writer_.null("observed_false_alarms");
     writer_.null("evidence_hours");
-    writer_.null("by");
-    writer_.null("comment");
-    writer_.null("shelved_until");
+    brief_or_null("by", event_.by);
+    brief_or_null("comment", event_.comment);
+    optional_time("shelved_until", event_.shelved_until);
   }
 
   void write_explanations() {

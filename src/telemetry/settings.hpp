@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ struct StatePublishing {
 struct SamplePublishing {
   std::optional<base::Duration> interval;  // absent: raw samples are not published
 };
+
+// What can be asked of the gateway by a command.
+inline constexpr std::array kCommandVerbs{"write",    "describe", "what-if",     "acknowledge", "shelve",
+                                          "unshelve", "snapshot", "maintenance", "reload"};
 
 // What may be asked of the gateway from outside.
 struct CommandSettings {

@@ -3,6 +3,13 @@
 //   condition on for on_delay without a break              → raised   (occurrence + 1, state active)
 //   marked as changed while raised                         → changed  (at most once in kChangeInterval)
 //   condition off for off_delay without a break            → cleared  (state returned)
+// What an operator says of it (never of its condition, which goes on as it does):
+//   acknowledged            while it stands            → acknowledged until it clears
+//   shelved, for a time     of one alarm               → shelved, then unshelved, by word or when the time is over
+//   suppressed, for a time  the owner is in maintenance → suppressed, all that stand and all that come, then unsuppressed
+// Shelved and suppressed alarms are raised and cleared as ever, their events say so in `state`; they are not among
+// active_ids() and count for no priority. What is said more than once replaces what was said before.
+//
 // A condition that comes back within off_delay is the same occurrence. All alarms an owner can ever have are defined at
 // start-up; ids are stable and occurrences are counted for as long as the book lives.
 //
@@ -11,13 +18,15 @@
 // and at `raised` the fixed parts of the definition. At `changed` and `cleared` the earlier content is still there.
 // A gateway has thousands of alarms that never come: add(delays) takes no text, and update() then asks for the
 // definition when the alarm is raised for the first time.
-// Errors: none. Thread rule: one thread. Allocation: update() none while no event is due.
+// Errors: an order that can't be carried out says why. Thread rule: one thread. Allocation: update() none while no
+// event is due. The archive holds no word of an operator: those are restored by themselves, see below.
 // Source: condition, delays and states after ISA-18.2 / IEC 62682.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +59,13 @@ struct AlarmDelays {
 };
 
 using AlarmHandle = std::size_t;
+
+// What an operator has said, and until when it holds.
+struct OperatorWord {
+  std::string by;
+  std::string comment;
+  base::Instant until;  // of shelving and suppression
+};
 
 class AlarmBook {
  public:
@@ -98,11 +114,35 @@ class AlarmBook {
   [[nodiscard]] const AlarmDefinition& definition(AlarmHandle alarm) const { return *entries_[alarm].definition; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
-  // What stands now. active_ids(out) replaces the content of `out`, in order of definition.
-  [[nodiscard]] std::size_t active_count() const { return active_count_; }
-  [[nodiscard]] std::vector<std::string> active_ids() const;
+  // Orders of an operator: nothing if no alarm of this book is meant, else why it can't be done, or an empty text.
+  // Events are appended to `out`.
+  using Answer = std::optional<std::string>;
+  Answer acknowledge(const std::string& id, const OperatorWord& word, base::Instant now,
+                     std::vector<AnomalyEvent>& out);
+  Answer shelve(const std::string& id, const OperatorWord& word, base::Instant now, std::vector<AnomalyEvent>& out);
+  Answer unshelve(const std::string& id, const OperatorWord& word, base::Instant now, std::vector<AnomalyEvent>& out);
+  // Of twins and devices. `word.until` not after `now` ends it.
+  Answer suppress(const std::string& owner, const OperatorWord& word, base::Instant now,
+                  std::vector<AnomalyEvent>& out);
+  // Tells what has run out. Costs a comparison while nothing has.
+  void end_withheld(base::Instant now, std::vector<AnomalyEvent>& out) {
+    if (now >= next_end_) end_what_is_over(now, out);
+  }
+  // What was said before a restart; nothing is told of it. Words about alarms of other books are passed over. An
+  // acknowledgement holds for the same occurrence, or in a book that begins anew for what is raised until word.until.
+  void restore_shelf(const std::string& id, const OperatorWord& word);
+  void restore_suppression(const std::string& owner, const OperatorWord& word);
+  void restore_acknowledgement(const std::string& id, std::uint32_t occurrence, const OperatorWord& word);
+  // The event last told of each alarm that stands, as it is now.
+  void standing(std::vector<AnomalyEvent>& out);
+
+  // What stands now and is neither shelved nor suppressed. active_ids(out) replaces the content of `out`, in order of definition.
   void active_ids(std::vector<std::string>& out) const;
+  [[nodiscard]] std::vector<std::string> active_ids() const;
   [[nodiscard]] Priority highest_priority() const;
+  // Those that are shelved, whether they stand or not, and those that stand and are suppressed.
+  void shelved_ids(std::vector<std::string>& out) const;
+  [[nodiscard]] std::size_t active_count() const { return active_count_; }  // shelved or not
 
   // Into a book with the same alarms, all of them added with a definition.
   template <class Archive>
@@ -124,6 +164,7 @@ class AlarmBook {
     std::unique_ptr<AnomalyEvent> told;
     bool active = false;
     bool changed = false;
+    bool acknowledged = false;
     std::optional<base::Instant> on_since;   // condition on, not raised yet
     std::optional<base::Instant> off_since;  // raised, condition off
     base::Instant last_told;
@@ -147,11 +188,24 @@ class AlarmBook {
   AnomalyEvent& perform(Entry& entry, Move move, base::Instant now);
   void open(Entry& entry, base::Instant now);
   void close(Entry& entry, base::Instant now);
+  [[nodiscard]] Entry* find(const std::string& id);
+  [[nodiscard]] bool owns(const std::string& id);
+  [[nodiscard]] const OperatorWord* withheld(const Entry& entry) const;
+  void mark_state(Entry& entry) const;
+  void tell_order(Entry& entry, AnomalyEventKind kind, const OperatorWord& word, base::Instant now,
+                  std::vector<AnomalyEvent>& out) const;
+  void end_what_is_over(base::Instant now, std::vector<AnomalyEvent>& out);
+  void end_suppression(const OperatorWord& word, base::Instant now, std::vector<AnomalyEvent>& out);
+  void find_next_end();
 
   OwnerKind owner_kind_;
   std::string owner_;
   std::vector<Entry> entries_;
   std::size_t active_count_ = 0;
+  std::map<std::string, OperatorWord> shelves_;  // by id
+  std::optional<OperatorWord> suppression_;
+  std::map<std::string, OperatorWord> acknowledged_before_;  // a restart, by id
+  base::Instant next_end_ = base::Instant::max();
 };
 
 }  // namespace twinkeeper::diagnosis

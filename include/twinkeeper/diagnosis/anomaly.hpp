@@ -83,6 +83,10 @@ struct AnomalyEvent {
   std::optional<double> nominal_false_alarms_per_day;
   std::string regime;             // of the twin at this event, empty: none
   std::vector<TrendPoint> trend;  // ≤ 60
+  // Who has said what of it last, and until when it is shelved or suppressed. Not in the archive: what operators have
+  // said is kept apart (AlarmBook), so that it outlives what a twin remembers.
+  std::string by, comment;
+  std::optional<base::Instant> shelved_until;
 
   template <class Archive>
   void archive(Archive& a) {

@@ -28,6 +28,8 @@ class BusDiagnosis {
   // covers that device's alarm of the connection.
   Cover evaluate(base::Instant now, std::size_t device, bool lost, std::vector<AnomalyEvent>& out);
 
+  [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
+
  private:
   AlarmBook book_;
   AlarmHandle connection_ = 0;

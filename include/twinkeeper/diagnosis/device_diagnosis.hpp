@@ -71,6 +71,7 @@ class DeviceDiagnosis {
                 const Cover& cover = {});
 
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
+  [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
 
  private:
   static constexpr std::size_t kSilentReasons = 4;

@@ -80,6 +80,7 @@ class TwinDiagnosis {
   void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
 
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
+  [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
   [[nodiscard]] const TwoSidedCusum& cusum(std::size_t output) const { return outputs_[output].cusum; }
 
   // Into one of the same setup.

@@ -39,7 +39,33 @@ def rfc3339(moment):
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-class Commands(RigTestCase):
+class CommandCase(RigTestCase):
+    asked = 0
+
+    def publish(self, payload, verb="write", retain=False):
+        command = [tool("mosquitto_pub"), "-h", "localhost", "-p", str(self.broker.port), "--cafile",
+                   self.pki.path("ca.crt"), "--cert", self.pki.path("subscriber.crt"), "--key",
+                   self.pki.path("subscriber.key"), "-q", "1", "-t", f"{configuration.PREFIX}/command/{verb}", "-s"]
+        subprocess.run(command + (["-r"] if retain else []), input=payload.encode(), check=True, timeout=20)
+
+    def request(self, arguments, **changes):
+        self.asked += 1
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return {"schema": "twinkeeper.command/1", "correlation_id": f"c{self.asked}", "issued_at": rfc3339(now),
+                "expires_at": rfc3339(now + datetime.timedelta(seconds=30)), "by": "the test",
+                "arguments": arguments, **changes}
+
+    def answer(self, command, count=1):
+        stream = f"response.{command['correlation_id']}"
+        return self.arrives(stream, lambda m: m["seq"] >= count, 20, f"an answer to {command['correlation_id']}")
+
+    def trail(self):
+        path = os.path.join(self.folder, "state", "commands.log")
+        with open(path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+
+class Commands(CommandCase):
     def begin(self, commands=COMMANDS, writable=WRITABLE):
         self.port = free_port()
         self.start_peer(PymodbusPeer(self.folder, "tcp", self.port, VALUES))
@@ -51,34 +77,14 @@ class Commands(RigTestCase):
                                         pki=self.pki.folder) + commands))
         self.daemon.start()
         self.arrives(SAMPLES, lambda m: m["tags"]["setpoint"] == 1, 30, "the first values")
-        self.asked = 0
-
-    def publish(self, payload, verb="write", retain=False):
-        command = [tool("mosquitto_pub"), "-h", "localhost", "-p", str(self.broker.port), "--cafile",
-                   self.pki.path("ca.crt"), "--cert", self.pki.path("subscriber.crt"), "--key",
-                   self.pki.path("subscriber.key"), "-q", "1", "-t", f"{configuration.PREFIX}/command/{verb}", "-s"]
-        subprocess.run(command + (["-r"] if retain else []), input=payload.encode(), check=True, timeout=20)
 
     def command(self, tag, value, **changes):
-        self.asked += 1
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return {"schema": "twinkeeper.command/1", "correlation_id": f"c{self.asked}", "issued_at": rfc3339(now),
-                "expires_at": rfc3339(now + datetime.timedelta(seconds=30)), "by": "the test",
-                "arguments": {"tag": tag, "value": value}, **changes}
-
-    def answer(self, command, count=1):
-        stream = f"response.{command['correlation_id']}"
-        return self.arrives(stream, lambda m: m["seq"] >= count, 20, f"an answer to {command['correlation_id']}")
+        return {**self.request({"tag": tag, "value": value}), **changes}
 
     def ask(self, tag, value, **changes):
         command = self.command(tag, value, **changes)
         self.publish(json.dumps(command))
         return self.answer(command)
-
-    def trail(self):
-        path = os.path.join(self.folder, "state", "commands.log")
-        with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
 
     def test_writes(self):
         """A float, a word and a coil arrive in the device; limits, steps and rates are kept."""
@@ -158,6 +164,125 @@ class Commands(RigTestCase):
         self.assertEqual([m for m in self.subscriber.messages() if m.stream.startswith("response.")], [])
         self.assertFalse(os.path.exists(os.path.join(self.folder, "state", "commands.log")))
         self.assertIn("commands are not enabled", self.daemon.process.stderr())
+
+
+ALL = ("commands: {enabled: true, allow: [describe, what-if, acknowledge, shelve, unshelve, snapshot, maintenance, reload], "
+       "per_minute: 100, require_synchronised_clock: false}\n")
+STATE = "twins.tanks.state"
+
+
+class Verbs(CommandCase):
+    def begin(self):
+        """A plant whose twin publishes next to nothing by itself."""
+        self.start_line()
+        self.text = configuration.plant_with_twin(**self.values) + ALL
+        for interval in ("state_interval: 100ms", "state_interval: 1s"):
+            self.text = self.text.replace(interval, "state_interval: 1h")
+        self.assertIn("state_interval: 1h", self.text)
+        self.daemon = self.make_daemon(self.write_configuration(self.text))
+        self.daemon.start()
+        self.arrives("twins.tanks.info", lambda m: True, 30, "the gateway to be connected")
+
+    def ask(self, verb, arguments=None, **changes):
+        command = self.request(arguments or {}, **changes)
+        self.publish(json.dumps(command), verb)
+        return self.answer(command)
+
+    def state_now(self):
+        mark = self.subscriber.count()
+        answer = self.ask("snapshot", {"twins": ["tanks"]})
+        self.assertEqual(answer["result"], "done", answer)
+        return self.arrives(STATE, lambda m: True, 10, "the state that was asked for", mark)
+
+    def test_describe_snapshot_and_what_if(self):
+        """The newest state on demand, and what it comes to under inputs that may come."""
+        self.begin()
+        mark = self.subscriber.count()
+        self.assertEqual(self.ask("describe")["result"], "done")
+        for stream in ("twins.tanks.info", "devices.plc.info"):
+            self.arrives(stream, lambda m: True, 10, f"{stream} once more", mark)
+        wait_until(lambda: self.state_now()["mode"] == "tracking", 60, "the twin to be tracking")
+        mark = self.subscriber.count()
+        self.assertEqual(self.ask("snapshot")["result"], "done")
+        self.arrives("devices.plc.samples", lambda m: m["tags"]["level_1"] is not None, 10, "samples of the device", mark)
+        self.assertEqual(self.ask("snapshot", {"devices": ["nobody"]})["reason"], "there is no device nobody")
+
+        now = self.state_now()["states"]
+        answer = self.ask("what-if", {"twin": "tanks", "horizon": "10min", "inputs": {"pump": [[0, 4], [300, 6]]}, "points": 60})
+        self.assertEqual(answer["result"], "done", answer)
+        forecast = answer["forecast"]
+        self.assertEqual((forecast["steps"], forecast["seconds"][-1], len(forecast["seconds"])), (6000, 600, 60))
+        self.assertEqual((forecast["inputs"]["pump"]["value"][0], forecast["inputs"]["pump"]["value"][-1]), (4, 6))
+        level = forecast["states"]["level_1"]
+        middle = level["value"][29]
+        self.assertGreater(level["value"][-1], middle, "with more of the pump it fills")
+        self.assertLess(abs(level["value"][0] - now["level_1"]["value"]), 0.2, "it begins where the twin is")
+        self.assertTrue(all(low < value < high for low, value, high in zip(level["low"], level["value"], level["high"])))
+        for arguments, reason in (
+                ({"twin": "nobody", "horizon": "1min"}, "there is no twin nobody"),
+                ({"twin": "tanks", "horizon": "30d"}, "25920000 steps are too many; accepted: a horizon of at most 10000s"),
+                ({"twin": "tanks", "horizon": "1min", "inputs": {"pumps": 1}}, "the twin has no input pumps; accepted: pump"),
+                ({"twin": "tanks"}, "malformed: arguments.horizon is no text of at most 40 bytes")):
+            answer = self.ask("what-if", arguments)
+            self.assertEqual((answer["result"], answer["reason"]), ("refused", reason))
+        self.daemon.stop()
+        self.check_envelopes()
+        self.check_schemas()
+
+    def test_alarms(self):
+        """Acknowledged, shelved, suppressed: by whom, until when, and what states say of it."""
+        self.begin()
+        self.simulator.process.kill()
+        alarm = "plc.connection"
+        event = lambda kind: self.arrives("devices.plc.anomaly", lambda m: m["event"] == kind, 30, kind)
+        event("raised")
+        self.assertEqual(self.ask("acknowledge", {"anomaly": alarm, "comment": "seen"})["result"], "done")
+        told = event("acknowledged")
+        self.assertEqual((told["state"], told["by"], told["comment"]), ("acknowledged", "the test", "seen"))
+        self.assertEqual(self.ask("acknowledge", {"anomaly": alarm})["reason"], f"{alarm} is acknowledged already")
+        self.assertEqual(self.ask("shelve", {"anomaly": alarm, "duration": "2h"})["duration"], "2h")
+        self.assertEqual(event("shelved")["state"], "shelved")
+        self.assertEqual(self.ask("unshelve", {"anomaly": alarm})["result"], "done")
+        self.assertEqual(event("unshelved")["state"], "acknowledged")
+        self.assertEqual(self.ask("maintenance", {"name": "plc", "duration": "1h"})["result"], "done")
+        self.assertEqual(event("suppressed")["state"], "suppressed")
+        self.assertEqual(self.ask("maintenance", {"name": "plc", "duration": "0s"})["result"], "done")
+        self.assertEqual(event("unsuppressed")["state"], "acknowledged")
+        self.daemon.stop()
+        self.check_envelopes()
+        self.check_schemas()
+
+    def test_reload(self):
+        """A reload is answered by the gateway that comes after it; one that fails says why; nothing is obeyed twice."""
+        self.begin()
+        epoch = self.epoch()
+        first = self.request({})
+        self.publish(json.dumps(first), "reload")
+        stream = f"response.{first['correlation_id']}"
+        self.arrives(stream, lambda m: m["result"] == "accepted", 20, "the reload to be accepted")
+        done = self.arrives(stream, lambda m: m["result"] == "done", 30, "the reload to be done")
+        self.assertGreater(done["epoch"], epoch, "by the new gateway")
+        mark = self.subscriber.count()
+        self.publish(json.dumps(first), "reload")
+        self.arrives(stream, lambda m: m["reason"] == "repeated", 20, "the repetition to be refused", mark)
+        self.write_configuration(self.text.replace("profile:", "profil:"))
+        wrong = self.request({})
+        self.publish(json.dumps(wrong), "reload")
+        failed = self.arrives(f"response.{wrong['correlation_id']}", lambda m: m["result"] == "failed", 20, "the reason")
+        self.assertRegex(failed["reason"], r"^the new configuration has 1 fault\(s\), first .*uplink.profil: unknown key")
+        self.write_configuration(self.text)
+        self.daemon.process.kill()
+        mark = self.subscriber.count()
+        self.daemon.start()
+        self.arrives("twins.tanks.info", lambda m: True, 30, "the gateway to be connected again", mark)
+        mark = self.subscriber.count()
+        self.publish(json.dumps(wrong), "reload")
+        self.arrives(f"response.{wrong['correlation_id']}", lambda m: m["reason"] == "repeated", 20,
+                     "the repetition to be refused after a sudden end", mark)
+        self.assertEqual([(entry["number"], entry["result"]) for entry in self.trail()],
+                         [(1, "accepted"), (2, "done"), (3, "refused"), (4, "accepted"), (5, "failed"), (6, "refused")])
+        self.daemon.stop()
+        self.check_schemas()
 
 
 if __name__ == "__main__":

@@ -58,8 +58,16 @@ config::Config gateway(const std::string& state) {
 struct Rig {
   explicit Rig(const std::function<void(config::Config&)>& change = {}) {
     if (change) change(config);
+    begin();
+  }
+  // Another start of the service.
+  void begin() {
+    desk.reset();
+    orders.emplace(plan, clock, events, [] {});
+    orders->on_describe([this] { ++described; });
+    orders->connect(alarms);
     desk.emplace(
-        config, clock, events, [this] { ++woken; },
+        config, clock, events, *orders, [this] { ++woken; },
         [this](signals::Message message) { answers.push_back(json::parse("{" + message.members + "}")); });
     desk->connect(config.devices[0].driver, queue, 7);
   }
@@ -105,11 +113,15 @@ struct Rig {
   test::TemporaryFolder folder;
   support::FakeClock clock{base::Instant{1h}};
   Events events;
-  config::Config config = gateway(folder.path());
+  app::Plan plan{gateway(folder.path()), {}};
+  config::Config& config = plan.config;
+  app::OrderQueue alarms;
+  int described = 0;
   drivers::WriteQueue queue{[] {}, [] {}};
   int woken = 0;
   int asked = 0;
   std::vector<json> answers;
+  std::optional<app::OrderDesk> orders;
   std::optional<app::CommandDesk> desk;
 };
 
@@ -168,7 +180,10 @@ TEST_CASE("while the clock is not synchronised every command is refused, unless 
 TEST_CASE("retained commands and verbs that are not allowed are refused") {
   Rig rig;
   CHECK(rig.refusal(rig.command("plc.setpoint", 1), true) == "retained");
-  CHECK(rig.refusal(rig.command("plc.setpoint", 1), false, "describe") == "malformed: unknown verb describe");
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1), false, "reboot") == "malformed: unknown verb reboot");
+  json describe = rig.command("", 0);
+  describe["arguments"] = json::object();
+  CHECK(rig.refusal(describe, false, "describe") == "not allowed: describe");
   Rig none([](config::Config& config) { config.commands.allow.clear(); });
   CHECK(none.refusal(none.command("plc.setpoint", 1)) == "not allowed: write");
 }
@@ -212,6 +227,102 @@ TEST_CASE("a refused command does not become one that is obeyed when it is repea
   const json command = rig.command("plc.setpoint", 5);
   CHECK(rig.refusal(command) == "outside of min_value and max_value");
   CHECK(rig.refusal(command) == "repeated");
+}
+
+TEST_CASE("after a restart no command is obeyed a second time, and one that waited meanwhile is") {
+  Rig rig;
+  rig.clock.advance(10s);
+  const json obeyed = rig.command("plc.setpoint", 1);
+  CHECK(rig.refusal(obeyed).empty());
+  const json waited = rig.command("plc.setpoint", 1);
+  rig.clock.advance(5s);
+  rig.begin();
+  CHECK(rig.refusal(obeyed) == "repeated");
+  CHECK(rig.refusal(waited).empty());
+  rig.clock.advance(5s);
+  rig.begin();
+  CHECK(rig.refusal(waited) == "repeated");
+  // Once nobody knows what was before, what is older than the start is refused.
+  std::ofstream(rig.folder.file("commands.seen")) << "rubbish";
+  rig.clock.advance(1s);
+  const json later = rig.command("plc.setpoint", 1);
+  rig.clock.advance(1s);
+  rig.begin();
+  CHECK(rig.refusal(obeyed) == "issued before this start of the service");
+  CHECK(rig.refusal(later) == "issued before this start of the service");
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1)).empty());
+}
+
+TEST_CASE("lines of the trail are numbered without a gap across restarts") {
+  Rig rig;
+  for (int run = 0; run < 3; ++run) {
+    for (int k = 0; k < 3; ++k) rig.refusal(rig.command("plc.other", 1));
+    rig.begin();
+  }
+  const auto trail = rig.trail();
+  REQUIRE(trail.size() == 9);
+  for (std::size_t k = 0; k < trail.size(); ++k) CHECK(trail[k]["number"] == k + 1);
+}
+
+TEST_CASE("orders about alarms go to who has them, and their outcome is answered") {
+  Rig rig([](config::Config& config) { config.commands.allow = {"shelve", "describe", "maintenance", "reload"}; });
+  json shelve = rig.command("", 0);
+  shelve["arguments"] = {{"anomaly", "plc.connection"}, {"duration", "1h"}, {"comment", "known"}};
+  rig.give(shelve, false, "shelve");
+  CHECK(rig.answers.empty());
+  app::Order order;
+  REQUIRE(rig.alarms.take(order));
+  CHECK(order.kind == app::Order::Kind::shelve);
+  CHECK(order.subject == "plc.connection");
+  CHECK(order.word.by == "test");
+  CHECK(order.word.comment == "known");
+  CHECK(order.word.until == rig.clock.now() + 1h);
+  rig.alarms.settle({order.number, "", {}});
+  rig.orders->take_outcomes();
+  rig.orders->run();
+  REQUIRE(rig.answers.size() == 1);
+  CHECK(rig.answers[0]["result"] == "done");
+  CHECK(rig.answers[0]["subject"] == "plc.connection");
+  CHECK(rig.trail().back()["duration"] == "1h");
+
+  shelve["correlation_id"] = "nobody";
+  rig.give(shelve, false, "shelve");
+  REQUIRE(rig.alarms.take(order));
+  rig.alarms.settle({order.number, std::nullopt, {}});
+  rig.orders->take_outcomes();
+  rig.orders->run();
+  CHECK(rig.answers.back()["result"] == "refused");
+  CHECK(rig.answers.back()["reason"] == "there is no alarm plc.connection");
+
+  shelve["correlation_id"] = "late";
+  rig.give(shelve, false, "shelve");
+  REQUIRE(rig.alarms.take(order));
+  rig.clock.advance(app::kOrderPatience);
+  rig.orders->run();
+  CHECK(rig.answers.back()["result"] == "failed");
+
+  json maintenance = rig.command("", 0);
+  maintenance["arguments"] = {{"name", "nobody"}, {"duration", "1h"}};
+  rig.give(maintenance, false, "maintenance");
+  CHECK(rig.answers.back()["reason"] == "there is no twin or device nobody");
+
+  json plain = rig.command("", 0);
+  plain["arguments"] = json::object();
+  rig.give(plain, false, "describe");
+  CHECK(rig.answers.back()["result"] == "done");
+  CHECK(rig.described == 1);
+  plain["correlation_id"] = "again";
+  rig.give(plain, false, "reload");
+  CHECK(rig.answers.back()["result"] == "accepted");
+  auto reload = rig.orders->take_reload();
+  REQUIRE(reload);
+  CHECK_FALSE(rig.orders->take_reload());
+  rig.begin();  // by now another gateway
+  reload->result = telemetry::CommandResult::done;
+  rig.desk->answer_later(*reload);
+  rig.desk->run();
+  CHECK(rig.answers.back()["correlation_id"] == "again");
+  CHECK(rig.answers.back()["result"] == "done");
 }
 
 TEST_CASE("limits include their ends, coils take true and false") {

@@ -252,3 +252,89 @@ TEST_CASE("A loop goes on from what another remembered, and is as it was where t
   CHECK(resumed[0].std[0] < fresh[0].std[0]);
   CHECK(resumed[0].std[0] > record.step.std[0]);  // two steps were missed
 }
+
+TEST_CASE("TwinLoop obeys orders about alarms within a moment, and what it publishes says so") {
+  Rig rig;
+  auto loop = rig.make_loop();
+  std::vector<app::Outcome> outcomes;
+  std::uint64_t number = 0;
+  const auto order = [&](app::Order::Kind kind, const std::string& subject, base::Duration duration = 0s) {
+    app::Order made;
+    made.number = ++number;
+    made.kind = kind;
+    made.subject = subject;
+    made.word = {"ann", "", rig.clock.now() + duration};
+    loop->orders().give(made);
+  };
+  // The device is silent, so that its alarm of the connection stands by the first second.
+  int turn = 0;
+  rig.run(*loop, kOrigin + 5s, [&](base::Instant now) {
+    if (now >= kOrigin + 1s && turn == 0) {
+      order(app::Order::Kind::acknowledge, "plc.connection");
+      order(app::Order::Kind::acknowledge, "tank.level.gate");
+      order(app::Order::Kind::shelve, "nobody.connection", 1s);
+      ++turn;
+    }
+    if (now >= kOrigin + 2s && turn == 1) {
+      order(app::Order::Kind::maintenance, "plc", 1s);
+      ++turn;
+    }
+    app::Outcome outcome;
+    while (loop->orders().take_outcome(outcome)) outcomes.push_back(outcome);
+  });
+  REQUIRE(outcomes.size() == 4);
+  CHECK(outcomes[0].reason == "");
+  CHECK(outcomes[1].reason == "tank.level.gate does not stand");
+  CHECK_FALSE(outcomes[2].reason);
+  CHECK(outcomes[3].reason == "");
+  using Kind = diagnosis::AnomalyEventKind;
+  std::vector<Kind> kinds;
+  for (const auto& event : rig.anomalies) kinds.push_back(event.event);
+  CHECK(kinds == std::vector<Kind>{Kind::raised, Kind::acknowledged, Kind::suppressed, Kind::unsuppressed});
+  CHECK(rig.anomalies[1].by == "ann");
+  CHECK(rig.anomalies[1].time <= kOrigin + 1s + 300ms);
+  CHECK(rig.anomalies[3].state == diagnosis::AnomalyState::acknowledged);
+  const base::Duration held = rig.anomalies[3].time - rig.anomalies[2].time;
+  CHECK(held >= 900ms);
+  CHECK(held <= 1200ms);
+}
+
+TEST_CASE("TwinLoop publishes and hands out on demand what it would only later") {
+  Rig rig;
+  rig.plan.config.twins[0].publish.state_interval = 1h;
+  rig.plan.config.devices[0].publish.interval.reset();
+  auto loop = rig.make_loop();
+  app::Outcome outcome;
+  std::vector<app::TappedSample> tapped;
+  int polls = 0;
+  int turn = 0;
+  rig.run(*loop, kOrigin + 3s, [&](base::Instant now) {
+    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(1.0 + polls, kOrigin + polls * 100ms + 3ms);
+    if (now >= kOrigin + 1s && turn == 0) {
+      CHECK(rig.steps.size() == 1);  // tick 0
+      for (const auto kind : {app::Order::Kind::snapshot, app::Order::Kind::remember}) {
+        app::Order order;
+        order.number = 7;
+        order.kind = kind;
+        order.twins = {0};
+        if (kind == app::Order::Kind::snapshot) order.devices = {0};
+        loop->orders().give(order);
+      }
+      ++turn;
+    }
+    loop->tap().set_open(now >= kOrigin + 1s && now < kOrigin + 2s);
+    app::TappedSample sample;
+    while (loop->tap().try_take(sample)) tapped.push_back(sample);
+    app::Outcome next;
+    while (loop->orders().take_outcome(next)) outcome = next;
+  });
+  REQUIRE(rig.steps.size() == 2);
+  CHECK(rig.steps[1].time >= kOrigin + 900ms);
+  CHECK(rig.snapshots == 1);
+  REQUIRE(outcome.records.size() == 1);
+  CHECK(outcome.records[0].step.time == rig.steps[1].time);
+  CHECK_FALSE(outcome.records[0].archive.empty());
+  CHECK(tapped.size() >= 8);
+  CHECK(tapped.size() <= 12);
+  CHECK(tapped[1].value == tapped[0].value + 1.0);
+}

@@ -125,3 +125,166 @@ TEST_CASE("Priorities follow the severity") {
   CHECK(priority_of(800) == Priority::high);
   CHECK(priority_of(801) == Priority::critical);
 }
+
+namespace {
+
+OperatorWord word(base::Duration until = 0s) { return {"ann", "looked at", at(until)}; }
+
+// A twin's book with one alarm that stands since 2 s.
+struct Standing {
+  Standing() {
+    book.update(alarm, true, at(0s), out);
+    book.update(alarm, true, at(2s), out);
+    out.clear();
+  }
+  [[nodiscard]] std::vector<std::string> shelved() const {
+    std::vector<std::string> ids;
+    book.shelved_ids(ids);
+    return ids;
+  }
+  AlarmBook book{OwnerKind::twin, "tanks"};
+  AlarmHandle alarm = book.add(definition("tanks.level.stuck"));
+  AlarmHandle other = book.add(definition("tanks.level.gate"));
+  std::vector<AnomalyEvent> out;
+};
+
+}  // namespace
+
+TEST_CASE("An alarm that stands is acknowledged once, until it clears") {
+  Standing s;
+  CHECK(s.book.acknowledge("plc.level.stuck", word(), at(3s), s.out) == std::nullopt);
+  CHECK(s.book.acknowledge("tanks.level.gate", word(), at(3s), s.out) == "tanks.level.gate does not stand");
+  CHECK(s.book.acknowledge("tanks.level.stuck", word(), at(3s), s.out) == "");
+  CHECK(s.book.acknowledge("tanks.level.stuck", word(), at(4s), s.out) == "tanks.level.stuck is acknowledged already");
+  REQUIRE(s.out.size() == 1);
+  CHECK(s.out[0].event == AnomalyEventKind::acknowledged);
+  CHECK(s.out[0].state == AnomalyState::acknowledged);
+  CHECK(s.out[0].by == "ann");
+  CHECK(s.out[0].comment == "looked at");
+  CHECK(s.out[0].time == at(3s));
+  CHECK(s.book.active_ids() == std::vector<std::string>{"tanks.level.stuck"});
+  CHECK(s.book.highest_priority() == Priority::medium);
+  s.book.mark_changed(s.alarm);
+  CHECK(s.book.update(s.alarm, true, at(2min), s.out));
+  CHECK(s.out.back().state == AnomalyState::acknowledged);
+  s.book.update(s.alarm, false, at(3min), s.out);
+  s.book.update(s.alarm, false, at(4min), s.out);
+  CHECK(s.out.back().state == AnomalyState::returned);
+  s.book.update(s.alarm, true, at(5min), s.out);
+  s.book.update(s.alarm, true, at(6min), s.out);
+  CHECK(s.out.back().event == AnomalyEventKind::raised);
+  CHECK(s.out.back().state == AnomalyState::active);
+  CHECK(s.out.back().by.empty());
+}
+
+TEST_CASE("A shelved alarm comes and goes unseen until its time is over") {
+  Standing s;
+  CHECK(s.book.shelve("tanks.level.gate", word(1h), at(3s), s.out) == "tanks.level.gate was never raised");
+  CHECK(s.book.unshelve("tanks.level.stuck", word(), at(3s), s.out) == "tanks.level.stuck is not shelved");
+  CHECK(s.book.shelve("tanks.level.stuck", word(1h), at(3s), s.out) == "");
+  REQUIRE(s.out.size() == 1);
+  CHECK(s.out[0].event == AnomalyEventKind::shelved);
+  CHECK(s.out[0].state == AnomalyState::shelved);
+  CHECK(s.out[0].shelved_until == at(1h));
+  CHECK(s.book.active_ids().empty());
+  CHECK(s.book.active_count() == 1);
+  CHECK(s.book.highest_priority() == Priority::none);
+  CHECK(s.shelved() == std::vector<std::string>{"tanks.level.stuck"});
+
+  s.book.update(s.alarm, false, at(4s), s.out);
+  s.book.update(s.alarm, false, at(14s), s.out);
+  CHECK(s.out.back().event == AnomalyEventKind::cleared);
+  CHECK(s.out.back().state == AnomalyState::returned);
+  s.book.update(s.alarm, true, at(20s), s.out);
+  s.book.update(s.alarm, true, at(22s), s.out);
+  CHECK(s.out.back().event == AnomalyEventKind::raised);
+  CHECK(s.out.back().state == AnomalyState::shelved);
+  CHECK(s.out.back().by == "ann");
+  CHECK(s.out.back().shelved_until == at(1h));
+
+  s.out.clear();
+  s.book.end_withheld(at(1h) - 1ns, s.out);
+  CHECK(s.out.empty());
+  s.book.end_withheld(at(1h), s.out);
+  REQUIRE(s.out.size() == 1);
+  CHECK(s.out[0].event == AnomalyEventKind::unshelved);
+  CHECK(s.out[0].state == AnomalyState::active);
+  CHECK_FALSE(s.out[0].shelved_until);
+  CHECK(s.book.active_ids() == std::vector<std::string>{"tanks.level.stuck"});
+  s.book.end_withheld(at(2h), s.out);
+  CHECK(s.out.size() == 1);
+}
+
+TEST_CASE("Acknowledged while shelved, an alarm is acknowledged when it comes off the shelf") {
+  Standing s;
+  CHECK(s.book.shelve("tanks.level.stuck", word(1h), at(3s), s.out) == "");
+  CHECK(s.book.acknowledge("tanks.level.stuck", word(), at(4s), s.out) == "");
+  CHECK(s.out.back().state == AnomalyState::shelved);
+  CHECK(s.book.unshelve("tanks.level.stuck", word(), at(5s), s.out) == "");
+  CHECK(s.out.back().event == AnomalyEventKind::unshelved);
+  CHECK(s.out.back().state == AnomalyState::acknowledged);
+}
+
+TEST_CASE("Maintenance of an owner suppresses what stands and what comes") {
+  Standing s;
+  CHECK(s.book.suppress("plc", word(1h), at(3s), s.out) == std::nullopt);
+  CHECK(s.book.suppress("tanks", word(), at(3s), s.out) == "tanks is not in maintenance");
+  CHECK(s.book.suppress("tanks", word(1h), at(3s), s.out) == "");
+  REQUIRE(s.out.size() == 1);
+  CHECK(s.out[0].event == AnomalyEventKind::suppressed);
+  CHECK(s.out[0].state == AnomalyState::suppressed);
+  s.book.update(s.other, true, at(4s), s.out);
+  s.book.update(s.other, true, at(6s), s.out);
+  CHECK(s.out.back().event == AnomalyEventKind::raised);
+  CHECK(s.out.back().state == AnomalyState::suppressed);
+  CHECK(s.book.active_ids().empty());
+  CHECK(s.shelved() == std::vector<std::string>{"tanks.level.stuck", "tanks.level.gate"});
+  s.out.clear();
+  SECTION("until its time is over") { s.book.end_withheld(at(1h), s.out); }
+  SECTION("until it is ended") { CHECK(s.book.suppress("tanks", word(), at(7s), s.out) == ""); }
+  REQUIRE(s.out.size() == 2);
+  for (const AnomalyEvent& event : s.out) {
+    CHECK(event.event == AnomalyEventKind::unsuppressed);
+    CHECK(event.state == AnomalyState::active);
+  }
+  CHECK(s.book.active_ids().size() == 2);
+  CHECK(s.shelved().empty());
+}
+
+TEST_CASE("What operators have said is given back to a book that goes on, and to one that begins anew") {
+  Standing s;
+  s.book.restore_acknowledgement("tanks.level.stuck", 2, word(1min));  // of another occurrence
+  s.book.standing(s.out);
+  CHECK(s.out.back().state == AnomalyState::active);
+  s.book.restore_acknowledgement("tanks.level.stuck", 1, word(1min));
+  s.book.standing(s.out);
+  CHECK(s.out.back().state == AnomalyState::acknowledged);
+  CHECK(s.out.back().by == "ann");
+
+  for (const base::Duration raised : {30s, 90s}) {
+    AlarmBook anew(OwnerKind::twin, "tanks");
+    const AlarmHandle alarm = anew.add(definition("tanks.level.stuck"));
+    anew.restore_acknowledgement("tanks.level.stuck", 7, word(1min));
+    anew.restore_shelf("plc.connection", word(1h));
+    anew.restore_suppression("plc", word(1h));
+    std::vector<AnomalyEvent> out;
+    anew.update(alarm, true, at(raised - 2s), out);
+    anew.update(alarm, true, at(raised), out);
+    REQUIRE(out.size() == 1);
+    CHECK(out[0].state == (raised < 1min ? AnomalyState::acknowledged : AnomalyState::active));
+  }
+
+  AlarmBook anew(OwnerKind::twin, "tanks");
+  const AlarmHandle alarm = anew.add(definition("tanks.level.stuck"));
+  anew.restore_shelf("tanks.level.stuck", word(1h));
+  std::vector<AnomalyEvent> out;
+  anew.update(alarm, true, at(0s), out);
+  anew.update(alarm, true, at(2s), out);
+  CHECK(out[0].state == AnomalyState::shelved);
+  // One that has not come yet can be taken off without a word.
+  AlarmBook quiet(OwnerKind::device, "plc");
+  out.clear();
+  quiet.restore_shelf("plc.connection", word(1h));
+  CHECK(quiet.unshelve("plc.connection", word(), at(1s), out) == "");
+  CHECK(out.empty());
+}

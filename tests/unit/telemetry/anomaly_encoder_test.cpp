@@ -4,6 +4,7 @@
 #include <set>
 
 #include "support/catch.hpp"
+#include "twinkeeper/base/timestamp.hpp"
 #include "unit/telemetry/example_messages.hpp"
 
 using namespace twinkeeper;
@@ -86,6 +87,21 @@ TEST_CASE("an anomaly's instants are wall time and the absent ones null") {
   CHECK(cleared.at("sigma").is_null());
 }
 
+TEST_CASE("an anomaly tells who has said what of it, and until when it is shelved") {
+  diagnosis::AnomalyEvent event = example::anomaly();
+  for (const char* name : {"by", "comment", "shelved_until"}) CHECK(encoded(event).at(name).is_null());
+  event.event = diagnosis::AnomalyEventKind::shelved;
+  event.state = diagnosis::AnomalyState::shelved;
+  event.by = "ann";
+  event.comment = "sensor is ordered";
+  event.shelved_until = event.time + 1h;
+  const json shelved = encoded(event);
+  CHECK(shelved.at("event") == "shelved");
+  CHECK(shelved.at("by") == "ann");
+  CHECK(shelved.at("comment") == "sensor is ordered");
+  CHECK(shelved.at("shelved_until") == base::format_rfc3339(example::anomaly_context().to_wall(*event.shelved_until)));
+}
+
 TEST_CASE("a long trend is thinned evenly and keeps its ends") {
   const json anomaly = encoded(with_trend(60));
   const json& trend = anomaly.at("trend");
@@ -142,7 +158,8 @@ TEST_CASE("an anomaly of endless texts and lists stays within its bytes") {
   event.statistic = event.threshold = event.expected = event.measured = event.sigma = event.magnitude = -1.0e-300 / 3.0;
   AnomalyContext context = example::anomaly_context();
   context.digits = 17;
-  event.regime = endless;
+  event.regime = event.by = event.comment = endless;
+  event.shelved_until = base::Instant{1s};
   context.model = ModelIdentity{endless, 1, endless};
   const TagSource source{endless, endless, endless, 1, "holding", 65535};
   context.source = [&source](std::string_view) { return &source; };

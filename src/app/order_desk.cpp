@@ -1,0 +1,296 @@
+#include "app/order_desk.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "app/what_if.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using telemetry::CommandAnswer;
+using telemetry::CommandArguments;
+using telemetry::CommandResult;
+
+constexpr std::size_t kMostPosted = 32;
+
+void refuse(CommandAnswer& answer, std::string reason) {
+  answer.result = CommandResult::refused;
+  answer.reason = std::move(reason);
+}
+
+template <class Named, class NameOf>
+std::optional<std::size_t> place_of(const std::vector<Named>& all, const std::string& name, const NameOf& name_of) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (name_of(all[i]) == name) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> place_of_twin(const Plan& plan, const std::string& name) {
+  return place_of(plan.config.twins, name, [](const auto& twin) { return twin.name; });
+}
+
+std::optional<std::size_t> place_of_device(const Plan& plan, const std::string& name) {
+  return place_of(plan.config.devices, name, [](const auto& device) { return device.driver.name; });
+}
+
+Order::Kind kind_of(const std::string& verb) {
+  return verb == "acknowledge" ? Order::Kind::acknowledge
+         : verb == "shelve"    ? Order::Kind::shelve
+         : verb == "unshelve"  ? Order::Kind::unshelve
+                               : Order::Kind::maintenance;
+}
+
+}  // namespace
+
+OrderDesk::OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, std::function<void()> wake)
+    : plan_(plan),
+      clock_(clock),
+      events_(events),
+      wake_(std::move(wake)),
+      alarms_(plan.config.gateway.state_directory + "/alarms.json", clock, events),
+      trail_(plan.config.gateway.state_directory + "/commands.log", events) {}
+
+void OrderDesk::record(const CommandAnswer& answer) {
+  trail_.append([&](std::uint64_t number) { return telemetry::audit_line(answer, number, clock_.wall_now()); });
+  const bool good = answer.result == CommandResult::done || answer.result == CommandResult::accepted;
+  const std::string& subject = answer.tag.empty() ? answer.subject : answer.tag;
+  std::string message =
+      answer.verb + (subject.empty() ? "" : " " + subject) + " " + std::string{telemetry::to_string(answer.result)};
+  if (!answer.by.empty()) message += ", by " + answer.by;
+  if (!answer.reason.empty()) message += ": " + answer.reason;
+  events_.raise({good ? signals::EventLevel::info : signals::EventLevel::warning, "commands",
+                 "command_" + std::string{telemetry::to_string(answer.result)}, std::move(message)});
+}
+
+bool OrderDesk::post(CommandAnswer answer, CommandArguments arguments, Told told) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (posted_.size() >= kMostPosted) return false;
+    posted_.push_back({std::move(answer), std::move(arguments), std::move(told)});
+  }
+  wake_();
+  return true;
+}
+
+std::optional<CommandAnswer> OrderDesk::take_reload() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(reload_, std::nullopt);
+}
+
+void OrderDesk::submit(CommandAnswer answer, const CommandArguments& arguments, Told told) {
+  const std::string& verb = answer.verb;
+  if (verb == "snapshot") return submit_snapshot(std::move(answer), arguments, std::move(told));
+  if (verb == "what-if") return submit_what_if(std::move(answer), arguments, std::move(told));
+  if (verb == "reload") return submit_reload(std::move(answer), told);
+  if (verb == "acknowledge" || verb == "shelve" || verb == "unshelve" || verb == "maintenance") {
+    return submit_alarm_order(std::move(answer), arguments, std::move(told));
+  }
+  answer.result = CommandResult::done;
+  if (verb == "describe") {
+    describe_();
+  } else if (verb == "alarms") {
+    answer.content = alarms_.members();
+  } else {
+    refuse(answer, "unknown verb " + verb);
+  }
+  told(answer);
+}
+
+void OrderDesk::submit_alarm_order(CommandAnswer answer, const CommandArguments& arguments, Told told) {
+  Order order;
+  order.kind = kind_of(answer.verb);
+  order.subject = arguments.subject;
+  order.word = {answer.by, arguments.comment, clock_.now() + arguments.duration};
+  if (order.kind == Order::Kind::maintenance && !place_of_twin(plan_, order.subject) &&
+      !place_of_device(plan_, order.subject)) {
+    refuse(answer, "there is no twin or device " + order.subject);
+    return told(answer);
+  }
+  give(order, queues_.size(), {std::move(answer), arguments, std::move(told), {}, 0, {}});
+}
+
+void OrderDesk::submit_snapshot(CommandAnswer answer, const CommandArguments& arguments, Told told) {
+  Order order;
+  order.kind = Order::Kind::snapshot;
+  const bool all = arguments.twins.empty() && arguments.devices.empty();
+  for (std::size_t i = 0; all && i < plan_.config.twins.size(); ++i) order.twins.push_back(i);
+  for (std::size_t i = 0; all && i < plan_.config.devices.size(); ++i) order.devices.push_back(i);
+  std::string unknown;
+  for (const std::string& name : arguments.twins) {
+    const auto place = place_of_twin(plan_, name);
+    if (!place) unknown = "twin " + name;
+    order.twins.push_back(place.value_or(0));
+  }
+  for (const std::string& name : arguments.devices) {
+    const auto place = place_of_device(plan_, name);
+    if (!place) unknown = "device " + name;
+    order.devices.push_back(place.value_or(0));
+  }
+  if (!unknown.empty()) {
+    refuse(answer, "there is no " + unknown);
+    return told(answer);
+  }
+  for (std::vector<std::size_t>* list : {&order.twins, &order.devices}) {
+    std::sort(list->begin(), list->end());
+    list->erase(std::unique(list->begin(), list->end()), list->end());
+  }
+  give(order, 1, {std::move(answer), arguments, std::move(told), {}, 0, {}});
+}
+
+void OrderDesk::submit_what_if(CommandAnswer answer, const CommandArguments& arguments, Told told) {
+  const auto twin = place_of_twin(plan_, arguments.subject);
+  std::string objection = twin ? what_if_objection(plan_, *twin, arguments) : "there is no twin " + arguments.subject;
+  const bool another = forecast_ || std::any_of(under_way_.begin(), under_way_.end(),
+                                                [](const auto& each) { return each.second.answer.verb == "what-if"; });
+  if (objection.empty() && another) objection = "another what-if is being answered";
+  if (!objection.empty()) {
+    refuse(answer, std::move(objection));
+    return told(answer);
+  }
+  Order order;
+  order.kind = Order::Kind::remember;
+  order.twins = {*twin};
+  give(order, 1, {std::move(answer), arguments, std::move(told), {}, 0, {}});
+}
+
+void OrderDesk::submit_reload(CommandAnswer answer, const Told& told) {
+  answer.result = CommandResult::accepted;
+  {
+    const std::lock_guard lock(mutex_);
+    if (reload_) {
+      refuse(answer, "a reload is asked for already");
+    } else {
+      reload_ = answer;
+    }
+  }
+  told(answer);
+}
+
+// To the first so many queues.
+void OrderDesk::give(const Order& order, std::size_t queues, UnderWay under_way) {
+  const auto end = queues_.begin() + static_cast<std::ptrdiff_t>(queues);
+  if (std::any_of(queues_.begin(), end, [](const OrderQueue* queue) { return queue->full(); })) {
+    refuse(under_way.answer, "too many orders are under way");
+    return under_way.told(under_way.answer);
+  }
+  under_way.until = clock_.now() + kOrderPatience;
+  under_way.queues = queues;
+  Order numbered = order;
+  numbered.number = ++orders_;
+  for (auto queue = queues_.begin(); queue != end; ++queue) (*queue)->give(numbered);
+  under_way_.emplace(orders_, std::move(under_way));
+}
+
+void OrderDesk::take_outcomes() {
+  Outcome outcome;
+  for (OrderQueue* queue : queues_) {
+    while (queue->take_outcome(outcome)) outcomes_.push_back(std::move(outcome));
+  }
+}
+
+void OrderDesk::run() {
+  for (Outcome& outcome : std::exchange(outcomes_, {})) conclude(std::move(outcome));
+  std::deque<Posted> posted;
+  bool forecast_made = false;
+  {
+    const std::lock_guard lock(mutex_);
+    posted.swap(posted_);
+    forecast_made = forecast_made_.has_value();
+  }
+  if (forecast_made) end_forecast();
+  for (Posted& each : posted) {
+    Told told = [this, told = std::move(each.told)](const CommandAnswer& answer) {
+      if (!is_looking(answer.verb)) record(answer);
+      told(answer);
+    };
+    submit(std::move(each.answer), each.arguments, std::move(told));
+  }
+  const base::Instant now = clock_.now();
+  for (auto it = under_way_.begin(); it != under_way_.end();) {
+    if (it->second.until > now) {
+      ++it;
+      continue;
+    }
+    UnderWay late = std::move(it->second);
+    it = under_way_.erase(it);
+    late.answer.result = CommandResult::failed;
+    late.answer.reason = "not carried out in time, but it may still be";
+    late.told(late.answer);
+  }
+}
+
+void OrderDesk::conclude(Outcome outcome) {
+  const auto found = under_way_.find(outcome.number);
+  if (found == under_way_.end()) return;
+  UnderWay& waiting = found->second;
+  // Of several that could be meant one has it.
+  if (outcome.reason && (!waiting.reason || outcome.reason->empty())) waiting.reason = std::move(outcome.reason);
+  if (--waiting.queues > 0) return;
+  UnderWay done = std::move(waiting);
+  under_way_.erase(found);
+  CommandAnswer& answer = done.answer;
+  if (!done.reason) {
+    refuse(answer, "there is no alarm " + done.arguments.subject);
+  } else if (!done.reason->empty()) {
+    refuse(answer, *done.reason);
+  } else if (answer.verb == "what-if") {
+    return begin_forecast(std::move(done), std::move(outcome.records.front()));
+  } else {
+    answer.result = CommandResult::done;
+    if (answer.verb == "maintenance") {
+      alarms_.maintain(done.arguments.subject,
+                       {answer.by, done.arguments.comment, clock_.now() + done.arguments.duration});
+    }
+  }
+  done.told(answer);
+}
+
+void OrderDesk::begin_forecast(UnderWay under_way, CheckpointRecord record) {
+  forecast_ = std::move(under_way);
+  forecast_thread_ = std::jthread([this, record = std::move(record), asked = forecast_->arguments] {
+    pthread_setname_np(pthread_self(), "what-if");
+    auto made = what_if(plan_, *place_of_twin(plan_, asked.subject), record, asked, clock_);
+    {
+      const std::lock_guard lock(mutex_);
+      forecast_made_ = std::move(made);
+    }
+    wake_();
+  });
+}
+
+void OrderDesk::end_forecast() {
+  forecast_thread_ = {};  // joins
+  UnderWay done = std::move(*std::exchange(forecast_, std::nullopt));
+  std::optional<base::Result<std::string>> made;
+  {
+    const std::lock_guard lock(mutex_);
+    made = std::exchange(forecast_made_, std::nullopt);
+  }
+  done.answer.result = made->ok() ? CommandResult::done : CommandResult::failed;
+  if (made->ok()) {
+    done.answer.content = std::move(*made).value();
+  } else {
+    done.answer.reason = made->error().message();
+  }
+  done.told(done.answer);
+}
+
+void OrderDesk::stop() {
+  take_outcomes();
+  run();
+  if (forecast_) {
+    forecast_thread_ = {};  // bounded
+    end_forecast();
+  }
+  for (auto& [number, waiting] : std::exchange(under_way_, {})) {
+    waiting.answer.result = CommandResult::failed;
+    waiting.answer.reason = "the service stopped before";
+    waiting.told(waiting.answer);
+  }
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,123 @@
+// The list of alarms, and what operators have said across a restart.
+#include "app/alarm_list.hpp"
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/fake_clock.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+using diagnosis::AnomalyEvent;
+using diagnosis::AnomalyEventKind;
+using diagnosis::AnomalyState;
+using nlohmann::json;
+
+struct Events final : signals::EventSink {
+  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
+  std::vector<signals::Event> raised;
+};
+
+struct Rig {
+  AnomalyEvent event(const std::string& id, AnomalyEventKind kind, AnomalyState state, int severity = 500) const {
+    AnomalyEvent made;
+    made.id = id;
+    made.event = kind;
+    made.state = state;
+    made.severity = severity;
+    made.raised_at = made.time = clock.now();
+    made.message = id + " is odd.";
+    if (kind != AnomalyEventKind::raised) made.by = "ann";
+    if (state == AnomalyState::shelved) made.shelved_until = clock.now() + 1h;
+    if (kind == AnomalyEventKind::cleared) made.cleared_at = clock.now();
+    return made;
+  }
+  app::AlarmList list() { return {folder.file("alarms.json"), clock, events}; }
+  static json members(const app::AlarmList& list) { return json::parse("{" + list.members() + "}"); }
+
+  test::TemporaryFolder folder;
+  support::FakeClock clock{base::Instant{1h}};
+  Events events;
+};
+
+}  // namespace
+
+TEST_CASE("the list has what stands or is shelved, the worst first") {
+  Rig rig;
+  auto list = rig.list();
+  list.observe(rig.event("a", AnomalyEventKind::raised, AnomalyState::active));
+  list.observe(rig.event("b", AnomalyEventKind::raised, AnomalyState::active, 900));
+  list.observe(rig.event("c", AnomalyEventKind::raised, AnomalyState::active));
+  list.observe(rig.event("c", AnomalyEventKind::cleared, AnomalyState::returned));
+  list.observe(rig.event("a", AnomalyEventKind::shelved, AnomalyState::shelved));
+  json alarms = Rig::members(list)["alarms"];
+  REQUIRE(alarms.size() == 2);
+  CHECK(alarms[0]["anomaly"] == "b");
+  CHECK(alarms[0]["priority"] == "critical");
+  CHECK(alarms[0]["until"].is_null());
+  CHECK(alarms[1]["anomaly"] == "a");
+  CHECK(alarms[1]["state"] == "shelved");
+  CHECK(alarms[1]["by"] == "ann");
+  CHECK(alarms[1]["until"].is_string());
+  list.observe(rig.event("a", AnomalyEventKind::cleared, AnomalyState::returned));
+  CHECK(Rig::members(list)["alarms"][1]["standing"] == false);
+  AnomalyEvent off = rig.event("a", AnomalyEventKind::unshelved, AnomalyState::returned);
+  off.cleared_at = rig.clock.now();
+  list.observe(off);
+  CHECK(Rig::members(list)["alarms"].size() == 1);
+}
+
+TEST_CASE("what operators have said outlives a restart, for as long as it holds") {
+  Rig rig;
+  {
+    auto list = rig.list();
+    list.observe(rig.event("a", AnomalyEventKind::raised, AnomalyState::active));
+    list.observe(rig.event("a", AnomalyEventKind::acknowledged, AnomalyState::acknowledged));
+    list.observe(rig.event("b", AnomalyEventKind::raised, AnomalyState::active));
+    list.observe(rig.event("b", AnomalyEventKind::shelved, AnomalyState::shelved));
+    list.observe(rig.event("c", AnomalyEventKind::raised, AnomalyState::active));
+    list.observe(rig.event("c", AnomalyEventKind::acknowledged, AnomalyState::acknowledged));
+    list.observe(rig.event("c", AnomalyEventKind::cleared, AnomalyState::returned));
+    list.maintain("plc", {"bob", "new pump", rig.clock.now() + 2h});
+  }
+  rig.clock.advance(30min);
+  {
+    const auto list = rig.list();
+    const app::OperatorWords& words = list.words();
+    REQUIRE(words.acknowledged.size() == 1);
+    CHECK(words.acknowledged.at("a").occurrence == 1);
+    CHECK(words.acknowledged.at("a").word.by == "ann");
+    CHECK(words.acknowledged.at("a").word.until == rig.clock.now() + app::kAcknowledgedAnew);
+    REQUIRE(words.shelved.size() == 1);
+    const auto left = words.shelved.at("b").until - rig.clock.now();
+    CHECK(left <= 30min);
+    CHECK(left > 30min - 2ms);
+    CHECK(words.maintenance.at("plc").comment == "new pump");
+    CHECK(Rig::members(list)["shelved"][0]["name"] == "b");
+    CHECK(Rig::members(list)["maintenance"][0]["by"] == "bob");
+  }
+  rig.clock.step_wall_clock(-1000h);  // a clock that has lost its battery
+  CHECK(rig.list().words().shelved.at("b").until <= rig.clock.now() + app::kLongestShelving);
+  rig.clock.step_wall_clock(1000h);
+  rig.clock.advance(3h);
+  CHECK(rig.list().words().shelved.empty());
+  CHECK(rig.list().words().maintenance.empty());
+  CHECK(rig.events.raised.empty());
+}
+
+TEST_CASE("a damaged file of operators' words is told, and the service goes on") {
+  Rig rig;
+  std::ofstream(rig.folder.file("alarms.json")) << R"({"schema": "twinkeeper.operator_words/1", "shelved": [)";
+  auto list = rig.list();
+  REQUIRE(rig.events.raised.size() == 1);
+  CHECK(rig.events.raised[0].code == "words_damaged");
+  list.maintain("plc", {"bob", "", rig.clock.now() + 2h});
+  CHECK(rig.list().words().maintenance.size() == 1);
+}

@@ -1,0 +1,237 @@
+// The control socket: real sockets, the spool thread played by the test.
+#include "app/control_server.hpp"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "app/control_client.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+constexpr base::Duration kSoon = 20s;
+
+struct Events final : signals::EventSink {
+  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
+  std::vector<signals::Event> raised;
+};
+
+app::Plan plan_at(const std::string& folder) {
+  app::Plan plan;
+  plan.config.gateway.id = "gw";
+  plan.config.gateway.state_directory = folder;
+  plan.config.gateway.control_socket = folder + "/control";
+  config::DeviceConfig device;
+  device.driver.name = "plc";
+  device.driver.registers.resize(2);
+  device.driver.registers[0].name = "level";
+  device.driver.registers[0].unit = "m";
+  device.driver.registers[1].name = "pump";
+  plan.config.devices.push_back(std::move(device));
+  return plan;
+}
+
+// A server whose orders are carried out by a thread of the test.
+struct Rig {
+  Rig() {
+    orders.on_describe([] {});
+    server.emplace(plan, orders, tap, base::Instant{}, clock, events);
+    control = std::jthread([this](const std::stop_token& stop) { server->run(stop, heartbeat); });
+    spool = std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        bell.wait_for(100ms);
+        orders.take_outcomes();
+        orders.run();
+      }
+    });
+  }
+  app::ControlClient connect() { return app::ControlClient::connect(plan.config.gateway.control_socket).value(); }
+  static json answer(app::ControlClient& client) { return json::parse(client.line(kSoon).value()); }
+
+  test::TemporaryFolder folder;
+  app::Plan plan = plan_at(folder.path());
+  base::SystemClock clock;
+  Events events;
+  base::WakeUp bell;
+  app::OrderDesk orders{plan, clock, events, [this] { bell.ring(); }};
+  app::SampleTap tap;
+  app::Heartbeat heartbeat{"control", 1s, clock.now()};
+  std::optional<app::ControlServer> server;
+  std::jthread control, spool;
+};
+
+void send(const app::SocketDescriptor& socket, const std::string& text) {
+  static_cast<void>(::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL));
+}
+
+// All that comes until the other side hangs up.
+std::string rest_of(const app::SocketDescriptor& socket) {
+  std::string all;
+  char piece[4096];
+  for (ssize_t read = 0; (read = ::recv(socket.get(), piece, sizeof piece, 0)) > 0;) {
+    all.append(piece, static_cast<std::size_t>(read));
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a question is answered, one after the other, and what changes something is recorded with the user") {
+  Rig rig;
+  auto client = rig.connect();
+  REQUIRE(client.ask("alarms", "{}").ok());
+  const json list = Rig::answer(client);
+  CHECK(list["schema"] == "twinkeeper.control/1");
+  CHECK(list["result"] == "done");
+  CHECK(list["alarms"].empty());
+  REQUIRE(client.ask("describe", "{}").ok());
+  REQUIRE(client.ask("maintenance", R"({"name":"nobody","duration":"1h"})").ok());
+  CHECK(Rig::answer(client)["verb"] == "describe");
+  CHECK(Rig::answer(client)["reason"] == "there is no twin or device nobody");
+  std::ifstream trail(rig.folder.file("commands.log"));
+  std::vector<json> lines;
+  for (std::string line; std::getline(trail, line);) lines.push_back(json::parse(line));
+  REQUIRE(lines.size() == 2);
+  CHECK(lines[1]["verb"] == "maintenance");
+  CHECK(lines[1]["by"] == app::peer_name(app::connect_to(rig.plan.config.gateway.control_socket).value().get()));
+  struct stat status {};
+  REQUIRE(::stat(rig.plan.config.gateway.control_socket.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0660);
+}
+
+TEST_CASE("what is no request ends the connection with the reason") {
+  Rig rig;
+  const auto said = [&](const std::string& text) {
+    const auto socket = app::connect_to(rig.plan.config.gateway.control_socket).value();
+    send(socket, text);
+    return rest_of(socket);
+  };
+  CHECK(said("rubbish\n").find("malformed: no JSON object") != std::string::npos);
+  CHECK(said("{}\n").find("malformed: schema") != std::string::npos);
+  CHECK(said(std::string(200'000, 'x')).find("larger than 64 KiB") != std::string::npos);
+  auto client = rig.connect();
+  REQUIRE(client.ask("write", R"({"tag":"plc.level","value":1})").ok());
+  CHECK(Rig::answer(client)["reason"] == "malformed: unknown verb write");
+}
+
+TEST_CASE("eight clients are served, a ninth is told, and there is room again when one has gone") {
+  Rig rig;
+  std::vector<app::ControlClient> clients;
+  for (int k = 0; k < 8; ++k) {
+    clients.push_back(rig.connect());
+    REQUIRE(clients.back().ask("alarms", "{}").ok());
+    CHECK(Rig::answer(clients.back())["result"] == "done");
+  }
+  auto ninth = rig.connect();
+  CHECK(Rig::answer(ninth)["reason"] == "too many clients");
+  clients.pop_back();
+  json answer;
+  for (int tries = 0; tries < 1000 && answer["result"] != "done"; ++tries) {
+    auto next = rig.connect();
+    static_cast<void>(next.ask("alarms", "{}"));
+    const auto line = next.line(kSoon);
+    if (line.ok()) answer = json::parse(line.value());
+  }
+  CHECK(answer["result"] == "done");
+}
+
+TEST_CASE("samples go to whoever records, and nowhere while nobody does") {
+  Rig rig;
+  signals::Sample sample;
+  sample.quality = signals::Quality::good;
+  sample.value = 1.5;
+  rig.tap.push(sample);
+  app::TappedSample nothing;
+  CHECK_FALSE(rig.tap.try_take(nothing));
+  auto client = rig.connect();
+  REQUIRE(client.ask("record", "{}").ok());
+  const json begun = Rig::answer(client);
+  CHECK(begun["result"] == "accepted");
+  CHECK(begun["tags"][0]["name"] == "plc.level");
+  CHECK(begun["tags"][0]["unit"] == "m");
+  // The tap opens with the turn in which the request came.
+  std::string line;
+  for (int k = 0; k < 1000 && line.empty(); ++k) {
+    sample.time = base::Instant{base::Duration{k}};
+    sample.tag = 1;
+    rig.tap.push(sample);
+    if (auto more = client.line(20ms); more.ok()) line = more.value();
+  }
+  const json samples = json::parse(line);
+  CHECK(samples["samples"][0][0] == 1);
+  CHECK(samples["samples"][0][2] == 1.5);
+  CHECK(samples["lost"] == 0);
+}
+
+TEST_CASE("a client that takes nothing does not hold the others, and its loss is counted") {
+  Rig rig;
+  auto lazy = rig.connect();
+  REQUIRE(lazy.ask("record", "{}").ok());
+  const json begun = Rig::answer(lazy);
+  auto busy = rig.connect();
+  signals::Sample sample;
+  sample.quality = signals::Quality::good;
+  sample.value = 1.0 / 3.0;
+  for (int round = 0; round < 40; ++round) {
+    for (int k = 0; k < 8000; ++k) rig.tap.push(sample);
+    REQUIRE(busy.ask("alarms", "{}").ok());
+    CHECK(Rig::answer(busy)["result"] == "done");
+  }
+  std::uint64_t lost = 0;
+  for (int k = 0; k < 200 && lost == 0; ++k) {
+    rig.tap.push(sample);
+    const auto line = lazy.line(kSoon);
+    REQUIRE(line.ok());
+    lost = json::parse(line.value())["lost"].get<std::uint64_t>();
+  }
+  CHECK(lost > 0);
+}
+
+TEST_CASE("a socket of the dead is replaced, one of the living and what is no socket are left alone") {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.file("control");
+  {
+    auto first = app::listen_at(path);
+    REQUIRE(first.ok());
+    const auto second = app::listen_at(path);
+    REQUIRE_FALSE(second.ok());
+    CHECK(second.error().code() == base::ErrorCode::full);
+    CHECK(app::connect_to(path).ok());
+  }
+  CHECK(app::connect_to(path).error().code() == base::ErrorCode::unavailable);
+  CHECK(app::listen_at(path).ok());
+  std::filesystem::remove(path);
+  std::ofstream(path) << "a file";
+  CHECK(app::listen_at(path).error().code() == base::ErrorCode::io);
+  CHECK(std::filesystem::file_size(path) == 6);
+  CHECK(app::listen_at(folder.file("nowhere/control")).error().code() == base::ErrorCode::not_found);
+  CHECK(app::listen_at("/tmp/" + std::string(200, 'x')).error().code() == base::ErrorCode::invalid_argument);
+}
+
+TEST_CASE("without a folder for the socket the service is told and runs on") {
+  const test::TemporaryFolder folder;
+  app::Plan plan = plan_at(folder.path());
+  plan.config.gateway.control_socket = folder.file("nowhere/control");
+  const base::SystemClock clock;
+  Events events;
+  app::OrderDesk orders(plan, clock, events, [] {});
+  app::SampleTap tap;
+  const app::ControlServer server(plan, orders, tap, base::Instant{}, clock, events);
+  CHECK_FALSE(server.listens());
+  REQUIRE(events.raised.size() == 1);
+  CHECK(events.raised[0].level == signals::EventLevel::info);
+}
