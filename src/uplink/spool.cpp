@@ -150,6 +150,10 @@ void Spool::Implementation::open_database() {
     }
     const base::Error cause = std::move(status).error();
     opened = base::Error(base::ErrorCode::cancelled, "closed");  // before its files are renamed
+    if (cause.code() == base::ErrorCode::full && attempt == 0) {
+      reserve_.give_up();  // its former owner died on a full disk
+      continue;
+    }
     const bool damaged = cause.code() == base::ErrorCode::corrupt || cause.code() == base::ErrorCode::permission_denied;
     if (damaged && attempt == 0) {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());

@@ -190,13 +190,13 @@ class Reliability(RigTestCase):
 
     def test_disk_full(self):
         self.start()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={max(2, int(SECONDS * RATE / 4000))}M", "tmpfs",
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={max(8, int(SECONDS * RATE / 1500))}M", "tmpfs",
                         self.state], check=True)
         self.addCleanup(subprocess.run, ["umount", "-l", self.state])
         self.daemon.start()
         self.live()
         self.broker.stop()
-        self.run_for(SECONDS * 2)
+        self.run_for(SECONDS * 3)
         self.broker.start()
         self.live()
         self.run_for(SECONDS)
