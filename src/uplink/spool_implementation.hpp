@@ -127,6 +127,7 @@ class Spool::Implementation {
   std::unordered_set<std::int64_t> deletes_;  // acknowledged rows still in the database
   GapList gaps_;
   bool sequences_dirty_ = false;
+  bool with_sequences_ = true;  // the transaction being written
   bool unsynchronised_rows_ = true;
 
   struct Burial {

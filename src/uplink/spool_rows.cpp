@@ -208,7 +208,12 @@ std::optional<base::Instant> Spool::Implementation::commit_due() const {
 
 void Spool::Implementation::commit_if_due() {
   const auto due = commit_due();
-  if (due && clock_.now() >= *due) commit();
+  if (!due || clock_.now() < *due) return;
+  // Sequence numbers and the time cost pages of their own with each commit, and may lag behind.
+  with_sequences_ =
+      !sequences_since_ || clock_.now() >= *sequences_since_ + kSequenceCommitFactor * settings_.commit_interval;
+  commit();
+  with_sequences_ = true;
 }
 
 base::Status Spool::Implementation::write() {
@@ -232,7 +237,7 @@ base::Status Spool::Implementation::write() {
       removed_.bytes += cost.value();
     }
     for (const auto& [stream, sequence] : sequences_) {
-      if (!sequence.dirty) continue;
+      if (!sequence.dirty || !with_sequences_) continue;
       if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
     }
     for (const Burial& burial : burials_) {
@@ -244,7 +249,7 @@ base::Status Spool::Implementation::write() {
     }
     if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
-    if (wall < kClockIsSet) return base::Success{};
+    if (wall < kClockIsSet || !with_sequences_) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
   };
   auto status = body();
@@ -272,12 +277,14 @@ void Spool::Implementation::written() {
   }
   burials_.clear();
   burial_bytes_ = 0;
-  for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
-  sequences_dirty_ = false;
+  if (with_sequences_) {
+    for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
+    sequences_dirty_ = false;
+    sequences_since_.reset();
+  }
   gaps_.written();
   rows_since_.reset();
   refresh_rows_since();
-  sequences_since_.reset();
   ++figures_.commits_total;
 }
 
