@@ -102,6 +102,20 @@ struct ProbeArguments {  // as written: the command says what is wrong and what 
 };
 int probe_command(const ProbeArguments& arguments);
 
+struct SpoolArguments {
+  std::string config_file;
+  bool json = false;
+  std::optional<std::string> stream;
+  bool dead = false;
+  bool all = false;
+  bool yes = false;
+  std::optional<std::string> since;  // as written
+  std::optional<std::string> output_file;
+};
+int spool_status_command(const SpoolArguments& arguments);
+int spool_export_command(const SpoolArguments& arguments);
+int spool_purge_command(const SpoolArguments& arguments);
+
 int version_command(bool json);
 
 }  // namespace twinkeeper::app

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <thread>
@@ -46,12 +45,6 @@ constexpr base::Duration kResolverPatience = 20s;    // on top of a poller's lon
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
 base::Instant next_whole_second(base::Instant instant) {
   return base::Instant{std::chrono::ceil<std::chrono::seconds>(instant.time_since_epoch())};
-}
-
-std::string read_boot_id() {
-  std::string id;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
-  return id.empty() ? "unknown" : id;
 }
 
 std::vector<telemetry::TwinStatus> first_twin_statuses(const config::Config& config) {

@@ -255,6 +255,35 @@ int main(int argc, char** argv) {
       "         twinkeeper probe file:///dev/ttyUSB0 --baud-rate 19200 --parity even --scan-slaves 1:20 --timeout "
       "200ms");
 
+  SpoolArguments spooled;
+  auto* spool = cli.add_subcommand("spool", "Looks into what waits for the broker");
+  const auto spool_command = [&](const char* name, const char* what) {
+    auto* added = spool->add_subcommand(name, what);
+    added->add_option("--config", spooled.config_file, "Configuration file")->required();
+    return added;
+  };
+  auto* spool_status = spool_command("status", "Messages and bytes by stream, what was set aside, what was lost");
+  spool_status->add_flag("--json", spooled.json, "Print as JSON");
+  spool_status->footer("The service may run. Example: twinkeeper spool status --config twinkeeper.yaml");
+  auto* spool_export = spool_command("export", "Writes the messages as they would be sent, one JSON object per line");
+  spool_export->add_option("--stream", spooled.stream, "Only this stream, e.g. twins.tanks.state");
+  spool_export->add_flag("--dead", spooled.dead, "What was set aside, with reasons, in place of what waits");
+  spool_export->add_option("--since", spooled.since, "Only newer ones: a duration back from now, or a time");
+  spool_export->add_option("--output", spooled.output_file, "File [standard output]");
+  spool_export->footer(
+      "The service may run. Example: twinkeeper spool export --config twinkeeper.yaml --stream twins.tanks.state "
+      "--since 2h");
+  auto* spool_purge = spool_command("purge", "Discards messages for good, told by a gap `purged`");
+  auto* of_stream = spool_purge->add_option("--stream", spooled.stream, "Those of this stream");
+  auto* of_dead = spool_purge->add_flag("--dead", spooled.dead, "Those set aside, with --stream of that stream only");
+  auto* of_all = spool_purge->add_flag("--all", spooled.all, "All, but for gap messages");
+  of_all->excludes(of_stream)->excludes(of_dead);
+  spool_purge->add_flag("--yes", spooled.yes, "Really do it");
+  spool_purge->footer(
+      "The service must not run. Example: twinkeeper spool purge --config twinkeeper.yaml --stream devices.plc.samples "
+      "--yes");
+  spool->footer("Example: twinkeeper spool status --config twinkeeper.yaml");
+
   auto* version = cli.add_subcommand("version", "Version, build and library versions");
   version->add_flag("--json", json, "Print as JSON");
   version->footer("Example: twinkeeper version");
@@ -293,6 +322,15 @@ int main(int argc, char** argv) {
       return finish(alarms_command(alarm));
     }
     if (*show_model) return finish(show_model_command(shown));
+    if (*spool) {
+      if (*spool_status) return finish(spool_status_command(spooled));
+      if (*spool_export) return finish(spool_export_command(spooled));
+      if (!*spool_purge) return usage_fault(cli, "no command given; accepted: " + names_of_commands(*spool));
+      if (!spooled.stream && !spooled.dead && !spooled.all) {
+        return usage_fault(cli, "--stream, --dead or --all is required");
+      }
+      return finish(spool_purge_command(spooled));
+    }
     return finish(version_command(json));
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';

@@ -24,4 +24,10 @@ ProcessUsage process_usage() {
   return usage;
 }
 
+std::string read_boot_id() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id.empty() ? "unknown" : id;
+}
+
 }  // namespace twinkeeper::app

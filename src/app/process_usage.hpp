@@ -1,7 +1,8 @@
-// What this process costs: for `metrics`.
+// What this process costs, for `metrics`, and the boot it runs in.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace twinkeeper::app {
 
@@ -12,5 +13,8 @@ struct ProcessUsage {
 
 // Reads /proc/self/statm and getrusage; zeros where /proc is hidden.
 [[nodiscard]] ProcessUsage process_usage();
+
+// The kernel's, "unknown" where /proc is hidden.
+[[nodiscard]] std::string read_boot_id();
 
 }  // namespace twinkeeper::app

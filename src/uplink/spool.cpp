@@ -10,22 +10,24 @@ namespace {
 
 constexpr base::Duration kQuickCheckLimit = std::chrono::seconds{5};
 constexpr std::uint64_t kReserve = 2u << 20;  // the log at its longest, and as much again
+constexpr std::uint64_t kMostNumber = std::uint64_t{1} << 53;
 constexpr base::Duration kRetryPause = std::chrono::seconds{10};
 constexpr std::int64_t kFirstRowWithoutFile = std::int64_t{1} << 48;  // above any row of a file that opens later
 
 }  // namespace
 
 Spool::Implementation::Implementation(SpoolSettings settings, std::string gateway_id, const base::Clock& clock,
-                                      std::string boot_id, signals::EventSink& events, SpoolLock lock)
+                                      std::string boot_id, signals::EventSink& events, SpoolLock lock, bool maintenance)
     : settings_(std::move(settings)),
       gateway_id_(std::move(gateway_id)),
       clock_(clock),
       boot_id_(std::move(boot_id)),
       events_(events),
       lock_(std::move(lock)),
-      reserve_(settings_.directory, kReserve) {
+      reserve_(settings_.directory, kReserve),
+      maintenance_(maintenance) {
   open_database();
-  reserve_.take();
+  if (!maintenance_) reserve_.take();
 }
 
 Spool::Implementation::~Implementation() {
@@ -108,6 +110,9 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   if (!known.ok()) return known.error();
   auto totals = database.totals();
   if (!totals.ok()) return totals.error();
+  if (known.value().value_or(0) > kMostNumber || totals.value().last_row >= std::int64_t{kMostNumber}) {
+    return base::Error(base::ErrorCode::corrupt, "numbers that were never given");
+  }
   auto gaps = database.gaps();
   if (!gaps.ok()) return gaps.error();
   std::map<std::string, std::uint64_t> last;
@@ -122,7 +127,11 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   const std::int64_t wall = estimate != 0 ? estimate : clock_.wall_now().time_since_epoch().count();
   if (auto status = database.estimate_wall_times(boot_id_, wall); !status.ok()) return status;
   const bool first_of_process = epoch_ == 0;
-  if (auto status = start_epoch(database, known.value().value_or(0)); !status.ok()) return status;
+  if (maintenance_) {
+    epoch_ = known.value().value_or(0);
+  } else if (auto status = start_epoch(database, known.value().value_or(0)); !status.ok()) {
+    return status;
+  }
   if (first_of_process && known.value()) previous_ = PreviousEpoch{*known.value(), std::move(last)};
   // Those of the table are numbered anew.
   GapList waiting;
@@ -155,7 +164,7 @@ void Spool::Implementation::open_database() {
       continue;
     }
     const bool damaged = cause.code() == base::ErrorCode::corrupt || cause.code() == base::ErrorCode::permission_denied;
-    if (damaged && attempt == 0) {
+    if (damaged && attempt == 0 && !maintenance_) {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());
       if (renamed.ok()) {
         gaps_.add({.stream = {}, .first_time = {}, .last_time = {}, .reason = GapReason::corrupt});
@@ -164,6 +173,10 @@ void Spool::Implementation::open_database() {
                   renamed.value() + " and a new one was started");
         continue;
       }
+    }
+    if (maintenance_) {
+      figures_.trouble = cause.message();
+      return;
     }
     trouble("spool_unwritable",
             "the spool can't be written (" + cause.message() + "); messages are kept in memory only until it can");
@@ -227,7 +240,19 @@ base::Result<Spool> Spool::open(const SpoolSettings& settings, const std::string
                                 const std::string& boot_id, signals::EventSink& events) {
   auto lock = SpoolLock::acquire(settings.directory);
   if (!lock.ok()) return lock.error();
-  return Spool(std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value()));
+  return Spool(
+      std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value(), false));
+}
+
+base::Result<Spool> Spool::open_for_maintenance(const SpoolSettings& settings, const std::string& gateway_id,
+                                                const base::Clock& clock, const std::string& boot_id,
+                                                signals::EventSink& events) {
+  auto lock = SpoolLock::acquire(settings.directory);
+  if (!lock.ok()) return lock.error();
+  auto opened =
+      std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value(), true);
+  if (!opened->trouble().empty()) return base::Error(base::ErrorCode::io, opened->trouble());
+  return Spool(std::move(opened));
 }
 
 Spool::Spool(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
@@ -256,6 +281,7 @@ void Spool::hold(std::int64_t row) { implementation_->hold(row); }
 void Spool::release(std::int64_t row) { implementation_->release(row); }
 void Spool::release_all() { implementation_->release_all(); }
 bool Spool::held(std::int64_t row) const { return implementation_->held(row); }
+base::Result<Purged> Spool::purge(const PurgeFilter& filter) { return implementation_->purge(filter); }
 void Spool::maintain() { implementation_->maintain(); }
 std::vector<StoredMessage> Spool::take_own_messages() { return implementation_->take_own_messages(); }
 const std::vector<DeadMessages>& Spool::dead() const noexcept { return implementation_->dead(); }

@@ -66,6 +66,17 @@ struct DeadMessages {
   std::uint64_t count = 0;
 };
 
+// What a purge takes away.
+struct PurgeFilter {
+  std::optional<std::string> stream;  // absent: all streams
+  bool messages = true;
+  bool dead = false;
+};
+struct Purged {
+  std::uint64_t messages = 0;
+  std::uint64_t dead = 0;
+};
+
 struct SpoolFigures {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
@@ -81,6 +92,10 @@ class Spool {
   [[nodiscard]] static base::Result<Spool> open(const SpoolSettings& settings, const std::string& gateway_id,
                                                 const base::Clock& clock, const std::string& boot_id,
                                                 signals::EventSink& events);
+  // For a tool while no service runs: no epoch is begun, nothing is set aside. Errors: also what is wrong with the file.
+  [[nodiscard]] static base::Result<Spool> open_for_maintenance(const SpoolSettings& settings,
+                                                                const std::string& gateway_id, const base::Clock& clock,
+                                                                const std::string& boot_id, signals::EventSink& events);
   Spool(Spool&&) noexcept;
   Spool& operator=(Spool&&) noexcept;
   ~Spool();  // commits, checkpoints and marks the stop as clean
@@ -107,6 +122,8 @@ class Spool {
   void acknowledge(const std::vector<std::int64_t>& rows);
   // Puts a message that can never be delivered into the table `dead` and tells the gap `refused`.
   void refuse(const StoredMessage& message, const std::string& reason);
+  // Takes messages away, told by a gap `purged`; gap messages and rows that are held stay. The dead were told before.
+  [[nodiscard]] base::Result<Purged> purge(const PurgeFilter& filter);
   // A row that is held is on its way to the broker: no bound evicts it, so nothing is both delivered and told as lost.
   void hold(std::int64_t row);
   void release(std::int64_t row);

@@ -38,12 +38,20 @@ CREATE TABLE IF NOT EXISTS gap(stream TEXT NOT NULL, epoch INTEGER NOT NULL, fir
   last_seq INTEGER NOT NULL, first_time INTEGER, last_time INTEGER, count INTEGER NOT NULL, reason INTEGER NOT NULL,
   stride INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE IF NOT EXISTS dead(number INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, at_ns INTEGER NOT NULL,
-  stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, schema TEXT NOT NULL, body BLOB NOT NULL);
+  stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, schema TEXT NOT NULL, body BLOB NOT NULL,
+  wall_ns INTEGER NOT NULL DEFAULT 0, clock_synced INTEGER NOT NULL DEFAULT 0, boot TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
 
+constexpr const char* kFromVersion1 = R"sql(
+ALTER TABLE gap ADD COLUMN stride INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE dead ADD COLUMN wall_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead ADD COLUMN clock_synced INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead ADD COLUMN boot TEXT NOT NULL DEFAULT '';
+)sql";
+
 #define TWINKEEPER_HEAD_COLUMNS \
-  "row, worth, epoch, seq, monotonic_ns, wall_ns, boot, stream, 64 + length(body) + length(body) / 8"
+  "row, worth, class, epoch, seq, monotonic_ns, wall_ns, boot, stream, 64 + length(body) + length(body) / 8"
 constexpr const char* kBegin = "BEGIN IMMEDIATE";
 constexpr const char* kCommit = "COMMIT";
 constexpr const char* kInsert = "INSERT INTO message VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
@@ -77,6 +85,13 @@ const char* statement_of(std::optional<Lane> lane) {
   return kRead;
 }
 
+// Nanoseconds that can be subtracted from each other whatever a damaged file says: some 73 years of the monotonic clock, and
+// until the year 2116.
+std::int64_t instant(sqlite3_stmt* statement, int column) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 62;
+  return std::clamp<std::int64_t>(sqlite3_column_int64(statement, column), -kMost / 2, kMost);
+}
+
 // The body and what identifies it: a row under the wrong number would be as bad as a wrong byte.
 std::uint32_t checksum(const SpoolRow& row) {
   return crc32c(row.body, crc32c(row.stream, static_cast<std::uint32_t>(row.seq ^ row.epoch << 7)));
@@ -102,15 +117,14 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
         "PRAGMA journal_size_limit=4194304", "PRAGMA wal_autocheckpoint=256", "PRAGMA cache_size=-1024"}) {
     if (auto status = database.execute(pragma); !status.ok()) return std::move(status).error().with_context(path);
   }
-  auto version = database.prepare("PRAGMA user_version");
+  auto version = database.version();
   if (!version.ok()) return std::move(version).error().with_context(path);
-  const int known = sqlite3_step(version.value()) == SQLITE_ROW ? sqlite3_column_int(version.value(), 0) : -1;
-  if (auto status = database.finish(version.value()); !status.ok()) return std::move(status).error().with_context(path);
+  const int known = version.value();
   if (known != 0 && known != 1 && known != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
   }
   if (known == 1) {
-    auto status = database.execute("ALTER TABLE gap ADD COLUMN stride INTEGER NOT NULL DEFAULT 1");
+    auto status = database.execute(kFromVersion1);
     if (!status.ok()) return std::move(status).error().with_context(path);
   }
   if (auto status = database.allow_growth(max_bytes); !status.ok()) return std::move(status).error().with_context(path);
@@ -119,6 +133,38 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   }
   if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);
   return database;
+}
+
+base::Result<SpoolDatabase> SpoolDatabase::open_read_only(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0) return base::Error(base::ErrorCode::not_found, path + " is not there");
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  SpoolDatabase database(handle);
+  if (code != SQLITE_OK) return database.error(code).with_context(path);
+  sqlite3_extended_result_codes(handle, 1);
+  sqlite3_busy_timeout(handle, 2000);
+  auto version = database.version();
+  if (!version.ok()) return std::move(version).error().with_context(path);
+  if (version.value() != kSchemaVersion) {
+    return base::Error(base::ErrorCode::corrupt, path + ": version " + std::to_string(version.value()) + ", not " +
+                                                     std::to_string(kSchemaVersion) +
+                                                     "; the service brings an older one up to date when it starts");
+  }
+  return database;
+}
+
+base::Result<int> SpoolDatabase::version() {
+  auto statement = prepare("PRAGMA user_version");
+  if (!statement.ok()) return statement.error();
+  const int known = sqlite3_step(statement.value()) == SQLITE_ROW ? sqlite3_column_int(statement.value(), 0) : -1;
+  if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
+  return known;
+}
+
+// Names come and go with rows, so both are of the same snapshot.
+base::Status SpoolDatabase::begin_reading() {
+  if (auto status = execute("BEGIN"); !status.ok()) return status;
+  return load_names();
 }
 
 SpoolDatabase::SpoolDatabase(SpoolDatabase&& other) noexcept
@@ -302,8 +348,8 @@ base::Result<std::vector<SpoolRow>> SpoolDatabase::read(std::int64_t after_row, 
     row.message_class = sqlite3_column_int(statement, 2);
     row.epoch = natural(statement, 3);
     row.seq = natural(statement, 4);
-    row.monotonic_ns = sqlite3_column_int64(statement, 5);
-    row.wall_ns = sqlite3_column_int64(statement, 6);
+    row.monotonic_ns = instant(statement, 5);
+    row.wall_ns = instant(statement, 6);
     row.clock_synced = sqlite3_column_int(statement, 7) != 0;
     row.retain = sqlite3_column_int(statement, 8) != 0;
     row.boot_id = name(sqlite3_column_int64(statement, 9));
@@ -327,13 +373,14 @@ SpoolRowHead SpoolDatabase::head(sqlite3_stmt* statement) const {
   SpoolRowHead head;
   head.row = sqlite3_column_int64(statement, 0);
   head.worth = sqlite3_column_int(statement, 1);
-  head.epoch = natural(statement, 2);
-  head.seq = natural(statement, 3);
-  head.monotonic_ns = sqlite3_column_int64(statement, 4);
-  head.wall_ns = sqlite3_column_int64(statement, 5);
-  head.boot_id = name(sqlite3_column_int64(statement, 6));
-  head.stream = name(sqlite3_column_int64(statement, 7));
-  head.cost = natural(statement, 8);
+  head.message_class = sqlite3_column_int(statement, 2);
+  head.epoch = natural(statement, 3);
+  head.seq = natural(statement, 4);
+  head.monotonic_ns = instant(statement, 5);
+  head.wall_ns = instant(statement, 6);
+  head.boot_id = name(sqlite3_column_int64(statement, 7));
+  head.stream = name(sqlite3_column_int64(statement, 8));
+  head.cost = natural(statement, 9);
   return head;
 }
 

@@ -42,10 +42,15 @@ struct SpoolRow {
   bool intact = true;  // false: the checksum says that the body is not what was stored
 };
 
+[[nodiscard]] StoredMessage stored_message(const SpoolRow& row, const std::string& boot_id);
+
+struct DeadRow;  // see spool_reader.hpp
+
 // A row without its body, for eviction.
 struct SpoolRowHead {
   std::int64_t row = 0;
   int worth = 0;
+  int message_class = 0;
   std::uint64_t epoch = 0;
   std::uint64_t seq = 0;
   std::int64_t monotonic_ns = 0;
@@ -67,6 +72,8 @@ struct SpoolTotals {
 class SpoolDatabase {
  public:
   [[nodiscard]] static base::Result<SpoolDatabase> open(const std::string& path, std::uint64_t max_bytes);
+  // Beside the process that owns the file: nothing is written. Errors: not_found, too.
+  [[nodiscard]] static base::Result<SpoolDatabase> open_read_only(const std::string& path);
   SpoolDatabase(SpoolDatabase&&) noexcept;
   SpoolDatabase& operator=(SpoolDatabase&&) noexcept;
   ~SpoolDatabase();
@@ -74,6 +81,15 @@ class SpoolDatabase {
   [[nodiscard]] base::Status begin();
   [[nodiscard]] base::Status commit();
   void rollback() noexcept;
+
+  // What `read` finds in one short read transaction.
+  template <class Read>
+  [[nodiscard]] auto snapshot(Read read) -> decltype(read()) {
+    if (auto status = begin_reading(); !status.ok()) return std::move(status).error();
+    auto found = read();
+    if (auto status = commit(); !status.ok()) return std::move(status).error();
+    return found;
+  }
 
   [[nodiscard]] base::Status insert(const SpoolRow& row);
   // The cost of the row that is gone, 0 if there was none.
@@ -106,7 +122,11 @@ class SpoolDatabase {
   [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns);
   // Forgets all of those but the newest, `most` and `bytes` at the most.
   [[nodiscard]] base::Status forget_dead(std::int64_t most, std::uint64_t bytes);
+  // How many were forgotten.
+  [[nodiscard]] base::Result<std::uint64_t> forget_dead_of(const std::optional<std::string>& stream);
   [[nodiscard]] base::Result<std::vector<DeadMessages>> dead();
+  [[nodiscard]] base::Result<std::vector<DeadRow>> dead_rows(std::int64_t after_number, std::size_t limit,
+                                                             const std::string& boot_id);
 
   // SQLite's own check, given up (as passed) after `limit`.
   [[nodiscard]] base::Status quick_check(base::Duration limit);
@@ -122,6 +142,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Result<sqlite3_stmt*> prepare(const char* sql);
   [[nodiscard]] base::Error error(int code) const;
   [[nodiscard]] base::Status finish(sqlite3_stmt* statement);
+  [[nodiscard]] base::Status begin_reading();
+  [[nodiscard]] base::Result<int> version();
   [[nodiscard]] base::Status load_names();
   [[nodiscard]] base::Result<std::int64_t> name_number(const std::string& name);
   [[nodiscard]] const std::string& name(std::int64_t number) const;

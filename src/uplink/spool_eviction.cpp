@@ -184,6 +184,33 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
   return true;
 }
 
+base::Result<Purged> Spool::Implementation::purge(const PurgeFilter& filter) {
+  commit();
+  if (!database_ || pending_kept_ > 0) return base::Error(base::ErrorCode::io, figures_.trouble);
+  Purged purged;
+  std::int64_t after = 0;
+  while (filter.messages) {
+    auto found = database_->oldest(after, kRowsPerEviction);
+    if (!found.ok()) return found.error();
+    if (found.value().empty()) break;
+    after = found.value().back().row;
+    std::vector<SpoolRowHead> rows;
+    for (SpoolRowHead& row : found.value()) {
+      const bool meant = !filter.stream || row.stream == *filter.stream;
+      if (meant && row.worth <= kMostWorthEvicted && !held_.contains(row.row)) rows.push_back(std::move(row));
+    }
+    if (!rows.empty() && !remove_rows(rows, GapReason::purged))
+      return base::Error(base::ErrorCode::io, figures_.trouble);
+    purged.messages += rows.size();
+  }
+  if (!filter.dead) return purged;
+  auto forgotten = database_->forget_dead_of(filter.stream);
+  if (!forgotten.ok()) return forgotten.error();
+  purged.dead = forgotten.value();
+  if (auto dead = database_->dead(); dead.ok()) dead_ = std::move(dead).value();
+  return purged;
+}
+
 // Within a boot the monotonic clock tells the age; of older boots only a wall clock that can be trusted does.
 bool Spool::Implementation::aged(std::int64_t monotonic_ns, std::int64_t wall_ns, bool this_boot) const {
   if (this_boot) return clock_.now() - base::Instant{base::Duration{monotonic_ns}} > settings_.max_age;

@@ -24,7 +24,7 @@ namespace twinkeeper::uplink {
 class Spool::Implementation {
  public:
   Implementation(SpoolSettings settings, std::string gateway_id, const base::Clock& clock, std::string boot_id,
-                 signals::EventSink& events, SpoolLock lock);
+                 signals::EventSink& events, SpoolLock lock, bool maintenance);
   ~Implementation();
   Implementation(const Implementation&) = delete;
   Implementation& operator=(const Implementation&) = delete;
@@ -39,6 +39,8 @@ class Spool::Implementation {
   void acknowledge(const std::vector<std::int64_t>& rows);
   void refuse(const StoredMessage& message, const std::string& reason);
   void maintain();
+  [[nodiscard]] base::Result<Purged> purge(const PurgeFilter& filter);
+  [[nodiscard]] const std::string& trouble() const noexcept { return figures_.trouble; }
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
   void hold(std::int64_t row) { held_.insert(row); }
   void release(std::int64_t row) { held_.erase(row); }
@@ -85,7 +87,6 @@ class Spool::Implementation {
   [[nodiscard]] bool dirty() const noexcept;
   [[nodiscard]] Pending* find_pending(std::int64_t row);
   void drop_pending(Pending& pending);
-  [[nodiscard]] StoredMessage stored(const SpoolRow& row) const;
   void fill_wall_times();
   void refresh_rows_since();
 
@@ -109,6 +110,7 @@ class Spool::Implementation {
   signals::EventSink& events_;
   SpoolLock lock_;
   const SpoolReserve reserve_;
+  const bool maintenance_;  // by a tool: the epoch stays, and a file that is damaged
 
   std::optional<SpoolDatabase> database_;  // absent: memory only until it can be opened again
   std::uint64_t epoch_ = 0;
@@ -125,6 +127,7 @@ class Spool::Implementation {
   std::unordered_set<std::int64_t> deletes_;  // acknowledged rows still in the database
   GapList gaps_;
   bool sequences_dirty_ = false;
+  bool with_sequences_ = true;  // the transaction being written
   bool unsynchronised_rows_ = true;
 
   struct Burial {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "uplink/spool_database.hpp"
+#include "uplink/spool_reader.hpp"
 #include "uplink/sqlite_values.hpp"
 
 namespace twinkeeper::uplink {
@@ -32,11 +33,16 @@ constexpr const char* kFillWall =
     "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
 constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
 constexpr const char* kBury =
-    "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body) VALUES(?1,?2,?3,?4,?5,?6,?7)";
+    "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body, wall_ns, clock_synced, boot) "
+    "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)";
+constexpr const char* kDeadRows =
+    "SELECT number, reason, at_ns, stream, epoch, seq, schema, body, wall_ns, clock_synced, boot FROM dead "
+    "WHERE number>?1 ORDER BY number LIMIT ?2";
 constexpr const char* kForgetDead =
     "DELETE FROM dead WHERE number <= (SELECT max(number) FROM (SELECT number, row_number() OVER newest AS place, "
     "sum(length(body)) OVER newest AS bytes FROM dead WINDOW newest AS (ORDER BY number DESC)) "
     "WHERE place > ?1 OR bytes > ?2)";
+constexpr const char* kForgetDeadOf = "DELETE FROM dead WHERE ?1 OR stream=?2";
 constexpr const char* kDead =
     "SELECT stream, reason, count(*), max(number) FROM dead GROUP BY stream, reason ORDER BY 4 DESC";
 
@@ -176,6 +182,9 @@ base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason,
   bind(statement.value(), 5, row.seq);
   bind(statement.value(), 6, std::string_view(row.schema));
   bind_blob(statement.value(), 7, row.body);
+  bind(statement.value(), 8, row.wall_ns);
+  bind(statement.value(), 9, static_cast<std::int64_t>(row.clock_synced));
+  bind(statement.value(), 10, std::string_view(row.boot_id));
   return finish(statement.value());
 }
 
@@ -185,6 +194,44 @@ base::Status SpoolDatabase::forget_dead(std::int64_t most, std::uint64_t bytes) 
   bind(statement.value(), 1, most);
   bind(statement.value(), 2, bytes);
   return finish(statement.value());
+}
+
+base::Result<std::uint64_t> SpoolDatabase::forget_dead_of(const std::optional<std::string>& stream) {
+  auto statement = prepare(kForgetDeadOf);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, static_cast<std::int64_t>(stream ? 0 : 1));
+  bind(statement.value(), 2, std::string_view(stream ? *stream : std::string_view{}));
+  if (auto status = finish(statement.value()); !status.ok()) return std::move(status).error();
+  return static_cast<std::uint64_t>(sqlite3_changes64(handle_));
+}
+
+base::Result<std::vector<DeadRow>> SpoolDatabase::dead_rows(std::int64_t after_number, std::size_t limit,
+                                                            const std::string& boot_id) {
+  auto statement = prepare(kDeadRows);
+  if (!statement.ok()) return statement.error();
+  bind(statement.value(), 1, after_number);
+  bind(statement.value(), 2, static_cast<std::int64_t>(limit));
+  std::vector<DeadRow> found;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    SpoolRow row;
+    row.stream = text(statement.value(), 3);
+    row.epoch = natural(statement.value(), 4);
+    row.seq = natural(statement.value(), 5);
+    row.schema = text(statement.value(), 6);
+    row.body = text(statement.value(), 7);
+    row.wall_ns = sqlite3_column_int64(statement.value(), 8);
+    row.clock_synced = sqlite3_column_int(statement.value(), 9) != 0;
+    row.boot_id = text(statement.value(), 10);
+    found.push_back({sqlite3_column_int64(statement.value(), 0), text(statement.value(), 1),
+                     base::WallTime{base::Duration{sqlite3_column_int64(statement.value(), 2)}},
+                     stored_message(row, boot_id)});
+  }
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return found;
 }
 
 base::Result<std::vector<DeadMessages>> SpoolDatabase::dead() {

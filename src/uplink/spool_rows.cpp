@@ -40,7 +40,7 @@ std::int64_t nanoseconds(base::WallTime time) { return time.time_since_epoch().c
 
 Lane lane_of(signals::MessageClass message_class) noexcept { return lane_of_worth(worth_of(message_class)); }
 
-StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
+StoredMessage stored_message(const SpoolRow& row, const std::string& boot_id) {
   StoredMessage message;
   message.row = row.row;
   message.epoch = row.epoch;
@@ -52,7 +52,7 @@ StoredMessage Spool::Implementation::stored(const SpoolRow& row) const {
                      row.retain,
                      row.body};
   message.boot_id = row.boot_id;
-  message.this_boot = row.boot_id == boot_id_;
+  message.this_boot = row.boot_id == boot_id;
   message.made = message.message.time;
   if (row.wall_ns != 0) message.wall = base::WallTime{base::Duration{row.wall_ns}};
   message.clock_synced = row.clock_synced;
@@ -82,7 +82,7 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   const base::Instant now = clock_.now();
   if (!sequences_since_) sequences_since_ = now;
 
-  StoredMessage result = stored(row);
+  StoredMessage result = stored_message(row, boot_id_);
   result.made = now;
   const std::uint64_t cost = row_cost(row.body.size());
   ++figures_.appended_total;
@@ -163,6 +163,9 @@ void Spool::Implementation::refuse(const StoredMessage& message, const std::stri
   row.stream = message.message.stream;
   row.schema = message.message.schema;
   row.body = message.message.members;
+  row.boot_id = message.boot_id;
+  row.clock_synced = message.clock_synced;
+  row.wall_ns = nanoseconds(message.wall ? *message.wall : clock_.to_wall(message.message.time));
   const std::uint64_t bytes = burial_bytes_ + row.body.size();
   if (burials_.size() < static_cast<std::size_t>(kDeadKept) && bytes <= most_dead_bytes()) {
     burial_bytes_ = bytes;
@@ -205,7 +208,12 @@ std::optional<base::Instant> Spool::Implementation::commit_due() const {
 
 void Spool::Implementation::commit_if_due() {
   const auto due = commit_due();
-  if (due && clock_.now() >= *due) commit();
+  if (!due || clock_.now() < *due) return;
+  // Sequence numbers and the time cost pages of their own with each commit, and may lag behind.
+  with_sequences_ =
+      !sequences_since_ || clock_.now() >= *sequences_since_ + kSequenceCommitFactor * settings_.commit_interval;
+  commit();
+  with_sequences_ = true;
 }
 
 base::Status Spool::Implementation::write() {
@@ -229,7 +237,7 @@ base::Status Spool::Implementation::write() {
       removed_.bytes += cost.value();
     }
     for (const auto& [stream, sequence] : sequences_) {
-      if (!sequence.dirty) continue;
+      if (!sequence.dirty || !with_sequences_) continue;
       if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
     }
     for (const Burial& burial : burials_) {
@@ -241,7 +249,7 @@ base::Status Spool::Implementation::write() {
     }
     if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
-    if (wall < kClockIsSet) return base::Success{};
+    if (wall < kClockIsSet || !with_sequences_) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
   };
   auto status = body();
@@ -269,12 +277,14 @@ void Spool::Implementation::written() {
   }
   burials_.clear();
   burial_bytes_ = 0;
-  for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
-  sequences_dirty_ = false;
+  if (with_sequences_) {
+    for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
+    sequences_dirty_ = false;
+    sequences_since_.reset();
+  }
   gaps_.written();
   rows_since_.reset();
   refresh_rows_since();
-  sequences_since_.reset();
   ++figures_.commits_total;
 }
 
@@ -353,8 +363,11 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
       after_row = row.row;
       if (deletes_.contains(row.row)) continue;
       if (!row.intact) {
-        gaps_.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_,
-                         GapReason::corrupt));
+        const bool named = !row.stream.empty() && row.epoch > 0 && row.epoch <= epoch_ && row.seq > 0 &&
+                           row.seq <= std::uint64_t{1} << 53;
+        gaps_.add(named ? gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_,
+                                 GapReason::corrupt)
+                        : Gap{.stream = {}, .first_time = {}, .last_time = {}, .reason = GapReason::corrupt});
         ++figures_.dropped_total;
         deletes_.insert(row.row);
         refresh_rows_since();
@@ -363,7 +376,7 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
         continue;
       }
       taken += row.body.size() + 1;
-      found.push_back(stored(row));
+      found.push_back(stored_message(row, boot_id_));
     }
   }
   if (more && database_) return found;
@@ -372,7 +385,7 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
     if (pending.gone || pending.row.row <= after_row) continue;
     if (lane && lane_of_worth(pending.row.worth) != *lane) continue;
     taken += pending.row.body.size() + 1;
-    found.push_back(stored(pending.row));
+    found.push_back(stored_message(pending.row, boot_id_));
   }
   return found;
 }
