@@ -63,7 +63,7 @@ class Recording {
     log_.emplace(std::move(tags), std::move(out).value(), origin, now, wall);
     return base::Success{};
   }
-  LogRecorder& log() { return *log_; }
+  LogRecorder& recorder() { return *log_; }
   // A signal: what has been is still waited for; at the second one no more. False: it was the second.
   bool end_now(int signals) {
     take_signal(signals);
@@ -152,7 +152,7 @@ int record_from_service(ControlClient client, Recording& recording, int stop) {
         if (!sample.is_array() || sample.size() != 3 || !sample[0].is_number_unsigned() || !sample[2].is_number()) {
           continue;  // null: bad
         }
-        recording.log().take(sample[0].get<std::size_t>(), base::Instant{base::Duration{sample[1].get<std::int64_t>()}},
+        recording.recorder().take(sample[0].get<std::size_t>(), base::Instant{base::Duration{sample[1].get<std::int64_t>()}},
                              sample[2].get<double>());
       }
     } else if (line.error().code() == base::ErrorCode::cancelled) {
@@ -199,7 +199,7 @@ int record_from_devices(const Plan& plan, Recording& recording, const base::Cloc
       while (signals::Sample* sample = loop->queue().peek()) {
         validator.validate(*sample);
         if (sample->quality != signals::Quality::bad) {
-          recording.log().take(sample->tag, sample->time, sample->value);
+          recording.recorder().take(sample->tag, sample->time, sample->value);
         }
         loop->queue().pop();
       }
