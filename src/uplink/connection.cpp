@@ -15,7 +15,7 @@
 #include "uplink/outgoing.hpp"
 #include "uplink/paho_connection.hpp"
 #include "uplink/preflight.hpp"
-#include "uplink/subscriptions.hpp"
+#include "uplink/subscriber.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -24,7 +24,6 @@ constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
 constexpr base::Duration kFilesLookedAtEvery = std::chrono::seconds{1};
-constexpr const char* kHangsUp = "the broker hangs up at its SUBSCRIBE; it is left out for some minutes";
 
 }  // namespace
 
@@ -56,9 +55,9 @@ class Connection::Implementation {
         inbox_(inbox),
         turn_(settings_.endpoints.size()),
         back_off_(timing.backoff_floor, timing.backoff_cap, std::random_device{}()),
-        subscriptions_(settings_.state_directory.empty() ? std::string{} : settings_.state_directory + "/session",
-                       settings_.client_id),
+        subscriber_(inbox, settings_, clock, events),
         told_causes_(settings_.endpoints.size() + 1),
+        failures_after_tls_(settings_.endpoints.size()),
         keep_alive_(settings_.keep_alive),
         retain_(settings_.retain) {
     timing_.window = std::clamp<std::size_t>(timing_.window, 1, 100);
@@ -126,19 +125,15 @@ class Connection::Implementation {
   Next connect(const std::stop_token& stop) {
     beat();
     statistics_.endpoint = turn_.index();
-    last_connect_[endpoint().host] = clock_.now();
     if (!files_serve()) return Next::back_off;
+    last_connect_[endpoint().host] = clock_.now();
     // Epochs are durable and only grow, so sessions grow over restarts, too.
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
-    const std::vector<std::string> topics = inbox_ != nullptr ? inbox_->topics() : std::vector<std::string>{};
     Connect request;
     request.endpoint = endpoint();
     request.will = {status_topic(), status_text("offline", "connection_lost").first, retain_};
     request.keep_alive = keep_alive_;
-    if (!topics.empty()) request.session_expiry = settings_.session_expiry;
-    request.fresh =
-        request.session_expiry == base::Duration::zero() || !subscriptions_.session_serves(server(), topics);
-    subscriptions_.doubt(server());
+    subscriber_.prepare(request);
     client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, inbox_);
     const auto alive = [&] {
       beat();
@@ -154,6 +149,7 @@ class Connection::Implementation {
     connected_at_ = clock_.now();
     told_causes_[0] = minor_fault_ ? minor_fault_->message : std::string{};
     told_causes_[1 + turn_.index()].clear();
+    failures_after_tls_[turn_.index()].clear();
     statistics_.connected = true;
     if (statistics_.connects_total.fetch_add(1, std::memory_order_relaxed) > 0) {
       statistics_.reconnects_total.fetch_add(1, std::memory_order_relaxed);
@@ -161,7 +157,7 @@ class Connection::Implementation {
     link_.forget_down();
     events_.raise({signals::EventLevel::info, "uplink", "connected", "connected to " + server()});
     // First: what was in flight when a broker hangs up at a SUBSCRIBE would be taken for the culprit.
-    subscribe(topics, accepted.value().session_present, alive);
+    subscriber_.subscribe(*client_, server(), accepted.value().session_present, alive);
     link_.send_up({LinkEvent::Kind::connected, connection_, 0, accepted.value().window, {}});
     return Next::serve;
   }
@@ -193,63 +189,19 @@ class Connection::Implementation {
     return Next::again;
   }
 
-  // A broker that takes no subscription still takes what is measured. Told once per change of cause.
-  void subscribe(const std::vector<std::string>& topics, bool session_present, const std::function<bool()>& alive) {
-    if (inbox_ == nullptr) return;
-    const auto plan =
-        subscriptions_.plan(server(), topics, session_present, PahoConnection::kTopicsInPacket, clock_.now());
-    std::vector<std::string> refused;
-    std::string cause;
-    const auto refuse = [&](const std::string& topic, const std::string& reason) {
-      if (cause.empty()) cause = "nothing arrives on " + topic + ": " + reason;
-      refused.push_back(topic);
-    };
-    for (const std::string& topic : plan.left_out) refuse(topic, kHangsUp);
-    bool silent = false;
-    for (const auto& packet : plan.packets) {
-      PahoConnection::Subscribed subscribed;
-      if (!silent) subscribed = client_->subscribe(packet, alive);
-      if (subscribed.answer == PahoConnection::Subscribed::Answer::broke) {
-        if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
-          refuse(*culprit, kHangsUp);
-          tell_subscriptions(cause, refused.size());
-        }
-        return;
-      }
-      silent = silent || subscribed.answer == PahoConnection::Subscribed::Answer::none;
-      for (const auto& [topic, reason] : subscribed.refused) refuse(topic, reason);
-      std::vector<std::string> granted;
-      for (const std::string& topic : packet) {
-        if (silent) {
-          refuse(topic, "the broker did not answer in time");
-        } else if (std::find(refused.begin(), refused.end(), topic) == refused.end()) {
-          granted.push_back(topic);
-        }
-      }
-      subscriptions_.granted(server(), granted);
-    }
-    subscriptions_.settled();
-    subscriptions_.store();
-    tell_subscriptions(cause, refused.size());
-    inbox_->connected(refused);
-  }
-
-  void tell_subscriptions(const std::string& cause, std::size_t count) {
-    if (std::exchange(told_subscription_, cause) == cause || cause.empty()) return;
-    const std::string more = count > 1 ? " (and on " + std::to_string(count - 1) + " more)" : "";
-    events_.raise({signals::EventLevel::error, "uplink", "subscription_refused", cause + more});
-  }
-
   void explain(const base::Error& failure) {
     beat();
     if (failure.code() == base::ErrorCode::permission_denied) {
       tell_of_endpoint({"session_refused", "connecting to " + server() + " failed: " + failure.message()});
       return;
     }
+    // A broker that can't cope gets no second handshake for each attempt.
+    if (failures_after_tls_[turn_.index()] == failure.message()) return;
     const LinkFault fault = probe_server(settings_, endpoint(), settings_.connect_timeout);
     beat();
     // Told already, with the better reason.
     if (minor_fault_ && (fault.code == "client_certificate_refused" || fault.code == minor_fault_->code)) return;
+    failures_after_tls_[turn_.index()] = fault.code == "tls_works" ? failure.message() : std::string{};
     if (fault.code == "tls_works") {
       tell_of_endpoint({"connect_failed", "connecting to " + server() + " failed after TLS: " + failure.message()});
     } else {
@@ -459,7 +411,7 @@ class Connection::Implementation {
   Inbox* const inbox_;
   EndpointTurn turn_;
   BackOff back_off_;
-  Subscriptions subscriptions_;
+  Subscriber subscriber_;
   Answers answers_;
 
   std::unique_ptr<PahoConnection> client_;
@@ -470,7 +422,7 @@ class Connection::Implementation {
   std::map<std::string, base::Instant> last_connect_;  // by host
   std::vector<std::string> told_causes_;
   std::optional<LinkFault> minor_fault_;
-  std::string told_subscription_;
+  std::vector<std::string> failures_after_tls_;  // by endpoint: what was no fault of TLS the last time
   base::Duration keep_alive_;
   bool retain_;
 
