@@ -12,7 +12,9 @@
 #include "app/check_report.hpp"
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
+#include "app/file_change.hpp"
 #include "app/gateway.hpp"
+#include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
 
@@ -84,7 +86,10 @@ class Service {
       const int signal = sigtimedwait(&signals, nullptr, &timeout);
       if (signal == SIGTERM || signal == SIGINT) return stop();
       if (signal == SIGHUP) {
-        if (const int code = reload(); code != kExitDone) return code;
+        if (const int code = reload({}); code != kExitDone) return code;
+      }
+      if (auto request = requests_.take()) {
+        if (const int code = reload(std::move(*request)); code != kExitDone) return code;
       }
       supervise(interval.has_value());
     }
@@ -115,10 +120,12 @@ class Service {
   }
 
   int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
+    if (plan.config.overlay) log_.info("service", plan.config.overlay->file + " is laid over the configuration file");
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture));
+    auto started =
+        Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture), &requests_);
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -136,16 +143,29 @@ class Service {
     return kExitDone;
   }
 
-  // Checks first: a wrong configuration changes nothing.
-  int reload() {
+  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal asked.
+  int reload(ReloadRequest request) {
     systemd::reloading(clock_.now());
-    auto made = make_plan(config_file_, {});
+    config::LoadOptions options;
+    options.replaced = request.files;
+    auto made = make_plan(config_file_, options);
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
+      std::vector<std::string> texts;
+      for (const auto& fault : *faults) texts.push_back(fault.text());
+      refuse(std::move(request), std::move(texts));
       return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)");
     }
-    if (prepare(std::get<Plan>(made)) != kExitDone) return keep_old("the new configuration can't be started");
-    log_.info("service", "reloading " + config_file_);
+    if (prepare(std::get<Plan>(made)) != kExitDone) {
+      refuse(std::move(request), {"the new configuration can't be started: the log says why"});
+      return keep_old("the new configuration can't be started");
+    }
+    FileChange change(request.files);
+    if (auto put = change.put(); !put) {
+      refuse(std::move(request), {put.error().message()});
+      return keep_old(put.error().message());
+    }
+    log_.info("service", "reloading " + config_file_ + (request.by.empty() ? "" : ", asked by " + request.by));
     if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
     capture_file_.reset();
     Plan old = gateway_->plan();
@@ -154,10 +174,18 @@ class Service {
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
       log_.warning("service", "the new configuration could not be started; the old one is started again");
+      change.put_back();
+      refuse(std::move(request), {"the new configuration could not be started: the log says why"});
       code = start(std::move(old), telemetry::StatusReason::reload);
+    } else if (!request.by.empty()) {
+      requests_.settle({std::move(request), true, {}});
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
+  }
+
+  void refuse(ReloadRequest request, std::vector<std::string> why) {
+    if (!request.by.empty()) requests_.settle({std::move(request), false, std::move(why)});
   }
 
   int keep_old(const std::string& why) {
@@ -184,6 +212,7 @@ class Service {
   const std::uint64_t capture_limit_;
   const base::Clock& clock_;
   EventLog log_;
+  ReloadRequests requests_;
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;

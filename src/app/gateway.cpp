@@ -9,12 +9,14 @@
 #include <map>
 #include <thread>
 
+#include "app/aws_desk.hpp"
 #include "app/checkpoint_keeper.hpp"
 #include "app/command_desk.hpp"
 #include "app/descriptions.hpp"
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
 #include "app/gateway_diagnosis.hpp"
+#include "app/inbox_router.hpp"
 #include "app/outbox.hpp"
 #include "app/process_usage.hpp"
 #include "app/publisher.hpp"
@@ -91,7 +93,7 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log, std::unique_ptr<CaptureWriter> capture)
+                 EventLog& log, std::unique_ptr<CaptureWriter> capture, ReloadRequests* requests)
       : plan_(std::move(plan)),
         clock_(clock),
         process_start_(process_start),
@@ -102,9 +104,10 @@ class Gateway::Implementation {
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
         desk_(make_desk(log)),
+        aws_desk_(make_aws_desk(log, requests)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
-                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
-        publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get()),
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), inbox()),
+        publisher_(plan_, outbox_, courier_, statistics_, clock, desk_.get(), aws_desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
         checkpoints_(plan_, outbox_, clock, boot_id, log) {
@@ -195,6 +198,21 @@ class Gateway::Implementation {
     return std::make_unique<CommandDesk>(
         plan_.config, clock_, log, [this] { courier_.wake(); },
         [this](signals::Message answer) { connection_.respond(std::move(answer)); });
+  }
+
+  std::unique_ptr<AwsDesk> make_aws_desk(EventLog& log, ReloadRequests* requests) {
+    if (!AwsDesk::is_wanted(plan_.config)) return nullptr;
+    return std::make_unique<AwsDesk>(plan_, clock_, log, statistics_, requests,
+                                     AwsDesk::Outside{[this] { courier_.wake(); },
+                                                      [this](std::string topic, std::string payload) {
+                                                        connection_.send(std::move(topic), std::move(payload));
+                                                      }});
+  }
+
+  uplink::Inbox* inbox() {
+    if (desk_) inboxes_.add(*desk_);
+    if (aws_desk_) inboxes_.add(*aws_desk_);
+    return inboxes_.empty() ? nullptr : &inboxes_;
   }
 
   // Of the devices behind one controller: only then there is a way to a write at all.
@@ -397,6 +415,8 @@ class Gateway::Implementation {
   uplink::Courier courier_;
   StatusBoard status_;
   std::unique_ptr<CommandDesk> desk_;  // none unless commands are enabled
+  std::unique_ptr<AwsDesk> aws_desk_;  // none unless the uplink is AWS IoT Core
+  InboxRouter inboxes_;
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
@@ -423,7 +443,8 @@ class Gateway::Implementation {
 
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
-                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture) {
+                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture,
+                                                      ReloadRequests* requests) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
     return base::Error(base::ErrorCode::invalid_argument, issues->front().path + ": " + issues->front().what);
@@ -433,7 +454,7 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   if (!spool) return std::move(spool).error();
   auto implementation = std::make_unique<Implementation>(
       std::move(plan), reason, process_start, std::move(spool).value(),
-      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture));
+      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture), requests);
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -14,13 +14,14 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock, CommandDesk* desk)
+                     const base::Clock& clock, CommandDesk* desk, AwsDesk* aws_desk)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
       statistics_(statistics),
       clock_(clock),
       desk_(desk),
+      aws_desk_(aws_desk),
       tags_(describe_tags(plan.config)) {
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
@@ -41,6 +42,7 @@ void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration d
     publish_outbox();
     take_posts();
     if (desk_ != nullptr) desk_->run();
+    if (aws_desk_ != nullptr) aws_desk_->run();
     courier_.run_once(kIdle);
     heartbeat.beat(clock_.now());
   }
@@ -93,6 +95,7 @@ void Publisher::publish_outbox() {
       signals::Message message;
       state_encoders_[i].encode(record->step, record->anomalies, message);
       skip(message.stream, record->unsent);
+      if (aws_desk_ != nullptr) aws_desk_->note(i, record->step, record->anomalies);
       outbox_.steps[i]->recycle(record);
       courier_.submit(std::move(message));
     }

@@ -222,6 +222,11 @@ Json ShadowClient::fitted() {
 
 bool ShadowClient::settled() const { return known_ && !request_ && (!wanted_ || !worth(reported_, *wanted_)); }
 
+bool ShadowClient::may_update(base::Instant now) const {
+  return connected_ && known_ && !request_ && now >= not_before_ &&
+         (!updated_at_ || now - *updated_at_ >= settings_.least_interval);
+}
+
 std::optional<Publication> ShadowClient::due(base::Instant now) {
   if (!connected_) return std::nullopt;
   if (request_) {
@@ -236,8 +241,7 @@ std::optional<Publication> ShadowClient::due(base::Instant now) {
     request_ = Request{false, next_token(), {}, now};
     return Publication{topic_ + "get", Json{{"clientToken", request_->token}}.dump()};
   }
-  if (!wanted_ || (updated_at_ && now - *updated_at_ < settings_.least_interval)) return std::nullopt;
-  if (reported_ == *wanted_) return std::nullopt;
+  if (!wanted_ || !may_update(now) || reported_ == *wanted_) return std::nullopt;
   const Json document = fitted();
   if (version_ != 0 && !worth(reported_, document)) return std::nullopt;
   request_ = Request{true, next_token(), difference(reported_, document), now};

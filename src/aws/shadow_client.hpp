@@ -54,6 +54,8 @@ class ShadowClient {
   // False: not a topic of this shadow.
   bool take(const std::string& topic, const std::string& payload, base::Instant now);
   void report(const Json& reported);
+  // Whether due() would look at what is reported.
+  [[nodiscard]] bool may_update(base::Instant now) const;
   // What is to be sent now, if anything; it then counts as sent.
   [[nodiscard]] std::optional<Publication> due(base::Instant now);
   [[nodiscard]] bool waiting() const { return request_.has_value(); }

@@ -12,6 +12,7 @@
 #include "uplink/outgoing.hpp"
 #include "uplink/refusals.hpp"
 #include "uplink/token_bucket.hpp"
+#include "uplink/topics.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -256,7 +257,7 @@ class Courier::Implementation {
       }
       if (!flight.messages.empty()) {
         chunk_ = std::move(rest);
-        publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), now);
+        publish(topic_for(settings_, kPacketStream), packet.text(), false, std::move(flight), now);
         return;
       }
       chunk_.front() = std::move(rest.front());
@@ -280,7 +281,7 @@ class Courier::Implementation {
       newest = std::max(newest, message.row);
     }
     std::string text = message_text(message, gateway_id_, clock_, is_replay(message, clock_));
-    std::string topic = topic_of_stream(settings_.topic_prefix, stream);
+    std::string topic = topic_for(settings_, stream);
     Flight flight;
     flight.messages.push_back(std::move(message));
     publish(std::move(topic), std::move(text), retain, std::move(flight), now);
@@ -346,8 +347,8 @@ class Courier::Implementation {
     if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
       if (refusals_.packets_refused()) {
         events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
-                       "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) +
-                           " (" + reason + "); the backlog is sent message by message"});
+                       "the broker refused a publication on " + topic_for(settings_, kPacketStream) + " (" + reason +
+                           "); the backlog is sent message by message"});
       }
       leave_behind(flight.row());
       return;
@@ -357,8 +358,8 @@ class Courier::Implementation {
     set_aside(flight.messages.front());
     if (news) {
       events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
-                     "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, stream) + " (" +
-                         reason + "); its messages are set aside and one is tried again every few minutes"});
+                     "the broker refused a publication on " + topic_for(settings_, stream) + " (" + reason +
+                         "); its messages are set aside and one is tried again every few minutes"});
     }
   }
 
@@ -416,8 +417,7 @@ class Courier::Implementation {
     spool_.refuse(message, reason);
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
     events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
-                   "a message on " + topic_of_stream(settings_.topic_prefix, message.message.stream) +
-                       " was set aside: " + reason});
+                   "a message on " + topic_for(settings_, message.message.stream) + " was set aside: " + reason});
   }
 
   void count() {

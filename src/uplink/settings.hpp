@@ -14,6 +14,13 @@ enum class Profile { aws_iot_core, mqtt };
 enum class MqttVersion { v3_1_1, v5 };
 enum class BacklogFormat { packed, plain };
 enum class DiscardPolicy { oldest, newest };
+enum class Shadows { off, twins, all };
+
+// Streams of these kinds go straight to a rule of AWS IoT Core, past its message broker.
+struct BasicIngest {
+  std::string rule;
+  std::vector<std::string> streams;  // of state, samples, metrics, backlog
+};
 
 struct Endpoint {
   std::string host;
@@ -37,6 +44,12 @@ struct UplinkSettings {
   int digits = 7;
   BacklogFormat backlog = BacklogFormat::packed;
   base::Duration backlog_after = std::chrono::seconds{10};
+  // aws-iot-core only
+  std::optional<BasicIngest> basic_ingest;
+  std::optional<Shadows> shadows;  // absent until the profile has decided
+  base::Duration shadow_interval = std::chrono::seconds{60};
+  std::optional<bool> jobs;                         // as shadows
+  std::optional<base::Duration> defender_interval;  // absent: no reports to Device Defender
   base::Duration connect_timeout = std::chrono::seconds{10};
   base::Duration acknowledge_timeout = std::chrono::seconds{20};
 };

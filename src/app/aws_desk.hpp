@@ -1,0 +1,97 @@
+// What AWS IoT Core and the gateway say to each other beside the measured streams: shadows of the twins and of the
+// configuration, jobs, reports to Device Defender. The documents are of the layer `aws`; here they meet the plan, the
+// newest steps and the disk.
+//
+// Each shadow subscribes to four topics (`config` to five), jobs to five, Device Defender to two; a connection may have
+// 50, so that only so many twins have one, the first ones of the configuration (`check` warns).
+// Not more than four requests wait for their answer at a time (the service takes ten).
+// Thread rule: topics(), connected() and arrived() may come from any thread; everything else belongs to the spool
+// thread. Bounded: 256 messages wait unread; what comes beyond is lost, and asked for again after a time-out.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/aws_configuration.hpp"
+#include "app/plan.hpp"
+#include "app/reload_requests.hpp"
+#include "aws/shadow_client.hpp"
+#include "telemetry/state_encoder.hpp"
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/signals/event.hpp"
+#include "uplink/inbox.hpp"
+#include "uplink/statistics.hpp"
+
+namespace twinkeeper::app {
+
+// Of one connection under AWS IoT Core.
+inline constexpr std::size_t kMostTopics = 50;
+inline constexpr std::size_t kTopicsOfShadow = 4;
+
+// So many of the twins have a shadow.
+[[nodiscard]] std::size_t twins_with_shadow(const config::Config& config);
+// How the configured parts would subscribe; empty where none is configured.
+[[nodiscard]] std::vector<std::string> aws_topics(const config::Config& config);
+
+class AwsDesk final : public uplink::Inbox {
+ public:
+  struct Outside {
+    std::function<void()> wake;  // brings the spool thread to run()
+    std::function<void(std::string topic, std::string payload)> send;
+  };
+  // Whether there is anything for it to do.
+  [[nodiscard]] static bool is_wanted(const config::Config& config);
+  // What is referred to outlives the desk.
+  AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, const uplink::Statistics& statistics,
+          ReloadRequests* requests, Outside outside);
+
+  [[nodiscard]] std::vector<std::string> topics() const override { return topics_; }
+  void connected(const std::vector<std::string>& refused) override;
+  void arrived(std::string topic, std::string payload, bool retained) override;
+
+  // The newest step of a twin.
+  void note(std::size_t twin, const estimation::TwinStep& step, const telemetry::AnomalySummary& anomalies);
+  void run();
+
+ private:
+  struct Arrival {
+    std::string topic;  // empty: a connection stands
+    std::string payload;
+    std::vector<std::string> refused;
+  };
+  struct Twin {
+    telemetry::TwinDescription description;
+    aws::ShadowClient shadow;
+    estimation::TwinStep step;
+    telemetry::AnomalySummary anomalies;
+    bool fresh = false;
+  };
+
+  void take(const Arrival& arrival, base::Instant now);
+  void connect(const std::vector<std::string>& refused, base::Instant now);
+  void disconnect();
+  void publish(base::Instant now);
+  void tell(std::vector<aws::Notice> notices);
+
+  const Plan& plan_;
+  const base::Clock& clock_;
+  signals::EventSink& events_;
+  const uplink::Statistics& statistics_;
+  const Outside outside_;
+  const std::vector<std::string> topics_;
+  bool connected_ = false;
+  std::vector<Twin> twins_;
+  std::unique_ptr<AwsConfiguration> configuration_;
+  std::size_t first_ = 0;  // whose turn it is to send first
+
+  std::mutex arrivals_mutex_;
+  std::deque<Arrival> arrivals_;
+};
+
+}  // namespace twinkeeper::app
