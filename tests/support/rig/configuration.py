@@ -77,7 +77,7 @@ twins:
 UPLINK_SECTION = """\
 uplink:
   endpoint: {host}:{mqtt_port}
-  profile: mqtt
+  profile: {profile}
   cert: {pki}/gateway.crt
   key: {pki}/gateway.key
   root_ca: {pki}/ca.crt
@@ -86,7 +86,7 @@ uplink:
 """
 
 DEFAULTS = {"gateway": GATEWAY, "samples_interval": "200ms", "state_interval": "100ms",
-            "host": "localhost", "twin_extra": "", "uplink_extra": "", "more_devices": ""}
+            "host": "localhost", "profile": "mqtt", "twin_extra": "", "uplink_extra": "", "more_devices": ""}
 
 
 def plant_with_twin(**values):

@@ -1,0 +1,1 @@
+"""A broker as strict as AWS IoT Core, in pieces: README.md says which."""
