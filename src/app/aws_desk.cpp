@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/descriptions.hpp"
+#include "app/network_figures.hpp"
 #include "app/twin_shadow.hpp"
 
 namespace twinkeeper::app {
@@ -63,7 +64,28 @@ std::vector<std::string> other_topics(const config::Config& config) {
   if (shadows_of(config) == Shadows::all) {
     append(topics, aws::ShadowClient(config_settings(config, "")).topics());
   }
+  if (config.uplink->jobs.value_or(false)) append(topics, aws::JobClient(config.uplink->client_id, "", "", 1).topics());
+  if (const auto interval = config.uplink->defender_interval) {
+    append(topics, aws::DefenderReport(config.uplink->client_id, *interval).topics());
+  }
   return topics;
+}
+
+aws::DeviceFigures figures_of(const telemetry::MetricsReport& metrics, const GatewayHealth& health) {
+  aws::DeviceFigures out = network_figures();
+  const auto set = [&out](const char* name, auto value) { out.custom[name] = static_cast<double>(value); };
+  set("spool_messages", metrics.spool_messages);
+  set("spool_bytes", metrics.spool_bytes);
+  set("spool_dropped_total", metrics.spool_dropped_total);
+  set("reconnects_total", metrics.reconnects_total);
+  set("steps_missed_total", metrics.steps_missed_total);
+  set("samples_bad_total", metrics.samples_bad_total);
+  set("rss_bytes", metrics.rss_bytes);
+  set("cpu_seconds_total", metrics.cpu_seconds_total);
+  set("uptime_seconds", std::chrono::floor<std::chrono::seconds>(metrics.uptime).count());
+  set("devices_down", health.devices_down);
+  set("twins_tracking", health.twins_tracking);
+  return out;
 }
 
 }  // namespace
@@ -84,6 +106,23 @@ std::vector<std::string> aws_topics(const config::Config& config) {
   return topics;
 }
 
+std::vector<std::string> aws_topics_published(const config::Config& config) {
+  std::vector<std::string> topics;
+  if (!config.uplink) return topics;
+  const std::string thing = "$aws/things/" + config.uplink->client_id + "/";
+  std::vector<std::string> shadows;
+  if (shadows_of(config) == Shadows::all) shadows.emplace_back("config");
+  for (std::size_t i = 0; i < twins_with_shadow(config); ++i) shadows.push_back("twin-" + config.twins[i].name);
+  for (const std::string& shadow : shadows) {
+    for (const char* what : {"/get", "/update"}) topics.push_back(thing + "shadow/name/" + shadow + what);
+  }
+  if (config.uplink->jobs.value_or(false)) {
+    for (const char* what : {"$next/get", "start-next", "*/update"}) topics.push_back(thing + "jobs/" + what);
+  }
+  if (config.uplink->defender_interval) topics.push_back(thing + "defender/metrics/json");
+  return topics;
+}
+
 bool AwsDesk::is_wanted(const config::Config& config) { return config.uplink && shadows_of(config) != Shadows::off; }
 
 AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events,
@@ -99,6 +138,10 @@ AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink&
   if (shadows_of(config) == Shadows::all && requests != nullptr) {
     configuration_ = std::make_unique<AwsConfiguration>(plan, *requests, events, config_settings(config, token));
   }
+  if (config.uplink->jobs.value_or(false) && requests != nullptr) {
+    jobs_ = std::make_unique<AwsJobs>(plan, *requests, events, token, outside_.jobs);
+  }
+  if (const auto interval = config.uplink->defender_interval) defender_.emplace(config.uplink->client_id, *interval);
   for (std::size_t i = 0; i < twins_with_shadow(config); ++i) {
     const auto& model = plan.models[i];
     twins_.push_back({describe_twin(plan, i),
@@ -147,7 +190,26 @@ void AwsDesk::run() {
   if (connected_ && !statistics_.connected.load(std::memory_order_relaxed)) disconnect();
   if (!connected_) return;
   if (configuration_) configuration_->run();
+  if (jobs_) jobs_->run(metrics_ ? &*metrics_ : nullptr, now);
+  if (defender_) report_to_defender(now);
   publish(now);
+  if (jobs_) jobs_->run(metrics_ ? &*metrics_ : nullptr, now);
+}
+
+// The metrics come once a minute; a report waits for the first.
+void AwsDesk::report_to_defender(base::Instant now) {
+  tell(defender_->take_notices());
+  if (!metrics_ || !outside_.health || !defender_->is_due(now)) return;
+  auto report = defender_->make(figures_of(*metrics_, outside_.health()), now, clock_.wall_now());
+  outside_.send(std::move(report.topic), std::move(report.payload));
+}
+
+template <class Use>
+void AwsDesk::each_client(Use use) {
+  if (configuration_) use(configuration_->shadow());
+  if (jobs_) use(jobs_->client());
+  if (defender_) use(*defender_);
+  for (Twin& twin : twins_) use(twin.shadow);
 }
 
 void AwsDesk::take(const Arrival& arrival, base::Instant now) {
@@ -156,6 +218,8 @@ void AwsDesk::take(const Arrival& arrival, base::Instant now) {
     return;
   }
   if (configuration_ && configuration_->shadow().take(arrival.topic, arrival.payload, now)) return;
+  if (jobs_ && jobs_->client().take(arrival.topic, arrival.payload, now)) return;
+  if (defender_ && defender_->take(arrival.topic, arrival.payload)) return;
   for (Twin& twin : twins_) {
     if (twin.shadow.take(arrival.topic, arrival.payload, now)) return;
   }
@@ -176,18 +240,17 @@ void AwsDesk::connect(const std::vector<std::string>& refused, base::Instant now
       client.disconnected();
     }
   };
-  if (configuration_) start(configuration_->shadow());
-  for (Twin& twin : twins_) start(twin.shadow);
+  each_client(start);
 }
 
 void AwsDesk::disconnect() {
   connected_ = false;
-  if (configuration_) configuration_->shadow().disconnected();
-  for (Twin& twin : twins_) twin.shadow.disconnected();
+  each_client([](auto& client) { client.disconnected(); });
 }
 
 void AwsDesk::publish(base::Instant now) {
   std::size_t waiting = configuration_ && configuration_->shadow().waiting() ? 1 : 0;
+  waiting += jobs_ && jobs_->client().waiting() ? 1 : 0;
   for (const Twin& twin : twins_) waiting += twin.shadow.waiting() ? 1 : 0;
   const auto let = [&](auto& client) {
     const bool waited = client.waiting();
@@ -199,6 +262,7 @@ void AwsDesk::publish(base::Instant now) {
     tell(client.take_notices());
   };
   if (configuration_) let(configuration_->shadow());
+  if (jobs_) let(jobs_->client());
   // In turn, so that none waits behind the others for ever.
   for (std::size_t i = 0; i < twins_.size(); ++i) {
     Twin& twin = twins_[(first_ + i) % twins_.size()];

@@ -18,9 +18,12 @@
 #include <vector>
 
 #include "app/aws_configuration.hpp"
+#include "app/aws_jobs.hpp"
 #include "app/plan.hpp"
 #include "app/reload_requests.hpp"
+#include "aws/defender_report.hpp"
 #include "aws/shadow_client.hpp"
+#include "telemetry/metrics_encoder.hpp"
 #include "telemetry/state_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
@@ -38,12 +41,23 @@ inline constexpr std::size_t kTopicsOfShadow = 4;
 [[nodiscard]] std::size_t twins_with_shadow(const config::Config& config);
 // How the configured parts would subscribe; empty where none is configured.
 [[nodiscard]] std::vector<std::string> aws_topics(const config::Config& config);
+// What they ask on, with * for what only the service knows: the id of a job.
+[[nodiscard]] std::vector<std::string> aws_topics_published(const config::Config& config);
+
+// For Device Defender, beside what the metrics tell.
+struct GatewayHealth {
+  std::size_t devices_down = 0;
+  std::size_t twins_tracking = 0;
+  bool operator==(const GatewayHealth&) const = default;
+};
 
 class AwsDesk final : public uplink::Inbox {
  public:
   struct Outside {
     std::function<void()> wake;  // brings the spool thread to run()
     std::function<void(std::string topic, std::string payload)> send;
+    AwsJobs::Outside jobs{};
+    std::function<GatewayHealth()> health{};
   };
   // Whether there is anything for it to do.
   [[nodiscard]] static bool is_wanted(const config::Config& config);
@@ -57,6 +71,8 @@ class AwsDesk final : public uplink::Inbox {
 
   // The newest step of a twin.
   void note(std::size_t twin, const estimation::TwinStep& step, const telemetry::AnomalySummary& anomalies);
+  // The newest metrics.
+  void note(const telemetry::MetricsReport& metrics) { metrics_ = metrics; }
   void run();
 
  private:
@@ -77,7 +93,10 @@ class AwsDesk final : public uplink::Inbox {
   void connect(const std::vector<std::string>& refused, base::Instant now);
   void disconnect();
   void publish(base::Instant now);
+  void report_to_defender(base::Instant now);
   void tell(std::vector<aws::Notice> notices);
+  template <class Use>
+  void each_client(Use use);
 
   const Plan& plan_;
   const base::Clock& clock_;
@@ -88,6 +107,9 @@ class AwsDesk final : public uplink::Inbox {
   bool connected_ = false;
   std::vector<Twin> twins_;
   std::unique_ptr<AwsConfiguration> configuration_;
+  std::unique_ptr<AwsJobs> jobs_;
+  std::optional<aws::DefenderReport> defender_;
+  std::optional<telemetry::MetricsReport> metrics_;
   std::size_t first_ = 0;  // whose turn it is to send first
 
   std::mutex arrivals_mutex_;

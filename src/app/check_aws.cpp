@@ -43,7 +43,9 @@ ordered_json check_aws(const Plan& plan, Findings& findings) {
   if (!AwsDesk::is_wanted(plan.config)) return nullptr;
   const auto& uplink = *plan.config.uplink;
   const std::size_t with_shadow = twins_with_shadow(plan.config);
-  ordered_json report{{"topics_subscribed", aws_topics(plan.config).size()}, {"shadows", ordered_json::array()}};
+  ordered_json report{{"topics_subscribed", aws_topics(plan.config)},
+                      {"topics_published", aws_topics_published(plan.config)},
+                      {"shadows", ordered_json::array()}};
   for (std::size_t i = 0; i < with_shadow; ++i) report["shadows"].push_back(shadow_of(plan, i));
   if (uplink.shadows != uplink::Shadows::off && with_shadow < plan.config.twins.size()) {
     findings.warn("uplink.shadows", "only the first " + std::to_string(with_shadow) + " of " +
@@ -52,6 +54,11 @@ ordered_json check_aws(const Plan& plan, Findings& findings) {
                                         " subscriptions, and each shadow takes " + std::to_string(kTopicsOfShadow));
   }
   report["configuration_by_shadow"] = uplink.shadows == uplink::Shadows::all;
+  report["jobs"] = uplink.jobs.value_or(false);
+  report["defender_reports_per_month"] = nullptr;
+  if (uplink.defender_interval) {
+    report["defender_reports_per_month"] = std::llround(per_month(*uplink.defender_interval));
+  }
   return report;
 }
 

@@ -171,14 +171,13 @@ class Service {
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
+    if (!request.by.empty()) requests_.settle({request, true, {}});  // before anybody can ask for it again
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
       log_.warning("service", "the new configuration could not be started; the old one is started again");
       change.put_back();
       refuse(std::move(request), {"the new configuration could not be started: the log says why"});
       code = start(std::move(old), telemetry::StatusReason::reload);
-    } else if (!request.by.empty()) {
-      requests_.settle({std::move(request), true, {}});
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;

@@ -86,6 +86,15 @@ struct ProbeArguments {  // as written: the command says what is wrong and what 
 };
 int probe_command(const ProbeArguments& arguments);
 
+struct ProvisionArguments {
+  std::string config_file;
+  std::string claim_cert, claim_key;
+  std::string template_name;
+  std::vector<std::string> parameters;  // KEY=VALUE
+  std::string timeout = "2min";         // as written
+};
+int provision_command(const ProvisionArguments& arguments);
+
 int version_command(bool json);
 
 }  // namespace twinkeeper::app

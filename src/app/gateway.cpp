@@ -202,11 +202,22 @@ class Gateway::Implementation {
 
   std::unique_ptr<AwsDesk> make_aws_desk(EventLog& log, ReloadRequests* requests) {
     if (!AwsDesk::is_wanted(plan_.config)) return nullptr;
-    return std::make_unique<AwsDesk>(plan_, clock_, log, statistics_, requests,
-                                     AwsDesk::Outside{[this] { courier_.wake(); },
-                                                      [this](std::string topic, std::string payload) {
-                                                        connection_.send(std::move(topic), std::move(payload));
-                                                      }});
+    AwsDesk::Outside outside;
+    outside.wake = [this] { courier_.wake(); };
+    outside.send = [this](std::string topic, std::string payload) {
+      connection_.send(std::move(topic), std::move(payload));
+    };
+    outside.jobs.log_lines = [&log](std::size_t most) { return log.newest(most); };
+    outside.jobs.publish = [this](signals::Message message) { courier_.submit(std::move(message)); };
+    outside.health = [this] { return health(); };
+    return std::make_unique<AwsDesk>(plan_, clock_, log, statistics_, requests, std::move(outside));
+  }
+
+  [[nodiscard]] GatewayHealth health() const {
+    GatewayHealth out;
+    for (const auto& status : device_statuses()) out.devices_down += status.state == telemetry::DeviceState::down;
+    for (const auto& status : twin_statuses()) out.twins_tracking += status.mode == estimation::Mode::tracking;
+    return out;
   }
 
   uplink::Inbox* inbox() {

@@ -78,6 +78,7 @@ void Publisher::take_posts() {
   }
   for (const auto& event : anomalies) publish(event);
   for (const auto& report : reports) {
+    if (aws_desk_ != nullptr) aws_desk_->note(report);
     const base::Instant now = clock_.now();
     for (const auto& share : telemetry::shares_of(report)) {
       signals::Message message;

@@ -43,6 +43,7 @@ JobClient::JobClient(std::string thing, std::string token, const std::string& ke
   job.number = natural(*document, "execution").value_or(1);
   job.status = text(*document, "status");
   job.done = !job.status.empty();
+  job.from_before = true;
   const Json details = object(*document, "details");
   for (const auto& [name, value] : details.items()) {
     if (value.is_string()) job.details[name] = value.get<std::string>();
@@ -84,7 +85,10 @@ bool JobClient::take(const std::string& topic, const std::string& payload, base:
   if (what == "notify-next") {
     const Json execution = object(*message, "execution");
     if (!job_ && !execution.empty()) start_ = true;
-    if (job_ && text(execution, "jobId") != job_->id) ask_ = true;  // ours may have been cancelled
+    if (job_ && text(execution, "jobId") != job_->id) {
+      ask_ = true;  // ours is over: ended by our status, whose answer may not come, or cancelled
+      if (request_ && request_->kind == Kind::update) request_.reset();
+    }
     return true;
   }
   const std::string token = text(*message, "clientToken");
@@ -182,8 +186,12 @@ void JobClient::finish(JobStatus status, JobDetails details) {
   job_->done = true;
 }
 
+std::string JobClient::under_way() const {
+  return job_ && (job_->handed || job_->done || job_->from_before) ? job_->id : std::string();
+}
+
 std::string JobClient::keep() const {
-  if (!job_ || !(job_->handed || job_->done)) return {};
+  if (under_way().empty()) return {};
   Json out{{"job", job_->id}, {"execution", job_->number}};
   if (job_->done) {
     out["status"] = job_->status;

@@ -8,7 +8,7 @@
 // Statuses carry the version and number of the execution. No answer, a version mismatch: the execution is asked for, and
 // the status is sent once more if the job is still ours. An execution that is over, cancelled or gone is forgotten.
 // Answers come to the requester whether or not it subscribed to them; those of `update` have the job in their topic and
-// are not subscribed to, as that would take a wildcard.
+// are not subscribed to, as that would take a wildcard. Where they do not come, notify-next tells that the job is over.
 // Thread rule: one thread. No I/O. Allocates.
 // Source: AWS IoT Core developer guide, jobs-mqtt-api.
 #pragma once
@@ -47,6 +47,8 @@ class JobClient {
   [[nodiscard]] std::optional<Job> take_job();
   void progress(JobDetails details);
   void finish(JobStatus status, JobDetails details);
+  // Of the job that was handed up, or was under way before the restart; empty: none.
+  [[nodiscard]] std::string under_way() const;
   [[nodiscard]] std::string keep() const;  // empty: nothing is under way
   [[nodiscard]] std::vector<Notice> take_notices();
 
@@ -63,7 +65,8 @@ class JobClient {
     std::uint64_t version = 0;  // 0: not known since the connection
     Json document;
     bool handed = false;
-    std::string status;  // that has to be sent; empty: none
+    bool from_before = false;  // the restart
+    std::string status;        // that has to be sent; empty: none
     JobDetails details;
     bool done = false;
   };

@@ -206,7 +206,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(settings_.connect_timeout));
     options_.set_max_inflight(static_cast<int>(window_) + 4);
     options_.set_ssl(tls);
-    options_.set_will(mqtt::will_options(will.topic, will.payload, 1, will.retain));
+    if (!will.topic.empty()) options_.set_will(mqtt::will_options(will.topic, will.payload, 1, will.retain));
     if (v5) {
       mqtt::properties properties;
       properties.add({mqtt::property::MAXIMUM_PACKET_SIZE, kMostPacketBytes});
