@@ -16,6 +16,7 @@ using uplink::Shadows;
 
 constexpr std::size_t kMostUnread = 256;
 constexpr std::size_t kMostRequests = 4;
+constexpr base::Duration kLookEvery = std::chrono::seconds{1};       // whether a twin has left its dead-band
 constexpr base::Duration kConfigInterval = std::chrono::seconds{1};  // it changes when somebody changes it
 
 // Another one at each start, so that answers to an earlier one are not taken for ours.
@@ -149,7 +150,8 @@ AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink&
                       estimation::TwinStep(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
                                            static_cast<std::size_t>(model.n_y())),
                       {},
-                      false});
+                      false,
+                      {}});
   }
 }
 
@@ -266,8 +268,9 @@ void AwsDesk::publish(base::Instant now) {
   // In turn, so that none waits behind the others for ever.
   for (std::size_t i = 0; i < twins_.size(); ++i) {
     Twin& twin = twins_[(first_ + i) % twins_.size()];
-    if (twin.fresh && twin.shadow.may_update(now)) {
+    if (twin.fresh && now - twin.looked_at >= kLookEvery && twin.shadow.may_update(now)) {
       twin.fresh = false;
+      twin.looked_at = now;
       twin.shadow.report(twin_shadow(twin.description, twin.step, twin.anomalies, plan_.config.uplink->digits));
     }
     let(twin.shadow);

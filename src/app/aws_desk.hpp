@@ -87,6 +87,7 @@ class AwsDesk final : public uplink::Inbox {
     estimation::TwinStep step;
     telemetry::AnomalySummary anomalies;
     bool fresh = false;
+    base::Instant looked_at{};
   };
 
   void take(const Arrival& arrival, base::Instant now);

@@ -105,6 +105,8 @@ void AwsJobs::update_model(const Json& document) {
   if (twin == twins.end()) return reject("there is no twin " + name.substr(0, 64));
   if (twin->model.file.empty()) return reject("the model of " + name + " stands in the configuration file itself");
   const std::string model = aws::text(document, "model");
+  // The gateway's environment is nobody else's business.
+  if (model.find("${") != std::string::npos) return reject("a variable has no meaning in a model that comes by a job");
   const std::string hash = config::sha256(model);
   const std::string given = aws::text(document, "sha256");
   if (hash != given && hash != "sha256:" + given) return reject("the model's text has the hash " + hash);

@@ -157,7 +157,10 @@ class Service {
       return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)");
     }
     if (prepare(std::get<Plan>(made)) != kExitDone) {
-      refuse(std::move(request), {"the new configuration can't be started: the log says why"});
+      std::vector<std::string> texts;
+      for (const auto& fault : refusals(std::get<Plan>(made))) texts.push_back(fault.text());
+      if (texts.empty()) texts.emplace_back("the new configuration can't be started: the log says why");
+      refuse(std::move(request), std::move(texts));
       return keep_old("the new configuration can't be started");
     }
     FileChange change(request.files);

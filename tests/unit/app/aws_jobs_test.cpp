@@ -100,6 +100,9 @@ TEST_CASE("documents that can't be carried out are rejected with the reason") {
   Json wrong = update();
   wrong["sha256"] = "00";
   CHECK(rig.reason(wrong).find("has the hash sha256:") != std::string::npos);
+  Json curious = update();
+  curious["model"] = "model: {name: \"${HOME}\"}\n";
+  CHECK(rig.reason(curious).find("a variable has no meaning") == 0);
   CHECK_FALSE(rig.requests.take());
 }
 

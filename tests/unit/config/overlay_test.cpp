@@ -1,5 +1,9 @@
 // What is laid over the configuration file: merged by names, checked as a whole, kept from what it must not reach.
 #include "config/config.hpp"
+
+#include <iterator>
+#include <random>
+
 #include "support/catch.hpp"
 #include "temporary_folder.hpp"
 
@@ -136,7 +140,8 @@ TEST_CASE("what an overlay may not reach stays as it is") {
 
 TEST_CASE("what does not fit is told with its place") {
   const Rig rig;
-  CHECK(rig.fault(R"({"twins": {"tnak": {}}})") == "twins.tnak: the file has nothing of this name, did you mean \"tank\"?");
+  CHECK(rig.fault(R"({"twins": {"tnak": {}}})") ==
+        "twins.tnak: the file has nothing of this name, did you mean \"tank\"?");
   CHECK(rig.fault(R"({"twins": []})") == "twins: is no mapping by name");
   CHECK(rig.fault(R"({"twins": {"tank": 7}})") == "twins.tank: expected a mapping, got the number 7");
   CHECK(rig.fault(R"([])") == ": expected a mapping, got a list");
@@ -173,4 +178,40 @@ TEST_CASE("a model of its own file takes no overlay but another text") {
   options.replaced[model_file] = "model: {name: 7}\n";
   const auto faults = std::get<std::vector<config::Diagnostic>>(config::load(rig.file, options));
   CHECK(faults.front().file == model_file);
+}
+
+TEST_CASE("however an overlay is spoilt, what it may not reach stays as it is") {
+  const Rig rig;
+  const auto bare = rig.good("");
+  std::mt19937_64 random(1);
+  const std::string whole =
+      R"({"devices":{"plc":{"poll_interval":"500ms","registers":{"level":{"max_value":3}}}},"uplink":{"digits":5},)"
+      R"("twins":{"tank":{"publish":{"state_interval":"5s"},"model":{"A":[[0.8]]}}},"spool":{"max_age":"3d"}})";
+  const std::string pieces[] = {
+      "\"gateway\":",  "\"controller\":", "\"model\":", "{",  "}",  "[",  "]",  "\"", ",",  "null",
+      "\"endpoint\":", "\"commands\":",   "${HOME}",    "&a", "*a", "<<", "!t", "\n", "- ", ": "};
+  int good = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = whole;
+    for (std::uint64_t k = 0; k < 1 + random() % 3; ++k) {
+      const std::size_t at = random() % text.size();
+      if (random() % 2 == 0) {
+        text.insert(at, pieces[random() % std::size(pieces)]);
+      } else {
+        text.erase(at, 1 + random() % 4);
+      }
+    }
+    const auto loaded = rig.load(text);
+    const auto* config = std::get_if<config::Config>(&loaded);
+    if (config == nullptr) continue;
+    ++good;
+    CHECK(config->gateway.id == bare.gateway.id);
+    CHECK(config->gateway.state_directory == bare.gateway.state_directory);
+    CHECK(config->devices[0].driver.controller == bare.devices[0].driver.controller);
+    CHECK(config->uplink->endpoint.host == bare.uplink->endpoint.host);
+    CHECK(config->uplink->key == bare.uplink->key);
+    CHECK(config->uplink->topic_prefix == bare.uplink->topic_prefix);
+    CHECK_FALSE(config->commands.enabled);
+  }
+  CHECK(good > 10);
 }
