@@ -37,8 +37,10 @@ aws::ShadowSettings shadow_settings(const config::Config& config, const std::str
   return settings;
 }
 
+std::string shadow_of(const std::string& twin) { return "twin-" + twin; }
+
 aws::ShadowSettings twin_settings(const config::Config& config, const std::string& twin, const std::string& token) {
-  aws::ShadowSettings settings = shadow_settings(config, "twin-" + twin, token);
+  aws::ShadowSettings settings = shadow_settings(config, shadow_of(twin), token);
   settings.least_interval = config.uplink->shadow_interval;
   settings.least_important = {"bad", "states", "shelved", "anomalies"};
   settings.same = same_in_shadow;
@@ -91,17 +93,21 @@ aws::DeviceFigures figures_of(const telemetry::MetricsReport& metrics, const Gat
 
 }  // namespace
 
-std::size_t twins_with_shadow(const config::Config& config) {
-  if (!config.uplink || shadows_of(config) == Shadows::off) return 0;
+std::vector<std::size_t> twins_with_shadow(const config::Config& config) {
+  std::vector<std::size_t> twins;
+  if (!config.uplink || shadows_of(config) == Shadows::off) return twins;
   const std::size_t others = other_topics(config).size() + (config.commands.enabled ? config.commands.allow.size() : 0);
-  const std::size_t room = others < kMostTopics ? (kMostTopics - others) / kTopicsOfShadow : 0;
-  return std::min(room, config.twins.size());
+  for (std::size_t i = 0; i < config.twins.size(); ++i) {
+    if (others + (twins.size() + 1) * kTopicsOfShadow > kMostTopics) break;
+    if (shadow_of(config.twins[i].name).size() <= kLongestShadowName) twins.push_back(i);
+  }
+  return twins;
 }
 
 std::vector<std::string> aws_topics(const config::Config& config) {
   if (!config.uplink) return {};
   std::vector<std::string> topics = other_topics(config);
-  for (std::size_t i = 0; i < twins_with_shadow(config); ++i) {
+  for (const std::size_t i : twins_with_shadow(config)) {
     append(topics, aws::ShadowClient(twin_settings(config, config.twins[i].name, "")).topics());
   }
   return topics;
@@ -113,7 +119,7 @@ std::vector<std::string> aws_topics_published(const config::Config& config) {
   const std::string thing = "$aws/things/" + config.uplink->client_id + "/";
   std::vector<std::string> shadows;
   if (shadows_of(config) == Shadows::all) shadows.emplace_back("config");
-  for (std::size_t i = 0; i < twins_with_shadow(config); ++i) shadows.push_back("twin-" + config.twins[i].name);
+  for (const std::size_t i : twins_with_shadow(config)) shadows.push_back(shadow_of(config.twins[i].name));
   for (const std::string& shadow : shadows) {
     for (const char* what : {"/get", "/update"}) topics.push_back(thing + "shadow/name/" + shadow + what);
   }
@@ -143,9 +149,10 @@ AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink&
     jobs_ = std::make_unique<AwsJobs>(plan, *requests, events, token, outside_.jobs);
   }
   if (const auto interval = config.uplink->defender_interval) defender_.emplace(config.uplink->client_id, *interval);
-  for (std::size_t i = 0; i < twins_with_shadow(config); ++i) {
+  for (const std::size_t i : twins_with_shadow(config)) {
     const auto& model = plan.models[i];
-    twins_.push_back({describe_twin(plan, i),
+    twins_.push_back({i,
+                      describe_twin(plan, i),
                       aws::ShadowClient(twin_settings(config, config.twins[i].name, token)),
                       estimation::TwinStep(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
                                            static_cast<std::size_t>(model.n_y())),
@@ -175,10 +182,12 @@ void AwsDesk::arrived(std::string topic, std::string payload, bool retained) {
 }
 
 void AwsDesk::note(std::size_t twin, const estimation::TwinStep& step, const telemetry::AnomalySummary& anomalies) {
-  if (twin >= twins_.size()) return;
-  twins_[twin].step = step;
-  twins_[twin].anomalies = anomalies;
-  twins_[twin].fresh = true;
+  for (Twin& entry : twins_) {
+    if (entry.index != twin) continue;
+    entry.step = step;
+    entry.anomalies = anomalies;
+    entry.fresh = true;
+  }
 }
 
 void AwsDesk::run() {

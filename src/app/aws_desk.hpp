@@ -36,9 +36,11 @@ namespace twinkeeper::app {
 // Of one connection under AWS IoT Core.
 inline constexpr std::size_t kMostTopics = 50;
 inline constexpr std::size_t kTopicsOfShadow = 4;
+inline constexpr std::size_t kLongestShadowName = 64;
 
-// So many of the twins have a shadow.
-[[nodiscard]] std::size_t twins_with_shadow(const config::Config& config);
+// These twins have a shadow: the first ones, as far as there are subscriptions, but for those whose shadow would have a
+// longer name than the service allows.
+[[nodiscard]] std::vector<std::size_t> twins_with_shadow(const config::Config& config);
 // How the configured parts would subscribe; empty where none is configured.
 [[nodiscard]] std::vector<std::string> aws_topics(const config::Config& config);
 // What they ask on, with * for what only the service knows: the id of a job.
@@ -82,6 +84,7 @@ class AwsDesk final : public uplink::Inbox {
     std::vector<std::string> refused;
   };
   struct Twin {
+    std::size_t index = 0;
     telemetry::TwinDescription description;
     aws::ShadowClient shadow;
     estimation::TwinStep step;

@@ -42,11 +42,11 @@ std::string fault_of(const Json& document, const std::vector<std::string>& neede
   for (const std::string& name : needed) {
     if (aws::text(document, name.c_str()).empty()) return name + " is missing or no text";
   }
-  for (const auto& [name, value] : document.items()) {
-    const auto is_in = [&name = name](const auto& list) {
-      return std::find(list.begin(), list.end(), name) != list.end();
+  for (const auto& entry : document.items()) {
+    const auto is_in = [&entry](const auto& list) {
+      return std::find(list.begin(), list.end(), entry.key()) != list.end();
     };
-    if (name != "operation" && !is_in(needed) && !is_in(possible)) return "unknown member " + name;
+    if (entry.key() != "operation" && !is_in(needed) && !is_in(possible)) return "unknown member " + entry.key();
   }
   return {};
 }

@@ -59,11 +59,13 @@ ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedSt
                       {"when", stream.when},
                       {"messages_per_second", nullptr},
                       {"bytes_per_second", nullptr},
+                      {"messages_per_month", nullptr},
                       {"billing_units_per_month", nullptr}};
   if (stream.lost_bytes > 0) report["message_bytes_while_lost"] = stream.lost_bytes;
   if (stream.interval) {
     report["messages_per_second"] = rate_of(stream);
     report["bytes_per_second"] = bytes_rate_of(stream);
+    report["messages_per_month"] = std::llround(rate_of(stream) * kSecondsPerMonth);
     // What goes straight to a rule is charged by its actions, not as messages.
     report["billing_units_per_month"] =
         to_rule ? 0 : std::llround(units_of(stream) * rate_of(stream) * kSecondsPerMonth);

@@ -104,7 +104,7 @@ bool JobClient::take(const std::string& topic, const std::string& payload, base:
     request_.reset();
     pause_.reset();
     told_.clear();
-    updated(what.substr(0, what.find('/')), *message);
+    updated(what.substr(0, what.find('/')));
   }
   return true;
 }
@@ -134,16 +134,10 @@ void JobClient::next_is(const Json& execution) {
   if (document != execution.end()) job_->document = *document;
 }
 
-void JobClient::updated(const std::string& id, const Json& answer) {
+void JobClient::updated(const std::string& id) {
   if (!job_ || job_->id != id) return;
-  if (job_->done) {
-    job_.reset();
-    start_ = true;
-    return;
-  }
-  job_->status.clear();
-  const auto version = natural(object(answer, "executionState"), "versionNumber");
-  job_->version = version.value_or(job_->version + 1);
+  job_.reset();
+  start_ = true;
 }
 
 void JobClient::rejected(const Json& answer, base::Instant now) {
@@ -171,12 +165,6 @@ std::optional<Job> JobClient::take_job() {
   if (!job_ || job_->handed || job_->done || job_->version == 0) return std::nullopt;
   job_->handed = true;
   return Job{job_->id, job_->number, job_->document};
-}
-
-void JobClient::progress(JobDetails details) {
-  if (!job_ || job_->done) return;
-  job_->status = "IN_PROGRESS";
-  job_->details = cut(std::move(details));
 }
 
 void JobClient::finish(JobStatus status, JobDetails details) {

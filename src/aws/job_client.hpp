@@ -45,7 +45,6 @@ class JobClient {
   [[nodiscard]] bool waiting() const { return request_.has_value(); }
 
   [[nodiscard]] std::optional<Job> take_job();
-  void progress(JobDetails details);
   void finish(JobStatus status, JobDetails details);
   // Of the job that was handed up, or was under way before the restart; empty: none.
   [[nodiscard]] std::string under_way() const;
@@ -73,7 +72,7 @@ class JobClient {
 
   [[nodiscard]] Publication request(Kind kind, const std::string& end, Json message, base::Instant now);
   void next_is(const Json& execution);
-  void updated(const std::string& id, const Json& answer);
+  void updated(const std::string& id);
   void rejected(const Json& answer, base::Instant now);
 
   const std::string topic_;
