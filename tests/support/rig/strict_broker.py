@@ -1,8 +1,9 @@
 """Mosquitto as strict as AWS IoT Core: the broker of broker.py with strict_broker/acl_plugin.c in it.
 
 A client is who its certificate says; what it may is in a policy. DEFAULT_POLICY is AWS's own advice: a thing connects
-under its name and reaches its own topics. `gateway` of scripts/make-pki is such a thing (in StrictParts its certificate
-stands for the rig's gateway); `subscriber` may do everything, `aws-service` is the other side of `$aws/`, `claim…` may have itself provisioned.
+under its name and reaches its own topics. `gateway` of scripts/make-pki is such a thing (in StrictParts its
+certificate stands for the rig's gateway); `subscriber` may do everything, `aws-service` is the other side of `$aws/`,
+`claim…` may have itself provisioned.
 
     class Uplink(StrictParts, RigTestCase):
         def test(self):
@@ -74,8 +75,8 @@ class StrictBroker(Broker):
         os.makedirs(store, exist_ok=True)
         self._write_policy()
         lines = [f"user {pwd.getpwuid(os.getuid()).pw_name}",
-                 "persistence true", f"persistence_location {store}/", "autosave_interval 1", "autosave_on_changes true",
-                 "set_tcp_nodelay true",
+                 "persistence true", f"persistence_location {store}/", "autosave_interval 1",
+                 "autosave_on_changes true", "set_tcp_nodelay true",
                  "log_dest stderr", "log_type all",
                  # What CONNACK tells under MQTT 5, with AWS IoT Core's numbers.
                  # (max_queued_messages 0 would make 2.0.11 close after a refused PUBLISH.)

@@ -3,9 +3,9 @@
  * Loaded by `plugin acl_plugin.so`, with these options (`plugin_opt_NAME VALUE`):
  *   policy FILE                        required; read again at SIGHUP
  *   denied_connect close|connack       close (default): the socket closes without CONNACK; connack: code 5, or 0x87
- *   denied_publish close|puback|kick   close (default): no PUBACK, the socket closes. Under MQTT 5 alone: puback: reason
- *                                      0x87, the connection stays; kick: the same, then DISCONNECT 0x98. Under 3.1.1
- *                                      both close, as 3.1.1 can't refuse
+ *   denied_publish close|puback|kick   close (default): no PUBACK, the socket closes. Under MQTT 5 alone: puback:
+ *                                      reason 0x87, the connection stays; kick: the same, then DISCONNECT 0x98.
+ *                                      Under 3.1.1 both close, as 3.1.1 can't refuse
  *   denied_subscribe close|suback      close (default): no SUBACK, the socket closes; suback: 0x80, or 0x87
  *   connect_interval_ms N              CONNECTs of one client id that come sooner after the one before are closed
  *
@@ -18,8 +18,8 @@
  * `allow connect %c` is the rule that the client id is the certificate's; `retain` is needed beside `publish`.
  *
  * Whatever the policy says, these close the connection (MQTT 5: DISCONNECT with the reason in brackets, where Mosquitto
- * has a way to it): more than 7 slashes or 256 bytes of topic, those of `$aws/rules/NAME/` not counted; RETAIN on `$aws/`
- * [0x9A]; more than 131072 bytes of payload; more than 8 filters in a SUBSCRIBE; more than 50 subscriptions.
+ * has a way to it): more than 7 slashes or 256 bytes of topic, those of `$aws/rules/NAME/` not counted; RETAIN on
+ * `$aws/` [0x9A]; more than 131072 bytes of payload; more than 8 filters in a SUBSCRIBE; more than 50 subscriptions.
  * Every refusal is one line of the broker's log that begins with `strict: `.
  *
  * The broker is single-threaded and so is this. Source: notes on AWS IoT Core's documentation in README.md beside it.

@@ -32,7 +32,8 @@ TICK_S = 0.05
 TOPICS = (
     "$aws/things/+/shadow/get", "$aws/things/+/shadow/update", "$aws/things/+/shadow/delete",
     "$aws/things/+/shadow/name/+/get", "$aws/things/+/shadow/name/+/update", "$aws/things/+/shadow/name/+/delete",
-    "$aws/things/+/jobs/get", "$aws/things/+/jobs/start-next", "$aws/things/+/jobs/+/get", "$aws/things/+/jobs/+/update",
+    "$aws/things/+/jobs/get", "$aws/things/+/jobs/start-next", "$aws/things/+/jobs/+/get",
+    "$aws/things/+/jobs/+/update",
     "$aws/things/+/defender/metrics/json", "$aws/certificates/create-from-csr/json", "$aws/certificates/create/json",
     "$aws/provisioning-templates/+/provision/json", "$aws/rules/#")
 
@@ -48,8 +49,8 @@ class Request:
 
 
 class AwsService:
-    """`templates`: {name: Template} of fleet provisioning. A certificate that was provisioned for a thing of another name
-    than its own is made known to the broker's policy. `process` is None: the rig asks every part for it."""
+    """`templates`: {name: Template} of fleet provisioning. A certificate that was provisioned for a thing of another
+    name than its own is made known to the broker's policy. `process` is None: the rig asks every part for it."""
 
     process = None
 
@@ -103,7 +104,7 @@ class AwsService:
     # Shadows ---------------------------------------------------------------------------------------------------------
 
     def set_desired(self, thing, state, name=None, **more):
-        """As an application in the cloud: an update of the desired section. Returns the answer, accepted or rejected."""
+        """An update of the desired section, as by an application in the cloud. Returns the answer, yes or no."""
         return self.update_shadow(thing, {"state": {"desired": state}, **more}, name)
 
     def update_shadow(self, thing, document, name=None):

@@ -1,7 +1,7 @@
 """Clients of others in tests of the test broker: paho-python, with what it was told, and mosquitto_pub.
 
-paho-python 1.6.1 gives up at a PUBACK with a reason and sees a DISCONNECT's reason only beside properties; mosquitto_pub
-and mosquitto_sub tell both (-d).
+paho-python 1.6.1 gives up at a PUBACK with a reason and sees a DISCONNECT's reason only beside properties;
+mosquitto_pub and mosquitto_sub tell both (-d).
 """
 import ssl
 import subprocess

@@ -1,6 +1,7 @@
 """AWS IoT Device Defender's intake of device metrics without the wire (JSON; CBOR is not imitated).
 
-Judged are the header, that report ids grow, the shapes of the documented metrics and of custom metrics, and the interval.
+Judged are the header, that report ids grow, the shapes of the documented metrics and of custom metrics, and the
+interval.
 """
 import json
 import re
@@ -14,6 +15,7 @@ SHORT = {"hed": "header", "met": "metrics", "cmet": "custom_metrics", "rid": "re
 CUSTOM = {"number": lambda v: _number(v), "number_list": lambda v: _list_of(v, _number),
           "string_list": lambda v: _list_of(v, lambda e: isinstance(e, str)),
           "ip_list": lambda v: _list_of(v, lambda e: isinstance(e, str))}
+NETWORK_STATS = ("bytes_in", "bytes_out", "packets_in", "packets_out")
 METRIC_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 
 
@@ -104,9 +106,10 @@ def _check(document):
         found = metrics.get(name, {"total": 0})
         _demand(isinstance(found, dict) and _count(found.get("total")), f"{name}.total must be a count")
         for entry in found.get("ports", []):
-            _demand(isinstance(entry, dict) and _count(entry.get("port")) and entry["port"] <= 65535, f"{name}.ports.port")
+            fine = isinstance(entry, dict) and _count(entry.get("port")) and entry["port"] <= 65535
+            _demand(fine, f"{name}.ports.port")
     for name, value in metrics.get("network_stats", {}).items():
-        _demand(name in ("bytes_in", "bytes_out", "packets_in", "packets_out") and _count(value), f"network_stats.{name}")
+        _demand(name in NETWORK_STATS and _count(value), f"network_stats.{name}")
     established = metrics.get("tcp_connections", {}).get("established_connections", {"total": 0})
     _demand(_count(established.get("total")), "tcp_connections.established_connections.total must be a count")
     for entry in established.get("connections", []):
@@ -114,6 +117,7 @@ def _check(document):
     custom = document.get("custom_metrics", {})
     _demand(isinstance(custom, dict), "custom_metrics must be an object")
     for name, values in custom.items():
-        fine = METRIC_NAME.fullmatch(name) and isinstance(values, list) and len(values) == 1 and all(
-            isinstance(v, dict) and len(v) == 1 and all(k in CUSTOM and CUSTOM[k](e) for k, e in v.items()) for v in values)
+        fine = METRIC_NAME.fullmatch(name) and isinstance(values, list) and len(values) == 1
+        fine = fine and isinstance(values[0], dict) and len(values[0]) == 1
+        fine = fine and all(kind in CUSTOM and CUSTOM[kind](value) for kind, value in values[0].items())
         _demand(fine, f"custom_metrics.{name} must be one of {', '.join(CUSTOM)} in an array of one")

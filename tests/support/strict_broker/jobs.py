@@ -75,8 +75,9 @@ class Jobs:
     def __init__(self, minute_s=60):
         self.minute_s = minute_s
         self._executions = {}  # thing → [Execution] as they were queued
+        self._rejections = []  # [(part of the topic, Rejected)] for the next requests
 
-    # What tests ask; what is returned is to be published -----------------------------------------------------------------
+    # What tests ask; what is returned is to be published ------------------------------------------------------------
 
     def create(self, thing, job_id, document, now):
         before = self._next(thing)
@@ -90,6 +91,10 @@ class Jobs:
 
     def execution(self, thing, job_id):
         return next((e for e in self._executions.get(thing, []) if e.job_id == job_id), None)
+
+    def reject_next(self, part, code, message, times=1):
+        """The next requests whose topic contains `part` are rejected, with RequestThrottled for example."""
+        self._rejections += [(part, Rejected(code, message))] * times
 
     def tick(self, now):
         """Steps that took too long end."""
@@ -114,6 +119,10 @@ class Jobs:
         try:
             request = _parse(payload)
             token = request.get("clientToken")
+            for index, (part, rejection) in enumerate(self._rejections):
+                if part in topic:
+                    del self._rejections[index]
+                    raise rejection
             parts = rest.split("/")
             if parts == ["get"]:
                 answer = self._list(thing)
@@ -124,7 +133,7 @@ class Jobs:
             elif len(parts) == 2 and parts[1] == "update":
                 answer, notices = self._update(thing, parts[0], request, now)
             else:
-                raise Rejected("InvalidTopic", f"{topic} is no topic of the jobs API")
+                return []
             what = "accepted"
         except Rejected as error:
             what = "rejected"

@@ -1,4 +1,4 @@
-"""A TCP listener on an event loop in a thread of its own, so that a test (which is no coroutine) can start and stop it."""
+"""A TCP listener on an event loop in a thread of its own, which a test can start and stop."""
 import asyncio
 import contextlib
 import socket

@@ -1,7 +1,7 @@
 """MQTT 3.1.1 and 5 on the wire: what a broker reads from a client, and what it says to it.
 
-Written from the OASIS standards, only as far as the scripted broker needs it: no QoS 2, no AUTH. What is malformed raises
-Malformed; the caller closes the connection.
+Written from the OASIS standards, only as far as the scripted broker needs it: no QoS 2, no AUTH. What is malformed
+raises Malformed; the caller closes the connection.
 """
 import struct
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
 """AWS IoT's fleet provisioning by claim without the wire: certificates are really signed, by the throwaway authority.
 
-Certificates keep the subject of the signing request, keys made here have the common name of the certificate id. What the
-answers to a wrong request say is documented in its shape (statusCode, errorCode, errorMessage) but not in its texts; that
-of an empty token is as users have reported it, the others are our own.
+Certificates keep the subject of the signing request, keys made here have the common name of the certificate id. What
+the answers to a wrong request say is documented in its shape (statusCode, errorCode, errorMessage) but not in its
+texts; that of an empty token is as users have reported it, the others are our own.
 """
 import hashlib
 import json
@@ -118,7 +118,7 @@ class Provisioning:
             raise Rejected(400, "InvalidCertificateOwnershipToken", "Certificate ownership token cannot be empty.")
         certificate = self._tokens.get(token) if isinstance(token, str) else None
         if certificate is None or now - certificate.made_at > self.token_life_s:
-            raise Rejected(400, "InvalidCertificateOwnershipToken", "Certificate ownership token is invalid or expired.")
+            raise Rejected(400, "InvalidCertificateOwnershipToken", "Certificate ownership token is invalid.")
         parameters = request.get("parameters", {})
         if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
             raise Rejected(400, "InvalidParameters", "Parameters must be a map of text to text.")

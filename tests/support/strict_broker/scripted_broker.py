@@ -1,12 +1,13 @@
-"""A broker that breaks off, keeps silent, throttles and repeats itself as a script says, and remembers what it was sent.
+"""A broker that breaks off, keeps silent, throttles and repeats itself by a script, and remembers what it was sent.
 
     broker = ScriptedBroker(pki, Behaviour(no_puback_first=3))
     broker = ScriptedBroker(pki, [Behaviour(drop_after=0), Behaviour()])       # first connection, all others
     broker = ScriptedBroker(pki, lambda number: Behaviour(connack=None if number < 5 else 0))
     broker.start(); …; broker.wait_for("PUBLISH", 2); broker.of("CONNECT")[0].packet.keep_alive
 
-Without a script it acknowledges everything within AWS IoT Core's limits. What no field of Behaviour says, a subclass with
-another on_connect, on_publish, … does. It routes nothing from client to client; say() sends what a test wants sent.
+Without a script it acknowledges everything within AWS IoT Core's limits. What no field of Behaviour says, a subclass
+with another on_connect, on_publish, … does. It routes nothing from client to client; say() sends what a test wants
+sent.
 """
 import asyncio
 import contextlib
@@ -57,7 +58,7 @@ class Behaviour:
     pingresp: bool = True
     aws_limits: bool = True                   # what AWS IoT Core closes a connection for is enforced
 
-    # What a subclass may replace ----------------------------------------------------------------------------------------
+    # What a subclass may replace -------------------------------------------------------------------------------------
 
     async def on_connect(self, connection, connect):
         if self.connack is KEEP_SILENT:
@@ -109,7 +110,7 @@ class Behaviour:
         if self.pingresp:
             await connection.say(mqtt.pingresp(), "PINGRESP")
 
-    # Parts of it --------------------------------------------------------------------------------------------------------
+    # Parts of it -----------------------------------------------------------------------------------------------------
 
     def properties(self, connect):
         found = {"receive_maximum": 100, "topic_alias_maximum": 8, "maximum_qos": 1, "maximum_packet_size": 149504,
@@ -158,9 +159,10 @@ class Behaviour:
 
 @dataclass
 class Record:
-    """One thing that happened. `kind`: the client's CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ, DISCONNECT;
-    `opened` and `closed` (packet: "client" or "broker", who ended it), `handshake` (failed; packet: why), `malformed`, and
-    `sent PUBACK` etc. for what the broker said (packet: packet id or reason code, where there is one)."""
+    """One thing that happened. `kind`: the client's CONNECT, PUBLISH, PUBACK, SUBSCRIBE, UNSUBSCRIBE, PINGREQ,
+    DISCONNECT; `opened` and `closed` (packet: "client" or "broker", who ended it), `handshake` (failed; packet: why),
+    `malformed`, `keep-alive exceeded`, and `sent PUBACK` etc. for what the broker said (packet: packet id or reason
+    code, where there is one)."""
     at: float         # time.monotonic()
     connection: int   # from 0
     kind: str
@@ -340,7 +342,7 @@ class ScriptedConnection:
 
 class ScriptedBroker(LoopThread):
     """`pki`: folder of certificates, None: no TLS. `server` names the certificate shown; clients must show one of the
-    authority's. `connect_interval`: a CONNECT that comes sooner after the one before of the same client id is closed."""
+    authority's. `connect_interval`: a CONNECT that comes sooner after the one before of its client id is closed."""
 
     def __init__(self, pki=None, behaviour=None, server="server", port=0, connect_interval=0):
         super().__init__(port)
@@ -401,8 +403,9 @@ class ScriptedBroker(LoopThread):
         if before is not None and now - before < self.connect_interval:
             return False
         for other in self.connections:
-            if other is not connection and other.open and other.connect and other.connect.client_id == connect.client_id:
-                await other.drop(0x8E)
+            if other is not connection and other.open and other.connect:
+                if other.connect.client_id == connect.client_id:
+                    await other.drop(0x8E)
         if connect.keeps_session:
             self.sessions.add(connect.client_id)
         else:

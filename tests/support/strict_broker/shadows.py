@@ -1,8 +1,8 @@
 """AWS IoT's Device Shadow service without the wire: a topic and a payload in, topics and documents out.
 
 Classic and named shadows with AWS's merging, versions, deltas, limits and texts of rejection. Not known from its
-documentation and decided here: an object that loses its last key stays as {}, a section does not; a request that gives a
-version for a shadow that is not there is held against version 0.
+documentation and decided here: an object that loses its last key stays as {}, a section does not; a request that
+gives a version for a shadow that is not there is held against version 0.
 """
 import copy
 import json
@@ -74,8 +74,7 @@ class Shadows:
         if token is not None:
             for _, document in answers:
                 document["clientToken"] = token
-        return [(topic + "/" + what if what in ("accepted", "rejected") else topic.rpartition("/")[0] + "/update/" + what,
-                 document) for what, document in answers]
+        return [(topic + "/" + what, document) for what, document in answers]
 
     def _may_be_rejected(self, topic):
         for index, (part, rejection) in enumerate(self._rejections):
@@ -139,9 +138,10 @@ class Shadows:
                     if section in request["state"]}
         stamps = {section: _stamps(value, now) for section, value in accepted.items() if value is not None}
         out = [("accepted", {"state": accepted, "metadata": stamps, "version": shadow.version, "timestamp": now})]
-        difference, stamps = _difference(state.get("desired", {}), state.get("reported", {}), metadata.get("desired", {}))
+        difference, stamps = _delta(shadow)
         if difference:
-            out.append(("delta", {"state": difference, "metadata": stamps, "version": shadow.version, "timestamp": now}))
+            delta = {"state": difference, "metadata": stamps, "version": shadow.version, "timestamp": now}
+            out.append(("delta", delta))
         current = {"state": copy.deepcopy(state), "metadata": copy.deepcopy(metadata), "version": shadow.version}
         out.append(("documents", {"previous": previous, "current": current, "timestamp": now}))
         return out
@@ -237,13 +237,18 @@ def _difference(desired, reported, metadata):
     return state, stamps
 
 
+def _delta(shadow):
+    state = shadow.state
+    return _difference(state.get("desired", {}), state.get("reported", {}), shadow.metadata.get("desired", {}))
+
+
 def _both_numbers(a, b):
     return all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (a, b))
 
 
 def _whole(shadow):
     state = copy.deepcopy(shadow.state)
-    difference, _ = _difference(state.get("desired", {}), state.get("reported", {}), shadow.metadata.get("desired", {}))
+    difference, _ = _delta(shadow)
     if difference:
         state["delta"] = difference
     return {"state": state, "metadata": copy.deepcopy(shadow.metadata), "version": shadow.version}

@@ -39,7 +39,7 @@ class AclPlugin(StrictTestCase):
             self.assertEqual(client.of("closed"), [])
             client.close()
 
-    # Who may connect -----------------------------------------------------------------------------------------------------
+    # Who may connect -------------------------------------------------------------------------------------------------
 
     def test_client_id(self):
         self.start_broker()
@@ -71,7 +71,7 @@ class AclPlugin(StrictTestCase):
         self.assertEqual(second.of("connack"), [])
         self.connect("subscriber").connected()
 
-    # What it may ---------------------------------------------------------------------------------------------------------
+    # What it may -----------------------------------------------------------------------------------------------------
 
     def test_denied_publish(self):
         self.start_broker()
@@ -149,7 +149,7 @@ class AclPlugin(StrictTestCase):
             broker.start()
         self.assertIn("strict_policy:1: not understood", broker.process.stderr())
 
-    # Limits --------------------------------------------------------------------------------------------------------------
+    # Limits ----------------------------------------------------------------------------------------------------------
 
     def test_slashes(self):
         self.start_broker()

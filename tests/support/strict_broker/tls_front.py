@@ -4,8 +4,9 @@
     front = TlsFront(pki, broker.port, alpn="x-amzn-mqtt-ca")       # as port 443
     front.start(); …; front.wait_for_handshake().sni
 
-Who the client is reaches the broker behind in a certificate: the front asks for the client's, makes one of the same common
-name with the throwaway authority's key, and connects to the broker (TLS, 127.0.0.1) with that. Bytes pass as they are.
+Who the client is reaches the broker behind in a certificate: the front asks for the client's, makes one of the same
+common name with the throwaway authority's key, and connects to the broker (TLS, 127.0.0.1) with that. Bytes pass as
+they are.
 """
 import asyncio
 import contextlib
@@ -40,9 +41,10 @@ class Handshake:
 
 class TlsFront(LoopThread):
     """`server`: the certificate that is shown, by its name in the folder `pki`. `names`: server names that are let in,
-    None: any, or none at all. `alpn`: the protocol that must be agreed on, None: not needed. `versions`: oldest and newest
-    TLS. `ciphers`: for TLS 1.2, as OpenSSL names them. `record_size`: what goes to the client comes in TLS records of this
-    size (application data exactly, the handshake at most, but not below 512); 16384 gathers the largest there are."""
+    None: any, or none at all. `alpn`: the protocol that must be agreed on, None: not needed. `versions`: oldest and
+    newest TLS. `ciphers`: for TLS 1.2, as OpenSSL names them. `record_size`: what goes to the client comes in TLS
+    records of this size (application data exactly, the handshake at most, but not below 512); 16384 gathers the largest
+    there are."""
 
     def __init__(self, pki, broker_port, server="server", names=("localhost",), alpn=None,
                  versions=(ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3), ciphers=None, record_size=None, port=0):
