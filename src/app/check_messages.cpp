@@ -30,6 +30,8 @@ constexpr std::uint64_t kManyBytes = 1'000'000'000'000;
 constexpr std::uint64_t kMany = 10'000'000'000;
 constexpr std::size_t kErrorText = 120;  // a device's last error, most of which are shorter
 
+constexpr std::size_t kMostLogs = 120 * 1024;  // 48 KiB of lines, as JSON at worst twice that, and metrics
+
 constexpr const char* kLargeGateway = "fewer devices and twins on this gateway";
 
 std::size_t size_of(const config::Config& config, const signals::Message& message, bool identity_in_id_only = false) {
@@ -276,6 +278,10 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   add_anomalies(plan, streams);
   streams.push_back(gap_stream(plan, streams));
   streams.push_back(status_stream(plan, streams));
+  if (plan.config.uplink->jobs.value_or(false)) {
+    streams.push_back(on_event("when a job collects them", "logs", kMostLogs));
+    streams.back().is_packet = true;
+  }
   if (plan.config.uplink->backlog == uplink::BacklogFormat::packed) {
     streams.push_back(on_event("after an outage", uplink::kPacketStream, uplink::kPacketBytes));
     streams.back().is_packet = true;

@@ -38,6 +38,7 @@ nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
     report["twins"].push_back(check_twin(plan, i, findings));
   }
   report.update(check_uplink(plan, findings));
+  report["aws"] = check_aws(plan, findings);
   report["files"] = check_files(plan, findings);
   return report;
 }

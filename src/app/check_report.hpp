@@ -51,6 +51,9 @@ class Findings {
 // long one the spool holds and how long it takes to drain.
 [[nodiscard]] nlohmann::ordered_json check_uplink(const Plan& plan, Findings& findings);
 
+// Shadows, jobs and Device Defender: topics, sizes and operations per 30 days; null unless any is used.
+[[nodiscard]] nlohmann::ordered_json check_aws(const Plan& plan, Findings& findings);
+
 // Owner, mode and end of validity of certificate, key and CA, and the faults of the three together.
 [[nodiscard]] nlohmann::ordered_json check_files(const Plan& plan, Findings& findings);
 

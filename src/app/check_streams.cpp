@@ -6,6 +6,7 @@
 #include "twinkeeper/base/quantity.hpp"
 #include "uplink/envelope.hpp"
 #include "uplink/outgoing.hpp"
+#include "uplink/topics.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -43,24 +44,31 @@ void judge_size(const PlannedStream& stream, Findings& findings) {
 }
 
 ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedStream& stream, Findings& findings) {
-  const std::string topic = uplink::topic_of_stream(uplink.topic_prefix, stream.stream);
-  const auto slashes = std::count(topic.begin(), topic.end(), '/');
+  const bool to_rule = uplink::goes_to_rule(uplink, stream.stream);
+  const std::string topic = uplink::topic_for(uplink, stream.stream);
+  // $aws/rules/NAME/ does not count against the broker's limits.
+  const std::string counted = to_rule ? uplink::topic_of_stream(uplink.topic_prefix, stream.stream) : topic;
+  const auto slashes = std::count(counted.begin(), counted.end(), '/');
   judge_size(stream, findings);
   ordered_json report{{"stream", stream.stream},
                       {"topic", topic},
-                      {"topic_bytes", topic.size()},
+                      {"topic_bytes", counted.size()},
                       {"topic_slashes", slashes},
                       {"message_bytes", stream.message_bytes},
                       {"message_bytes_while_lost", nullptr},
                       {"when", stream.when},
                       {"messages_per_second", nullptr},
                       {"bytes_per_second", nullptr},
+                      {"messages_per_month", nullptr},
                       {"billing_units_per_month", nullptr}};
   if (stream.lost_bytes > 0) report["message_bytes_while_lost"] = stream.lost_bytes;
   if (stream.interval) {
     report["messages_per_second"] = rate_of(stream);
     report["bytes_per_second"] = bytes_rate_of(stream);
-    report["billing_units_per_month"] = std::llround(units_of(stream) * rate_of(stream) * kSecondsPerMonth);
+    report["messages_per_month"] = std::llround(rate_of(stream) * kSecondsPerMonth);
+    // What goes straight to a rule is charged by its actions, not as messages.
+    report["billing_units_per_month"] =
+        to_rule ? 0 : std::llround(units_of(stream) * rate_of(stream) * kSecondsPerMonth);
   }
   return report;
 }

@@ -12,7 +12,9 @@
 #include "app/check_report.hpp"
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
+#include "app/file_change.hpp"
 #include "app/gateway.hpp"
+#include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
 
@@ -89,14 +91,15 @@ class Service {
       const int signal = sigtimedwait(&signals, nullptr, &timeout);
       if (signal == SIGTERM || signal == SIGINT) return stop();
       if (signal == SIGHUP) {
-        std::string reason;
-        if (const int code = reload(reason); code != kExitDone) return code;
+        if (const int code = reload({}); code != kExitDone) return code;
+      }
+      if (auto request = requests_.take()) {
+        if (const int code = reload(std::move(*request)); code != kExitDone) return code;
       }
       supervise(interval.has_value());
       if (auto asked = gateway_->take_reload()) {
-        asked->reason.clear();
-        const int code = reload(asked->reason);
-        if (code != kExitDone) return code;
+        if (const int code = reload({}); code != kExitDone) return code;
+        asked->reason = reload_failure_;
         asked->result = asked->reason.empty() ? telemetry::CommandResult::done : telemetry::CommandResult::failed;
         gateway_->answer(std::move(*asked));
       }
@@ -128,10 +131,12 @@ class Service {
   }
 
   int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
+    if (plan.config.overlay) log_.info("service", plan.config.overlay->file + " is laid over the configuration file");
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture));
+    auto started =
+        Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture), &requests_);
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -149,38 +154,56 @@ class Service {
     return kExitDone;
   }
 
-  // Checks first: a wrong configuration changes nothing. `reason`: why the old one still runs.
-  int reload(std::string& reason) {
+  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal or a command asked.
+  int reload(ReloadRequest request) {
+    reload_failure_.clear();
     systemd::reloading(clock_.now());
-    auto made = make_plan(config_file_, {});
+    config::LoadOptions options;
+    options.replaced = request.files;
+    auto made = make_plan(config_file_, options);
     if (const auto* faults = std::get_if<Faults>(&made)) {
       report(*faults, std::cerr);
-      reason = "the new configuration has " + std::to_string(faults->size()) + " fault(s)";
-      const int code = keep_old(reason);
-      reason += ", first " + faults->front().text();
-      return code;
+      std::vector<std::string> texts;
+      for (const auto& fault : *faults) texts.push_back(fault.text());
+      return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)", std::move(request),
+                      std::move(texts));
     }
     if (prepare(std::get<Plan>(made)) != kExitDone) {
-      return keep_old(reason = "the new configuration can't be started");
+      std::vector<std::string> texts;
+      for (const auto& fault : refusals(std::get<Plan>(made))) texts.push_back(fault.text());
+      if (texts.empty()) texts.emplace_back("the log says why");
+      return keep_old("the new configuration can't be started", std::move(request), std::move(texts));
     }
-    log_.info("service", "reloading " + config_file_);
+    FileChange change(request.files);
+    if (auto put = change.put(); !put) {
+      return keep_old("the new files can't be written", std::move(request), {put.error().message()});
+    }
+    log_.info("service", "reloading " + config_file_ + (request.by.empty() ? "" : ", asked by " + request.by));
     if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
     capture_file_.reset();
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
+    if (!request.by.empty()) requests_.settle({request, true, {}});  // before anybody can ask for it again
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
-      reason = "the new configuration could not be started";
-      log_.warning("service", reason + "; the old one is started again");
+      log_.warning("service", "the new configuration could not be started; the old one is started again");
+      change.put_back();
+      refuse(std::move(request), "the new configuration could not be started", {"the log says why"});
       code = start(std::move(old), telemetry::StatusReason::reload);
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
   }
 
-  int keep_old(const std::string& why) {
+  void refuse(ReloadRequest request, const std::string& why, std::vector<std::string> texts) {
+    reload_failure_ = why + ": " + texts.front();
+    if (!request.by.empty()) requests_.settle({std::move(request), false, std::move(texts)});
+  }
+
+  int keep_old(const std::string& why, ReloadRequest request, std::vector<std::string> texts) {
     log_.warning("service", why + "; the old one keeps running");
+    refuse(std::move(request), why, std::move(texts));
     systemd::ready(gateway_->summary());
     return kExitDone;
   }
@@ -203,8 +226,10 @@ class Service {
   const std::uint64_t capture_limit_;
   const base::Clock& clock_;
   EventLog log_;
+  ReloadRequests requests_;
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
+  std::string reload_failure_;  // of the last reload; empty: it was done
   std::string status_text_;
 };
 

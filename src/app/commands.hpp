@@ -116,6 +116,15 @@ int spool_status_command(const SpoolArguments& arguments);
 int spool_export_command(const SpoolArguments& arguments);
 int spool_purge_command(const SpoolArguments& arguments);
 
+struct ProvisionArguments {
+  std::string config_file;
+  std::string claim_cert, claim_key;
+  std::string template_name;
+  std::vector<std::string> parameters;  // KEY=VALUE
+  std::string timeout = "2min";         // as written
+};
+int provision_command(const ProvisionArguments& arguments);
+
 int version_command(bool json);
 
 }  // namespace twinkeeper::app

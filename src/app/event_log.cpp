@@ -6,12 +6,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+
+#include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
 constexpr unsigned kLinesPerWindow = 10;
+constexpr std::size_t kKept = 500;
+constexpr std::size_t kKeptBytes = 1000;
 constexpr base::Duration kWindow = std::chrono::minutes{1};
 
 // sd-daemon(3): the priority in angle brackets that the journal takes off again.
@@ -56,6 +61,15 @@ spdlog::level::level_enum level_of(signals::EventLevel level) {
   return spdlog::level::err;
 }
 
+std::string word_of(signals::EventLevel level) {
+  switch (level) {
+    case signals::EventLevel::info: return "info";
+    case signals::EventLevel::warning: return "warning";
+    case signals::EventLevel::error: break;
+  }
+  return "error";
+}
+
 }  // namespace
 
 std::string escape_control_bytes(std::string_view text) {
@@ -94,8 +108,20 @@ void EventLog::raise(signals::Event event) {
   }
   std::string line = escape_control_bytes(event.subject + ": " + event.message);
   if (suppressed > 0) line += " (" + std::to_string(suppressed) + " like it were not written)";
+  {
+    const std::lock_guard lock(mutex_);
+    if (newest_.size() >= kKept) newest_.pop_front();
+    newest_.push_back(base::format_rfc3339(clock_.wall_now()) + " " + word_of(event.level) + " " +
+                      line.substr(0, kKeptBytes));
+  }
   // The text is an argument, never the format: it may hold braces.
   spdlog::log(level_of(event.level), "{}", line);
+}
+
+std::vector<std::string> EventLog::newest(std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  const std::size_t count = std::min(most, newest_.size());
+  return {newest_.end() - static_cast<std::ptrdiff_t>(count), newest_.end()};
 }
 
 void EventLog::info(std::string_view subject, std::string message) {

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
@@ -26,6 +28,8 @@ class EventLog final : public signals::EventSink {
   void raise(signals::Event event) override;
   void info(std::string_view subject, std::string message);
   void warning(std::string_view subject, std::string message);
+  // The newest lines that were written, oldest first, at most 500 of at most 1000 bytes; with their time.
+  [[nodiscard]] std::vector<std::string> newest(std::size_t most);
 
  private:
   struct Window {
@@ -37,6 +41,7 @@ class EventLog final : public signals::EventSink {
   const base::Clock& clock_;
   std::mutex mutex_;
   std::map<std::string, Window> windows_;  // by subject and code; both come from a closed set of words
+  std::deque<std::string> newest_;
 };
 
 }  // namespace twinkeeper::app

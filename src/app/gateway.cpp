@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "app/aws_desk.hpp"
 #include "app/checkpoint_keeper.hpp"
 #include "app/command_desk.hpp"
 #include "app/control_server.hpp"
@@ -15,6 +16,7 @@
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
 #include "app/gateway_diagnosis.hpp"
+#include "app/inbox_router.hpp"
 #include "app/outbox.hpp"
 #include "app/process_usage.hpp"
 #include "app/publisher.hpp"
@@ -86,7 +88,7 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log, std::unique_ptr<CaptureWriter> capture)
+                 EventLog& log, std::unique_ptr<CaptureWriter> capture, ReloadRequests* requests)
       : plan_(std::move(plan)),
         clock_(clock),
         log_(log),
@@ -99,9 +101,10 @@ class Gateway::Implementation {
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
         orders_(plan_, clock, log, [this] { courier_.wake(); }),
         desk_(make_desk(log)),
+        aws_desk_(make_aws_desk(log, requests)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
-                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), desk_.get()),
-        publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get()),
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), inbox()),
+        publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get(), aws_desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
         checkpoints_(plan_, outbox_, clock, boot_id, log) {
@@ -211,6 +214,32 @@ class Gateway::Implementation {
     return std::make_unique<CommandDesk>(
         plan_.config, clock_, log, orders_, [this] { courier_.wake(); },
         [this](signals::Message answer) { connection_.respond(std::move(answer)); });
+  }
+
+  std::unique_ptr<AwsDesk> make_aws_desk(EventLog& log, ReloadRequests* requests) {
+    if (!AwsDesk::is_wanted(plan_.config)) return nullptr;
+    AwsDesk::Outside outside;
+    outside.wake = [this] { courier_.wake(); };
+    outside.send = [this](std::string topic, std::string payload) {
+      connection_.send(std::move(topic), std::move(payload));
+    };
+    outside.jobs.log_lines = [&log](std::size_t most) { return log.newest(most); };
+    outside.jobs.publish = [this](signals::Message message) { courier_.submit(std::move(message)); };
+    outside.health = [this] { return health(); };
+    return std::make_unique<AwsDesk>(plan_, clock_, log, statistics_, requests, std::move(outside));
+  }
+
+  [[nodiscard]] GatewayHealth health() const {
+    GatewayHealth out;
+    for (const auto& status : device_statuses()) out.devices_down += status.state == telemetry::DeviceState::down;
+    for (const auto& status : twin_statuses()) out.twins_tracking += status.mode == estimation::Mode::tracking;
+    return out;
+  }
+
+  uplink::Inbox* inbox() {
+    if (desk_) inboxes_.add(*desk_);
+    if (aws_desk_) inboxes_.add(*aws_desk_);
+    return inboxes_.empty() ? nullptr : &inboxes_;
   }
 
   // Of the devices behind one controller: only then there is a way to a write at all.
@@ -456,6 +485,8 @@ class Gateway::Implementation {
   StatusBoard status_;
   OrderDesk orders_;
   std::unique_ptr<CommandDesk> desk_;  // none unless commands are enabled
+  std::unique_ptr<AwsDesk> aws_desk_;  // none unless the uplink is AWS IoT Core
+  InboxRouter inboxes_;
   uplink::Connection connection_;
   Publisher publisher_;
   GatewayDiagnosis gateway_diagnosis_;
@@ -486,7 +517,8 @@ class Gateway::Implementation {
 
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
-                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture) {
+                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture,
+                                                      ReloadRequests* requests) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
     return base::Error(base::ErrorCode::invalid_argument, issues->front().path + ": " + issues->front().what);
@@ -496,7 +528,7 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   if (!spool) return std::move(spool).error();
   auto implementation = std::make_unique<Implementation>(
       std::move(plan), reason, process_start, std::move(spool).value(),
-      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture));
+      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture), requests);
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -22,6 +22,7 @@
 #include "app/capture_writer.hpp"
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
+#include "app/reload_requests.hpp"
 #include "telemetry/command.hpp"
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
@@ -32,11 +33,12 @@ namespace twinkeeper::app {
 class Gateway {
  public:
   // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway. `capture`:
-  // opened, or nullptr.
+  // opened, or nullptr. `requests`: who empties them reloads; outlives the gateway.
   [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
                                                                     base::Instant process_start,
                                                                     const base::Clock& clock, EventLog& log,
-                                                                    std::unique_ptr<CaptureWriter> capture = nullptr);
+                                                                    std::unique_ptr<CaptureWriter> capture = nullptr,
+                                                                    ReloadRequests* requests = nullptr);
   ~Gateway();  // stops if stop() was not called
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

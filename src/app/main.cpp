@@ -284,6 +284,22 @@ int main(int argc, char** argv) {
       "--yes");
   spool->footer("Example: twinkeeper spool status --config twinkeeper.yaml");
 
+  ProvisionArguments claim;
+  auto* provision = cli.add_subcommand(
+      "provision", "Gets the gateway its certificate from AWS IoT Core: fleet provisioning by claim");
+  provision->add_option("--config", claim.config_file, "Configuration file: says where key and certificate go")
+      ->required();
+  provision->add_option("--claim-cert", claim.claim_cert, "Certificate that many gateways share (PEM)")->required();
+  provision->add_option("--claim-key", claim.claim_key, "Its key (PEM)")->required();
+  provision->add_option("--template", claim.template_name, "Provisioning template")->required();
+  provision->add_option("--parameter", claim.parameters, "KEY=VALUE for the template; may be given several times")
+      ->take_all();
+  provision->add_option("--timeout", claim.timeout, "How long it may take [2min]");
+  provision->footer(
+      "A key is made unless uplink.key exists. Can be repeated until it succeeds.\n"
+      "Example: twinkeeper provision --config twinkeeper.yaml --claim-cert claim.crt --claim-key claim.key --template "
+      "gateways --parameter SerialNumber=1234");
+
   auto* version = cli.add_subcommand("version", "Version, build and library versions");
   version->add_flag("--json", json, "Print as JSON");
   version->footer("Example: twinkeeper version");
@@ -321,6 +337,7 @@ int main(int argc, char** argv) {
       if (!orders.empty() && orders.front()->get_name() != "list") alarm.verb = orders.front()->get_name();
       return finish(alarms_command(alarm));
     }
+    if (*provision) return finish(provision_command(claim));
     if (*show_model) return finish(show_model_command(shown));
     if (*spool) {
       if (*spool_status) return finish(spool_status_command(spooled));

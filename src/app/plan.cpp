@@ -150,9 +150,9 @@ Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>
   return plan;
 }
 
-std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options) {
-  options.examine_model = examine;
-  options.examine_line = drivers::examine_line;
+namespace {
+
+std::variant<Plan, Faults> make_plan_once(const std::string& file, const config::LoadOptions& options) {
   auto loaded = config::load(file, options);
   if (auto* faults = std::get_if<Faults>(&loaded)) return std::move(*faults);
   Plan plan{std::move(std::get<config::Config>(loaded)), {}};
@@ -169,6 +169,24 @@ std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOption
     return faults;
   }
   return plan;
+}
+
+}  // namespace
+
+std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options) {
+  options.examine_model = examine;
+  options.examine_line = drivers::examine_line;
+  auto made = make_plan_once(file, options);
+  if (std::holds_alternative<Plan>(made) || !options.overlay || !options.replaced.empty()) return made;
+  options.overlay = false;
+  auto bare = make_plan_once(file, options);
+  auto* plan = std::get_if<Plan>(&bare);
+  if (plan == nullptr) return made;
+  for (const auto& fault : std::get<Faults>(made)) {
+    plan->config.warnings.push_back(fault);
+    plan->config.warnings.back().what += " (the overlay is left out)";
+  }
+  return bare;
 }
 
 int report(const Faults& faults, std::ostream& out) {

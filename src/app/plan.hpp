@@ -16,6 +16,8 @@
 
 namespace twinkeeper::app {
 
+using Faults = std::vector<config::Diagnostic>;
+
 struct Plan {
   config::Config config;
   std::vector<model::StateSpace> models;  // one per twin, discretised with the twin's period
@@ -48,8 +50,9 @@ struct TagOrigin {
 // configuration.
 [[nodiscard]] std::variant<std::vector<estimation::Twin>, base::Issues> make_twins(const Plan& plan);
 
-using Faults = std::vector<config::Diagnostic>;
 // Reads, checks and builds: every fault at once, those of the models included. Twins that can't start come after them.
+// An overlay that is in the way of a file that is right by itself is left out, with a warning; not so one in
+// `options.replaced`.
 [[nodiscard]] std::variant<Plan, Faults> make_plan(const std::string& file, config::LoadOptions options);
 
 // A plan with one twin and nothing else: the model, fed by a device `log` with one register for each input and for each

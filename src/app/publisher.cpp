@@ -14,7 +14,7 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk)
+                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
@@ -22,6 +22,7 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
       clock_(clock),
       orders_(orders),
       desk_(desk),
+      aws_desk_(aws_desk),
       tags_(describe_tags(plan.config)) {
   orders_.on_describe([this] { publish_infos(); });
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
@@ -44,6 +45,7 @@ void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration d
     take_posts();
     orders_.run();
     if (desk_ != nullptr) desk_->run();
+    if (aws_desk_ != nullptr) aws_desk_->run();
     courier_.run_once(kIdle);
     heartbeat.beat(clock_.now());
   }
@@ -81,6 +83,7 @@ void Publisher::take_posts() {
   }
   for (const auto& event : anomalies) publish(event);
   for (const auto& report : reports) {
+    if (aws_desk_ != nullptr) aws_desk_->note(report);
     const base::Instant now = clock_.now();
     for (const auto& share : telemetry::shares_of(report)) {
       signals::Message message;
@@ -98,6 +101,7 @@ void Publisher::publish_outbox() {
       signals::Message message;
       state_encoders_[i].encode(record->step, record->anomalies, message);
       skip(message.stream, record->unsent);
+      if (aws_desk_ != nullptr) aws_desk_->note(i, record->step, record->anomalies);
       outbox_.steps[i]->recycle(record);
       courier_.submit(std::move(message));
     }

@@ -1,5 +1,5 @@
 // The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which
-// stores and sends it. It never waits for the network. Commands are decided on here, too.
+// stores and sends it. It never waits for the network. Commands, shadows and jobs are decided on here, too.
 //
 // Thread rule: run() is the body of one thread; post() may come from any.
 #pragma once
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "app/aws_desk.hpp"
 #include "app/command_desk.hpp"
 #include "app/heartbeat.hpp"
 #include "app/outbox.hpp"
@@ -25,7 +26,7 @@ namespace twinkeeper::app {
 class Publisher {
  public:
   Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk);
+            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk = nullptr);
 
   // Until `stop` is requested; then publishes what is left and ends by itself within `drain`.
   void run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain);
@@ -48,6 +49,7 @@ class Publisher {
   const base::Clock& clock_;
   OrderDesk& orders_;
   CommandDesk* const desk_;  // nullptr: no commands
+  AwsDesk* const aws_desk_;  // nullptr: not AWS IoT Core
 
   std::vector<telemetry::TagSource> tags_;
   std::vector<telemetry::TwinDescription> twins_;

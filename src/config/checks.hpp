@@ -57,6 +57,8 @@ bool overlay_diagnosis(Reader& reader, const std::string& file, diagnosis::Diagn
 // Names, shapes, limits, and values given twice. `path` is that of the model, such as twins[0].model.
 [[nodiscard]] bool check_model(Reader& reader, const std::string& path, const model::ModelSettings& settings);
 
+// What only AWS IoT Core has: refused elsewhere, decided by the profile where a person left it out.
+void resolve_aws(Reader& reader, uplink::UplinkSettings& settings);
 void resolve_uplink(Reader& reader, ConfigText& text, bool check_files);
 
 }  // namespace twinkeeper::config

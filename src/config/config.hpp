@@ -79,6 +79,15 @@ struct Position {
 };
 using SourceMap = std::map<std::string, Position>;
 
+// What was laid over the configuration file from outside (docs/aws.md).
+struct Overlay {
+  std::string file;
+  std::string text;  // JSON: the overlay itself
+  std::uint64_t version = 0;
+};
+// Where it is kept.
+[[nodiscard]] std::string overlay_file(const std::string& state_directory);
+
 struct Config {
   GatewayConfig gateway;
   std::vector<DeviceConfig> devices;
@@ -88,6 +97,7 @@ struct Config {
   telemetry::CommandSettings commands;
   std::string hash;      // "sha256:…" over the expanded text of all files, without secrets
   std::string expanded;  // every effective value as YAML, without secrets: what `check` prints
+  std::optional<Overlay> overlay;
   std::vector<Diagnostic> warnings;
   SourceMap sources;
 
@@ -106,6 +116,10 @@ struct LoadOptions {
   Environment environment = process_environment();
   // What else is wrong with a model whose text is right, at the twin's period; paths begin with "model". Optional.
   std::function<base::Issues(const model::ModelSettings&, base::Duration period)> examine_model = {};
+  // Whether the overlay that the state directory may hold is laid over the file.
+  bool overlay = true;
+  // Texts that count as the content of these files, overlay and model files; an empty one: there is no such file.
+  std::map<std::string, std::string> replaced = {};
   // A file with a diagnosis that is laid over that of every twin, key by key.
   std::optional<std::string> diagnosis_file = {};
   // What is wrong with a LINE device's pattern and groups, by paths within the device. Optional.

@@ -88,6 +88,20 @@ std::optional<Json> not_written(const ConfigText&) { return std::nullopt; }
 
 }  // namespace
 
+const Table<uplink::BasicIngest>& basic_ingest_table() {
+  using T = uplink::BasicIngest;
+  const auto same = [](const char* word) { return std::pair<std::string, std::string>{word, word}; };
+  static const Table<T> table(
+      "a mapping with rule and streams",
+      {
+          key<T>("rule", text(128, "the name of a rule: letters, digits and _"), &T::rule, "The rule", Need::required),
+          key<T>("streams",
+                 list(choice<std::string>({same("state"), same("samples"), same("metrics"), same("backlog")}), 1),
+                 &T::streams, "Kinds of streams that go there; all else stays below the prefix", Need::required),
+      });
+  return table;
+}
+
 const Table<UplinkText>& uplink_table() {
   using T = UplinkText;
   using uplink::BacklogFormat;
@@ -156,6 +170,24 @@ const Table<UplinkText>& uplink_table() {
           key<T>(
               "backlog_after", duration(1s, 24h), [](auto& t) -> auto& { return t.settings.backlog_after; },
               "Age from which samples and states are backlog"),
+          key<T>(
+              "basic_ingest", mapping(basic_ingest_table()), [](auto& t) -> auto& { return t.settings.basic_ingest; },
+              "Streams that go straight to a rule, past the message broker; aws-iot-core only"),
+          key<T>(
+              "shadows",
+              choice<uplink::Shadows>(
+                  {{"off", uplink::Shadows::off}, {"twins", uplink::Shadows::twins}, {"all", uplink::Shadows::all}}),
+              [](auto& t) -> auto& { return t.settings.shadows; },
+              "Named shadows: none, twin-<name> of each twin, or config, too; all under aws-iot-core unless given"),
+          key<T>(
+              "shadow_interval", duration(10s, 24h), [](auto& t) -> auto& { return t.settings.shadow_interval; },
+              "Shortest time between two updates of a twin's shadow"),
+          key<T>(
+              "jobs", boolean(), [](auto& t) -> auto& { return t.settings.jobs; },
+              "Whether jobs are carried out; true under aws-iot-core unless given"),
+          key<T>(
+              "defender_interval", duration(5min, 24h), [](auto& t) -> auto& { return t.settings.defender_interval; },
+              "Time between two reports to Device Defender; no reports unless given"),
           key<T>(
               "connect_timeout", duration(1s, 5min), [](auto& t) -> auto& { return t.settings.connect_timeout; },
               "How long a connection attempt may take"),

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/checks.hpp"
+#include "config/overlay.hpp"
 #include "config/yaml_text.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
@@ -78,9 +79,10 @@ Config to_config(Reader& reader, ConfigText text) {
 }  // namespace
 
 Loaded load(const std::string& file, const LoadOptions& options) {
-  Reader reader(options.environment);
+  Reader reader(options.environment, options.replaced);
   const auto root = reader.open(file, nullptr);
   if (!root) return reader.take_errors();
+  std::optional<Overlay> overlay = lay_over(reader, options);
   ConfigText text;
   configuration_table().read(reader, *root, text);
   resolve_devices(reader, text, options);
@@ -89,13 +91,19 @@ Loaded load(const std::string& file, const LoadOptions& options) {
   resolve_twins(reader, text, tags, options);
   resolve_uplink(reader, text, options.check_files);
   if (reader.errors() > 0) return reader.take_errors();
-  return to_config(reader, std::move(text));
+  Config config = to_config(reader, std::move(text));
+  config.overlay = std::move(overlay);
+  if (config.overlay) {
+    config.warnings.push_back(
+        {config.overlay->file, 0, 0, "", "is laid over the configuration file", "", false, false});
+  }
+  return config;
 }
 
 std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& file,
                                                             std::optional<base::Duration> sample_time,
                                                             const LoadOptions& options) {
-  Reader reader(options.environment);
+  Reader reader(options.environment, options.replaced);
   const auto root = reader.open(file, nullptr, model_file_table().accepted());
   if (!root) return reader.take_errors();
   ModelText text = read_model(reader, root->as("model"));

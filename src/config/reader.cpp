@@ -73,24 +73,40 @@ std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Curs
     }
     return std::nullopt;
   };
-  std::error_code code;
-  const auto status = std::filesystem::status(file, code);
-  if (!std::filesystem::exists(status)) return refuse("no such file", "a file that exists");
-  if (!std::filesystem::status_known(status)) return refuse("not readable: " + code.message(), "a readable file");
-  if (std::filesystem::is_directory(status)) return refuse("is a directory", "a YAML file");
-  if (!std::filesystem::is_regular_file(status)) return refuse("not a regular file", "a YAML file");
-  if (std::filesystem::file_size(file, code) > kMaxFileSize) return refuse("larger than 1 MiB", "at most 1 MiB", false);
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return refuse(std::string("not readable: ") + std::strerror(errno), "a readable file");
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  std::string text;
+  if (const auto other = replaced_.find(shown); other != replaced_.end()) {
+    text = other->second;
+  } else {
+    std::error_code code;
+    const auto status = std::filesystem::status(file, code);
+    if (!std::filesystem::exists(status)) return refuse("no such file", "a file that exists");
+    if (!std::filesystem::status_known(status)) return refuse("not readable: " + code.message(), "a readable file");
+    if (std::filesystem::is_directory(status)) return refuse("is a directory", "a YAML file");
+    if (!std::filesystem::is_regular_file(status)) return refuse("not a regular file", "a YAML file");
+    if (std::filesystem::file_size(file, code) > kMaxFileSize)
+      return refuse("larger than 1 MiB", "at most 1 MiB", false);
+    std::ifstream stream(file, std::ios::binary);
+    if (!stream) return refuse(std::string("not readable: ") + std::strerror(errno), "a readable file");
+    text.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+  }
+  Cursor root;
+  if (named_at != nullptr) {
+    root.path = named_at->path;
+    root.note = used_by(*named_at);
+  }
+  root.node = parse(shown, std::move(text), root, form);
+  if (root.node == nullptr) return std::nullopt;
+  root.note.clear();
+  record(root);
+  return root;
+}
 
+Node* Reader::parse(const std::string& shown, std::string text, const Cursor& whole, const std::string& form) {
   shown_files_.push_back(shown);
   const int index = static_cast<int>(shown_files_.size()) - 1;
-  Cursor whole;
-  if (named_at != nullptr) whole.note = used_by(*named_at);
   if (const auto fault = invalid_utf8(text)) {
     error_at({index, fault->line, fault->column}, whole, "not UTF-8", "UTF-8 text");
-    return std::nullopt;
+    return nullptr;
   }
   for (const DocumentFault& fault : take_directives(text, index)) {
     error_at(fault.mark, whole, fault.what, fault.accepted);
@@ -98,12 +114,19 @@ std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Curs
   auto parsed = parse_document(text, index, form);
   if (const auto* fault = std::get_if<DocumentFault>(&parsed)) {
     error_at(fault->mark, whole, fault->what, fault->accepted);
-    return std::nullopt;
+    return nullptr;
   }
   roots_.push_back(std::get<Node>(std::move(parsed)));
-  Cursor root{&roots_.back(), named_at != nullptr ? named_at->path : "", "", ""};
+  Cursor root{&roots_.back(), whole.path, "", ""};
   inspect(roots_.back(), root);
-  record(root);
+  return &roots_.back();
+}
+
+const Node* Reader::parse_foreign(const std::string& file, const std::string& text) {
+  Cursor whole;
+  substitutes_ = false;
+  const Node* root = parse(file, text, whole, "a mapping");
+  substitutes_ = true;
   return root;
 }
 
@@ -154,6 +177,12 @@ void Reader::substitute(Node& node, const Cursor& at) {
   static constexpr const char* kSetForm = "${NAME} of a set variable, or ${NAME:-default}";
   static constexpr const char* kForm =
       "${NAME} of a set variable, ${NAME:-default} without another ${, or $${ for the two characters themselves";
+  if (!substitutes_) {
+    if (node.text.find("${") == std::string::npos) return;
+    error(at, "a variable has no meaning here", "the value itself");
+    node.kind = NodeKind::refused;
+    return;
+  }
   std::string out;
   std::size_t from = 0;
   while (true) {

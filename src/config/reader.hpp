@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,13 +44,20 @@ struct Placed {
 
 class Reader {
  public:
-  explicit Reader(const Environment& environment) : environment_(environment) {}
+  explicit Reader(const Environment& environment, const std::map<std::string, std::string>& replaced = {})
+      : environment_(environment), replaced_(replaced) {}
 
   // Reads, parses and inspects a file. `named_at`: the value that named it, absent for the configuration itself.
   // `form`: what the file should hold, for the error of an empty one.
   // The returned cursor has the path of `named_at` and is shown as the root of its own file; null after a fault.
   [[nodiscard]] std::optional<Cursor> open(const std::filesystem::path& file, const Cursor* named_at,
                                            const std::string& form = "a mapping");
+
+  // Parses and inspects a text that came from elsewhere and is shown as `file`; nothing of it is recorded, and ${NAME}
+  // is refused in it. Null after a fault.
+  [[nodiscard]] const Node* parse_foreign(const std::string& file, const std::string& text);
+  // The tree of the file that was opened first, to be changed before it is read.
+  [[nodiscard]] Node& root() { return roots_.front(); }
 
   void error(const Cursor& at, const std::string& what, const std::string& accepted);
   // At the position of the longest known prefix of `path`.
@@ -86,12 +94,16 @@ class Reader {
   };
   [[nodiscard]] static std::vector<Diagnostic> by_position(std::vector<Found> found);
   void add(std::vector<Found>& to, Diagnostic diagnostic, const std::string& note);
+  // One more tree, inspected; null after a fault.
+  [[nodiscard]] Node* parse(const std::string& shown, std::string text, const Cursor& whole, const std::string& form);
   void inspect(Node& node, const Cursor& at);
   void inspect_keys(Node& node, const Cursor& at);
   void substitute(Node& node, const Cursor& at);
   [[nodiscard]] int file_index(const std::string& shown) const;
 
   const Environment& environment_;
+  const std::map<std::string, std::string> replaced_;
+  bool substitutes_ = true;
   std::vector<std::string> shown_files_;
   std::deque<Node> roots_;
   std::vector<Found> errors_;

@@ -142,6 +142,7 @@ struct ModelFileText {
 [[nodiscard]] const Table<TwinText>& twin_table();
 [[nodiscard]] const Table<InputText>& input_table();
 [[nodiscard]] const Table<OutputText>& output_table();
+[[nodiscard]] const Table<uplink::BasicIngest>& basic_ingest_table();
 [[nodiscard]] const Table<UplinkText>& uplink_table();
 [[nodiscard]] const Table<uplink::SpoolSettings>& spool_table();
 [[nodiscard]] const Table<model::ModelSettings>& model_table();

@@ -142,6 +142,7 @@ void resolve_uplink(Reader& reader, ConfigText& text, bool check_files) {
   }
   if (!text.gateway.id.empty()) check_prefix(reader, text, settings);
   check_keep_alive(reader, settings);
+  resolve_aws(reader, settings);
   if (check_files) check_key_files(reader, settings);
 }
 

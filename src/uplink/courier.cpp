@@ -14,6 +14,7 @@
 #include "uplink/outgoing.hpp"
 #include "uplink/pace.hpp"
 #include "uplink/refusals.hpp"
+#include "uplink/topics.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -253,8 +254,7 @@ class Courier::Implementation {
       }
       if (!flight.messages.empty()) {
         from = std::move(rest);
-        publish(topic_of_stream(settings_.topic_prefix, kPacketStream), packet.text(), false, std::move(flight), true,
-                now);
+        publish(topic_for(settings_, kPacketStream), packet.text(), false, std::move(flight), true, now);
         return;
       }
       from.front() = std::move(rest.front());
@@ -278,7 +278,7 @@ class Courier::Implementation {
       newest = std::max(newest, message.row);
     }
     std::string text = message_text(message, gateway_id_, clock_, is_replay(message, clock_));
-    std::string topic = topic_of_stream(settings_.topic_prefix, stream);
+    std::string topic = topic_for(settings_, stream);
     Flight flight;
     flight.messages.push_back(std::move(message));
     publish(std::move(topic), std::move(text), retain, std::move(flight), of_backlog, now);
@@ -345,8 +345,8 @@ class Courier::Implementation {
     if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
       if (refusals_.packets_refused()) {
         events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
-                       "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, kPacketStream) +
-                           " (" + reason + "); the backlog is sent message by message"});
+                       "the broker refused a publication on " + topic_for(settings_, kPacketStream) + " (" + reason +
+                           "); the backlog is sent message by message"});
       }
       for (const StoredMessage& message : flight.messages) lanes_.leave_behind(message);
       return;
@@ -356,8 +356,8 @@ class Courier::Implementation {
     set_aside(flight.messages.front());
     if (news) {
       events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
-                     "the broker refused a publication on " + topic_of_stream(settings_.topic_prefix, stream) + " (" +
-                         reason + "); its messages are set aside and one is tried again every few minutes"});
+                     "the broker refused a publication on " + topic_for(settings_, stream) + " (" + reason +
+                         "); its messages are set aside and one is tried again every few minutes"});
     }
   }
 
@@ -418,8 +418,7 @@ class Courier::Implementation {
     tell_refused();
     statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
     events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
-                   "a message on " + topic_of_stream(settings_.topic_prefix, message.message.stream) +
-                       " was set aside: " + reason});
+                   "a message on " + topic_for(settings_, message.message.stream) + " was set aside: " + reason});
   }
 
   void tell_refused() {
@@ -427,7 +426,7 @@ class Courier::Implementation {
     std::string text;
     const auto& dead = spool_.dead();
     for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
-      text += (i == 0 ? "" : ", ") + topic_of_stream(settings_.topic_prefix, dead[i].stream) + " (" + dead[i].reason +
+      text += (i == 0 ? "" : ", ") + topic_for(settings_, dead[i].stream) + " (" + dead[i].reason +
               "; kept: " + std::to_string(dead[i].count) + ")";
     }
     if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";

@@ -177,7 +177,9 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     options_.set_connect_timeout(std::chrono::duration_cast<std::chrono::seconds>(settings_.connect_timeout));
     options_.set_max_inflight(static_cast<int>(window_) + 4);
     options_.set_ssl(tls);
-    options_.set_will(mqtt::will_options(request.will.topic, request.will.payload, 1, request.will.retain));
+    if (!request.will.topic.empty()) {
+      options_.set_will(mqtt::will_options(request.will.topic, request.will.payload, 1, request.will.retain));
+    }
     if (!settings_.username.empty()) options_.set_user_name(settings_.username);
     if (!settings_.password_file.empty()) {
       const auto password = read_secret(settings_.password_file);

@@ -24,7 +24,7 @@
 namespace twinkeeper::uplink {
 
 struct Will {
-  std::string topic;
+  std::string topic;  // empty: there is none
   std::string payload;
   bool retain = true;
 };

@@ -14,6 +14,13 @@ enum class Profile { aws_iot_core, mqtt };
 enum class MqttVersion { v3_1_1, v5 };
 enum class BacklogFormat { packed, plain };
 enum class DiscardPolicy { oldest, newest, thin };
+enum class Shadows { off, twins, all };
+
+// Streams of these kinds go straight to a rule of AWS IoT Core, past its message broker.
+struct BasicIngest {
+  std::string rule;
+  std::vector<std::string> streams;  // of state, samples, metrics, backlog
+};
 
 struct Endpoint {
   std::string host;
@@ -46,6 +53,12 @@ struct UplinkSettings {
   base::Duration backlog_after = std::chrono::seconds{10};
   std::string state_directory;      // what the broker's session holds is remembered there; empty: in memory only
   base::Duration session_expiry{};  // how long the broker keeps the session; 0: it ends with the connection
+  // aws-iot-core only
+  std::optional<BasicIngest> basic_ingest;
+  std::optional<Shadows> shadows;  // absent until the profile has decided
+  base::Duration shadow_interval = std::chrono::seconds{60};
+  std::optional<bool> jobs;                         // as shadows
+  std::optional<base::Duration> defender_interval;  // absent: no reports to Device Defender
   base::Duration connect_timeout = std::chrono::seconds{10};
   base::Duration acknowledge_timeout = std::chrono::seconds{20};
 };

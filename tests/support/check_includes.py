@@ -21,9 +21,10 @@ LAYERS = {
     "simulation": {"base", "signals", "model", "drivers"},
     "telemetry": {"base", "signals", "model", "estimation", "diagnosis"},
     "uplink": {"base", "signals"},
+    "aws": {"base"},
     "config": {"base", "signals"},  # and what STD_ONLY names
     "app": {"base", "signals", "model", "estimation", "diagnosis", "acquisition", "drivers", "simulation",
-            "logs", "prediction", "identification", "telemetry", "uplink", "config"},
+            "logs", "prediction", "identification", "telemetry", "uplink", "aws", "config"},
 }
 # Headers of std types alone, which config may read of any layer: it fills them in.
 STD_ONLY = ("/settings.hpp", "model/templates.hpp")
@@ -32,7 +33,7 @@ THIRD_PARTY = {  # header prefix: layers that may include it
     "unsupported/Eigen/": {"model"},
     "modbus": {"drivers", "simulation"},
     "re2/": {"drivers"},
-    "nlohmann/": {"telemetry", "uplink", "config", "app"},
+    "nlohmann/": {"telemetry", "uplink", "aws", "config", "app"},
     "sqlite3.h": {"uplink"},
     "mqtt/": {"uplink"},
     "MQTT": {"uplink"},

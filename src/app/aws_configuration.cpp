@@ -1,0 +1,87 @@
+#include "app/aws_configuration.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace twinkeeper::app {
+namespace {
+
+using nlohmann::json;
+
+const std::string kBy = "shadow config";
+constexpr std::size_t kMostFaults = 10;
+constexpr std::size_t kMostFaultBytes = 300;
+
+// Cut between characters.
+std::string cut(const std::string& text) {
+  if (text.size() <= kMostFaultBytes) return text;
+  std::size_t end = kMostFaultBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end) + "...";
+}
+
+std::string file_text(const json& overlay, std::uint64_t version) {
+  if (overlay.empty()) return {};
+  return json{{"version", version}, {"overlay", overlay}}.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+AwsConfiguration::AwsConfiguration(const Plan& plan, ReloadRequests& requests, signals::EventSink& events,
+                                   aws::ShadowSettings settings)
+    : requests_(requests),
+      events_(events),
+      overlay_file_(config::overlay_file(plan.config.gateway.state_directory)),
+      config_hash_(plan.config.hash),
+      shadow_(std::move(settings)) {
+  if (plan.config.overlay) {
+    in_force_ = json::parse(plan.config.overlay->text, nullptr, false);
+    version_ = plan.config.overlay->version;
+    if (!in_force_.is_object()) in_force_ = json::object();
+  }
+  report();
+}
+
+void AwsConfiguration::run() {
+  if (auto desired = shadow_.take_desired()) desired_ = std::move(desired);
+  if (const auto outcome = requests_.take_outcome(kBy)) {
+    asked_ = false;
+    const json file = json::parse(outcome->request.files.at(overlay_file_), nullptr, false);
+    if (!outcome->done) {
+      const json overlay = file.is_object() ? file.value("overlay", json::object()) : json::object();
+      refusal_ = Refusal{overlay, desired_ ? desired_->version : 0, outcome->faults};
+      if (file.is_object()) refusal_->version = file.value("version", refusal_->version);
+      events_.raise({signals::EventLevel::warning, "aws", "configuration_refused",
+                     "the configuration that the shadow config desires was refused: " +
+                         (outcome->faults.empty() ? std::string("it can't be started") : outcome->faults.front())});
+    }
+    report();
+  }
+  if (!desired_ || asked_) return;
+  if (desired_->state == in_force_) {
+    if (refusal_) {
+      refusal_.reset();
+      report();
+    }
+    return;
+  }
+  if (refusal_ && refusal_->overlay == desired_->state) return;
+  asked_ = true;
+  requests_.ask({kBy, {{overlay_file_, file_text(desired_->state, desired_->version)}}});
+}
+
+void AwsConfiguration::report() {
+  json out = in_force_;
+  out["config_hash"] = config_hash_;
+  out["config_result"] = refusal_ ? "refused" : "applied";
+  out["config_version"] = refusal_ ? refusal_->version : version_;
+  if (refusal_) {
+    json& errors = out["config_error"] = json::array();
+    for (std::size_t i = 0; i < std::min(kMostFaults, refusal_->faults.size()); ++i) {
+      errors.push_back(cut(refusal_->faults[i]));
+    }
+  }
+  shadow_.report(out);
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,62 @@
+// What a job can ask of the gateway. The document is one JSON object with `operation` and what it needs, nothing else:
+//
+//   reload-config   loads the configuration anew, like SIGHUP
+//   update-model    twin, model (the text of a model file), sha256 (of that text): the text takes the place of the
+//                   twin's model file if the whole configuration is right with it, and everything starts anew; the file
+//                   before is kept beside as FILE.before
+//   collect-logs    lines (200 unless given, at most 500): the newest lines of the log, the newest metrics, the overlay in
+//                   force, as one message on P/logs
+//
+// Anything else is answered REJECTED with the reason, and so is what the configuration's checks refuse. What is under
+// way is kept in the state directory (job.json) before it begins and before its outcome is told; each operation can be
+// begun again.
+// Thread rule: one thread. Waits for the disk when a job begins and ends.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/plan.hpp"
+#include "app/reload_requests.hpp"
+#include "aws/job_client.hpp"
+#include "telemetry/metrics_encoder.hpp"
+#include "twinkeeper/signals/event.hpp"
+#include "twinkeeper/signals/message.hpp"
+
+namespace twinkeeper::app {
+
+class AwsJobs {
+ public:
+  struct Outside {
+    std::function<std::vector<std::string>(std::size_t)> log_lines;  // the newest, oldest first
+    std::function<void(signals::Message)> publish;
+  };
+  // What is referred to outlives the object.
+  AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink& events, const std::string& token,
+          Outside outside);
+
+  [[nodiscard]] aws::JobClient& client() { return client_; }
+  // `metrics`: the newest, nullptr if there are none yet.
+  void run(const telemetry::MetricsReport* metrics, base::Instant now);
+
+ private:
+  void begin(const aws::Job& job, const telemetry::MetricsReport* metrics, base::Instant now);
+  void update_model(const aws::Json& document);
+  void collect_logs(const aws::Json& document, const telemetry::MetricsReport* metrics, base::Instant now);
+  void reject(const std::string& why);
+  void end(aws::JobStatus status, aws::JobDetails details);
+  void keep();
+
+  const Plan& plan_;
+  ReloadRequests& requests_;
+  signals::EventSink& events_;
+  const Outside outside_;
+  const std::string file_;
+  std::string kept_;
+  bool keeping_failed_ = false;
+  aws::JobClient client_;
+};
+
+}  // namespace twinkeeper::app

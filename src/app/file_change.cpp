@@ -1,0 +1,61 @@
+#include "app/file_change.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+
+#include "base/durable_file.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+std::optional<std::string> content_of(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+// Who may read it does not change with what is in it.
+base::Status replace(const std::string& file, const std::string& text) {
+  struct stat old {};
+  const bool existed = ::stat(file.c_str(), &old) == 0;
+  if (text.empty()) {
+    if (!existed || ::unlink(file.c_str()) == 0) return base::Success{};
+    return base::system_error(file, errno);
+  }
+  auto replaced = base::replace_file(file, text);
+  if (!replaced) return std::move(replaced).error().with_context(file);
+  if (existed) static_cast<void>(::chmod(file.c_str(), old.st_mode & 07777));
+  return replaced;
+}
+
+}  // namespace
+
+base::Status FileChange::put() {
+  for (const auto& [file, text] : files_) {
+    auto before = content_of(file);
+    if (before && !text.empty()) {
+      if (auto kept = replace(file + ".before", *before); !kept) {
+        put_back();
+        return kept;
+      }
+    }
+    auto put = replace(file, text);
+    if (!put) {
+      put_back();
+      return put;
+    }
+    before_[file] = std::move(before);
+  }
+  return base::Success{};
+}
+
+void FileChange::put_back() {
+  for (const auto& [file, text] : before_) static_cast<void>(replace(file, text.value_or("")));
+  before_.clear();
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,147 @@
+// What jobs make of the gateway; the reload is played by the test.
+#include "app/aws_jobs.hpp"
+
+#include <fstream>
+
+#include "config/yaml_text.hpp"
+#include "support/catch.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace {
+
+using namespace twinkeeper;
+using namespace std::chrono_literals;
+using aws::Json;
+
+struct Events final : signals::EventSink {
+  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
+  std::vector<signals::Event> raised;
+};
+
+const std::string kTopic = "$aws/things/gw/jobs/";
+
+struct Rig {
+  Rig() {
+    plan.config.gateway.id = "gw";
+    plan.config.gateway.state_directory = folder.path();
+    plan.config.hash = "sha256:1";
+    plan.config.uplink.emplace();
+    plan.config.uplink->client_id = "gw";
+    plan.config.twins.resize(2);
+    plan.config.twins[0].name = "tanks";
+    plan.config.twins[0].model.file = "models/tanks.yaml";
+    plan.config.twins[1].name = "inline";
+    start();
+  }
+  void start() {
+    jobs.emplace(plan, requests, events, "t" + std::to_string(++starts),
+                 app::AwsJobs::Outside{[](std::size_t most) { return std::vector<std::string>(most, "a \"line\""); },
+                                       [this](signals::Message message) {
+                                         published.push_back(Json::parse("{" + message.members + "}"));
+                                       }});
+    jobs->client().connected(now);
+  }
+  // The service's next execution.
+  void give(const Json& document, const std::string& id = "j1") {
+    const auto ask = jobs->client().due(now);
+    REQUIRE(ask);
+    const Json execution{{"jobId", id},
+                         {"status", "IN_PROGRESS"},
+                         {"versionNumber", 2},
+                         {"executionNumber", 1},
+                         {"jobDocument", document}};
+    jobs->client().take(
+        ask->topic + "/accepted",
+        Json{{"execution", execution}, {"clientToken", Json::parse(ask->payload)["clientToken"]}}.dump(), now);
+    jobs->run(nullptr, now);
+  }
+  // The status that goes out.
+  Json told() {
+    const auto publication = jobs->client().due(now);
+    return publication ? Json::parse(publication->payload) : Json();
+  }
+  std::string reason(const Json& document) {
+    give(document);
+    const Json status = told();
+    CHECK(status["status"] == "REJECTED");
+    jobs->client().take(kTopic + "j1/update/accepted", Json{{"clientToken", status["clientToken"]}}.dump(), now);
+    jobs->run(nullptr, now);
+    CHECK_FALSE(std::ifstream(folder.file("job.json")).good());
+    return status["statusDetails"]["reason"].get<std::string>();
+  }
+
+  test::TemporaryFolder folder;
+  app::Plan plan;
+  app::ReloadRequests requests;
+  Events events;
+  base::Instant now{1h};
+  int starts = 0;
+  std::vector<Json> published;
+  std::optional<app::AwsJobs> jobs;
+};
+
+Json update(const std::string& twin = "tanks") {
+  return {{"operation", "update-model"},
+          {"twin", twin},
+          {"model", "model: {}\n"},
+          {"sha256", config::sha256("model: {}\n")}};
+}
+
+}  // namespace
+
+TEST_CASE("documents that can't be carried out are rejected with the reason") {
+  Rig rig;
+  CHECK(rig.reason({{"operation", "format-disk"}}).find("format-disk is not supported by this version") !=
+        std::string::npos);
+  CHECK(rig.reason("text").find("names no operation") != std::string::npos);
+  CHECK(rig.reason({{"operation", "reload-config"}, {"force", true}}) == "unknown member force");
+  CHECK(rig.reason({{"operation", "update-model"}, {"twin", "tanks"}}) == "model is missing or no text");
+  CHECK(rig.reason(update("other")) == "there is no twin other");
+  CHECK(rig.reason(update("inline")) == "the model of inline stands in the configuration file itself");
+  Json wrong = update();
+  wrong["sha256"] = "00";
+  CHECK(rig.reason(wrong).find("has the hash sha256:") != std::string::npos);
+  Json curious = update();
+  curious["model"] = "model: {name: \"${HOME}\"}\n";
+  CHECK(rig.reason(curious).find("a variable has no meaning") == 0);
+  CHECK_FALSE(rig.requests.take());
+}
+
+TEST_CASE("a model goes to the main thread and its outcome comes back, over a restart of everything") {
+  for (const bool done : {true, false}) {
+    Rig rig;
+    rig.give(update());
+    auto request = rig.requests.take();
+    REQUIRE(request);
+    CHECK(request->files == std::map<std::string, std::string>{{"models/tanks.yaml", "model: {}\n"}});
+    CHECK(rig.told().is_null());
+    rig.requests.settle({*request, done, {"models/tanks.yaml:1:1: wrong"}});
+    if (done) rig.start();
+    rig.jobs->run(nullptr, rig.now);
+    if (done) rig.give(update());
+    CHECK_FALSE(rig.requests.take());  // not begun again
+    const Json status = rig.told();
+    CHECK(status["status"] == (done ? "SUCCEEDED" : "REJECTED"));
+    if (!done) CHECK(status["statusDetails"]["reason"] == "models/tanks.yaml:1:1: wrong");
+  }
+}
+
+TEST_CASE("a job whose outcome was lost with the process is begun again") {
+  Rig rig;
+  rig.give({{"operation", "reload-config"}});
+  REQUIRE(rig.requests.take());
+  rig.start();
+  rig.give({{"operation", "reload-config"}});
+  CHECK(rig.requests.take());
+}
+
+TEST_CASE("collected logs are one bounded message") {
+  Rig rig;
+  rig.give({{"operation", "collect-logs"}, {"lines", 100'000}});
+  REQUIRE(rig.published.size() == 1);
+  CHECK(rig.published[0]["job"] == "j1");
+  CHECK(rig.published[0]["lines"].size() == 500);
+  CHECK(rig.published[0]["metrics"].is_null());
+  CHECK(rig.published[0]["overlay"].is_null());
+  CHECK(rig.told()["statusDetails"]["lines"] == "500");
+}
