@@ -15,7 +15,8 @@
 // before anything is published. What is said in return, by respond() and send(), is not spooled (answers.hpp).
 //
 // Events (subject `uplink`): connected, connection_lost, certificate_renewed, keep_alive, retain_not_supported,
-// subscription_refused, session_refused, connect_failed, and one code per cause (see preflight.hpp). Thread rule: run() is the body of one thread; status_changed(), respond() and send() may come from any.
+// subscription_refused, session_refused, connect_failed, and one code per cause (see preflight.hpp).
+// Thread rule: run() is the body of one thread; status_changed(), respond() and send() may come from any.
 #pragma once
 
 #include <cstdint>
