@@ -1,20 +1,22 @@
 // Connection: the connection thread's work, the only place that talks to the MQTT library.
 //
-// A client object lives for one connection: it is built for each attempt and destroyed on loss, with clean session, no
-// persistence, no offline buffer, no automatic reconnect. Attempts are spaced by a full-jitter back-off that starts
+// A client object lives for one connection: it is built for each attempt and destroyed on loss, without persistence,
+// offline buffer and automatic reconnect. The endpoints are tried in turn (endpoint_turn.hpp). Between two CONNECTs to one
+// host lies a least pause, whatever the reason of the second one; on top of it comes a full-jitter back-off that starts
 // again after a connection was stable for a while. Before an attempt the certificate files are examined, after a failed
 // one the server: one event tells which of key, certificate, chain, host name, date or network is wrong, once per
-// change of cause.
+// change of cause. What the broker asks for in its CONNACK is obeyed. Renewed files lead to a new connection, after what
+// is in flight was acknowledged.
 //
 // Status: the last will is the retained `offline` document of that CONNECT; after CONNACK the retained status is
 // published, again when status_changed() was called (at most once in 5 s, the newest counts) and every status_interval;
 // before a clean DISCONNECT the retained `offline` with reason `stop`.
-// Inbound: the Inbox's topics are subscribed to after each CONNACK, at most eight in a packet, and what arrives goes to
-// it. What is said in return, by respond() and send(), is not spooled, as nobody waits for an old answer: it is published
-// at once, again after a reconnect while it is not acknowledged, and given up a minute after it was made.
+// Inbound: the Inbox's topics are subscribed to after each CONNACK unless the broker's session holds them (subscriber.hpp),
+// before anything is published. What is said in return, by respond() and send(), is not spooled (answers.hpp).
 //
-// Events (subject `uplink`): connected, connection_lost, subscription_refused, and one code per cause (see
-// preflight.hpp). Thread rule: run() is the body of one thread; status_changed(), respond() and send() may come from any.
+// Events (subject `uplink`): connected, connection_lost, certificate_renewed, keep_alive, retain_not_supported,
+// subscription_refused, session_refused, connect_failed, and one code per cause (see preflight.hpp).
+// Thread rule: run() is the body of one thread; status_changed(), respond() and send() may come from any.
 #pragma once
 
 #include <cstdint>
