@@ -20,7 +20,8 @@ struct Events final : signals::EventSink {
 
 app::Plan plan(const std::string& state, std::size_t twins = 1) {
   app::Plan out;
-  out.config.gateway = {"gw", state};
+  out.config.gateway.id = "gw";
+  out.config.gateway.state_directory = state;
   out.config.hash = "sha256:1";
   out.config.uplink.emplace();
   out.config.uplink->client_id = "gw";
