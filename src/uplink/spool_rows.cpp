@@ -10,6 +10,8 @@ constexpr std::size_t kRowsPerCommit = 100;
 constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
 constexpr std::int64_t kDeadKept = 200;
 constexpr std::uint64_t kBytesPerCommit = 512u << 10;  // what one transaction adds to the log, about
+constexpr std::uint64_t kSlackOnFullDisk = 32u << 10;
+constexpr int kMostWorthEvicted = 3;  // above it are gaps
 constexpr std::uint64_t kDeadBytes = 4u << 20;
 constexpr base::Duration kFullLasts = std::chrono::seconds{60};
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
@@ -300,10 +302,15 @@ bool Spool::Implementation::make_room(int attempt) {
   } else if (growth_stopped_) {
     return grow_again();
   }
+  // Nothing goes for what is worth less.
+  int most_worth = pending_kept_ > 0 ? kMostWorthEvicted : -1;
+  for (const Pending& pending : pending_) {
+    if (!pending.gone) most_worth = std::min(most_worth, pending.row.worth);
+  }
   bool room = false;
-  const std::uint64_t target =
-      figures_.bytes - std::min(figures_.bytes, std::min<std::uint64_t>(settings_.max_bytes / 32, 1u << 20) + 1);
-  for (int worth = 0; worth <= 3 && !room && database_; ++worth) {
+  const std::uint64_t wanted = 2 * std::min(pending_bytes_, kBytesPerCommit) + kSlackOnFullDisk;
+  const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, wanted);
+  for (int worth = 0; worth <= most_worth && !room && database_; ++worth) {
     room = evict_from_database(worth, target, GapReason::size);
   }
   return room && database_;
