@@ -1,11 +1,12 @@
 // What the spool costs on disk: throughput beside bare SQLite (WAL, synchronous FULL, the same rows in the same batches,
 // alternating rounds in one run), and bytes written per message while the broker is there, away, and back.
-// usage: bench_spool [FOLDER]   (on the disk to be measured; default: the current one)
+// usage: bench_spool [FOLDER [COMMIT_INTERVAL_MS]]   (on the disk to be measured; default: the current one, 200 ms)
 #include <sqlite3.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,8 +21,8 @@ using namespace twinkeeper;
 using std::chrono::milliseconds;
 
 constexpr int kBatch = 100;
-constexpr int kRows = 20'000;
-constexpr int kRounds = 5;
+constexpr int kRows = 5'000;
+constexpr int kRounds = 21;
 constexpr std::size_t kBody = 700;  // a nested state of a twin with two states
 
 // Bytes given to write calls, and those that the kernel had to write back for them (whole pages).
@@ -50,9 +51,12 @@ struct Folder {
   std::string path;
 };
 
+milliseconds commit_interval{200};
+
 uplink::Spool open(const std::string& folder, const base::Clock& clock, signals::EventSink& events) {
   uplink::SpoolSettings settings;
   settings.directory = folder;
+  settings.commit_interval = commit_interval;
   auto spool = uplink::Spool::open(settings, "gw1", clock, "boot-1", events);
   if (!spool.ok()) {
     std::fprintf(stderr, "%s\n", spool.error().message().c_str());
@@ -114,14 +118,16 @@ double median(std::vector<double> values) {
 void throughput(const std::string& below) {
   std::vector<double> spool;
   std::vector<double> bare;
+  std::vector<double> ratios;
   for (int round = 0; round < kRounds; ++round) {
     bare.push_back(sqlite_rows_per_second(below));
     spool.push_back(spool_rows_per_second(below));
+    ratios.push_back(spool.back() / bare.back());
   }
   std::printf(
       "rows of %zu bytes in batches of %d, median of %d rounds: spool %.0f rows/s, bare SQLite %.0f rows/s, ratio "
       "%.2f\n",
-      kBody, kBatch, kRounds, median(spool), median(bare), median(spool) / median(bare));
+      kBody, kBatch, kRounds, median(spool), median(bare), median(ratios));
 }
 
 void print(const char* situation, int per_second, int messages, const Written& before) {
@@ -146,7 +152,7 @@ void bytes_written(const std::string& below, int per_second) {
       spool.commit_if_due();
     }
     spool.commit();
-    print(acknowledged ? "broker there (acknowledged in 200 ms)" : "broker away", per_second, messages, before);
+    print(acknowledged ? "broker there, acknowledged at once" : "broker away", per_second, messages, before);
   };
   run(true);
   run(false);
@@ -169,6 +175,7 @@ void bytes_written(const std::string& below, int per_second) {
 
 int main(int argc, char** argv) {
   const std::string below = argc > 1 ? argv[1] : ".";
+  if (argc > 2) commit_interval = milliseconds{std::atoi(argv[2])};
   throughput(below);
   for (const int per_second : {10, 500}) bytes_written(below, per_second);
 }

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -124,7 +125,7 @@ class Spool::Implementation {
   std::deque<Pending> pending_;  // consecutive row numbers
   std::size_t pending_kept_ = 0;
   std::uint64_t pending_bytes_ = 0;
-  std::unordered_set<std::int64_t> deletes_;  // acknowledged rows still in the database
+  std::set<std::int64_t> deletes_;  // acknowledged rows still in the database; neighbours share pages
   GapList gaps_;
   bool sequences_dirty_ = false;
   bool with_sequences_ = true;  // the transaction being written
@@ -144,6 +145,7 @@ class Spool::Implementation {
   base::Instant retry_at_{};
   base::Instant set_aside_at_{};
   bool growth_stopped_ = false;
+  std::size_t deletes_written_ = 0;       // the first of them
   std::size_t rows_written_ = 0;          // by the transaction being written
   std::optional<base::Instant> full_at_;  // the disk had no room, which eviction helped
   std::string trouble_;                   // code of the trouble that was told and lasts

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "uplink/spool_implementation.hpp"
@@ -10,6 +11,9 @@ constexpr std::size_t kRowsPerCommit = 100;
 constexpr int kSequenceCommitFactor = 10;  // sequence numbers alone are written this many times less often
 constexpr std::int64_t kDeadKept = 200;
 constexpr std::uint64_t kBytesPerCommit = 512u << 10;  // what one transaction adds to the log, about
+constexpr std::size_t kDeletesPerCommit = 256;
+constexpr std::uint64_t kSlackOnFullDisk = 32u << 10;
+constexpr int kMostWorthEvicted = 3;  // above it are gaps
 constexpr std::uint64_t kDeadBytes = 4u << 20;
 constexpr base::Duration kFullLasts = std::chrono::seconds{60};
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
@@ -230,7 +234,10 @@ base::Status Spool::Implementation::write() {
       bytes += pending.cost;
       if (auto status = database.insert(pending.row); !status.ok()) return status;
     }
+    deletes_written_ = 0;
     for (const std::int64_t row : deletes_) {
+      if (deletes_written_ >= kDeletesPerCommit) break;
+      ++deletes_written_;
       auto cost = database.remove(row);
       if (!cost.ok()) return cost.error();
       if (cost.value() > 0) ++removed_.messages;
@@ -271,7 +278,7 @@ void Spool::Implementation::written() {
     }
     pending_.pop_front();
   }
-  deletes_.clear();
+  deletes_.erase(deletes_.begin(), std::next(deletes_.begin(), static_cast<std::ptrdiff_t>(deletes_written_)));
   if (!burials_.empty()) {
     if (auto dead = database_->dead(); dead.ok()) dead_ = std::move(dead).value();
   }
@@ -300,10 +307,15 @@ bool Spool::Implementation::make_room(int attempt) {
   } else if (growth_stopped_) {
     return grow_again();
   }
+  // Nothing goes for what is worth less.
+  int most_worth = pending_kept_ > 0 ? kMostWorthEvicted : -1;
+  for (const Pending& pending : pending_) {
+    if (!pending.gone) most_worth = std::min(most_worth, pending.row.worth);
+  }
   bool room = false;
-  const std::uint64_t target =
-      figures_.bytes - std::min(figures_.bytes, std::min<std::uint64_t>(settings_.max_bytes / 32, 1u << 20) + 1);
-  for (int worth = 0; worth <= 3 && !room && database_; ++worth) {
+  const std::uint64_t wanted = 2 * std::min(pending_bytes_, kBytesPerCommit) + kSlackOnFullDisk;
+  const std::uint64_t target = figures_.bytes - std::min(figures_.bytes, wanted);
+  for (int worth = 0; worth <= most_worth && !room && database_; ++worth) {
     room = evict_from_database(worth, target, GapReason::size);
   }
   return room && database_;
@@ -331,7 +343,7 @@ void Spool::Implementation::commit() {
     auto status = write();
     if (status.ok()) {
       written();
-      if (pending_kept_ > 0) {  // more than one transaction should take
+      if (pending_kept_ > 0 || !deletes_.empty()) {  // more than one transaction should take
         attempt = -1;
         continue;
       }
