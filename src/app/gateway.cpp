@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <map>
 #include <thread>
@@ -16,6 +15,7 @@
 #include "app/device_loop.hpp"
 #include "app/endpoints.hpp"
 #include "app/gateway_diagnosis.hpp"
+#include "app/gateway_metrics.hpp"
 #include "app/inbox_router.hpp"
 #include "app/outbox.hpp"
 #include "app/process_usage.hpp"
@@ -74,12 +74,6 @@ telemetry::DeviceState state_of(const drivers::DeviceStatistics& statistics, con
   }
   return figures.tags_bad.load(std::memory_order_relaxed) > 0 ? telemetry::DeviceState::degraded
                                                               : telemetry::DeviceState::up;
-}
-
-// Nothing recorded is nothing known, not zero.
-telemetry::DurationQuantiles quantiles(const base::DurationHistogram::Summary& summary) {
-  if (summary.count == 0) return {};
-  return {summary.p50_s, summary.p99_s, summary.max_s};
 }
 
 }  // namespace
@@ -193,11 +187,6 @@ class Gateway::Implementation {
   }
 
  private:
-  struct Place {
-    std::size_t loop = 0;
-    std::size_t device = 0;
-  };
-
   // Before the threads: what operators have said goes to the alarms it is about, and what stands to the list.
   void connect_orders() {
     orders_.connect_twins(twin_loop_->orders());
@@ -308,7 +297,7 @@ class Gateway::Implementation {
   }
 
   [[nodiscard]] const drivers::DeviceStatistics& statistics_of(std::size_t device) const {
-    const Place& place = place_of_device_.at(device);
+    const DevicePlace& place = place_of_device_.at(device);
     return device_loops_[place.loop]->poller().statistics(place.device);
   }
 
@@ -395,80 +384,7 @@ class Gateway::Implementation {
   }
 
   telemetry::MetricsReport metrics() {
-    telemetry::MetricsReport report;
-    const auto load = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
-    for (std::size_t i = 0; i < plan_.config.twins.size(); ++i) {
-      auto& figures = twin_loop_->twin_figures(i);
-      const auto seconds = figures.step_seconds.take();
-      telemetry::TwinMetrics twin;
-      twin.name = plan_.config.twins[i].name;
-      twin.steps_total = load(figures.steps_total);
-      twin.steps_missed_total = load(figures.steps_missed_total);
-      twin.step_seconds = quantiles(seconds);
-      twin.additional.emplace_back("steps_revised_total", static_cast<double>(load(figures.steps_revised_total)));
-      for (std::size_t f = 0; f < kConsistencyFigures.size(); ++f) {
-        twin.additional.emplace_back(kConsistencyFigures[f], load(figures.consistency[f]));
-      }
-      report.steps_total += twin.steps_total;
-      report.steps_missed_total += twin.steps_missed_total;
-      report.steps_dropped_total += outbox_.steps[i]->dropped();
-      // Over all twins: the worst of each quantile.
-      const auto worst = [](double a, double b) { return std::fmax(a, b); };  // a NaN is nothing
-      report.twin_step_seconds = {worst(report.twin_step_seconds.p50, twin.step_seconds.p50),
-                                  worst(report.twin_step_seconds.p99, twin.step_seconds.p99),
-                                  worst(report.twin_step_seconds.max, twin.step_seconds.max)};
-      report.twins.push_back(std::move(twin));
-    }
-    std::map<std::size_t, std::uint64_t> busy_ns;
-    for (std::size_t d = 0; d < plan_.config.devices.size(); ++d) {
-      const auto& statistics = statistics_of(d);
-      const auto& figures = twin_loop_->device_figures(d);
-      telemetry::DeviceMetrics device;
-      device.name = plan_.config.devices[d].driver.name;
-      device.requests_total = load(statistics.requests_total);
-      for (const auto& failures : statistics.failures_total) device.request_errors_total += load(failures);
-      device.samples_total = load(figures.samples_total);
-      device.samples_bad_total = load(figures.samples_bad_total);
-      device.samples_late_total = load(figures.samples_late_total);
-      device.reconnects_total = load(statistics.reconnects_total);
-      device.additional = additional_metrics(statistics);
-      device.additional.emplace_back("samples_too_late_total",
-                                     static_cast<double>(load(figures.samples_too_late_total)));
-      report.samples_total += device.samples_total;
-      report.samples_bad_total += device.samples_bad_total;
-      report.samples_late_total += device.samples_late_total;
-      report.snapshots_dropped_total += outbox_.snapshots[d]->dropped();
-      busy_ns[place_of_device_.at(d).loop] += static_cast<std::uint64_t>(load(statistics.busy_ns_total));
-      report.devices.push_back(std::move(device));
-    }
-    const base::Instant now = clock_.now();
-    for (const auto& [loop, busy] : busy_ns) {
-      const auto before = std::exchange(busy_ns_before_[loop], busy);
-      const double span = static_cast<double>((now - metrics_before_).count());
-      report.buses.push_back({link_of(loop), span > 0 ? static_cast<double>(busy - before) / span : 0.0});
-    }
-    metrics_before_ = now;
-    for (const auto& loop : device_loops_) report.samples_dropped_total += loop->queue().dropped();
-    report.spool_messages = load(statistics_.spool_messages);
-    report.spool_bytes = load(statistics_.spool_bytes);
-    report.spool_dropped_total = load(statistics_.dropped_total);
-    report.spool_commit_seconds = quantiles(statistics_.commit_seconds.take());
-    report.publish_sent_total = load(statistics_.published_total);
-    report.publish_acknowledged_total = load(statistics_.acknowledged_total);
-    report.reconnects_total = load(statistics_.reconnects_total);
-    report.endpoint = endpoint_in_use();
-    const auto usage = process_usage();
-    report.rss_bytes = usage.rss_bytes;
-    report.cpu_seconds_total = usage.cpu_seconds - cpu_before_;
-    report.uptime = now - process_start_;
-    return report;
-  }
-
-  [[nodiscard]] std::string link_of(std::size_t loop) const {
-    for (const auto& [device, place] : place_of_device_) {
-      if (place.loop == loop) return drivers::link_name(plan_.config.devices[device].driver);
-    }
-    return {};
+    return metrics_.report(*twin_loop_, device_loops_, place_of_device_, endpoint_in_use());
   }
 
   // Members are destroyed in reverse: threads first (they are joined by then), what they use last.
@@ -493,7 +409,7 @@ class Gateway::Implementation {
   OrderQueue gateway_orders_;  // about its alarms
   std::unique_ptr<CaptureWriter> capture_;
   CheckpointKeeper checkpoints_;
-  std::map<std::size_t, Place> place_of_device_;
+  DevicePlaces place_of_device_;
   std::vector<std::unique_ptr<DeviceLoop>> device_loops_;
   std::unique_ptr<TwinLoop> twin_loop_;
   std::unique_ptr<ControlServer> control_;
@@ -503,9 +419,7 @@ class Gateway::Implementation {
   std::array<std::optional<base::WallTime>, kExpiries> expires_;
   base::Instant next_certificate_look_;
   base::Instant next_metrics_ = clock_.now() + kMetricsInterval;
-  base::Instant metrics_before_ = clock_.now();
-  std::map<std::size_t, std::uint64_t> busy_ns_before_;
-  const double cpu_before_ = process_usage().cpu_seconds;  // of an epoch before a reload
+  GatewayMetrics metrics_{plan_, outbox_, statistics_, clock_, process_start_};
   bool stopped_ = false;
 
   std::jthread connection_thread_;
