@@ -72,6 +72,8 @@ class Examples(StrictParts, RigTestCase):
         self.arrives("twins.tanks.state", lambda d: True, 60, "a state of the second start", outage)
         wait_until(lambda: any(a.document["schema"] == "twinkeeper.backlog/1" for a in self.subscriber.arrivals()), 60,
                    "the backlog")
+        wait_until(lambda: all(numbers == set(range(1, max(numbers) + 1)) for numbers in self.sequences().values()), 60,
+                   "all of the backlog")
         self.daemon.stop()
         with open(self.subscriber.process.stdout_path, encoding="utf-8") as file:
             lines = file.read().splitlines()
