@@ -269,7 +269,7 @@ class Verbs(CommandCase):
         wrong = self.request({})
         self.publish(json.dumps(wrong), "reload")
         failed = self.arrives(f"response.{wrong['correlation_id']}", lambda m: m["result"] == "failed", 20, "the reason")
-        self.assertRegex(failed["reason"], r"^the new configuration has 1 fault\(s\), first .*uplink.profil: unknown key")
+        self.assertRegex(failed["reason"], r"^the new configuration has 1 fault\(s\): .*uplink.profil: unknown key")
         self.write_configuration(self.text)
         self.daemon.process.kill()
         mark = self.subscriber.count()
