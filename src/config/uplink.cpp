@@ -19,14 +19,19 @@ constexpr std::size_t kMaxTopicBytes = 256;
 constexpr std::size_t kMaxSlashes = 7;           // aws-iot-core
 constexpr double kMaxMessagesPerSecond = 100.0;  // aws-iot-core, per connection
 
-std::string longest_topic(const ConfigText& text, const std::string& prefix) {
-  std::string longest = prefix + "/metrics";
-  const auto consider = [&](const std::string& topic) {
-    if (topic.size() > longest.size()) longest = topic;
-  };
-  for (const DeviceText& device : text.devices) consider(prefix + "/devices/" + device.config.driver.name + "/samples");
-  for (const TwinText& twin : text.twins) consider(prefix + "/twins/" + twin.name + "/anomaly");
-  return longest;
+// Of each kind the topic with the longest names.
+std::vector<std::string> widest_topics(const ConfigText& text, const std::string& prefix) {
+  std::vector<std::string> topics{prefix + "/metrics"};
+  for (const DeviceText& device : text.devices)
+    topics.push_back(prefix + "/devices/" + device.config.driver.name + "/samples");
+  for (const TwinText& twin : text.twins) topics.push_back(prefix + "/twins/" + twin.name + "/anomaly");
+  // The longest correlation id is the asker's to choose.
+  if (text.commands.enabled) topics.push_back(prefix + "/response/" + std::string(64, 'x'));
+  return topics;
+}
+
+std::size_t slashes(const std::string& topic) {
+  return static_cast<std::size_t>(std::count(topic.begin(), topic.end(), '/'));
 }
 
 void check_prefix(Reader& reader, const ConfigText& text, const uplink::UplinkSettings& settings) {
@@ -42,14 +47,17 @@ void check_prefix(Reader& reader, const ConfigText& text, const uplink::UplinkSe
   if (prefix.front() == '/' || prefix.back() == '/' || prefix.find("//") != std::string::npos) {
     reader.error(kPath, quote(prefix) + " has an empty level", "levels with text between single slashes");
   }
-  const std::string longest = longest_topic(text, prefix);
-  if (longest.size() > kMaxTopicBytes) {
-    reader.error(kPath, "the topic " + quote(longest) + " has " + std::to_string(longest.size()) + " bytes",
+  const std::vector<std::string> topics = widest_topics(text, prefix);
+  const auto longest =
+      std::max_element(topics.begin(), topics.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  if (longest->size() > kMaxTopicBytes) {
+    reader.error(kPath, "the topic " + quote(*longest) + " has " + std::to_string(longest->size()) + " bytes",
                  "topics of at most " + std::to_string(kMaxTopicBytes) + " bytes");
   }
-  const auto slashes = static_cast<std::size_t>(std::count(longest.begin(), longest.end(), '/'));
-  if (settings.profile == Profile::aws_iot_core && slashes > kMaxSlashes) {
-    reader.error(kPath, "the topic " + quote(longest) + " has " + std::to_string(slashes) + " slashes",
+  const auto deepest = std::max_element(topics.begin(), topics.end(),
+                                        [](const auto& a, const auto& b) { return slashes(a) < slashes(b); });
+  if (settings.profile == Profile::aws_iot_core && slashes(*deepest) > kMaxSlashes) {
+    reader.error(kPath, "the topic " + quote(*deepest) + " has " + std::to_string(slashes(*deepest)) + " slashes",
                  "topics with at most " + std::to_string(kMaxSlashes) + " slashes under aws-iot-core");
   }
 }
