@@ -102,23 +102,27 @@ def usage(pid):
     return cpu, rss
 
 
+def connected_client(folder, port, client_id, on_message):
+    """A client of the broker as soon as that is there; its loop is the caller's to start."""
+    client = mqtt.Client(client_id=client_id, protocol=mqtt.MQTTv5)
+    client.tls_set(ca_certs=f"{folder}/pki/ca.crt", certfile=f"{folder}/pki/subscriber.crt", keyfile=f"{folder}/pki/subscriber.key")
+    client.on_message = on_message
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            client.connect("localhost", port)
+            return client
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 class Subscriber:
     def __init__(self, folder, port):
         self.latencies = []
         self.count = 0
-        self.client = mqtt.Client(client_id="bench-subscriber", protocol=mqtt.MQTTv5)
-        self.client.tls_set(ca_certs=f"{folder}/pki/ca.crt", certfile=f"{folder}/pki/subscriber.crt",
-                            keyfile=f"{folder}/pki/subscriber.key")
-        self.client.on_message = self.take
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.client.connect("localhost", port)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        self.client = connected_client(folder, port, "bench-subscriber", self.take)
         # One twin is enough to time: the subscriber must not become the bottleneck of a two-core machine.
         self.client.subscribe([("twinkeeper/bench/twins/t0/state", 1), ("plain/bench/0", 1)])
         self.client.loop_start()

@@ -14,9 +14,7 @@ import pathlib
 import subprocess
 import time
 
-import paho.mqtt.client as mqtt
-
-from gateway_load import MODEL, Rig, free_ports, print_machine, quantile, uplink, usage
+from gateway_load import MODEL, Rig, connected_client, free_ports, print_machine, quantile, uplink, usage
 
 ENVELOPE = ("schema", "gateway", "stream", "epoch", "seq", "id", "time", "time_ms", "clock_synced", "boot_id", "replay")
 REGISTERS = 4
@@ -44,19 +42,7 @@ class Consumer:
         self.packed, self.packet_bytes, self.packets = 0, 0, 0
         self.first = self.last = None
         self.latencies, self.live_bytes, self.example = [], 0, None
-        self.client = mqtt.Client(client_id="bench-consumer", protocol=mqtt.MQTTv5)
-        self.client.tls_set(ca_certs=f"{folder}/pki/ca.crt", certfile=f"{folder}/pki/subscriber.crt",
-                            keyfile=f"{folder}/pki/subscriber.key")
-        self.client.on_message = self.take
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.client.connect("localhost", port)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        self.client = connected_client(folder, port, "bench-consumer", self.take)
         self.client.subscribe([("twinkeeper/bench/backlog", 1)] + [(f"twinkeeper/bench/twins/t{t}/state", 1) for t in range(twins)])
         self.client.loop_start()
 

@@ -10,26 +10,19 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <memory>
 
 #include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
+#include "uplink/owned.hpp"
 #include "uplink/secret.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using RevocationList = std::unique_ptr<X509_CRL, Deleter<X509_CRL_free>>;
-using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
-using File = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
+using Certificate = Owned<X509, X509_free>;
+using RevocationList = Owned<X509_CRL, X509_CRL_free>;
+using Context = Owned<SSL_CTX, SSL_CTX_free>;
+using File = Owned<std::FILE, std::fclose>;
 
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 

@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <memory>
 
 #include "twinkeeper/base/timestamp.hpp"
+#include "uplink/owned.hpp"
 #include "uplink/preflight.hpp"
 #include "uplink/proxy_tunnel.hpp"
 
@@ -19,19 +19,6 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr base::Duration kVerdictWithin = std::chrono::milliseconds{1500};
-
-struct FreeContext {
-  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-};
-struct FreeConnection {
-  void operator()(SSL* connection) const { SSL_free(connection); }
-};
-struct FreeCertificate {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-};
-struct FreeAddresses {
-  void operator()(addrinfo* addresses) const { ::freeaddrinfo(addresses); }
-};
 
 class Socket {
  public:
@@ -100,7 +87,7 @@ int connect_to(const Endpoint& endpoint, const std::string& server, base::Instan
     fault = {"name_not_resolved", "the name " + endpoint.host + " can't be resolved: " + ::gai_strerror(code)};
     return -1;
   }
-  const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
+  const Owned<addrinfo, ::freeaddrinfo> addresses(found);
   int number = EHOSTUNREACH;
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
     const int descriptor = ::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -153,7 +140,7 @@ std::string end_of(X509* certificate) {
 // A handshake that fails leaves no peer certificate behind, so the verification keeps the one it looks at.
 int keep_certificate(int good, X509_STORE_CTX* store) {
   auto* connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  auto* kept = static_cast<std::unique_ptr<X509, FreeCertificate>*>(SSL_get_app_data(connection));
+  auto* kept = static_cast<Owned<X509, X509_free>*>(SSL_get_app_data(connection));
   X509* certificate = X509_STORE_CTX_get0_cert(store);
   if (good == 0 && certificate != nullptr && X509_up_ref(certificate) == 1) kept->reset(certificate);
   return good;
@@ -249,7 +236,7 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
   }
 
   ERR_clear_error();
-  const std::unique_ptr<SSL_CTX, FreeContext> context(SSL_CTX_new(TLS_client_method()));
+  const Owned<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_load_verify_locations(context.get(), settings.root_ca.c_str(), nullptr) != 1 ||
       (!settings.crl.empty() && SSL_CTX_load_verify_locations(context.get(), settings.crl.c_str(), nullptr) != 1) ||
@@ -259,8 +246,8 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
     return {"tls_failed", "the certificate files can't be loaded"};
   }
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, keep_certificate);
-  std::unique_ptr<X509, FreeCertificate> seen;
-  const std::unique_ptr<SSL, FreeConnection> connection(SSL_new(context.get()));
+  Owned<X509, X509_free> seen;
+  const Owned<SSL, SSL_free> connection(SSL_new(context.get()));
   SSL_set_app_data(connection.get(), &seen);
   X509_VERIFY_PARAM* parameters = SSL_get0_param(connection.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(parameters, endpoint.host.c_str()) != 1) {

@@ -10,25 +10,18 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <memory>
 
 #include "base/durable_file.hpp"
+#include "uplink/owned.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Request = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Memory = std::unique_ptr<BIO, Deleter<BIO_free>>;
-using File = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
+using Key = Owned<EVP_PKEY, EVP_PKEY_free>;
+using Request = Owned<X509_REQ, X509_REQ_free>;
+using Certificate = Owned<X509, X509_free>;
+using Memory = Owned<BIO, BIO_free>;
+using File = Owned<std::FILE, std::fclose>;
 
 base::Error openssl_error(const std::string& what) {
   const unsigned long code = ERR_peek_last_error();
