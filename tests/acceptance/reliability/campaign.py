@@ -14,6 +14,8 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+CASES = ["broker_killed", "daemon_killed", "network_dropped", "network_rejected", "half_open_link", "disk_full",
+         "flushing_fails", "clock_stepped"]
 
 
 def main():
@@ -34,10 +36,10 @@ def main():
                        "TWINKEEPER_RELIABILITY_SECONDS": str(arguments.seconds),
                        "TWINKEEPER_RELIABILITY_KILLS": str(arguments.kills),
                        "TWINKEEPER_RELIABILITY_RATE": str(arguments.rate), "TWINKEEPER_RELIABILITY_TABLE": str(table)}
-        cases = [f"Reliability.test_{case}" for case in arguments.cases] or ["Reliability"]
         failed = 0
-        for case in cases:
-            failed |= subprocess.run([sys.executable, str(HERE / "test_reliability.py"), case], env=environment).returncode
+        for case in arguments.cases or CASES:
+            failed |= subprocess.run([sys.executable, str(HERE / "test_reliability.py"), f"Reliability.test_{case}"],
+                                     env=environment).returncode
         model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                       if line.startswith("model name")), "?")
         print(f"\n{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}; "

@@ -3,7 +3,7 @@
 It reads what mosquitto_sub prints, once each line, and keeps numbers alone, so that minutes of hundreds of messages a
 second fit. The proof it can give: the daemon's spool tells in the first status of an epoch how far each stream of the
 epoch before it was stored (`previous.last`). Each number up to there must have arrived or stand in a gap message, and
-none may do both. A gap may be told more than once, as any message may come twice: a daemon that dies between the
+none may do both. Of an epoch that never connected all that arrives was stored. A gap may be told more than once, as any message may come twice: a daemon that dies between the
 telling and the note that it was told tells it again, with a new id.
 """
 import json
@@ -82,14 +82,23 @@ class Ledger:
         self.retold += len(told.intersection(lost))
         told.update(lost)
 
+    def ends_of(self):
+        """`ends`, and of epochs that never connected how far they came: what arrived of them came out of the spool."""
+        connected = {epoch for epoch, _ in self.sessions}
+        found = dict(self.ends)
+        for (epoch, stream), numbers in self.received.items():
+            if epoch not in self.ends and epoch not in connected:
+                found.setdefault(epoch, {})[stream] = max(numbers)
+        return found
+
     def stored(self):
         """Messages that the spool is known to have stored, of all epochs that have ended."""
-        return sum(last for streams in self.ends.values() for last in streams.values())
+        return sum(last for streams in self.ends_of().values() for last in streams.values())
 
     def missing(self):
         """{(epoch, stream): numbers stored that neither arrived nor were told}."""
         found = {}
-        for epoch, streams in self.ends.items():
+        for epoch, streams in self.ends_of().items():
             for stream, last in streams.items():
                 key = (epoch, stream)
                 lost = set(range(1, last + 1)) - self.received.get(key, set()) - self.told.get(key, set())
@@ -106,4 +115,5 @@ class Ledger:
 
     def received_count(self):
         """Messages that arrived of the epochs that have ended."""
-        return sum(len(numbers) for (epoch, _), numbers in self.received.items() if epoch in self.ends)
+        ended = self.ends_of()
+        return sum(len(numbers) for (epoch, _), numbers in self.received.items() if epoch in ended)
