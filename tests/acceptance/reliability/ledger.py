@@ -3,8 +3,8 @@
 It reads what mosquitto_sub prints, once each line, and keeps numbers alone, so that minutes of hundreds of messages a
 second fit. The proof it can give: the daemon's spool tells in the first status of an epoch how far each stream of the
 epoch before it was stored (`previous.last`). Each number up to there must have arrived or stand in a gap message, and
-none may do both. Of an epoch that never connected all that arrives was stored. A gap may be told more than once, as any message may come twice: a daemon that dies between the
-telling and the note that it was told tells it again, with a new id.
+none may do both. Of an epoch that never connected all that arrives was stored. A gap may be told more than once, as any
+message may come twice: a daemon that dies between the telling and the note that it was told tells it again, with a new id.
 """
 import json
 
