@@ -75,6 +75,7 @@ void Spool::Implementation::begin_epoch(std::uint64_t epoch) {
   }
   sequences_.clear();
   sequences_dirty_ = false;
+  sequences_since_.reset();
   epoch_ = epoch;
 }
 

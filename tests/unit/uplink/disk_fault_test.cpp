@@ -1,11 +1,13 @@
 // Disks that fail under a running spool: SQLite's writes and everybody's fdatasync can be told to fail.
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -23,10 +25,27 @@ namespace {
 struct Disk {
   int write_error = 0;  // errno, 0: well
   int sync_error = 0;
+  std::optional<int> writes_left{};  // then EIO
+  bool no_new_files = false;
+  std::string quota_taken_by{};  // EDQUOT while this file is there
 };
 Disk disk;
 
+int failing_open(const char* path, int flags, int mode) {
+  if (!disk.no_new_files || (flags & O_CREAT) == 0 || ::access(path, F_OK) == 0) return ::open(path, flags, mode);
+  errno = ENOSPC;
+  return -1;
+}
+
 ssize_t failing_pwrite(int file, const void* bytes, size_t count, off_t offset) {
+  if (disk.writes_left && (*disk.writes_left)-- <= 0) {
+    errno = EIO;
+    return -1;
+  }
+  if (!disk.quota_taken_by.empty() && ::access(disk.quota_taken_by.c_str(), F_OK) == 0) {
+    errno = EDQUOT;
+    return -1;
+  }
   if (disk.write_error == 0) return ::pwrite(file, bytes, count, offset);
   errno = disk.write_error;
   return -1;
@@ -57,6 +76,7 @@ struct Rig {
     for (const char* name : {"pwrite", "pwrite64"}) {
       vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(failing_pwrite));
     }
+    vfs->xSetSystemCall(vfs, "open", reinterpret_cast<sqlite3_syscall_ptr>(failing_open));
     open();
   }
   ~Rig() {
@@ -100,9 +120,9 @@ struct Rig {
 };
 
 Disk failing(const std::string& fault) {
-  if (fault == "fdatasync fails") return {0, EIO};
-  if (fault == "writing fails") return {EIO, 0};
-  return {EROFS, EROFS};  // a file system that the kernel has made read-only
+  if (fault == "fdatasync fails") return {.sync_error = EIO};
+  if (fault == "writing fails") return {.write_error = EIO};
+  return {.write_error = EROFS, .sync_error = EROFS};  // a file system that the kernel has made read-only
 }
 
 }  // namespace
@@ -186,4 +206,22 @@ TEST_CASE("a disk that fails and recovers at random neither loses nor doubles a 
     stored += row.message.message_class == signals::MessageClass::state ? 1 : 0;
   }
   CHECK(stored > 0);
+}
+
+TEST_CASE("a file that opens at run time leaves no commit that is due for ever") {
+  Rig rig;
+  rig.spool.reset();
+  disk = failing("writing fails");
+  rig.settings.commit_interval = seconds{5};
+  rig.open();
+  rig.spool->append(test::state_message(rig.clock.now()));
+  disk = {};
+  rig.clock.advance(seconds{11});
+  rig.spool->maintain();
+  REQUIRE(rig.events.count("spool_recovered") == 1);
+  rig.spool->commit_if_due();
+  rig.clock.advance(seconds{50});
+  rig.spool->commit_if_due();
+  const auto due = rig.spool->commit_due();
+  CHECK((!due || *due > rig.clock.now()));
 }
