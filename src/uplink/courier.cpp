@@ -397,7 +397,6 @@ class Courier::Implementation {
   void forget_flights() {
     flights_.clear();
     lanes_.clear();
-    newest_retained_.clear();
   }
 
   // What the broker hangs up at would come first again after every reconnect and block all behind it. One message says
@@ -469,7 +468,7 @@ class Courier::Implementation {
   base::Instant gaps_told_at_{};
   base::Instant stands_at_{};
 
-  std::map<std::string, std::int64_t> newest_retained_;
+  std::map<std::string, std::int64_t> newest_retained_;  // by stream; brokers keep them, whatever the connection does
   Refusals refusals_;
   HangUps hang_ups_;
 };
