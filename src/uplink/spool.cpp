@@ -12,7 +12,7 @@ constexpr base::Duration kQuickCheckLimit = std::chrono::seconds{5};
 constexpr std::uint64_t kReserve = 2u << 20;  // the log at its longest, and as much again
 constexpr std::uint64_t kMostNumber = std::uint64_t{1} << 53;
 constexpr base::Duration kRetryPause = std::chrono::seconds{10};
-constexpr std::int64_t kFirstRowWithoutFile = std::int64_t{1} << 48;  // above any row of a file that opens later
+constexpr std::uint64_t kMostEpochOfRows = std::uint64_t{1} << 32;  // as a number of seconds in the year 2106
 
 }  // namespace
 
@@ -185,7 +185,8 @@ void Spool::Implementation::open_database() {
   }
   if (epoch_ == 0) {
     start_epoch_in_memory(0);
-    next_row_ = kFirstRowWithoutFile;
+    // Above any row of a file that opens later, which may have some of an earlier start without it.
+    next_row_ = static_cast<std::int64_t>(std::min(epoch_, kMostEpochOfRows) << 20);
   }
 }
 

@@ -122,7 +122,7 @@ class Spool::Implementation {
   std::array<std::int64_t, 48> thinned_to_{};  // with the policy `thin`, by level: the row up to which it is done
   std::int64_t next_row_ = 1;                  // of the next row that is kept
 
-  std::deque<Pending> pending_;  // consecutive row numbers
+  std::deque<Pending> pending_;  // ascending row numbers
   std::size_t pending_kept_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::set<std::int64_t> deletes_;  // acknowledged rows still in the database; neighbours share pages

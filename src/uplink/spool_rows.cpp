@@ -126,8 +126,10 @@ void Spool::Implementation::skip(const std::string& stream, std::uint64_t count,
 }
 
 Spool::Implementation::Pending* Spool::Implementation::find_pending(std::int64_t row) {
-  if (pending_.empty() || row < pending_.front().row.row || row > pending_.back().row.row) return nullptr;
-  return &pending_[static_cast<std::size_t>(row - pending_.front().row.row)];
+  const auto found =
+      std::lower_bound(pending_.begin(), pending_.end(), row,
+                       [](const Pending& pending, std::int64_t wanted) { return pending.row.row < wanted; });
+  return found != pending_.end() && found->row.row == row ? &*found : nullptr;
 }
 
 void Spool::Implementation::drop_pending(Pending& pending) {

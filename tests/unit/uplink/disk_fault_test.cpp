@@ -225,3 +225,21 @@ TEST_CASE("a file that opens at run time leaves no commit that is due for ever")
   const auto due = rig.spool->commit_due();
   CHECK((!due || *due > rig.clock.now()));
 }
+
+TEST_CASE("starts without a file that can be written never use a row number twice") {
+  Rig rig;
+  for (int start = 0; start < 3; ++start) {
+    rig.spool.reset();
+    disk = failing("writing fails");
+    rig.open();
+    for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+    disk = {};
+    rig.clock.advance(seconds{11});
+    rig.spool->maintain();
+    rig.spool->append(test::state_message(rig.clock.now()));
+    rig.spool->commit();
+  }
+  CHECK(rig.events.count("corrupt") == 0);
+  CHECK(rig.spool->next_backlog(0, 100).size() == 12);
+  CHECK(rig.spool->figures().messages == 12);
+}
