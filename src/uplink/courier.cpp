@@ -208,7 +208,13 @@ class Courier::Implementation {
       const bool packed = suspect.topic == kPacketStream;
       auto rows =
           spool_.next_backlog(suspect.row - 1, packed ? Lanes::kChunkRows : 1, Lanes::kChunkBytes, suspect.lane);
-      if (rows.empty() || rows.front().row != suspect.row) {
+      const bool there = !rows.empty() && rows.front().row == suspect.row;
+      if (there && refusals_.barred(rows.front().message.stream, now)) {
+        set_aside(rows.front());
+        continue;
+      }
+      if (!there || (packed && !packs(rows.front()))) {  // nothing to probe the topic with
+        spool_.release(suspect.row);
         cleared(suspect.topic);
         continue;
       }

@@ -285,3 +285,31 @@ TEST_CASE("connections that break at random never cost a message") {
     }
   }
 }
+
+TEST_CASE("a packet that would be a probe and is set aside instead leaves the packets of others their turn") {
+  Rig rig;
+  rig.settings.max_messages_per_second.reset();
+  rig.start();
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.b.state"));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  REQUIRE(rig.link.take_down().size() == 2);
+  rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  const auto live = rig.link.take_down();
+  REQUIRE(live.size() == 1);
+  rig.answer(live[0], LinkEvent::Kind::refused, "not authorized, reason 0x87");
+  rig.turn();
+  rig.lose();
+  rig.connect();
+  std::set<std::uint64_t> arrived;
+  for (int i = 0; i < 10; ++i) {
+    for (const json& message : messages(rig.drain())) {
+      if (message["schema"] != "twinkeeper.gap/1" && message["stream"] == "twins.b.state") {
+        arrived.insert(message["seq"].get<std::uint64_t>());
+      }
+    }
+    rig.clock.advance(seconds{1});
+  }
+  CHECK(arrived == std::set<std::uint64_t>{1, 2, 3, 4, 5});
+}
