@@ -243,3 +243,27 @@ TEST_CASE("starts without a file that can be written never use a row number twic
   CHECK(rig.spool->next_backlog(0, 100).size() == 12);
   CHECK(rig.spool->figures().messages == 12);
 }
+
+TEST_CASE("bringing a spool of the version before up to date can be cut off anywhere") {
+  for (int writes = 0; writes < 40; ++writes) {
+    CAPTURE(writes);
+    Rig rig;
+    for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+    rig.spool.reset();
+    sqlite3* handle = nullptr;
+    REQUIRE(sqlite3_open(rig.folder.file("spool.db").c_str(), &handle) == SQLITE_OK);
+    for (const char* sql : {"ALTER TABLE gap DROP COLUMN stride", "ALTER TABLE dead DROP COLUMN wall_ns",
+                            "ALTER TABLE dead DROP COLUMN clock_synced", "ALTER TABLE dead DROP COLUMN boot",
+                            "DROP INDEX message_urgent", "DROP INDEX message_metrics", "PRAGMA user_version=1"}) {
+      REQUIRE(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    }
+    sqlite3_close(handle);
+    disk.writes_left = writes;
+    rig.open();
+    rig.spool.reset();
+    disk = {};
+    rig.open();
+    REQUIRE(rig.events.count("corrupt") == 0);
+    REQUIRE(rig.spool->next_backlog(0, 100).size() == 3);
+  }
+}
