@@ -108,8 +108,9 @@ class SpoolDatabase {
   [[nodiscard]] base::Status set_last(std::uint64_t epoch, const std::string& stream, std::uint64_t seq);
   [[nodiscard]] base::Result<std::map<std::string, std::uint64_t>> last(std::uint64_t epoch);
   [[nodiscard]] base::Status forget_last_before(std::uint64_t epoch);
-  // Brings the table up to what the list says; GapList::written() is due when it is committed.
-  [[nodiscard]] base::Status write_gaps(const GapList& gaps);
+  // Brings the table up to what the list says; GapList::written() is due when it is committed. What was told is cleared only
+  // with the messages that tell it.
+  [[nodiscard]] base::Status write_gaps(const GapList& gaps, bool with_clearing);
   [[nodiscard]] base::Result<std::vector<Gap>> gaps();
   // What a query can still find in a file about to be set aside.
   [[nodiscard]] base::Result<std::vector<Gap>> contents();

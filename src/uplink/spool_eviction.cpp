@@ -159,7 +159,7 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
       told.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_, reason));
       ++dropped;
     }
-    return database_->write_gaps(told);
+    return database_->write_gaps(told, false);
   };
   auto status = database_->begin();
   if (status.ok()) {
@@ -175,7 +175,7 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
     return false;
   }
   gaps_ = std::move(told);
-  gaps_.written();
+  gaps_.written(false);
   for (const SpoolRowHead& row : rows) deletes_.erase(row.row);
   figures_.messages -= std::min(figures_.messages, removed.messages);
   figures_.bytes -= std::min(figures_.bytes, removed.bytes);

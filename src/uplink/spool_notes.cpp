@@ -114,8 +114,8 @@ base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
   return finish(statement.value());
 }
 
-base::Status SpoolDatabase::write_gaps(const GapList& gaps) {
-  if (gaps.cleared()) {
+base::Status SpoolDatabase::write_gaps(const GapList& gaps, bool with_clearing) {
+  if (gaps.cleared() && with_clearing) {
     auto clear = prepare(kClearGaps);
     if (!clear.ok()) return clear.error();
     if (auto status = finish(clear.value()); !status.ok()) return status;

@@ -230,7 +230,7 @@ base::Status Spool::Implementation::write() {
     rows_written_ = 0;
     std::uint64_t bytes = 0;
     for (const Pending& pending : pending_) {
-      if (bytes >= kBytesPerCommit) break;
+      if (bytes >= kBytesPerCommit && !pending.gone) break;
       ++rows_written_;
       if (pending.gone) continue;
       bytes += pending.cost;
@@ -256,7 +256,8 @@ base::Status Spool::Implementation::write() {
     if (!burials_.empty()) {
       if (auto status = database.forget_dead(kDeadKept, most_dead_bytes()); !status.ok()) return status;
     }
-    if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
+    const bool all_rows = rows_written_ == pending_.size();  // those that tell gaps among them
+    if (auto status = database.write_gaps(gaps_, all_rows); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
     if (wall < kClockIsSet || !with_sequences_) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
@@ -291,7 +292,7 @@ void Spool::Implementation::written() {
     sequences_dirty_ = false;
     sequences_since_.reset();
   }
-  gaps_.written();
+  gaps_.written(pending_.empty());
   rows_since_.reset();
   refresh_rows_since();
   ++figures_.commits_total;
