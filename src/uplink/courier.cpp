@@ -150,7 +150,13 @@ class Courier::Implementation {
       send_live(lanes_.live(lane), now);
       while (lanes_.live(lane).empty() && may_send_backlog(lane) && pace_.backlog(now)) {
         if (!lanes_.load(lane, [&](const StoredMessage& row) { return passes(row, now); })) break;
-        send_backlog(lanes_.backlog(lane), now);
+        auto& chunk = lanes_.backlog(lane);
+        spool_.release(chunk.front().row);  // judged again: since it was read it may have grown old enough for a packet
+        if (passes(chunk.front(), now)) {
+          send_backlog(chunk, now);
+        } else {
+          chunk.pop_front();
+        }
       }
     }
     send_probe(now);
@@ -237,11 +243,6 @@ class Courier::Implementation {
   // What stands at the head of `from`, or a packet that begins with it.
   void send_backlog(std::deque<StoredMessage>& from, base::Instant now) {
     const StoredMessage& head = from.front();
-    if (refusals_.barred(head.message.stream, now)) {
-      set_aside(head);
-      from.pop_front();
-      return;
-    }
     if (packs(head)) {
       BacklogPacket packet(gateway_id_, head, pace_.packet_bytes());
       Flight flight;

@@ -334,3 +334,37 @@ TEST_CASE("a topic in doubt is probed with its first message so that its order h
   }
   CHECK(seqs == std::vector<std::uint64_t>{1, 2, 3, 4});
 }
+
+TEST_CASE("what grows old enough for a packet while packets are withheld waits for their probe") {
+  Rig rig;
+  rig.settings.max_messages_per_second.reset();
+  rig.start();
+  rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  rig.clock.advance(seconds{60});
+  for (int i = 0; i < 2; ++i) {  // the second one breaks at the probe: the next probe waits
+    rig.connect(4);
+    const auto sent = rig.link.take_down();
+    REQUIRE(sent.size() == 1);
+    REQUIRE(sent[0].topic == "twinkeeper/gw1/backlog");
+    rig.lose();
+  }
+  for (int i = 0; i < 10; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.b.state"));
+  rig.clock.advance(rig.settings.backlog_after - milliseconds{500});
+  rig.connect(4);
+  const auto young = rig.link.take_down();
+  REQUIRE(young.size() == 3);
+  for (const auto& publication : young) {
+    CHECK(publication.topic == "twinkeeper/gw1/twins/b/state");
+    rig.answer(publication);
+  }
+  rig.clock.advance(seconds{1});
+  rig.turn();
+  CHECK(rig.link.take_down().empty());
+  rig.clock.advance(seconds{1});
+  rig.turn();
+  const auto probe = rig.link.take_down();
+  REQUIRE(probe.size() == 1);
+  CHECK(messages(probe).at(0)["id"].get<std::string>().find("twins.a.state") != std::string::npos);
+  rig.answer(probe[0]);
+  CHECK(messages(rig.drain()).size() == 7);
+}
