@@ -160,11 +160,13 @@ void Spool::Implementation::open_database() {
     }
     const base::Error cause = std::move(status).error();
     opened = base::Error(base::ErrorCode::cancelled, "closed");  // before its files are renamed
-    if (cause.code() == base::ErrorCode::full && attempt == 0) {
+    const bool denied = cause.code() == base::ErrorCode::permission_denied;
+    const bool no_new_file = denied && spool_is_accessible(settings_.directory);  // as on a disk out of inodes
+    if ((cause.code() == base::ErrorCode::full || no_new_file) && attempt == 0) {
       reserve_.give_up();  // its former owner died on a full disk
       continue;
     }
-    const bool damaged = cause.code() == base::ErrorCode::corrupt || cause.code() == base::ErrorCode::permission_denied;
+    const bool damaged = cause.code() == base::ErrorCode::corrupt || (denied && !no_new_file);
     if (damaged && attempt == 0 && !maintenance_) {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());
       if (renamed.ok()) {

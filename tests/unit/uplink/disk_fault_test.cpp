@@ -313,3 +313,19 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
     CHECK(told == streams);
   }
 }
+
+TEST_CASE("a start on a disk that has no room for another file leaves the spool where it is") {
+  Rig rig;
+  for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+  rig.spool.reset();
+  disk.no_new_files = true;
+  rig.open();
+  CHECK(rig.events.count("corrupt") == 0);
+  CHECK(rig.events.count("spool_unwritable") == 1);
+  rig.spool->append(test::state_message(rig.clock.now()));
+  disk = {};
+  rig.clock.advance(seconds{11});
+  rig.spool->maintain();
+  CHECK(rig.events.count("spool_recovered") == 1);
+  CHECK(rig.spool->next_backlog(0, 100).size() == 4);
+}
