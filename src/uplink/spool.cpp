@@ -125,8 +125,8 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   auto last_wall = database.number("last_wall");
   if (!last_wall.ok()) return last_wall.error();
   const auto estimate = static_cast<std::int64_t>(last_wall.value().value_or(0));
-  const std::int64_t wall = estimate != 0 ? estimate : clock_.wall_now().time_since_epoch().count();
-  if (auto status = database.estimate_wall_times(boot_id_, wall); !status.ok()) return status;
+  estimate_ = estimate != 0 ? estimate : clock_.wall_now().time_since_epoch().count();
+  estimated_to_ = 0;
   const bool first_of_process = epoch_ == 0;
   if (maintenance_) {
     epoch_ = known.value().value_or(0);

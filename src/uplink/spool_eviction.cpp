@@ -25,6 +25,8 @@ Gap Spool::Implementation::gap_of(const std::string& stream, std::uint64_t epoch
     gap.first_time = base::WallTime{base::Duration{wall_ns}};
   } else if (this_boot) {
     gap.first_time = clock_.to_wall(base::Instant{base::Duration{monotonic_ns}});
+  } else if (estimate_ != 0) {
+    gap.first_time = base::WallTime{base::Duration{estimate_}};
   }
   gap.last_time = gap.first_time;
   gap.count = 1;

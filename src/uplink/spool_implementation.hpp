@@ -89,6 +89,7 @@ class Spool::Implementation {
   [[nodiscard]] Pending* find_pending(std::int64_t row);
   void drop_pending(Pending& pending);
   void fill_wall_times();
+  [[nodiscard]] bool go_on(std::optional<std::int64_t>& cursor, base::Result<std::optional<std::int64_t>> portion);
   void refresh_rows_since();
 
   // spool_eviction.cpp
@@ -130,6 +131,10 @@ class Spool::Implementation {
   bool sequences_dirty_ = false;
   bool with_sequences_ = true;  // the transaction being written
   bool unsynchronised_rows_ = true;
+  std::optional<std::int64_t>
+      filled_to_;  // rows of this boot in the file have their wall times up to here; absent: all
+  std::optional<std::int64_t> estimated_to_;  // the same for older ones
+  std::int64_t estimate_ = 0;
 
   struct Burial {
     SpoolRow row;

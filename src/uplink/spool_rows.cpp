@@ -391,7 +391,8 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
         continue;
       }
       taken += row.body.size() + 1;
-      found.push_back(stored_message(row, boot_id_));
+      StoredMessage& message = found.emplace_back(stored_message(row, boot_id_));
+      if (!message.wall && !message.this_boot) message.wall = base::WallTime{base::Duration{estimate_}};
     }
   }
   if (more && database_) return found;
@@ -405,20 +406,37 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
   return found;
 }
 
+// A portion with each call: to write all rows of a long outage at once takes as much room again, and minutes on slow flash.
 void Spool::Implementation::fill_wall_times() {
-  if (!unsynchronised_rows_ || !clock_.synchronised()) return;
-  unsynchronised_rows_ = false;
   const std::int64_t offset = nanoseconds(clock_.wall_now()) - nanoseconds(clock_.now());
-  for (Pending& pending : pending_) {
-    if (pending.row.clock_synced || pending.row.boot_id != boot_id_) continue;
-    pending.row.wall_ns = pending.row.monotonic_ns + offset;
-    pending.row.clock_synced = true;
+  if (unsynchronised_rows_ && clock_.synchronised()) {
+    unsynchronised_rows_ = false;
+    filled_to_ = 0;
+    for (Pending& pending : pending_) {
+      if (pending.row.clock_synced || pending.row.boot_id != boot_id_) continue;
+      pending.row.wall_ns = pending.row.monotonic_ns + offset;
+      pending.row.clock_synced = true;
+    }
   }
-  if (!database_) return;
-  if (auto status = database_->fill_wall_times(boot_id_, offset); !status.ok()) {
-    unsynchronised_rows_ = true;
-    fail(status.error());
+  if (!database_ || !trouble_.empty()) return;
+  if (filled_to_ && clock_.synchronised() &&
+      !go_on(filled_to_, database_->fill_wall_times(boot_id_, offset, *filled_to_))) {
+    return;
   }
+  if (estimated_to_) {
+    static_cast<void>(go_on(estimated_to_, database_->estimate_wall_times(boot_id_, estimate_, *estimated_to_)));
+  }
+}
+
+// On a full disk the times can wait; commits tell it.
+bool Spool::Implementation::go_on(std::optional<std::int64_t>& cursor,
+                                  base::Result<std::optional<std::int64_t>> portion) {
+  if (portion.ok()) {
+    cursor = portion.value();
+  } else if (portion.error().code() != base::ErrorCode::full) {
+    fail(portion.error());
+  }
+  return portion.ok();
 }
 
 void Spool::Implementation::maintain() {
