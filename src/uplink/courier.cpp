@@ -150,7 +150,13 @@ class Courier::Implementation {
       send_live(lanes_.live(lane), now);
       while (lanes_.live(lane).empty() && may_send_backlog(lane) && pace_.backlog(now)) {
         if (!lanes_.load(lane, [&](const StoredMessage& row) { return passes(row, now); })) break;
-        send_backlog(lanes_.backlog(lane), now);
+        auto& chunk = lanes_.backlog(lane);
+        spool_.release(chunk.front().row);  // judged again: since it was read it may have grown old enough for a packet
+        if (passes(chunk.front(), now)) {
+          send_backlog(chunk, now);
+        } else {
+          chunk.pop_front();
+        }
       }
     }
     send_probe(now);
@@ -208,7 +214,13 @@ class Courier::Implementation {
       const bool packed = suspect.topic == kPacketStream;
       auto rows =
           spool_.next_backlog(suspect.row - 1, packed ? Lanes::kChunkRows : 1, Lanes::kChunkBytes, suspect.lane);
-      if (rows.empty() || rows.front().row != suspect.row) {
+      const bool there = !rows.empty() && rows.front().row == suspect.row;
+      if (there && refusals_.barred(rows.front().message.stream, now)) {
+        set_aside(rows.front());
+        continue;
+      }
+      if (!there || (packed && !packs(rows.front()))) {  // nothing to probe the topic with
+        spool_.release(suspect.row);
         cleared(suspect.topic);
         continue;
       }
@@ -231,11 +243,6 @@ class Courier::Implementation {
   // What stands at the head of `from`, or a packet that begins with it.
   void send_backlog(std::deque<StoredMessage>& from, base::Instant now) {
     const StoredMessage& head = from.front();
-    if (refusals_.barred(head.message.stream, now)) {
-      set_aside(head);
-      from.pop_front();
-      return;
-    }
     if (packs(head)) {
       BacklogPacket packet(gateway_id_, head, pace_.packet_bytes());
       Flight flight;
@@ -397,7 +404,6 @@ class Courier::Implementation {
   void forget_flights() {
     flights_.clear();
     lanes_.clear();
-    newest_retained_.clear();
   }
 
   // What the broker hangs up at would come first again after every reconnect and block all behind it. One message says
@@ -469,7 +475,7 @@ class Courier::Implementation {
   base::Instant gaps_told_at_{};
   base::Instant stands_at_{};
 
-  std::map<std::string, std::int64_t> newest_retained_;
+  std::map<std::string, std::int64_t> newest_retained_;  // by stream; brokers keep them, whatever the connection does
   Refusals refusals_;
   HangUps hang_ups_;
 };

@@ -81,6 +81,14 @@ std::vector<const Flight*> Flights::in_doubt(base::Instant now) const {
   for (const auto& [token, flight] : in_flight_) {
     if (now - flight.since <= kSilence) add(flight);
   }
+  for (const Flight*& named : found) {
+    const std::string& topic = named->topic();
+    const auto consider = [&](const Flight& flight) {
+      if (flight.row() < named->row() && flight.topic() == topic) named = &flight;
+    };
+    for (const Flight& flight : settling_) consider(flight);
+    for (const auto& [token, flight] : in_flight_) consider(flight);
+  }
   return found;
 }
 

@@ -46,7 +46,8 @@ class Flights {
   [[nodiscard]] std::optional<base::Instant> settles_at() const;
 
   // If the connection breaks now, these may be why: the last one acknowledged, just now, and those in flight, one for
-  // each topic, in the order they were handed over. What has been in flight for long is not: silence is no verdict.
+  // each topic, in the order they were handed over. What has been in flight for long is not: silence is no verdict. Named is
+  // the topic's first row that has not settled: sent again alone, it must not overtake another of its stream.
   [[nodiscard]] std::vector<const Flight*> in_doubt(base::Instant now) const;
 
   template <class Predicate>

@@ -22,7 +22,8 @@ void merge(Gap& into, const Gap& gap) {
   into.last_seq = std::max(into.last_seq, gap.last_seq);
   if (gap.first_time && (!into.first_time || *gap.first_time < *into.first_time)) into.first_time = gap.first_time;
   if (gap.last_time && (!into.last_time || *gap.last_time > *into.last_time)) into.last_time = gap.last_time;
-  into.count += gap.count;
+  // What was written beside ranges that are to be cleared may be read twice.
+  into.count = std::min(into.count + gap.count, (into.last_seq - into.first_seq) / into.stride + 1);
 }
 
 void append_natural(std::string& out, const char* name, bool known, std::uint64_t value) {
@@ -91,13 +92,14 @@ std::vector<Gap> GapList::take() {
 }
 
 std::map<std::int64_t, Gap> GapList::changed() const {
+  if (cleared_) return ranges_;
   std::map<std::int64_t, Gap> found;
   for (const std::int64_t number : changed_) found.emplace(number, ranges_.at(number));
   return found;
 }
 
-void GapList::written() {
-  cleared_ = false;
+void GapList::written(bool with_clearing) {
+  cleared_ = cleared_ && !with_clearing;
   changed_.clear();
 }
 

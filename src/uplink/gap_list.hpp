@@ -42,11 +42,12 @@ class GapList {
   [[nodiscard]] std::vector<Gap> gaps() const;
   [[nodiscard]] std::vector<Gap> take();
 
-  // Numbered ranges that differ from what was written last, and whether all that was written before is gone.
+  // Numbered ranges that differ from what was written last, and whether all that was written before is gone; then these
+  // are all.
   [[nodiscard]] std::map<std::int64_t, Gap> changed() const;
   [[nodiscard]] bool cleared() const noexcept { return cleared_; }
   [[nodiscard]] bool dirty() const noexcept { return cleared_ || !changed_.empty(); }
-  void written();
+  void written(bool with_clearing);
   void rewrite() noexcept { cleared_ = true; }  // all of it next time
 
   static constexpr std::size_t kMostRanges = 4096;  // beyond it they should be told, connected or not

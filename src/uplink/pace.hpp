@@ -1,6 +1,7 @@
 // Pace: when the next publication may go, by the limits on messages and bytes per second.
 //
-// Live messages may use all of them. The backlog gets what they leave: it stops while a part of the burst is still there,
+// No second sees more than a limit and a quarter (AWS IoT Core's own limits are a quarter above ours). Live messages may use
+// all of it. The backlog gets what they leave: it stops while a part of the burst is still there,
 // so that a live message never waits behind it. Behind a connect its own rate grows from a tenth or so to the limits within
 // ten seconds, behind a reconnect after a random pause, as a whole fleet may have lost the same broker; where answers come
 // late it starts again from the bottom. Without limits the window alone governs.

@@ -12,7 +12,7 @@ constexpr base::Duration kQuickCheckLimit = std::chrono::seconds{5};
 constexpr std::uint64_t kReserve = 2u << 20;  // the log at its longest, and as much again
 constexpr std::uint64_t kMostNumber = std::uint64_t{1} << 53;
 constexpr base::Duration kRetryPause = std::chrono::seconds{10};
-constexpr std::int64_t kFirstRowWithoutFile = std::int64_t{1} << 48;  // above any row of a file that opens later
+constexpr std::uint64_t kMostEpochOfRows = std::uint64_t{1} << 32;  // as a number of seconds in the year 2106
 
 }  // namespace
 
@@ -75,6 +75,7 @@ void Spool::Implementation::begin_epoch(std::uint64_t epoch) {
   }
   sequences_.clear();
   sequences_dirty_ = false;
+  sequences_since_.reset();
   epoch_ = epoch;
 }
 
@@ -124,8 +125,8 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   auto last_wall = database.number("last_wall");
   if (!last_wall.ok()) return last_wall.error();
   const auto estimate = static_cast<std::int64_t>(last_wall.value().value_or(0));
-  const std::int64_t wall = estimate != 0 ? estimate : clock_.wall_now().time_since_epoch().count();
-  if (auto status = database.estimate_wall_times(boot_id_, wall); !status.ok()) return status;
+  estimate_ = estimate != 0 ? estimate : clock_.wall_now().time_since_epoch().count();
+  estimated_to_ = 0;
   const bool first_of_process = epoch_ == 0;
   if (maintenance_) {
     epoch_ = known.value().value_or(0);
@@ -159,11 +160,13 @@ void Spool::Implementation::open_database() {
     }
     const base::Error cause = std::move(status).error();
     opened = base::Error(base::ErrorCode::cancelled, "closed");  // before its files are renamed
-    if (cause.code() == base::ErrorCode::full && attempt == 0) {
+    const bool denied = cause.code() == base::ErrorCode::permission_denied;
+    const bool no_new_file = denied && spool_is_accessible(settings_.directory);  // as on a disk out of inodes
+    if ((cause.code() == base::ErrorCode::full || no_new_file) && attempt == 0) {
       reserve_.give_up();  // its former owner died on a full disk
       continue;
     }
-    const bool damaged = cause.code() == base::ErrorCode::corrupt || cause.code() == base::ErrorCode::permission_denied;
+    const bool damaged = cause.code() == base::ErrorCode::corrupt || (denied && !no_new_file);
     if (damaged && attempt == 0 && !maintenance_) {
       auto renamed = set_spool_aside(settings_.directory, clock_.wall_now());
       if (renamed.ok()) {
@@ -184,7 +187,8 @@ void Spool::Implementation::open_database() {
   }
   if (epoch_ == 0) {
     start_epoch_in_memory(0);
-    next_row_ = kFirstRowWithoutFile;
+    // Above any row of a file that opens later, which may have some of an earlier start without it.
+    next_row_ = static_cast<std::int64_t>(std::min(epoch_, kMostEpochOfRows) << 20);
   }
 }
 

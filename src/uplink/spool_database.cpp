@@ -123,13 +123,13 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   if (known != 0 && known != 1 && known != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
   }
-  if (known == 1) {
-    auto status = database.execute(kFromVersion1);
-    if (!status.ok()) return std::move(status).error().with_context(path);
-  }
   if (auto status = database.allow_growth(max_bytes); !status.ok()) return std::move(status).error().with_context(path);
-  for (const char* sql : {kSchema, "PRAGMA user_version=2"}) {
-    if (auto status = database.execute(sql); !status.ok()) return std::move(status).error().with_context(path);
+  // In one transaction: half of it could not be begun again.
+  for (const char* sql : {kBegin, known == 1 ? kFromVersion1 : "", kSchema, "PRAGMA user_version=2", kCommit}) {
+    if (auto status = database.execute(sql); !status.ok()) {
+      database.rollback();
+      return std::move(status).error().with_context(path);
+    }
   }
   if (auto status = database.load_names(); !status.ok()) return std::move(status).error().with_context(path);
   return database;

@@ -108,16 +108,22 @@ class SpoolDatabase {
   [[nodiscard]] base::Status set_last(std::uint64_t epoch, const std::string& stream, std::uint64_t seq);
   [[nodiscard]] base::Result<std::map<std::string, std::uint64_t>> last(std::uint64_t epoch);
   [[nodiscard]] base::Status forget_last_before(std::uint64_t epoch);
-  // Brings the table up to what the list says; GapList::written() is due when it is committed.
-  [[nodiscard]] base::Status write_gaps(const GapList& gaps);
+  // Brings the table up to what the list says; GapList::written() is due when it is committed. What was told is cleared only
+  // with the messages that tell it.
+  [[nodiscard]] base::Status write_gaps(const GapList& gaps, bool with_clearing);
   [[nodiscard]] base::Result<std::vector<Gap>> gaps();
   // What a query can still find in a file about to be set aside.
   [[nodiscard]] base::Result<std::vector<Gap>> contents();
 
-  // Rows of `boot_id` without a trusted wall time: monotonic + offset, trusted from now on.
-  [[nodiscard]] base::Status fill_wall_times(const std::string& boot_id, std::int64_t offset_ns);
-  // Rows of other boots that never learnt theirs: an estimate, not trusted.
-  [[nodiscard]] base::Status estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns);
+  // Some rows of `boot_id` behind `after_row` without a trusted wall time: monotonic + offset, trusted from now on. The last
+  // of them; absent if there were none.
+  [[nodiscard]] base::Result<std::optional<std::int64_t>> fill_wall_times(const std::string& boot_id,
+                                                                          std::int64_t offset_ns,
+                                                                          std::int64_t after_row);
+  // The same for rows of other boots that never learnt theirs: an estimate, not trusted.
+  [[nodiscard]] base::Result<std::optional<std::int64_t>> estimate_wall_times(const std::string& boot_id,
+                                                                              std::int64_t wall_ns,
+                                                                              std::int64_t after_row);
   // Keeps a message that can't be delivered for people to look at.
   [[nodiscard]] base::Status bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns);
   // Forgets all of those but the newest, `most` and `bytes` at the most.
@@ -151,7 +157,8 @@ class SpoolDatabase {
   [[nodiscard]] base::Result<std::vector<SpoolRowHead>> heads(const char* sql, std::int64_t first, std::size_t limit,
                                                               std::optional<std::int64_t> beyond = {});
   [[nodiscard]] base::Result<std::vector<Gap>> gap_rows(const char* sql);
-  [[nodiscard]] base::Status update_wall_times(const char* sql, const std::string& boot_id, std::int64_t value);
+  [[nodiscard]] base::Result<std::optional<std::int64_t>> update_wall_times(const char* sql, const std::string& boot_id,
+                                                                            std::int64_t value, std::int64_t after_row);
 
   sqlite3* handle_ = nullptr;
   std::map<const char*, sqlite3_stmt*> statements_;  // by the address of their text

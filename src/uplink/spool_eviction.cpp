@@ -25,6 +25,8 @@ Gap Spool::Implementation::gap_of(const std::string& stream, std::uint64_t epoch
     gap.first_time = base::WallTime{base::Duration{wall_ns}};
   } else if (this_boot) {
     gap.first_time = clock_.to_wall(base::Instant{base::Duration{monotonic_ns}});
+  } else if (estimate_ != 0) {
+    gap.first_time = base::WallTime{base::Duration{estimate_}};
   }
   gap.last_time = gap.first_time;
   gap.count = 1;
@@ -159,7 +161,7 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
       told.add(gap_of(row.stream, row.epoch, row.seq, row.monotonic_ns, row.wall_ns, row.boot_id == boot_id_, reason));
       ++dropped;
     }
-    return database_->write_gaps(told);
+    return database_->write_gaps(told, false);
   };
   auto status = database_->begin();
   if (status.ok()) {
@@ -175,7 +177,7 @@ bool Spool::Implementation::remove_rows(const std::vector<SpoolRowHead>& rows, G
     return false;
   }
   gaps_ = std::move(told);
-  gaps_.written();
+  gaps_.written(false);
   for (const SpoolRowHead& row : rows) deletes_.erase(row.row);
   figures_.messages -= std::min(figures_.messages, removed.messages);
   figures_.bytes -= std::min(figures_.bytes, removed.bytes);

@@ -86,6 +86,17 @@ void SpoolReserve::take() const noexcept {
 
 void SpoolReserve::give_up() const noexcept { ::unlink((directory_ + "/spool.reserve").c_str()); }
 
+bool spool_is_accessible(const std::string& directory) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    const std::string path = directory + "/spool.db" + suffix;
+    if (!exists(path)) continue;
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    if (::access(path.c_str(), R_OK | W_OK) != 0) return false;
+  }
+  return true;
+}
+
 base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now) {
   std::string stamp;
   for (const char c : base::format_rfc3339(now)) {

@@ -46,6 +46,9 @@ class SpoolReserve {
   std::uint64_t bytes_;
 };
 
+// Whether spool.db, spool.db-wal and spool.db-shm, as far as they are there, are files that can be read and written.
+[[nodiscard]] bool spool_is_accessible(const std::string& directory);
+
 // Renames spool.db, spool.db-wal and spool.db-shm to spool.bad-<time>…; the new name of the first.
 [[nodiscard]] base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now);
 

@@ -89,6 +89,7 @@ class Spool::Implementation {
   [[nodiscard]] Pending* find_pending(std::int64_t row);
   void drop_pending(Pending& pending);
   void fill_wall_times();
+  [[nodiscard]] bool go_on(std::optional<std::int64_t>& cursor, base::Result<std::optional<std::int64_t>> portion);
   void refresh_rows_since();
 
   // spool_eviction.cpp
@@ -122,7 +123,7 @@ class Spool::Implementation {
   std::array<std::int64_t, 48> thinned_to_{};  // with the policy `thin`, by level: the row up to which it is done
   std::int64_t next_row_ = 1;                  // of the next row that is kept
 
-  std::deque<Pending> pending_;  // consecutive row numbers
+  std::deque<Pending> pending_;  // ascending row numbers
   std::size_t pending_kept_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::set<std::int64_t> deletes_;  // acknowledged rows still in the database; neighbours share pages
@@ -130,6 +131,10 @@ class Spool::Implementation {
   bool sequences_dirty_ = false;
   bool with_sequences_ = true;  // the transaction being written
   bool unsynchronised_rows_ = true;
+  std::optional<std::int64_t>
+      filled_to_;  // rows of this boot in the file have their wall times up to here; absent: all
+  std::optional<std::int64_t> estimated_to_;  // the same for older ones
+  std::int64_t estimate_ = 0;
 
   struct Burial {
     SpoolRow row;

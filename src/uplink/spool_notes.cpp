@@ -30,8 +30,12 @@ constexpr const char* kContents =
     "SELECT text, epoch, min(seq), max(seq), nullif(min(wall_ns), 0), nullif(max(wall_ns), 0), count(*), 3, 1 "
     "FROM message JOIN name ON number=stream GROUP BY stream, epoch";
 constexpr const char* kFillWall =
-    "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE clock_synced=0 AND boot=?1";
-constexpr const char* kEstimateWall = "UPDATE message SET wall_ns=?2 WHERE wall_ns=0 AND boot<>?1";
+    "UPDATE message SET wall_ns=monotonic_ns+?2, clock_synced=1 WHERE row IN (SELECT row FROM message WHERE row>?3 AND "
+    "clock_synced=0 AND boot=?1 ORDER BY row LIMIT ?4) RETURNING row";
+constexpr const char* kEstimateWall =
+    "UPDATE message SET wall_ns=?2 WHERE row IN (SELECT row FROM message WHERE row>?3 AND wall_ns=0 AND boot<>?1 "
+    "ORDER BY row LIMIT ?4) RETURNING row";
+constexpr std::int64_t kRowsAtOnce = 500;
 constexpr const char* kBury =
     "INSERT INTO dead(reason, at_ns, stream, epoch, seq, schema, body, wall_ns, clock_synced, boot) "
     "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)";
@@ -114,8 +118,8 @@ base::Status SpoolDatabase::forget_last_before(std::uint64_t epoch) {
   return finish(statement.value());
 }
 
-base::Status SpoolDatabase::write_gaps(const GapList& gaps) {
-  if (gaps.cleared()) {
+base::Status SpoolDatabase::write_gaps(const GapList& gaps, bool with_clearing) {
+  if (gaps.cleared() && with_clearing) {
     auto clear = prepare(kClearGaps);
     if (!clear.ok()) return clear.error();
     if (auto status = finish(clear.value()); !status.ok()) return status;
@@ -154,22 +158,38 @@ base::Result<std::vector<Gap>> SpoolDatabase::gap_rows(const char* sql) {
 base::Result<std::vector<Gap>> SpoolDatabase::gaps() { return gap_rows(kGaps); }
 base::Result<std::vector<Gap>> SpoolDatabase::contents() { return gap_rows(kContents); }
 
-base::Status SpoolDatabase::update_wall_times(const char* sql, const std::string& boot_id, std::int64_t value) {
+base::Result<std::optional<std::int64_t>> SpoolDatabase::update_wall_times(const char* sql, const std::string& boot_id,
+                                                                           std::int64_t value, std::int64_t after_row) {
   auto boot = name_number(boot_id);
   if (!boot.ok()) return boot.error();
   auto statement = prepare(sql);
   if (!statement.ok()) return statement.error();
   bind(statement.value(), 1, boot.value());
   bind(statement.value(), 2, value);
-  return finish(statement.value());
+  bind(statement.value(), 3, after_row);
+  bind(statement.value(), 4, kRowsAtOnce);
+  std::optional<std::int64_t> last;
+  int code = SQLITE_OK;
+  while ((code = sqlite3_step(statement.value())) == SQLITE_ROW) {
+    last = std::max(last.value_or(after_row), static_cast<std::int64_t>(sqlite3_column_int64(statement.value(), 0)));
+  }
+  std::optional<base::Error> failure;
+  if (code != SQLITE_DONE) failure = error(code);
+  sqlite3_reset(statement.value());
+  if (failure) return *std::move(failure);
+  return last;
 }
 
-base::Status SpoolDatabase::fill_wall_times(const std::string& boot_id, std::int64_t offset_ns) {
-  return update_wall_times(kFillWall, boot_id, offset_ns);
+base::Result<std::optional<std::int64_t>> SpoolDatabase::fill_wall_times(const std::string& boot_id,
+                                                                         std::int64_t offset_ns,
+                                                                         std::int64_t after_row) {
+  return update_wall_times(kFillWall, boot_id, offset_ns, after_row);
 }
 
-base::Status SpoolDatabase::estimate_wall_times(const std::string& boot_id, std::int64_t wall_ns) {
-  return update_wall_times(kEstimateWall, boot_id, wall_ns);
+base::Result<std::optional<std::int64_t>> SpoolDatabase::estimate_wall_times(const std::string& boot_id,
+                                                                             std::int64_t wall_ns,
+                                                                             std::int64_t after_row) {
+  return update_wall_times(kEstimateWall, boot_id, wall_ns, after_row);
 }
 
 base::Status SpoolDatabase::bury(const SpoolRow& row, const std::string& reason, std::int64_t at_ns) {

@@ -126,8 +126,10 @@ void Spool::Implementation::skip(const std::string& stream, std::uint64_t count,
 }
 
 Spool::Implementation::Pending* Spool::Implementation::find_pending(std::int64_t row) {
-  if (pending_.empty() || row < pending_.front().row.row || row > pending_.back().row.row) return nullptr;
-  return &pending_[static_cast<std::size_t>(row - pending_.front().row.row)];
+  const auto found =
+      std::lower_bound(pending_.begin(), pending_.end(), row,
+                       [](const Pending& pending, std::int64_t wanted) { return pending.row.row < wanted; });
+  return found != pending_.end() && found->row.row == row ? &*found : nullptr;
 }
 
 void Spool::Implementation::drop_pending(Pending& pending) {
@@ -228,7 +230,7 @@ base::Status Spool::Implementation::write() {
     rows_written_ = 0;
     std::uint64_t bytes = 0;
     for (const Pending& pending : pending_) {
-      if (bytes >= kBytesPerCommit) break;
+      if (bytes >= kBytesPerCommit && !pending.gone) break;
       ++rows_written_;
       if (pending.gone) continue;
       bytes += pending.cost;
@@ -254,7 +256,8 @@ base::Status Spool::Implementation::write() {
     if (!burials_.empty()) {
       if (auto status = database.forget_dead(kDeadKept, most_dead_bytes()); !status.ok()) return status;
     }
-    if (auto status = database.write_gaps(gaps_); !status.ok()) return status;
+    const bool all_rows = rows_written_ == pending_.size();  // those that tell gaps among them
+    if (auto status = database.write_gaps(gaps_, all_rows); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
     if (wall < kClockIsSet || !with_sequences_) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
@@ -289,7 +292,7 @@ void Spool::Implementation::written() {
     sequences_dirty_ = false;
     sequences_since_.reset();
   }
-  gaps_.written();
+  gaps_.written(pending_.empty());
   rows_since_.reset();
   refresh_rows_since();
   ++figures_.commits_total;
@@ -388,7 +391,8 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
         continue;
       }
       taken += row.body.size() + 1;
-      found.push_back(stored_message(row, boot_id_));
+      StoredMessage& message = found.emplace_back(stored_message(row, boot_id_));
+      if (!message.wall && !message.this_boot) message.wall = base::WallTime{base::Duration{estimate_}};
     }
   }
   if (more && database_) return found;
@@ -402,20 +406,37 @@ std::vector<StoredMessage> Spool::Implementation::next_backlog(std::int64_t afte
   return found;
 }
 
+// A portion with each call: to write all rows of a long outage at once takes as much room again, and minutes on slow flash.
 void Spool::Implementation::fill_wall_times() {
-  if (!unsynchronised_rows_ || !clock_.synchronised()) return;
-  unsynchronised_rows_ = false;
   const std::int64_t offset = nanoseconds(clock_.wall_now()) - nanoseconds(clock_.now());
-  for (Pending& pending : pending_) {
-    if (pending.row.clock_synced || pending.row.boot_id != boot_id_) continue;
-    pending.row.wall_ns = pending.row.monotonic_ns + offset;
-    pending.row.clock_synced = true;
+  if (unsynchronised_rows_ && clock_.synchronised()) {
+    unsynchronised_rows_ = false;
+    filled_to_ = 0;
+    for (Pending& pending : pending_) {
+      if (pending.row.clock_synced || pending.row.boot_id != boot_id_) continue;
+      pending.row.wall_ns = pending.row.monotonic_ns + offset;
+      pending.row.clock_synced = true;
+    }
   }
-  if (!database_) return;
-  if (auto status = database_->fill_wall_times(boot_id_, offset); !status.ok()) {
-    unsynchronised_rows_ = true;
-    fail(status.error());
+  if (!database_ || !trouble_.empty()) return;
+  if (filled_to_ && clock_.synchronised() &&
+      !go_on(filled_to_, database_->fill_wall_times(boot_id_, offset, *filled_to_))) {
+    return;
   }
+  if (estimated_to_) {
+    static_cast<void>(go_on(estimated_to_, database_->estimate_wall_times(boot_id_, estimate_, *estimated_to_)));
+  }
+}
+
+// On a full disk the times can wait; commits tell it.
+bool Spool::Implementation::go_on(std::optional<std::int64_t>& cursor,
+                                  base::Result<std::optional<std::int64_t>> portion) {
+  if (portion.ok()) {
+    cursor = portion.value();
+  } else if (portion.error().code() != base::ErrorCode::full) {
+    fail(portion.error());
+  }
+  return portion.ok();
 }
 
 void Spool::Implementation::maintain() {

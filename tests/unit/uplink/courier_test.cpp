@@ -399,3 +399,27 @@ TEST_CASE("stopping without a broker commits what is there and returns at once")
   rig.start();
   CHECK(rig.spool->next_backlog(0, 100).size() == 10);
 }
+
+TEST_CASE("after a reconnect an older retained message does not take the place of a newer one") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  const auto description = [&] {
+    return signals::Message{"info", "twinkeeper.info/1", signals::MessageClass::info, rig.clock.now(), true, "\"v\":1"};
+  };
+  rig.connect();
+  rig.courier->submit(description());
+  rig.courier->submit(description());
+  const auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 2);
+  CHECK(sent[1].retain);
+  rig.answer(sent[1]);
+  rig.turn();
+  rig.lose();
+  rig.clock.advance(seconds{10});
+  rig.connect();
+  const auto again = rig.drain();
+  REQUIRE(again.size() == 1);
+  CHECK(json::parse(again[0].payload)["seq"] == 1);
+  CHECK_FALSE(again[0].retain);
+}

@@ -1,11 +1,13 @@
 // Disks that fail under a running spool: SQLite's writes and everybody's fdatasync can be told to fail.
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -23,10 +25,27 @@ namespace {
 struct Disk {
   int write_error = 0;  // errno, 0: well
   int sync_error = 0;
+  std::optional<int> writes_left{};  // then EIO
+  bool no_new_files = false;
+  std::string quota_taken_by{};  // EDQUOT while this file is there
 };
 Disk disk;
 
+int failing_open(const char* path, int flags, int mode) {
+  if (!disk.no_new_files || (flags & O_CREAT) == 0 || ::access(path, F_OK) == 0) return ::open(path, flags, mode);
+  errno = ENOSPC;
+  return -1;
+}
+
 ssize_t failing_pwrite(int file, const void* bytes, size_t count, off_t offset) {
+  if (disk.writes_left && (*disk.writes_left)-- <= 0) {
+    errno = EIO;
+    return -1;
+  }
+  if (!disk.quota_taken_by.empty() && ::access(disk.quota_taken_by.c_str(), F_OK) == 0) {
+    errno = EDQUOT;
+    return -1;
+  }
   if (disk.write_error == 0) return ::pwrite(file, bytes, count, offset);
   errno = disk.write_error;
   return -1;
@@ -57,6 +76,7 @@ struct Rig {
     for (const char* name : {"pwrite", "pwrite64"}) {
       vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(failing_pwrite));
     }
+    vfs->xSetSystemCall(vfs, "open", reinterpret_cast<sqlite3_syscall_ptr>(failing_open));
     open();
   }
   ~Rig() {
@@ -100,9 +120,9 @@ struct Rig {
 };
 
 Disk failing(const std::string& fault) {
-  if (fault == "fdatasync fails") return {0, EIO};
-  if (fault == "writing fails") return {EIO, 0};
-  return {EROFS, EROFS};  // a file system that the kernel has made read-only
+  if (fault == "fdatasync fails") return {.sync_error = EIO};
+  if (fault == "writing fails") return {.write_error = EIO};
+  return {.write_error = EROFS, .sync_error = EROFS};  // a file system that the kernel has made read-only
 }
 
 }  // namespace
@@ -186,4 +206,126 @@ TEST_CASE("a disk that fails and recovers at random neither loses nor doubles a 
     stored += row.message.message_class == signals::MessageClass::state ? 1 : 0;
   }
   CHECK(stored > 0);
+}
+
+TEST_CASE("a file that opens at run time leaves no commit that is due for ever") {
+  Rig rig;
+  rig.spool.reset();
+  disk = failing("writing fails");
+  rig.settings.commit_interval = seconds{5};
+  rig.open();
+  rig.spool->append(test::state_message(rig.clock.now()));
+  disk = {};
+  rig.clock.advance(seconds{11});
+  rig.spool->maintain();
+  REQUIRE(rig.events.count("spool_recovered") == 1);
+  rig.spool->commit_if_due();
+  rig.clock.advance(seconds{50});
+  rig.spool->commit_if_due();
+  const auto due = rig.spool->commit_due();
+  CHECK((!due || *due > rig.clock.now()));
+}
+
+TEST_CASE("starts without a file that can be written never use a row number twice") {
+  Rig rig;
+  for (int start = 0; start < 3; ++start) {
+    rig.spool.reset();
+    disk = failing("writing fails");
+    rig.open();
+    for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+    disk = {};
+    rig.clock.advance(seconds{11});
+    rig.spool->maintain();
+    rig.spool->append(test::state_message(rig.clock.now()));
+    rig.spool->commit();
+  }
+  CHECK(rig.events.count("corrupt") == 0);
+  CHECK(rig.spool->next_backlog(0, 100).size() == 12);
+  CHECK(rig.spool->figures().messages == 12);
+}
+
+TEST_CASE("bringing a spool of the version before up to date can be cut off anywhere") {
+  for (int writes = 0; writes < 40; ++writes) {
+    CAPTURE(writes);
+    Rig rig;
+    for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+    rig.spool.reset();
+    sqlite3* handle = nullptr;
+    REQUIRE(sqlite3_open(rig.folder.file("spool.db").c_str(), &handle) == SQLITE_OK);
+    for (const char* sql : {"ALTER TABLE gap DROP COLUMN stride", "ALTER TABLE dead DROP COLUMN wall_ns",
+                            "ALTER TABLE dead DROP COLUMN clock_synced", "ALTER TABLE dead DROP COLUMN boot",
+                            "DROP INDEX message_urgent", "DROP INDEX message_metrics", "PRAGMA user_version=1"}) {
+      REQUIRE(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    }
+    sqlite3_close(handle);
+    disk.writes_left = writes;
+    rig.open();
+    rig.spool.reset();
+    disk = {};
+    rig.open();
+    REQUIRE(rig.events.count("corrupt") == 0);
+    REQUIRE(rig.spool->next_backlog(0, 100).size() == 3);
+  }
+}
+
+TEST_CASE("a power cut while gaps become messages loses none of them") {
+  const bool full = GENERATE(false, true);  // rows make way for the messages, or fill more than one transaction
+  const std::set<std::string> streams{"twins.a.state", "twins.b.state", "twins.c.state", "twins.d.state"};
+  bool cut = true;
+  for (int writes = 0; cut; writes += full ? 2 : 20) {
+    CAPTURE(full, writes);
+    Rig rig;
+    rig.settings.max_bytes = 1 << 20;
+    rig.open();
+    const auto fill = [&] {
+      while (rig.spool->figures().bytes + 1500 < (full ? 1u << 20 : 900u << 10)) {
+        rig.spool->append(test::state_message(rig.clock.now(), 1000));
+      }
+    };
+    if (full) fill();
+    for (const std::string& stream : streams) rig.spool->skip(stream, 2, rig.clock.now(), rig.clock.now());
+    rig.spool->commit();
+    if (!full) fill();
+    if (full) rig.spool->append(test::state_message(rig.clock.now(), 1000));
+    disk.writes_left = writes;
+    static_cast<void>(rig.spool->take_own_messages());
+    cut = !rig.spool->figures().trouble.empty();
+    test::TemporaryFolder copy;
+    for (const char* name : {"spool.db", "spool.db-wal"}) {
+      std::filesystem::copy_file(rig.folder.file(name), copy.file(name));
+    }
+    disk = {};
+    SpoolSettings settings;
+    settings.directory = copy.path();
+    auto spool = Spool::open(settings, "gw1", rig.clock, "boot-1", rig.events);
+    REQUIRE(spool.ok());
+    std::set<std::string> told;
+    const auto hear = [&](const std::vector<StoredMessage>& messages) {
+      for (const auto& message : messages) {
+        const auto gap = nlohmann::json::parse("{" + message.message.members + "}");
+        if (gap["reason"] != "overrun") continue;
+        CHECK(gap["count"] == 2);
+        told.insert(gap["stream"].get<std::string>());
+      }
+    };
+    hear(spool.value().next_backlog(0, 1000, 1u << 20, Lane::urgent));
+    hear(spool.value().take_own_messages());
+    CHECK(told == streams);
+  }
+}
+
+TEST_CASE("a start on a disk that has no room for another file leaves the spool where it is") {
+  Rig rig;
+  for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
+  rig.spool.reset();
+  disk.no_new_files = true;
+  rig.open();
+  CHECK(rig.events.count("corrupt") == 0);
+  CHECK(rig.events.count("spool_unwritable") == 1);
+  rig.spool->append(test::state_message(rig.clock.now()));
+  disk = {};
+  rig.clock.advance(seconds{11});
+  rig.spool->maintain();
+  CHECK(rig.events.count("spool_recovered") == 1);
+  CHECK(rig.spool->next_backlog(0, 100).size() == 4);
 }

@@ -285,3 +285,86 @@ TEST_CASE("connections that break at random never cost a message") {
     }
   }
 }
+
+TEST_CASE("a packet that would be a probe and is set aside instead leaves the packets of others their turn") {
+  Rig rig;
+  rig.settings.max_messages_per_second.reset();
+  rig.start();
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  for (int i = 0; i < 5; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.b.state"));
+  rig.clock.advance(seconds{60});
+  rig.connect();
+  REQUIRE(rig.link.take_down().size() == 2);
+  rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  const auto live = rig.link.take_down();
+  REQUIRE(live.size() == 1);
+  rig.answer(live[0], LinkEvent::Kind::refused, "not authorized, reason 0x87");
+  rig.turn();
+  rig.lose();
+  rig.connect();
+  std::set<std::uint64_t> arrived;
+  for (int i = 0; i < 10; ++i) {
+    for (const json& message : messages(rig.drain())) {
+      if (message["schema"] != "twinkeeper.gap/1" && message["stream"] == "twins.b.state") {
+        arrived.insert(message["seq"].get<std::uint64_t>());
+      }
+    }
+    rig.clock.advance(seconds{1});
+  }
+  CHECK(arrived == std::set<std::uint64_t>{1, 2, 3, 4, 5});
+}
+
+TEST_CASE("a topic in doubt is probed with its first message so that its order holds") {
+  Rig rig;
+  rig.settings.mqtt_version = MqttVersion::v3_1_1;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  rig.connect();
+  for (int i = 0; i < 4; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  const auto sent = rig.link.take_down();
+  REQUIRE(sent.size() == 4);
+  for (int i = 0; i < 2; ++i) rig.answer(sent[static_cast<std::size_t>(i)]);
+  rig.turn();
+  rig.lose();
+  rig.connect();
+  std::vector<std::uint64_t> seqs;
+  for (int i = 0; i < 20; ++i) {
+    for (const json& message : messages(rig.drain())) seqs.push_back(message["seq"].get<std::uint64_t>());
+    rig.clock.advance(seconds{1});
+  }
+  CHECK(seqs == std::vector<std::uint64_t>{1, 2, 3, 4});
+}
+
+TEST_CASE("what grows old enough for a packet while packets are withheld waits for their probe") {
+  Rig rig;
+  rig.settings.max_messages_per_second.reset();
+  rig.start();
+  rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.a.state"));
+  rig.clock.advance(seconds{60});
+  for (int i = 0; i < 2; ++i) {  // the second one breaks at the probe: the next probe waits
+    rig.connect(4);
+    const auto sent = rig.link.take_down();
+    REQUIRE(sent.size() == 1);
+    REQUIRE(sent[0].topic == "twinkeeper/gw1/backlog");
+    rig.lose();
+  }
+  for (int i = 0; i < 10; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20, "twins.b.state"));
+  rig.clock.advance(rig.settings.backlog_after - milliseconds{500});
+  rig.connect(4);
+  const auto young = rig.link.take_down();
+  REQUIRE(young.size() == 3);
+  for (const auto& publication : young) {
+    CHECK(publication.topic == "twinkeeper/gw1/twins/b/state");
+    rig.answer(publication);
+  }
+  rig.clock.advance(seconds{1});
+  rig.turn();
+  CHECK(rig.link.take_down().empty());
+  rig.clock.advance(seconds{1});
+  rig.turn();
+  const auto probe = rig.link.take_down();
+  REQUIRE(probe.size() == 1);
+  CHECK(messages(probe).at(0)["id"].get<std::string>().find("twins.a.state") != std::string::npos);
+  rig.answer(probe[0]);
+  CHECK(messages(rig.drain()).size() == 7);
+}

@@ -1,3 +1,4 @@
+#include <deque>
 #include <set>
 
 #include "support/catch.hpp"
@@ -117,4 +118,30 @@ TEST_CASE("AWS IoT Core is asked for a session at most every ten seconds and a b
   CHECK(ConnectionTiming::for_profile(Profile::aws_iot_core).least_pause == seconds{10});
   CHECK(ConnectionTiming::for_profile(Profile::aws_iot_core).backoff_cap == seconds{120});
   CHECK(ConnectionTiming::for_profile(Profile::mqtt).least_pause == milliseconds{500});
+}
+
+TEST_CASE("live messages and backlog together never exceed a second's limit by more than a quarter") {
+  constexpr double kMessages = 80.0;
+  constexpr std::uint64_t kBytes = 400u << 10;
+  const std::size_t size = GENERATE(200, 4096, 60'000);
+  CAPTURE(size);
+  test::StandingClock clock;
+  Pace pace(kMessages, kBytes, clock.now(), 1);
+  pace.connected(clock.now());
+  const std::size_t packet = std::min(size, pace.packet_bytes());
+  std::deque<std::pair<base::Instant, std::size_t>> second;
+  for (int step = 0; step < 30'000; ++step) {
+    const auto send = [&](std::size_t bytes, bool of_backlog) {
+      pace.take(bytes, of_backlog, clock.now());
+      second.emplace_back(clock.now(), bytes);
+    };
+    while (step % 5000 > 2000 && pace.live(clock.now())) send(200, false);  // in bursts
+    while (pace.backlog(clock.now())) send(packet, true);
+    while (second.front().first + seconds{1} <= clock.now()) second.pop_front();
+    std::size_t bytes = 0;
+    for (const auto& [at, taken] : second) bytes += taken;
+    REQUIRE(second.size() <= 100);
+    REQUIRE(bytes <= 512u << 10);
+    clock.advance(milliseconds{1});
+  }
 }

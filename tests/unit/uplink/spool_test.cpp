@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <set>
 
 #include "support/catch.hpp"
@@ -356,4 +357,41 @@ TEST_CASE("a second process is kept out of the spool") {
   auto second = Spool::open(rig.settings, "gw1", rig.clock, "boot-1", rig.events);
   REQUIRE_FALSE(second.ok());
   CHECK(second.error().code() == base::ErrorCode::unavailable);
+}
+
+TEST_CASE("wall times are filled in and estimated a few rows at a time") {
+  Rig rig;
+  const base::WallTime now = rig.clock.wall_now();
+  constexpr int kRows = 3000;
+  rig.clock.set_wall(base::WallTime{seconds{1000}});
+  rig.clock.set_synchronised(false);
+  {
+    Spool spool = rig.open();
+    for (int i = 0; i < kRows; ++i) spool.append(test::state_message(rig.clock.now(), 1000));
+    spool.commit();
+    const auto known = [&] {
+      const auto rows = spool.next_backlog(0, kRows, 1u << 30);
+      return std::count_if(rows.begin(), rows.end(), [](const auto& row) { return row.wall.has_value(); });
+    };
+    CHECK(known() == 0);
+    rig.clock.set_wall(now);
+    rig.clock.set_synchronised(true);
+    spool.maintain();
+    CHECK(known() > 0);
+    CHECK(known() <= 500);
+    for (int i = 0; i < 10; ++i) spool.maintain();
+    CHECK(known() == kRows);
+    rig.clock.set_wall(base::WallTime{seconds{1000}});
+    rig.clock.set_synchronised(false);
+    for (int i = 0; i < kRows; ++i) spool.append(test::state_message(rig.clock.now(), 1000));
+  }
+  rig.clock.set_wall(now + seconds{60});
+  Spool spool = rig.open("boot-2");
+  CHECK(std::filesystem::file_size(rig.folder.file("spool.db-wal")) < 1u << 20);
+  for (int i = 0; i < 3; ++i) {
+    const auto rows = spool.next_backlog(0, 2 * kRows, 1u << 30);
+    REQUIRE(rows.size() == 2 * kRows);
+    for (const auto& row : rows) REQUIRE(row.wall);
+    for (int j = 0; j < 10; ++j) spool.maintain();
+  }
 }
