@@ -91,7 +91,8 @@ void ShadowClient::accepted(const Json& answer) {
     known_ = known_ && !mine;
     return;
   }
-  const bool next = *version == version_ + 1 || version_ == 0;
+  // Only then the part that changed makes the whole.
+  const bool next = known_ && (*version == version_ + 1 || version_ == 0);
   version_ = *version;
   if (!next) {
     known_ = false;

@@ -188,6 +188,24 @@ TEST_CASE("what is desired is handed up once, whole and with its version") {
   CHECK(desired->state.empty());
 }
 
+TEST_CASE("a part of what is desired is never taken for the whole") {
+  Rig rig;
+  rig.service.state = Json{{"desired", {{"a", 1}}}};
+  rig.service.version = 5;
+  const auto get = rig.client.due(rig.now);
+  REQUIRE(get);
+  // Somebody's change overtakes the answer.
+  for (const auto& answer :
+       rig.service.handle({kTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
+    rig.client.take(answer.topic, answer.payload, rig.now);
+  }
+  CHECK_FALSE(rig.client.take_desired());
+  for (const auto& answer : rig.service.handle(*get)) rig.client.take(answer.topic, answer.payload, rig.now);
+  const auto desired = rig.client.take_desired();
+  REQUIRE(desired);
+  CHECK(desired->state == Json{{"a", 1}, {"b", 2}});
+}
+
 TEST_CASE("a document that is too large loses what matters least and says so once") {
   auto with = settings();
   with.least_important = {"outputs", "states"};
