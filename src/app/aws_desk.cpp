@@ -130,7 +130,7 @@ std::vector<std::string> aws_topics_published(const config::Config& config) {
   return topics;
 }
 
-bool AwsDesk::is_wanted(const config::Config& config) { return config.uplink && shadows_of(config) != Shadows::off; }
+bool AwsDesk::is_wanted(const config::Config& config) { return !aws_topics(config).empty(); }
 
 AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events,
                  const uplink::Statistics& statistics, ReloadRequests* requests, Outside outside)

@@ -75,7 +75,12 @@ void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
   }
   if (const auto job = client_.take_job()) {
     keep();
-    begin(*job, metrics, now);
+    // Begun all the same, a reload would come again with every start.
+    if (keeping_failed_) {
+      end(JobStatus::failed, {{"reason", "the job can't be kept on disk"}});
+    } else {
+      begin(*job, metrics, now);
+    }
   }
   keep();
 }
@@ -151,17 +156,20 @@ void AwsJobs::end(JobStatus status, aws::JobDetails details) {
   const std::string id = client_.under_way();
   const auto reason = details.find("reason");
   const bool done = status == JobStatus::succeeded;
-  events_.raise({done ? signals::EventLevel::info : signals::EventLevel::warning, "aws",
-                 done ? "job_done" : "job_rejected",
-                 "the job " + id + (done ? " is done" : " is rejected: ") +
-                     (done || reason == details.end() ? "" : reason->second)});
+  const std::string word = done ? "done" : status == JobStatus::failed ? "failed" : "rejected";
+  events_.raise({done ? signals::EventLevel::info : signals::EventLevel::warning, "aws", "job_" + word,
+                 "the job " + id + (status == JobStatus::failed ? " has " : " is ") + word +
+                     (done || reason == details.end() ? "" : ": " + reason->second)});
   client_.finish(status, std::move(details));
   keep();
 }
 
 void AwsJobs::keep() {
   std::string text = client_.keep();
-  if (text == kept_) return;
+  if (text == kept_) {
+    keeping_failed_ = false;
+    return;
+  }
   if (text.empty()) {
     ::unlink(file_.c_str());
   } else if (const auto status = base::replace_file(file_, text); !status) {

@@ -31,6 +31,7 @@ std::vector<std::string> ShadowClient::topics() const {
 void ShadowClient::connected(base::Instant now) {
   connected_ = true;
   known_ = false;
+  version_ = 0;  // another endpoint counts by itself
   request_.reset();
   not_before_ = now;
   pause_.reset();
@@ -48,7 +49,7 @@ bool ShadowClient::take(const std::string& topic, const std::string& payload, ba
   const auto message = parse_object(payload);
   if (!message) return true;
   if (what == "get/accepted") {
-    got(*message);
+    got(*message, now);
   } else if (what == "update/accepted") {
     accepted(*message);
   } else if (what == "get/rejected" || what == "update/rejected") {
@@ -69,11 +70,17 @@ bool ShadowClient::is_mine(const Json& answer, bool update) const {
   return request_ && request_->update == update && text(answer, "clientToken") == request_->token;
 }
 
-// Whoever asked for it: it is what the service holds.
-void ShadowClient::got(const Json& answer) {
+// Whoever asked for it: it is what the service holds, unless newer things are known. To an own request an older version
+// may be the answer, too: that of a shadow that was deleted and begun anew.
+void ShadowClient::got(const Json& answer, base::Instant now) {
   const auto version = natural(answer, "version");
-  if (is_mine(answer, false)) request_.reset();
-  if (!version || *version < version_) return;
+  const bool mine = is_mine(answer, false);
+  std::uint64_t version_asked_at = 0;
+  if (mine) version_asked_at = std::exchange(request_, std::nullopt)->version;
+  if (!version || (*version < version_ && *version >= version_asked_at)) {
+    if (mine) not_before_ = now + pause_.next();
+    return;
+  }
   const Json state = object(answer, "state");
   version_ = *version;
   reported_ = object(state, "reported");
@@ -91,7 +98,8 @@ void ShadowClient::accepted(const Json& answer) {
     known_ = known_ && !mine;
     return;
   }
-  const bool next = *version == version_ + 1 || version_ == 0;
+  // Only then the part that changed makes the whole.
+  const bool next = known_ && (*version == version_ + 1 || version_ == 0);
   version_ = *version;
   if (!next) {
     known_ = false;
@@ -238,13 +246,13 @@ std::optional<Publication> ShadowClient::due(base::Instant now) {
   }
   if (now < not_before_) return std::nullopt;
   if (!known_) {
-    request_ = Request{false, next_token(), {}, now};
+    request_ = Request{false, next_token(), {}, now, version_};
     return Publication{topic_ + "get", Json{{"clientToken", request_->token}}.dump()};
   }
   if (!wanted_ || !may_update(now) || reported_ == *wanted_) return std::nullopt;
   const Json document = fitted();
   if (version_ != 0 && !worth(reported_, document)) return std::nullopt;
-  request_ = Request{true, next_token(), difference(reported_, document), now};
+  request_ = Request{true, next_token(), difference(reported_, document), now, version_};
   updated_at_ = now;
   Json message{{"state", {{"reported", request_->patch}}}, {"clientToken", request_->token}};
   if (version_ != 0) message["version"] = version_;

@@ -11,7 +11,8 @@
 //   413              the document is cut further; what was cut is told
 //   other 4xx        told once, tried again after 5 minutes
 //
-// One request at a time. Answers are told from those to others by their clientToken, old ones by their version. Too
+// One request at a time. Answers are told from those to others by their clientToken, old ones by their version, which
+// counts within a connection only: each endpoint has shadows of its own. Too
 // large a document loses entries of `least_important`, first named first, until it has `most_bytes` together with the
 // desired part; `left_out` then counts them.
 // Thread rule: one thread. No I/O: topics and payloads go out and come in. Allocates.
@@ -73,11 +74,12 @@ class ShadowClient {
     std::string token;
     Json patch;
     base::Instant since;
+    std::uint64_t version = 0;  // known when it was sent
   };
 
   [[nodiscard]] std::string next_token();
   [[nodiscard]] bool is_mine(const Json& answer, bool update) const;
-  void got(const Json& answer);
+  void got(const Json& answer, base::Instant now);
   void accepted(const Json& answer);
   void rejected(const Json& answer, bool update, base::Instant now);
   void delta(const Json& message);

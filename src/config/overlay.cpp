@@ -29,7 +29,13 @@ constexpr std::array<std::string_view, 10> kUplinkKeys{"backlog",
                                                        "retain",
                                                        "status_interval",
                                                        "acknowledge_timeout"};
-constexpr std::array<std::string_view, 4> kNotOfDevices{"bus", "controller", "name", "writable"};
+// Of a device and of a register: how often it is asked and how its values are judged, not what goes to which instrument:
+// commands write by the same slave, address, type and scale.
+constexpr std::array<std::string_view, 9> kDeviceKeys{
+    "busy_retries",  "collection_jitter", "collection_offset", "optimization", "optimization_max_register_fill",
+    "poll_interval", "publish",           "registers",         "timeout"};
+constexpr std::array<std::string_view, 8> kRegisterKeys{"max_age",       "max_rate", "max_value",   "min_value",
+                                                        "poll_interval", "publish",  "stuck_after", "unit"};
 constexpr std::array<std::string_view, 3> kMayBeFiles{"diagnosis", "model", "registers"};
 
 template <class Words>
@@ -55,7 +61,9 @@ class Layer {
       if (!is_one_of(kSections, entry.key)) {
         out_of_reach(entry, below, list_of(kSections));
       } else if (entry.key == "uplink") {
-        uplink(base, below, entry);
+        if (is_mapping(below) && holds_only(below, kUplinkKeys)) put(base, below, entry);
+      } else if (entry.key == "devices") {
+        if (is_mapping(below) && devices_hold_only(below)) put(base, below, entry);
       } else {
         put(base, below, entry);
       }
@@ -71,22 +79,34 @@ class Layer {
     reader_.error_at(entry.mark, at, "can't be changed by an overlay", accepted);
   }
 
-  void uplink(Node& base, const Cursor& at, const Entry& section) {
-    if (!is_mapping(at)) return;
+  template <class Words>
+  bool holds_only(const Cursor& at, const Words& keys) {
     bool good = true;
     for (const Entry& entry : at.node->entries) {
-      if (is_one_of(kUplinkKeys, entry.key)) continue;
-      out_of_reach(entry, at.key(entry), list_of(kUplinkKeys));
+      if (is_one_of(keys, entry.key)) continue;
+      out_of_reach(entry, at.key(entry), list_of(keys));
       good = false;
     }
-    if (good) put(base, at, section);
+    return good;
+  }
+
+  // What is no mapping where one belongs is told when it is laid over.
+  bool devices_hold_only(const Cursor& at) {
+    bool good = true;
+    for (const Entry& device : at.node->entries) {
+      const Cursor of_device = at.key(device);
+      good = holds_only(of_device, kDeviceKeys) && good;
+      for (const Entry& entry : device.value.entries) {
+        if (entry.key != "registers") continue;
+        const Cursor list = of_device.key(entry);
+        for (const Entry& one : entry.value.entries) good = holds_only(list.key(one), kRegisterKeys) && good;
+      }
+    }
+    return good;
   }
 
   // `entry` of the overlay at `at` into the mapping `base`.
   void put(Node& base, const Cursor& at, const Entry& entry) {
-    if (at.path.compare(0, 8, "devices.") == 0 && is_one_of(kNotOfDevices, entry.key)) {
-      return out_of_reach(entry, at, "the other keys of a device and its registers");
-    }
     if (at.path.compare(0, 6, "twins.") == 0 && entry.key == "name") {
       return out_of_reach(entry, at, "the other keys of a twin");
     }
@@ -99,7 +119,7 @@ class Layer {
                                     [&](const Entry& old) { return old.scalar_key && old.key == entry.key; });
     if (found == base.entries.end()) {
       if (entry.key == "devices" || entry.key == "twins") return reader_.error(at, "the file has none", "no such key");
-      if (holds_what_is_forbidden(at)) return;
+      if (names_a_file(at)) return;
       base.entries.push_back(entry);
     } else {
       over(found->value, at, entry);
@@ -116,7 +136,7 @@ class Layer {
     } else if (is_one_of(kMayBeFiles, entry.key) && old.kind == NodeKind::scalar) {
       reader_.error(at, "stands in a file of its own (" + shorten(old.text) + "), which an overlay does not reach",
                     "what the configuration file itself holds");
-    } else if (!holds_what_is_forbidden(at)) {
+    } else if (!names_a_file(at)) {
       old = entry.value;
     }
   }
@@ -142,17 +162,16 @@ class Layer {
   }
 
   // Deeper in what is taken over as a whole.
-  bool holds_what_is_forbidden(const Cursor& at) {
+  bool names_a_file(const Cursor& at) {
     bool found = false;
     for (const Entry& entry : at.node->entries) {
       const Cursor below = at.key(entry);
-      const bool forbidden = at.path.compare(0, 8, "devices.") == 0 && is_one_of(kNotOfDevices, entry.key);
       const bool names_file = is_one_of(kMayBeFiles, entry.key) && entry.value.kind != NodeKind::mapping;
-      if (forbidden || names_file) out_of_reach(entry, below, "the other keys");
-      found = holds_what_is_forbidden(below) || found || forbidden || names_file;
+      if (names_file) out_of_reach(entry, below, "the other keys");
+      found = names_a_file(below) || found || names_file;
     }
     for (std::size_t i = 0; i < at.node->items.size(); ++i) {
-      found = holds_what_is_forbidden(at.item(i)) || found;
+      found = names_a_file(at.item(i)) || found;
     }
     return found;
   }

@@ -4,8 +4,8 @@
 //   {"twins": {"tanks": {"publish": {"state_interval": "5s"}}}, "spool": {"max_age": "3d"}}
 //
 // Maps are merged key by key, all else is replaced; a name must be in the file. Out of reach are the gateway, the
-// endpoint, its keys, proxy and names, commands, what may be written, how a device is reached, and what names a file or
-// a variable of the environment.
+// endpoint, its keys, proxy and names, commands, what may be written, how a device is reached, what it is asked or written
+// and what its answers mean, and what names a file or a variable of the environment.
 // Errors go to the reader, placed in the overlay. Thread rule: free function. Allocates.
 #pragma once
 

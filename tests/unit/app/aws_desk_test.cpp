@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "app/check_report.hpp"
 #include "support/catch.hpp"
 #include "support/fake_clock.hpp"
 #include "support/temporary_folder.hpp"
@@ -125,6 +126,27 @@ TEST_CASE("only so many twins have a shadow as a connection has topics for") {
   rig.plan.config.uplink->shadows = uplink::Shadows::off;
   CHECK(app::aws_topics(rig.plan.config).empty());
   CHECK_FALSE(app::AwsDesk::is_wanted(rig.plan.config));
+}
+
+TEST_CASE("without shadows there are still jobs and Device Defender") {
+  app::Plan with = plan("/s");
+  with.config.uplink->shadows = uplink::Shadows::off;
+  CHECK_FALSE(app::AwsDesk::is_wanted(with.config));
+  with.config.uplink->defender_interval = 5min;
+  CHECK(app::AwsDesk::is_wanted(with.config));
+  with.config.uplink->defender_interval.reset();
+  with.config.uplink->jobs = true;
+  CHECK(app::AwsDesk::is_wanted(with.config));
+  app::Findings findings(with.config);
+  const auto checked = app::check_aws(with, findings);
+  REQUIRE(checked.is_object());
+  CHECK(checked["shadows"].empty());
+  CHECK(checked["jobs"] == true);
+  CHECK_FALSE(checked["topics_subscribed"].empty());
+  Rig rig(std::move(with));
+  rig.connect();
+  REQUIRE(rig.sent.size() == 1);
+  CHECK(rig.sent[0].first == "$aws/things/gw/jobs/$next/get");
 }
 
 TEST_CASE("at most four requests wait for their answers and every twin has its turn") {

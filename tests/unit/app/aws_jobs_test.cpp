@@ -1,6 +1,7 @@
 // What jobs make of the gateway; the reload is played by the test.
 #include "app/aws_jobs.hpp"
 
+#include <filesystem>
 #include <fstream>
 
 #include "config/yaml_text.hpp"
@@ -132,6 +133,24 @@ TEST_CASE("a job whose outcome was lost with the process is begun again") {
   REQUIRE(rig.requests.take());
   rig.start();
   rig.give({{"operation", "reload-config"}});
+  CHECK(rig.requests.take());
+}
+
+TEST_CASE("a job that can't be kept on disk is not begun but fails") {
+  Rig rig;
+  rig.plan.config.gateway.state_directory = rig.folder.file("missing");
+  rig.start();
+  rig.give({{"operation", "reload-config"}});
+  CHECK_FALSE(rig.requests.take());
+  const Json status = rig.told();
+  REQUIRE(status.is_object());
+  CHECK(status["status"] == "FAILED");
+  CHECK(status["statusDetails"]["reason"] == "the job can't be kept on disk");
+  rig.jobs->client().take(kTopic + "j1/update/accepted", Json{{"clientToken", status["clientToken"]}}.dump(), rig.now);
+  rig.jobs->run(nullptr, rig.now);
+  CHECK(rig.jobs->client().under_way().empty());
+  std::filesystem::create_directory(rig.folder.file("missing"));
+  rig.give({{"operation", "reload-config"}}, "j2");
   CHECK(rig.requests.take());
 }
 

@@ -81,7 +81,8 @@ struct Rig {
 
   // Until there is nothing to send at this instant.
   void talk() {
-    while (const auto publication = client.due(now)) {
+    for (int turns = 0; const auto publication = client.due(now); ++turns) {
+      REQUIRE(turns < 100);
       sent.push_back(*publication);
       for (const auto& answer : service.handle(*publication)) client.take(answer.topic, answer.payload, now);
     }
@@ -186,6 +187,71 @@ TEST_CASE("what is desired is handed up once, whole and with its version") {
   desired = news(nullptr);
   REQUIRE(desired);
   CHECK(desired->state.empty());
+}
+
+TEST_CASE("a shadow whose version is lower than before is taken up") {
+  const bool reconnected = GENERATE(true, false);
+  CAPTURE(reconnected);
+  Rig rig;
+  rig.service.state = Json{{"desired", {{"a", 1}}}};
+  rig.service.version = 17;
+  rig.client.report({{"r", 1}});
+  rig.talk();
+  REQUIRE(rig.client.take_desired());
+  // Another endpoint, or deleted and begun anew long after.
+  rig.service.state = Json{{"desired", {{"a", 2}}}};
+  rig.service.version = 3;
+  const std::size_t before = rig.sent.size();
+  if (reconnected) rig.client.connected(rig.now);
+  rig.client.report({{"r", 2}});
+  for (int second = 0; second < 300; ++second, rig.now += 1s) rig.talk();
+  CHECK(rig.sent.size() - before <= 4);
+  CHECK(rig.client.settled());
+  CHECK(rig.client.version() == rig.service.version);
+  CHECK(rig.service.reported() == Json{{"r", 2}});
+  const auto desired = rig.client.take_desired();
+  REQUIRE(desired);
+  CHECK(desired->state == Json{{"a", 2}});
+}
+
+TEST_CASE("an answer to get that is older than what came meanwhile is asked for again, after a pause") {
+  Rig rig;
+  rig.service.state = Json{{"desired", {{"a", 1}}}};
+  rig.service.version = 5;
+  const auto get = rig.client.due(rig.now);
+  REQUIRE(get);
+  const auto old = rig.service.handle(*get);
+  for (const auto& answer :
+       rig.service.handle({kTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
+    rig.client.take(answer.topic, answer.payload, rig.now);
+  }
+  for (const auto& answer : old) rig.client.take(answer.topic, answer.payload, rig.now);
+  CHECK_FALSE(rig.client.take_desired());
+  CHECK_FALSE(rig.client.due(rig.now));
+  rig.now += 1s;
+  rig.talk();
+  CHECK(rig.sent.size() == 1);
+  const auto desired = rig.client.take_desired();
+  REQUIRE(desired);
+  CHECK(desired->state == Json{{"a", 1}, {"b", 2}});
+}
+
+TEST_CASE("a part of what is desired is never taken for the whole") {
+  Rig rig;
+  rig.service.state = Json{{"desired", {{"a", 1}}}};
+  rig.service.version = 5;
+  const auto get = rig.client.due(rig.now);
+  REQUIRE(get);
+  // Somebody's change overtakes the answer.
+  for (const auto& answer :
+       rig.service.handle({kTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
+    rig.client.take(answer.topic, answer.payload, rig.now);
+  }
+  CHECK_FALSE(rig.client.take_desired());
+  for (const auto& answer : rig.service.handle(*get)) rig.client.take(answer.topic, answer.payload, rig.now);
+  const auto desired = rig.client.take_desired();
+  REQUIRE(desired);
+  CHECK(desired->state == Json{{"a", 1}, {"b", 2}});
 }
 
 TEST_CASE("a document that is too large loses what matters least and says so once") {

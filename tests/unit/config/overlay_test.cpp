@@ -3,12 +3,16 @@
 
 #include <iterator>
 #include <random>
+#include <set>
+
+#include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
 #include "temporary_folder.hpp"
 
 using namespace twinkeeper;
 using namespace std::chrono_literals;
+using nlohmann::json;
 
 namespace {
 
@@ -138,6 +142,43 @@ TEST_CASE("what an overlay may not reach stays as it is") {
   CHECK(rig.fault(R"({"uplink": {"digits": "${HOME}"}})") == "overlay.uplink.digits: a variable has no meaning here");
 }
 
+TEST_CASE("an overlay reaches no key of a device or register but those that say how often and how it is judged") {
+  const Rig rig;
+  const std::set<std::string> of_device{
+      "busy_retries",  "collection_jitter", "collection_offset", "optimization", "optimization_max_register_fill",
+      "poll_interval", "publish",           "registers",         "timeout"};
+  const std::set<std::string> of_register{"max_age",       "max_rate", "max_value",   "min_value",
+                                          "poll_interval", "publish",  "stuck_after", "unit"};
+  const auto refused = [&rig](const std::string& path, const std::string& overlay) {
+    return rig.fault(overlay) == path + ": can't be changed by an overlay";
+  };
+  // Of all there are, those of later versions, too.
+  const json::json_pointer of_items("/properties/devices/items/properties");
+  const json device_keys = json::parse(config::configuration_schema()).at(of_items);
+  const json register_keys = device_keys.at(json::json_pointer("/registers/anyOf/1/items/anyOf/0/properties"));
+  REQUIRE(device_keys.contains("slave_id"));
+  REQUIRE(register_keys.contains("address"));
+  for (const auto& [key, schema] : device_keys.items()) {
+    if (of_device.count(key) > 0) continue;
+    CAPTURE(key);
+    for (const char* value : {"1", "\"RTU\"", "[]", "{\"request\": \"GO\"}", "null"}) {
+      CHECK(refused("devices.plc." + key, R"({"devices": {"plc": {")" + key + "\": " + value + "}}}"));
+    }
+  }
+  for (const auto& [key, schema] : register_keys.items()) {
+    if (of_register.count(key) > 0) continue;
+    CAPTURE(key);
+    CHECK(refused("devices.plc.registers.level." + key,
+                  R"({"devices": {"plc": {"registers": {"level": {")" + key + "\": 1}}}}}"));
+  }
+  const auto laid =
+      rig.good(R"({"devices": {"plc": {"timeout": "70ms", "publish": {"interval": "2s"}, "busy_retries": 2,
+      "registers": {"level": {"unit": "m", "max_rate": 4, "publish": false}}}}})");
+  CHECK(laid.devices[0].driver.timeout == 70ms);
+  CHECK(laid.devices[0].driver.busy_retries == 2);
+  CHECK(laid.devices[0].driver.registers[0].unit == "m");
+}
+
 TEST_CASE("what does not fit is told with its place") {
   const Rig rig;
   CHECK(rig.fault(R"({"twins": {"tnak": {}}})") ==
@@ -146,7 +187,7 @@ TEST_CASE("what does not fit is told with its place") {
   CHECK(rig.fault(R"({"twins": {"tank": 7}})") == "twins.tank: expected a mapping, got the number 7");
   CHECK(rig.fault(R"([])") == ": expected a mapping, got a list");
   CHECK(rig.fault(R"({"uplink": {"digits": 99}})").substr(0, 13) == "uplink.digits");
-  CHECK(rig.fault(R"({"devices": {"plc": {"pol_interval": "1s"}}})").substr(0, 24) == "devices[0].pol_interval:");
+  CHECK(rig.fault(R"({"devices": {"plc": {"pol_interval": "1s"}}})").substr(0, 24) == "devices.plc.pol_interval");
   CHECK(rig.fault(R"({"twins": {"tank": {"model": {"A": [[1, 2]]}}}})").find("model") != std::string::npos);
   CHECK_FALSE(rig.fault("nonsense").empty());
   CHECK_FALSE(rig.fault("{\"a\": 1").empty());
