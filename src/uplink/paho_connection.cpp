@@ -145,8 +145,9 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     const bool v5 = settings_.mqtt_version == MqttVersion::v5;
     const int version = v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 
-    const auto trusted = trust_file(settings_);
+    auto trusted = TrustFile::open(settings_);
     if (!trusted.ok()) return trusted.error();
+    trusted_.emplace(std::move(trusted).value());
 
     mqtt::create_options create(version, static_cast<int>(window_) + 8);
     create.set_send_while_disconnected(false);
@@ -158,7 +159,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     });
 
     mqtt::ssl_options tls;
-    tls.set_trust_store(trusted.value());
+    tls.set_trust_store(trusted_->path());
     tls.set_key_store(settings_.cert);
     tls.set_private_key(settings_.key);
     tls.set_verify(true);
@@ -315,6 +316,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
   std::map<std::uint64_t, base::Instant> outstanding_;
+  std::optional<TrustFile> trusted_;
   mqtt::connect_options options_;  // the library keeps pointers into it
   std::unique_ptr<mqtt::async_client> client_;
 };
