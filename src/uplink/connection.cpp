@@ -142,9 +142,13 @@ class Connection::Implementation {
     const auto accepted = client_->connect(request, alive);
     if (!accepted.ok()) {
       client_.reset();
+      if (accepted.error().code() == base::ErrorCode::unavailable) subscriber_.began_no_session();
       return stop.stop_requested() ? Next::again : refused(accepted.error());
     }
-    if (accepted.value().keep_alive.value_or(keep_alive_) < keep_alive_) return take_keep_alive(accepted.value());
+    if (accepted.value().keep_alive.value_or(keep_alive_) < keep_alive_) {
+      if (accepted.value().session_present) subscriber_.began_no_session();
+      return take_keep_alive(accepted.value());
+    }
     if (!accepted.value().retain_available) retain_nothing();
     connected_at_ = clock_.now();
     told_causes_[0] = minor_fault_ ? minor_fault_->message : std::string{};

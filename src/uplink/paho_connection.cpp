@@ -10,6 +10,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "uplink/reason_codes.hpp"
@@ -20,7 +21,8 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr int kMostPacketBytes = 128 * 1024;
-constexpr int kLeastRetrySeconds = 10;  // the library's
+constexpr std::string_view kNotConnected = "TCP/TLS connect failure";  // the library's words; it has no code
+constexpr int kLeastRetrySeconds = 10;                                 // the library's
 
 // Of a CONNACK, and of a SUBACK with one topic under MQTT 3.1.1, the library puts it in the place of its own code.
 int reason_of(const mqtt::exception& failure) {
@@ -56,7 +58,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
         return base::Error(base::ErrorCode::permission_denied,
                            std::string("the broker refused the session (") + kNames[code - 1] + ")", true);
       }
-      return base::Error(base::ErrorCode::unavailable, failure.what(), true);
+      const bool sent = std::string_view(failure.what()).find(kNotConnected) == std::string_view::npos;
+      return base::Error(sent ? base::ErrorCode::connection_lost : base::ErrorCode::unavailable, failure.what(), true);
     } catch (const std::exception& failure) {
       return base::Error(base::ErrorCode::internal, failure.what(), true);
     }

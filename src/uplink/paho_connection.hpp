@@ -58,7 +58,7 @@ class PahoConnection {
   PahoConnection& operator=(const PahoConnection&) = delete;
 
   // `alive` is called several times a second and returns whether to go on.
-  // Errors: unavailable (no TCP or TLS), permission_denied (CONNACK refused), invalid_argument (refused for a retained
+  // Errors: unavailable (no TCP or TLS), connection_lost (it may have come to the CONNECT), permission_denied (CONNACK refused), invalid_argument (refused for a retained
   // will), timeout, cancelled.
   [[nodiscard]] base::Result<Accepted> connect(const Connect& request, const std::function<bool()>& alive);
   // Errors: connection_lost, full (to be tried again), invalid_argument (larger than the broker takes: never sent).

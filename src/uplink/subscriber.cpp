@@ -34,6 +34,8 @@ void Subscriber::prepare(Connect& request) {
   subscriptions_.doubt(endpoint);
 }
 
+void Subscriber::began_no_session() { subscriptions_.began_none(); }
+
 void Subscriber::subscribe(PahoConnection& connection, const std::string& endpoint, bool session_present,
                            const std::function<bool()>& alive) {
   if (inbox_ == nullptr) return;
@@ -43,7 +45,7 @@ void Subscriber::subscribe(PahoConnection& connection, const std::string& endpoi
   for (const std::string& topic : plan.left_out) refused.add(topic, kHangsUp);
   if (!ask(connection, endpoint, plan, alive, refused)) return;
   subscriptions_.settled();
-  subscriptions_.store();
+  subscriptions_.store(endpoint);
   tell(refused);
   inbox_->connected(refused.topics);
 }

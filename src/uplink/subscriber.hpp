@@ -25,6 +25,8 @@ class Subscriber {
 
   // Before a CONNECT: what is asked of the session.
   void prepare(Connect& request);
+  // That CONNECT is over without a word of subscriptions, and the session is as it was before.
+  void began_no_session();
   // After it. `alive` as in PahoConnection. When the connection broke meanwhile, it is found so by the caller.
   void subscribe(PahoConnection& connection, const std::string& endpoint, bool session_present,
                  const std::function<bool()>& alive);
