@@ -105,6 +105,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     return outstanding_.contains(token);
   }
 
+  bool refused(std::uint64_t token) const { return last_refused_ == token; }
+
   Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
     Subscribed subscribed;
     const auto refuse = [&](const std::string& topic, int reason) {
@@ -191,7 +193,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
       options_.set_password(password.value());
     }
     // Without a scheme: the library would take http:// for a part of the name. The environment's proxy is its default;
-    // `run` has removed it by now.
+    // `run` and `provision` have removed it by now.
     if (settings_.proxy) options_.set_https_proxy(settings_.proxy->name());
     if (v5) {
       mqtt::properties properties;
@@ -268,10 +270,14 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     try {
       const auto number = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(token.get_user_context()));
       if (number == 0) return;
-      settle(number);
+      // Given up with the connection, not answered: whoever asks learns from outstanding() that it may be repeated.
+      const bool given_up = kind == LinkEvent::Kind::failed && static_cast<int>(token.get_reason_code()) < 0x80;
       if ((number & kStatusToken) != 0) {
+        if (!given_up) settle(number);
+        if (!given_up && kind != LinkEvent::Kind::acknowledged) last_refused_ = number;
         link_.connection_wake_up().ring();
       } else {
+        settle(number);
         link_.send_up({kind, number_, number, 0, std::move(reason)});
       }
     } catch (...) {
@@ -315,6 +321,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   Link& link_;
   Inbox* const inbox_;
   std::atomic<bool> lost_{false};
+  std::atomic<std::uint64_t> last_refused_{0};  // of the statuses
   std::size_t most_packet_bytes_ = std::numeric_limits<std::size_t>::max();
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
@@ -341,6 +348,7 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
   return implementation_->oldest_outstanding();
 }
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
+bool PahoConnection::refused(std::uint64_t token) const { return implementation_->refused(token); }
 PahoConnection::Subscribed PahoConnection::subscribe(const std::vector<std::string>& topics,
                                                      const std::function<bool()>& alive) {
   return implementation_->subscribe(topics, alive);

@@ -56,6 +56,7 @@ bool Subscriber::ask(PahoConnection& connection, const std::string& endpoint, co
   for (const auto& packet : plan.packets) {
     PahoConnection::Subscribed subscribed{Answer::none, {}};
     if (!silent) subscribed = connection.subscribe(packet, alive);
+    if (subscribed.answer == Answer::none && !alive()) return false;  // about to stop: no fault of anybody
     if (subscribed.answer == Answer::broke) {
       if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
         refused.add(*culprit, kHangsUp);

@@ -37,7 +37,7 @@ class Subscriber {
     std::string cause;  // of the first one
     void add(const std::string& topic, const std::string& reason);
   };
-  // False: the connection broke.
+  // False: the connection broke, or a stop was requested.
   bool ask(PahoConnection& connection, const std::string& endpoint, const Subscriptions::Plan& plan,
            const std::function<bool()>& alive, Refused& refused);
   void tell(const Refused& refused);
