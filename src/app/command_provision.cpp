@@ -15,6 +15,7 @@
 #include <random>
 
 #include "app/commands.hpp"
+#include "app/environment.hpp"
 #include "app/exit_codes.hpp"
 #include "app/plan.hpp"
 #include "aws/provisioning.hpp"
@@ -298,6 +299,7 @@ class Provision {
 }  // namespace
 
 int provision_command(const ProvisionArguments& arguments) {
+  forget_proxies();
   std::map<std::string, std::string> parameters;
   for (const std::string& parameter : arguments.parameters) {
     const std::size_t split = parameter.find('=');

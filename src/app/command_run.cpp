@@ -11,6 +11,7 @@
 
 #include "app/check_report.hpp"
 #include "app/commands.hpp"
+#include "app/environment.hpp"
 #include "app/exit_codes.hpp"
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
@@ -30,11 +31,6 @@ sigset_t block_signals() {
   sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
-}
-
-// The MQTT library would take them for its own; a proxy is what the configuration says.
-void forget_proxies() {
-  for (const char* name : {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}) ::unsetenv(name);
 }
 
 // Key material must not reach a core file, and dozens of small threads do not need an arena each.

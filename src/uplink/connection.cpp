@@ -59,7 +59,7 @@ class Connection::Implementation {
         told_causes_(settings_.endpoints.size() + 1),
         failures_after_tls_(settings_.endpoints.size()),
         keep_alive_(settings_.keep_alive),
-        retain_(settings_.retain) {
+        retain_(settings_.endpoints.size(), settings_.retain) {
     timing_.window = std::clamp<std::size_t>(timing_.window, 1, 100);
   }
 
@@ -131,7 +131,7 @@ class Connection::Implementation {
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
     Connect request;
     request.endpoint = endpoint();
-    request.will = {status_topic(), status_text("offline", "connection_lost").first, retain_};
+    request.will = {status_topic(), status_text("offline", "connection_lost").first, retains()};
     request.keep_alive = keep_alive_;
     subscriber_.prepare(request);
     client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, inbox_);
@@ -142,9 +142,13 @@ class Connection::Implementation {
     const auto accepted = client_->connect(request, alive);
     if (!accepted.ok()) {
       client_.reset();
+      if (accepted.error().code() == base::ErrorCode::unavailable) subscriber_.began_no_session();
       return stop.stop_requested() ? Next::again : refused(accepted.error());
     }
-    if (accepted.value().keep_alive.value_or(keep_alive_) < keep_alive_) return take_keep_alive(accepted.value());
+    if (accepted.value().keep_alive.value_or(keep_alive_) < keep_alive_) {
+      if (accepted.value().session_present) subscriber_.began_no_session();
+      return take_keep_alive(accepted.value());
+    }
     if (!accepted.value().retain_available) retain_nothing();
     connected_at_ = clock_.now();
     told_causes_[0] = minor_fault_ ? minor_fault_->message : std::string{};
@@ -163,7 +167,7 @@ class Connection::Implementation {
   }
 
   Next refused(const base::Error& failure) {
-    if (failure.code() == base::ErrorCode::invalid_argument && retain_) {
+    if (failure.code() == base::ErrorCode::invalid_argument && retains()) {
       retain_nothing();
       return Next::again;
     }
@@ -172,8 +176,11 @@ class Connection::Implementation {
     return failed();
   }
 
+  [[nodiscard]] bool retains() const { return retain_[turn_.index()]; }
+
   void retain_nothing() {
-    if (!std::exchange(retain_, false)) return;
+    if (!retains()) return;
+    retain_[turn_.index()] = false;
     events_.raise({signals::EventLevel::warning, "uplink", "retain_not_supported",
                    server() + " does not retain messages: whoever subscribes later sees no status until the next one"});
   }
@@ -250,14 +257,20 @@ class Connection::Implementation {
     return Next::back_off;
   }
 
-  // Only files that can work are worth a new connection; others are told and the connection stays.
+  // Only files that can work are worth a new connection; others are told and the connection stays. They are looked at
+  // again, as time alone repairs some of them. A fault with which this connection stands is no obstacle to the next.
   bool files_renewed() {
-    if (stamps_of(settings_) == stamps_) return false;
-    stamps_ = stamps_of(settings_);
-    const auto faults = check_certificates(settings_, clock_.wall_now());
-    if (faults.empty()) return true;
-    tell(0, faults.front());
-    return false;
+    const FileStamps stamps = stamps_of(settings_);
+    const base::Instant now = clock_.now();
+    if (stamps == stamps_ || (stamps == examined_ && now - examined_at_ < timing_.files_examined_again)) return false;
+    examined_ = stamps;
+    examined_at_ = now;
+    for (const LinkFault& fault : check_certificates(settings_, clock_.wall_now())) {
+      if (!fault.fatal && minor_fault_ && fault.code == minor_fault_->code) continue;
+      tell(0, fault);
+      return false;
+    }
+    return true;
   }
 
   // Nothing new is published, and what is in flight gets some time to be acknowledged.
@@ -279,7 +292,7 @@ class Connection::Implementation {
     for (const Publication& publication : link_.take_down()) {
       if (publication.connection != connection_) continue;
       const auto status =
-          client_->publish(publication.token, publication.topic, publication.payload, publication.retain && retain_);
+          client_->publish(publication.token, publication.topic, publication.payload, publication.retain && retains());
       if (status.ok()) continue;
       const bool never = status.error().code() == base::ErrorCode::invalid_argument;
       link_.send_up({never ? LinkEvent::Kind::refused : LinkEvent::Kind::failed, connection_, publication.token, 0,
@@ -335,7 +348,7 @@ class Connection::Implementation {
 
   void publish_status(base::Instant now) {
     if (status_token_ != 0 && !client_->outstanding(status_token_)) {
-      if (status_tells_ != 0) link_.status_acknowledged(status_tells_);
+      if (status_tells_ != 0 && !client_->refused(status_token_)) link_.status_acknowledged(status_tells_);
       status_token_ = 0;
       status_tells_ = 0;
     }
@@ -347,7 +360,7 @@ class Connection::Implementation {
     const std::string state = status_.status_state();
     const auto [text, tells] = status_text(state, status_.status_reason());
     const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
-    if (!client_->publish(token, status_topic(), text, retain_).ok()) {
+    if (!client_->publish(token, status_topic(), text, retains()).ok()) {
       status_wanted_ = true;
       return;
     }
@@ -362,7 +375,7 @@ class Connection::Implementation {
       publish_answers();
       const std::uint64_t token = PahoConnection::kStatusToken | ++status_number_;
       const std::string text = status_text("offline", "stop").first;
-      if (client_->publish(token, status_topic(), text, retain_).ok()) {
+      if (client_->publish(token, status_topic(), text, retains()).ok()) {
         const base::Instant deadline = clock_.now() + kStopWithin / 2;
         while (client_->outstanding(token) && !client_->lost() && clock_.now() < deadline) {
           link_.connection_wake_up().wait_for(std::chrono::milliseconds{50});
@@ -418,13 +431,15 @@ class Connection::Implementation {
   std::uint64_t connection_ = 0;
   std::uint64_t session_ = 0;
   base::Instant connected_at_{};
-  FileStamps stamps_{};
+  FileStamps stamps_{};    // what the connection is made with
+  FileStamps examined_{};  // while it stands
+  base::Instant examined_at_{};
   std::map<std::string, base::Instant> last_connect_;  // by host
   std::vector<std::string> told_causes_;
   std::optional<LinkFault> minor_fault_;
   std::vector<std::string> failures_after_tls_;  // by endpoint: what was no fault of TLS the last time
   base::Duration keep_alive_;
-  bool retain_;
+  std::vector<bool> retain_;  // by endpoint: until it says that it does not
 
   std::atomic<bool> status_wanted_{false};
   std::optional<base::Instant> status_at_;

@@ -55,7 +55,8 @@ struct ConnectionTiming {
   base::Duration least_pause = std::chrono::milliseconds{500};  // between two CONNECTs to a host; 10 s with AWS
   base::Duration stable_after = std::chrono::seconds{60};
   base::Duration status_least_interval = std::chrono::seconds{5};
-  base::Duration drain = std::chrono::seconds{5};  // for what is in flight before a planned reconnect
+  base::Duration files_examined_again = std::chrono::minutes{1};  // renewed ones that can't work yet
+  base::Duration drain = std::chrono::seconds{5};                 // for what is in flight before a planned reconnect
   std::size_t window = 20;  // publications outstanding, at most 100 and the broker's receive maximum - 1
 
   [[nodiscard]] static ConnectionTiming for_profile(Profile profile);

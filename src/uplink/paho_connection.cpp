@@ -10,6 +10,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "uplink/reason_codes.hpp"
@@ -20,7 +21,8 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr int kMostPacketBytes = 128 * 1024;
-constexpr int kLeastRetrySeconds = 10;  // the library's
+constexpr std::string_view kNotConnected = "TCP/TLS connect failure";  // the library's words; it has no code
+constexpr int kLeastRetrySeconds = 10;                                 // the library's
 
 // Of a CONNACK, and of a SUBACK with one topic under MQTT 3.1.1, the library puts it in the place of its own code.
 int reason_of(const mqtt::exception& failure) {
@@ -56,7 +58,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
         return base::Error(base::ErrorCode::permission_denied,
                            std::string("the broker refused the session (") + kNames[code - 1] + ")", true);
       }
-      return base::Error(base::ErrorCode::unavailable, failure.what(), true);
+      const bool sent = std::string_view(failure.what()).find(kNotConnected) == std::string_view::npos;
+      return base::Error(sent ? base::ErrorCode::connection_lost : base::ErrorCode::unavailable, failure.what(), true);
     } catch (const std::exception& failure) {
       return base::Error(base::ErrorCode::internal, failure.what(), true);
     }
@@ -102,6 +105,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     return outstanding_.contains(token);
   }
 
+  bool refused(std::uint64_t token) const { return last_refused_ == token; }
+
   Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
     Subscribed subscribed;
     const auto refuse = [&](const std::string& topic, int reason) {
@@ -145,8 +150,9 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     const bool v5 = settings_.mqtt_version == MqttVersion::v5;
     const int version = v5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
 
-    const auto trusted = trust_file(settings_);
+    auto trusted = TrustFile::open(settings_);
     if (!trusted.ok()) return trusted.error();
+    trusted_.emplace(std::move(trusted).value());
 
     mqtt::create_options create(version, static_cast<int>(window_) + 8);
     create.set_send_while_disconnected(false);
@@ -158,7 +164,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     });
 
     mqtt::ssl_options tls;
-    tls.set_trust_store(trusted.value());
+    tls.set_trust_store(trusted_->path());
     tls.set_key_store(settings_.cert);
     tls.set_private_key(settings_.key);
     tls.set_verify(true);
@@ -187,7 +193,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
       options_.set_password(password.value());
     }
     // Without a scheme: the library would take http:// for a part of the name. The environment's proxy is its default;
-    // `run` has removed it by now.
+    // `run` and `provision` have removed it by now.
     if (settings_.proxy) options_.set_https_proxy(settings_.proxy->name());
     if (v5) {
       mqtt::properties properties;
@@ -264,10 +270,14 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     try {
       const auto number = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(token.get_user_context()));
       if (number == 0) return;
-      settle(number);
+      // Given up with the connection, not answered: whoever asks learns from outstanding() that it may be repeated.
+      const bool given_up = kind == LinkEvent::Kind::failed && static_cast<int>(token.get_reason_code()) < 0x80;
       if ((number & kStatusToken) != 0) {
+        if (!given_up) settle(number);
+        if (!given_up && kind != LinkEvent::Kind::acknowledged) last_refused_ = number;
         link_.connection_wake_up().ring();
       } else {
+        settle(number);
         link_.send_up({kind, number_, number, 0, std::move(reason)});
       }
     } catch (...) {
@@ -311,10 +321,12 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
   Link& link_;
   Inbox* const inbox_;
   std::atomic<bool> lost_{false};
+  std::atomic<std::uint64_t> last_refused_{0};  // of the statuses
   std::size_t most_packet_bytes_ = std::numeric_limits<std::size_t>::max();
   mutable std::mutex mutex_;  // never held around a call of the library
   std::string cause_;
   std::map<std::uint64_t, base::Instant> outstanding_;
+  std::optional<TrustFile> trusted_;
   mqtt::connect_options options_;  // the library keeps pointers into it
   std::unique_ptr<mqtt::async_client> client_;
 };
@@ -336,6 +348,7 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
   return implementation_->oldest_outstanding();
 }
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
+bool PahoConnection::refused(std::uint64_t token) const { return implementation_->refused(token); }
 PahoConnection::Subscribed PahoConnection::subscribe(const std::vector<std::string>& topics,
                                                      const std::function<bool()>& alive) {
   return implementation_->subscribe(topics, alive);

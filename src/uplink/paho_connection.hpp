@@ -1,8 +1,8 @@
 // One MQTT connection, from its CONNECT to its end. Behind it stands paho-mqtt-cpp; no other file includes that
 // library.
 //
-// An object is used for one connection: built, connected, published on, destroyed. Destroying it settles every
-// outstanding publication as failed, on the destroying thread. Acknowledgements go straight into the Link from the
+// An object is used for one connection: built, connected, published on, destroyed. The loss of the connection and the
+// destruction tell the Link of every outstanding publication as failed; statuses stay outstanding. Acknowledgements go straight into the Link from the
 // library's threads, which hold the library's lock: nothing there calls back into the library.
 // Errors: no exception leaves it. Thread rule: one thread.
 #pragma once
@@ -48,8 +48,9 @@ struct Accepted {
 
 class PahoConnection {
  public:
-  // Publications with this bit in their token are statuses: they are not told to the Link.
-  static constexpr std::uint64_t kStatusToken = std::uint64_t{1} << 63;
+  // Publications with this bit in their token are statuses: they are not told to the Link. The library keeps tokens as
+  // pointers, so it is the highest bit of those.
+  static constexpr std::uint64_t kStatusToken = std::uint64_t{1} << (8 * sizeof(void*) - 1);
 
   // `inbox` may be nullptr; arrived() is called on the library's threads.
   PahoConnection(const UplinkSettings& settings, std::uint64_t number, std::size_t window, Link& link, Inbox* inbox);
@@ -58,7 +59,7 @@ class PahoConnection {
   PahoConnection& operator=(const PahoConnection&) = delete;
 
   // `alive` is called several times a second and returns whether to go on.
-  // Errors: unavailable (no TCP or TLS), permission_denied (CONNACK refused), invalid_argument (refused for a retained
+  // Errors: unavailable (no TCP or TLS), connection_lost (it may have come to the CONNECT), permission_denied (CONNACK refused), invalid_argument (refused for a retained
   // will), timeout, cancelled.
   [[nodiscard]] base::Result<Accepted> connect(const Connect& request, const std::function<bool()>& alive);
   // Errors: connection_lost, full (to be tried again), invalid_argument (larger than the broker takes: never sent).
@@ -69,6 +70,8 @@ class PahoConnection {
   // When the oldest publication still waiting for its PUBACK was made.
   [[nodiscard]] std::optional<base::Instant> oldest_outstanding() const;
   [[nodiscard]] bool outstanding(std::uint64_t token) const;
+  // The newest refused status is this one.
+  [[nodiscard]] bool refused(std::uint64_t token) const;
 
   struct RefusedTopic {
     std::string topic;

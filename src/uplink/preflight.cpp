@@ -14,6 +14,7 @@
 #include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "uplink/owned.hpp"
+#include "uplink/revocation.hpp"
 #include "uplink/secret.hpp"
 
 namespace twinkeeper::uplink {
@@ -178,19 +179,18 @@ base::Result<base::WallTime> certificate_expiry(const std::string& path) {
 }
 
 base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path) {
-  const File file(std::fopen(path.c_str(), "re"));
+  const auto lists = revocation_lists(path);
+  if (!lists.ok()) return lists.error();
+  const Owned<BIO, BIO_free_all> text(BIO_new_mem_buf(lists.value().data(), static_cast<int>(lists.value().size())));
   std::optional<base::WallTime> earliest;
-  std::size_t lists = 0;
-  while (file) {
-    const RevocationList list(PEM_read_X509_CRL(file.get(), nullptr, nullptr, nullptr));
+  while (text) {
+    const RevocationList list(PEM_read_bio_X509_CRL(text.get(), nullptr, nullptr, nullptr));
     if (!list) break;
-    ++lists;
     const ASN1_TIME* const next = X509_CRL_get0_nextUpdate(list.get());
     const auto time = next == nullptr ? std::nullopt : time_of(next);
     if (time && (!earliest || *time < *earliest)) earliest = time;
   }
   ERR_clear_error();
-  if (lists == 0) return base::Error(base::ErrorCode::corrupt, path + " holds no revocation list (PEM)");
   return earliest;
 }
 

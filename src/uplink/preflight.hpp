@@ -32,7 +32,7 @@ struct LinkFault {
 // notAfter of the first certificate in a PEM file.
 [[nodiscard]] base::Result<base::WallTime> certificate_expiry(const std::string& path);
 
-// The earliest nextUpdate of the lists in a PEM file; absent if none has one.
+// The earliest nextUpdate of the lists in a PEM file; absent if none has one. Errors: those of revocation_lists.
 [[nodiscard]] base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path);
 
 // Connects, shakes hands with the client certificate, and says why that fails; code `tls_works` if it does not fail.

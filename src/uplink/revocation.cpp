@@ -1,26 +1,39 @@
 #include "uplink/revocation.hpp"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
-#include "base/durable_file.hpp"
+#include "uplink/owned.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
 
-void check_revocation(bool on) {
+using Memory = Owned<BIO, BIO_free_all>;
+
+// False: what OpenSSL goes by is not what was asked for.
+bool check_revocation(bool on) {
   X509_VERIFY_PARAM_table_cleanup();
-  if (!on) return;
+  if (!on) return true;
   X509_VERIFY_PARAM* parameters = X509_VERIFY_PARAM_new();
+  if (parameters == nullptr) return false;
   // What OpenSSL's own entry of this name holds, and the flag.
-  X509_VERIFY_PARAM_set1_name(parameters, "ssl_server");
-  X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER);
-  X509_VERIFY_PARAM_set_trust(parameters, X509_TRUST_SSL_SERVER);
-  X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_CRL_CHECK);
-  if (X509_VERIFY_PARAM_add0_table(parameters) != 1) X509_VERIFY_PARAM_free(parameters);
+  const bool set = X509_VERIFY_PARAM_set1_name(parameters, "ssl_server") == 1 &&
+                   X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER) == 1 &&
+                   X509_VERIFY_PARAM_set_trust(parameters, X509_TRUST_SSL_SERVER) == 1 &&
+                   X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_CRL_CHECK) == 1;
+  if (set && X509_VERIFY_PARAM_add0_table(parameters) == 1) return true;
+  X509_VERIFY_PARAM_free(parameters);
+  return false;
 }
 
 base::Result<std::string> content_of(const std::string& path) {
@@ -30,20 +43,91 @@ base::Result<std::string> content_of(const std::string& path) {
   return text.str();
 }
 
+// One block of a PEM file.
+struct Block {
+  Block() = default;
+  ~Block() {
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+  }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+};
+
+bool write_all(int descriptor, const std::string& text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
 }  // namespace
 
-base::Result<std::string> trust_file(const UplinkSettings& settings) {
-  check_revocation(!settings.crl.empty());
-  if (settings.crl.empty()) return settings.root_ca;
-  auto authorities = content_of(settings.root_ca);
-  if (!authorities.ok()) return authorities;
-  auto list = content_of(settings.crl);
-  if (!list.ok()) return list;
-  const std::string path = settings.state_directory + "/trust.pem";
-  const std::string wanted = authorities.value() + "\n" + list.value();
-  if (const auto present = content_of(path); present.ok() && present.value() == wanted) return path;
-  if (const auto written = base::replace_file(path, wanted); !written.ok()) return written.error();
-  return path;
+base::Result<std::string> revocation_lists(const std::string& path) {
+  const auto content = content_of(path);
+  if (!content.ok()) return content;
+  ERR_clear_error();
+  const Memory in(BIO_new_mem_buf(content.value().data(), static_cast<int>(content.value().size())));
+  const Memory out(BIO_new(BIO_s_mem()));
+  if (!in || !out) return base::Error(base::ErrorCode::internal, path + " can't be read: no memory", true);
+  std::size_t lists = 0;
+  while (true) {
+    Block block;
+    if (PEM_read_bio(in.get(), &block.name, &block.header, &block.data, &block.size) != 1) break;
+    if (std::strcmp(block.name, PEM_STRING_X509_CRL) != 0) {
+      return base::Error(base::ErrorCode::corrupt, path + " holds a block that is no revocation list (" +
+                                                       std::string(block.name).substr(0, 40) +
+                                                       "); there must be only lists in it");
+    }
+    const unsigned char* data = block.data;
+    const Owned<X509_CRL, X509_CRL_free> list(d2i_X509_CRL(nullptr, &data, block.size));
+    if (!list || PEM_write_bio_X509_CRL(out.get(), list.get()) != 1) {
+      ERR_clear_error();
+      return base::Error(base::ErrorCode::corrupt, path + " holds a revocation list that can't be read");
+    }
+    ++lists;
+  }
+  const bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (!at_end) return base::Error(base::ErrorCode::corrupt, path + " holds a block that is no PEM");
+  if (lists == 0) return base::Error(base::ErrorCode::corrupt, path + " holds no revocation list (PEM)");
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &text);
+  return std::string(text, static_cast<std::size_t>(size));
+}
+
+TrustFile::TrustFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+TrustFile::TrustFile(TrustFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+TrustFile::~TrustFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+base::Result<TrustFile> TrustFile::open(const UplinkSettings& settings) {
+  if (!check_revocation(!settings.crl.empty())) {
+    return base::Error(base::ErrorCode::internal, "OpenSSL can't be made to check revocation", true);
+  }
+  if (settings.crl.empty()) return TrustFile(-1, settings.root_ca);
+  const auto authorities = content_of(settings.root_ca);
+  if (!authorities.ok()) return authorities.error();
+  const auto lists = revocation_lists(settings.crl);
+  if (!lists.ok()) return lists.error();
+  // In memory: a disk that is full must not keep the gateway from connecting.
+  const int descriptor = ::memfd_create("trust", MFD_CLOEXEC);
+  TrustFile file(descriptor, "/proc/self/fd/" + std::to_string(descriptor));
+  if (descriptor < 0 || !write_all(descriptor, authorities.value() + "\n" + lists.value())) {
+    return base::Error(base::ErrorCode::internal, std::string("no file in memory: ") + std::strerror(errno), true);
+  }
+  return file;
 }
 
 }  // namespace twinkeeper::uplink

@@ -2,7 +2,7 @@
 //
 // paho takes one file of trusted certificates and leaves everything else to OpenSSL. OpenSSL reads revocation lists from
 // the same file, and every check of a TLS server's certificate starts from the parameters that the process has registered
-// by the name of "ssl_server". So the authorities and the list are written into one file, and the parameters demand that
+// by the name of "ssl_server". So the authorities and the list are put into one file, and the parameters demand that
 // the issuer of the server's own certificate has an up-to-date list there. This holds for each handshake itself, not
 // before or after it: without a list of the issuer, with an expired one, or with the certificate on it there is no
 // connection. A connection that stands ends when the file is replaced, like with every renewed file.
@@ -16,8 +16,29 @@
 
 namespace twinkeeper::uplink {
 
-// The file with what is trusted: root_ca, or a file in the state directory that holds the list of `crl` as well. From then
-// on revocation is checked by all TLS clients of the process if there is such a list, and by none if there is not.
-[[nodiscard]] base::Result<std::string> trust_file(const UplinkSettings& settings);
+// The revocation lists of a PEM file, written anew, and nothing else: a certificate among them would be trusted.
+// Errors: io, corrupt (no list, one that can't be read, or a block that is none).
+[[nodiscard]] base::Result<std::string> revocation_lists(const std::string& path);
+
+// What is trusted: root_ca, or a file in memory that holds the list of `crl` as well, as long as the object lives.
+class TrustFile {
+ public:
+  // From then on revocation is checked by all TLS clients of the process if there is a list, and by none if there is not.
+  // Errors: those of revocation_lists; internal if OpenSSL or the system can't (then nobody may connect).
+  [[nodiscard]] static base::Result<TrustFile> open(const UplinkSettings& settings);
+  ~TrustFile();
+  TrustFile(TrustFile&& other) noexcept;
+  TrustFile& operator=(TrustFile&&) = delete;
+  TrustFile(const TrustFile&) = delete;
+  TrustFile& operator=(const TrustFile&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  TrustFile(int descriptor, std::string path);
+
+  int descriptor_;  // -1: none of our own
+  std::string path_;
+};
 
 }  // namespace twinkeeper::uplink

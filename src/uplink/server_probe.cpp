@@ -14,6 +14,7 @@
 #include "uplink/owned.hpp"
 #include "uplink/preflight.hpp"
 #include "uplink/proxy_tunnel.hpp"
+#include "uplink/revocation.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -235,11 +236,12 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
     }
   }
 
+  const auto trusted = TrustFile::open(settings);
+  if (!trusted.ok()) return {"tls_failed", "the certificate files can't be loaded: " + trusted.error().message()};
   ERR_clear_error();
   const Owned<SSL_CTX, SSL_CTX_free> context(SSL_CTX_new(TLS_client_method()));
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
-      SSL_CTX_load_verify_locations(context.get(), settings.root_ca.c_str(), nullptr) != 1 ||
-      (!settings.crl.empty() && SSL_CTX_load_verify_locations(context.get(), settings.crl.c_str(), nullptr) != 1) ||
+      SSL_CTX_load_verify_locations(context.get(), trusted.value().path().c_str(), nullptr) != 1 ||
       SSL_CTX_use_certificate_chain_file(context.get(), settings.cert.c_str()) != 1 ||
       SSL_CTX_use_PrivateKey_file(context.get(), settings.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     ERR_clear_error();

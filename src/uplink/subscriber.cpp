@@ -34,6 +34,8 @@ void Subscriber::prepare(Connect& request) {
   subscriptions_.doubt(endpoint);
 }
 
+void Subscriber::began_no_session() { subscriptions_.began_none(); }
+
 void Subscriber::subscribe(PahoConnection& connection, const std::string& endpoint, bool session_present,
                            const std::function<bool()>& alive) {
   if (inbox_ == nullptr) return;
@@ -43,7 +45,7 @@ void Subscriber::subscribe(PahoConnection& connection, const std::string& endpoi
   for (const std::string& topic : plan.left_out) refused.add(topic, kHangsUp);
   if (!ask(connection, endpoint, plan, alive, refused)) return;
   subscriptions_.settled();
-  subscriptions_.store();
+  subscriptions_.store(endpoint);
   tell(refused);
   inbox_->connected(refused.topics);
 }
@@ -54,6 +56,7 @@ bool Subscriber::ask(PahoConnection& connection, const std::string& endpoint, co
   for (const auto& packet : plan.packets) {
     PahoConnection::Subscribed subscribed{Answer::none, {}};
     if (!silent) subscribed = connection.subscribe(packet, alive);
+    if (subscribed.answer == Answer::none && !alive()) return false;  // about to stop: no fault of anybody
     if (subscribed.answer == Answer::broke) {
       if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
         refused.add(*culprit, kHangsUp);

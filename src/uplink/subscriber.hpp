@@ -25,6 +25,8 @@ class Subscriber {
 
   // Before a CONNECT: what is asked of the session.
   void prepare(Connect& request);
+  // That CONNECT is over without a word of subscriptions, and the session is as it was before.
+  void began_no_session();
   // After it. `alive` as in PahoConnection. When the connection broke meanwhile, it is found so by the caller.
   void subscribe(PahoConnection& connection, const std::string& endpoint, bool session_present,
                  const std::function<bool()>& alive);
@@ -35,7 +37,7 @@ class Subscriber {
     std::string cause;  // of the first one
     void add(const std::string& topic, const std::string& reason);
   };
-  // False: the connection broke.
+  // False: the connection broke, or a stop was requested.
   bool ask(PahoConnection& connection, const std::string& endpoint, const Subscriptions::Plan& plan,
            const std::function<bool()>& alive, Refused& refused);
   void tell(const Refused& refused);

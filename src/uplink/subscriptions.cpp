@@ -18,7 +18,9 @@ Subscriptions::Subscriptions(std::string file, std::string client_id)
     const auto second = first == std::string::npos ? first : line.find(' ', first + 1);
     if (second == std::string::npos || line.substr(0, first) != client_id_) continue;
     stored_ += line + "\n";
-    held_[line.substr(first + 1, second - first - 1)].insert(line.substr(second + 1));
+    const std::string endpoint = line.substr(first + 1, second - first - 1);
+    held_[endpoint].insert(line.substr(second + 1));
+    certain_.insert(endpoint);
   }
 }
 
@@ -35,7 +37,7 @@ bool Subscriptions::suspected(const std::string& topic) const {
 
 Subscriptions::Plan Subscriptions::plan(const std::string& endpoint, const std::vector<std::string>& wanted,
                                         bool session_present, std::size_t most, base::Instant now) {
-  if (!session_present) held_.erase(endpoint);
+  if (!session_present || !std::exchange(believe_, true)) held_.erase(endpoint);
   const auto found = held_.find(endpoint);
   Plan plan;
   std::vector<std::vector<std::string>> alone;
@@ -74,16 +76,23 @@ std::optional<std::string> Subscriptions::broke(const std::vector<std::string>& 
 }
 
 void Subscriptions::doubt(const std::string& endpoint) {
-  if (held_.contains(endpoint)) write(endpoint);
+  believe_ = certain_.contains(endpoint);
+  certain_before_ = std::exchange(certain_, {});
+  write();
 }
 
-void Subscriptions::store() { write({}); }
+void Subscriptions::began_none() { certain_ = std::exchange(certain_before_, {}); }
 
-void Subscriptions::write(const std::string& except) {
+void Subscriptions::store(const std::string& endpoint) {
+  certain_.insert(endpoint);
+  write();
+}
+
+void Subscriptions::write() {
   if (file_.empty()) return;
   std::string text;
   for (const auto& [endpoint, topics] : held_) {
-    if (endpoint == except) continue;
+    if (!certain_.contains(endpoint)) continue;
     for (const std::string& topic : topics) text.append(client_id_ + " " + endpoint + " " + topic + "\n");
   }
   if (text != stored_ && base::replace_file(file_, text).ok()) stored_ = text;

@@ -26,9 +26,12 @@ class Subscriptions {
   // `file`: may be empty, then nothing outlives the object.
   Subscriptions(std::string file, std::string client_id);
 
-  // To be called before a CONNECT: until store() the file tells nothing of this endpoint, so that a process that
-  // dies between a fresh session and its SUBSCRIBE does not take the session for one that holds its topics.
+  // To be called before a CONNECT: any CONNECT may begin an empty session, which the next one finds present. So from here
+  // to store() nobody is sure of any session, neither this object nor, after a restart, the file's reader: endpoints may
+  // be doors to one broker.
   void doubt(const std::string& endpoint);
+  // That CONNECT began no session: it did not get so far, or it found the session present. What was sure is so again.
+  void began_none();
   // The session of that endpoint holds nothing but what is wanted: it may go on.
   [[nodiscard]] bool session_serves(const std::string& endpoint, const std::vector<std::string>& wanted) const;
 
@@ -44,18 +47,22 @@ class Subscriptions {
   std::optional<std::string> broke(const std::vector<std::string>& packet, base::Instant now);
   // Every packet of the plan was answered, or in vain waited for.
   void settled() noexcept { losses_ = 0; }
-  void store();
+  // What was asked for on that endpoint is answered: the session is known.
+  void store(const std::string& endpoint);
 
  private:
   static constexpr base::Duration kLeftOutFor = std::chrono::minutes{5};
   static constexpr int kLossesInCompany = 2;
 
-  void write(const std::string& except);
+  void write();
   [[nodiscard]] bool suspected(const std::string& topic) const;
 
   const std::string file_;
   const std::string client_id_;
-  std::map<std::string, std::set<std::string>> held_;  // by endpoint
+  std::map<std::string, std::set<std::string>> held_;  // by endpoint; what is sure of it, `certain_` says
+  std::set<std::string> certain_;                      // endpoints
+  std::set<std::string> certain_before_;               // the CONNECT under way
+  bool believe_ = true;                                // the session of the CONNECT under way, if present
   std::string stored_;
   std::vector<std::string> suspects_;
   int losses_ = 0;

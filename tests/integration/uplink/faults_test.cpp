@@ -270,3 +270,31 @@ TEST_CASE("renewed certificate files are taken into use without a restart") {
   CHECK(rig.events.count("certificate_renewed") == 1);
   CHECK(rig.events.count("connection_lost") == 0);
 }
+
+TEST_CASE("a renewed certificate that is not valid yet is taken into use when it is") {
+  TemporaryFolder folder;
+  Mosquitto broker(folder.path(), pki());
+  broker.start();
+  UplinkRig rig(broker.port());
+  rig.timing.files_examined_again = milliseconds{500};
+  const OwnFiles files(rig);
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connected.load(); }));
+  const std::string make =
+      "cd " + folder.path() +
+      " && : > index && printf '[ca]\\ndefault_ca=here\\n[here]\\ndatabase=%s/index\\nnew_certs_dir=%s\\n"
+      "default_md=sha256\\nrand_serial=yes\\npolicy=any\\n[any]\\ncommonName=supplied\\n' $PWD $PWD > cnf"
+      " && openssl req -new -key " +
+      pki() +
+      "/gateway.key -subj /CN=gateway -out csr 2>openssl.log"
+      " && openssl ca -batch -notext -config cnf -startdate $(date -u -d '+5 seconds' +%Y%m%d%H%M%SZ) -days 5 -in csr"
+      " -cert " +
+      pki() + "/ca.crt -keyfile " + pki() + "/ca.key -out later.crt 2>>openssl.log";
+  REQUIRE(std::system(make.c_str()) == 0);
+  files.put(folder.path() + "/later.crt", "own.crt");
+  REQUIRE(eventually(seconds{20}, [&] { return rig.events.count("certificate_not_yet_valid") == 1; }));
+  CHECK(rig.statistics.connects_total == 1u);
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connects_total == 2u; }));
+  CHECK(rig.events.count("certificate_renewed") == 1);
+  CHECK(rig.events.count("certificate_not_yet_valid") == 1);
+}

@@ -286,3 +286,50 @@ TEST_CASE("two CONNECTs to one host are never closer than the least pause, whate
   REQUIRE(eventually(seconds{20}, [&] { return stays.packets(PacketType::connect).size() == 2; }));
   CHECK(in_seconds(stays.packets(PacketType::connect).back().time - second.time) > 1.9);
 }
+
+TEST_CASE("an answer in flight when the connection is lost is said again on the next one") {
+  const std::string topic = "gw1/answer";
+  ScriptedPeer peer(pki(), true, [&](ScriptedPeer& self, const Packet& packet) {
+    const bool answer = packet.type == PacketType::publish && packet.topic() == topic;
+    return (!answer || packet.connection > 1) && self.behave(packet);
+  });
+  UplinkRig rig(peer.port());
+  scale(rig);
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connected.load(); }));
+  rig.connection->send(topic, "done");
+  REQUIRE(eventually(seconds{20}, [&] {
+    auto answers = peer.packets(PacketType::publish);
+    std::erase_if(answers, [&](const Packet& packet) { return packet.topic() != topic; });
+    return answers.size() == 2;
+  }));
+}
+
+TEST_CASE("a stop while a SUBSCRIBE is unanswered is nobody's fault") {
+  ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
+    return packet.type == PacketType::subscribe || self.behave(packet);
+  });
+  UplinkRig rig(peer.port());
+  RememberingInbox inbox({"gw1/command/a"});
+  rig.inbox = &inbox;
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return !peer.packets(PacketType::subscribe).empty(); }));
+  rig.stop();
+  CHECK(rig.events.count("subscription_refused") == 0);
+}
+
+TEST_CASE("one broker that retains nothing takes nothing from the others") {
+  ScriptedPeer drops(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
+    if (packet.type == PacketType::connect) self.connack(false, 0, {0x25, 0});
+    return packet.type == PacketType::connect;
+  });
+  ScriptedPeer stays(pki(), true, [](ScriptedPeer& self, const Packet& packet) { return self.behave(packet); });
+  UplinkRig rig(drops.port());
+  rig.settings.endpoints.push_back({"localhost", stays.port()});
+  scale(rig);
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return !stays.packets(PacketType::publish).empty(); }));
+  CHECK((drops.packets(PacketType::publish).front().flags & 1U) == 0);
+  CHECK((stays.packets(PacketType::publish).front().flags & 1U) == 1);
+  CHECK(rig.events.count("retain_not_supported") == 1);
+}

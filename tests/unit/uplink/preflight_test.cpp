@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/uplink_parts.hpp"
+#include "uplink/revocation.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
@@ -31,6 +32,11 @@ LinkFault only_fault(const UplinkSettings& value, base::WallTime now = base::Sys
   const auto faults = check_certificates(value, now);
   REQUIRE(faults.size() == 1);
   return faults.front();
+}
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace
@@ -109,4 +115,45 @@ TEST_CASE("the end of a certificate's validity can be read") {
   CHECK(days.count() > 28.0);
   CHECK(days.count() < 365.1);
   CHECK_FALSE(certificate_expiry(pki().file("none.crt")).ok());
+}
+
+TEST_CASE("a certificate among the revocation lists is refused and never trusted") {
+  UplinkSettings value = settings();
+  value.crl = pki().file("mixed.crl");
+  for (const char* alien : {"other_ca.crt", "gateway.key"}) {
+    std::ofstream(value.crl) << content_of(pki().file("ca.crl")) << content_of(pki().file(alien));
+    CHECK(only_fault(value).code == "crl_invalid");
+    CHECK(only_fault(value).fatal);
+    CHECK(only_fault(value).message.find(value.crl + " holds a block that is no revocation list") != std::string::npos);
+    CHECK_FALSE(TrustFile::open(value).ok());
+  }
+  std::string cut = content_of(pki().file("ca.crl"));
+  cut.resize(cut.size() / 2);
+  std::ofstream(value.crl) << content_of(pki().file("ca.crl")) << cut;
+  CHECK(only_fault(value).code == "crl_invalid");
+  std::ofstream(value.crl) << "nothing\n";
+  CHECK(only_fault(value).message.find("holds no revocation list") != std::string::npos);
+}
+
+TEST_CASE("the authorities and the lists are trusted together without a file on a disk") {
+  UplinkSettings value = settings();
+  {
+    const auto plain = TrustFile::open(value);
+    REQUIRE(plain.ok());
+    CHECK(plain.value().path() == value.root_ca);
+  }
+  value.state_directory = pki().file("not there");
+  value.crl = pki().file("both.crl");
+  std::ofstream(value.crl) << "some words\n"
+                           << content_of(pki().file("ca.crl")) << content_of(pki().file("other_ca.crl"));
+  const auto both = TrustFile::open(value);
+  REQUIRE(both.ok());
+  const std::string text = content_of(both.value().path());
+  CHECK(text.find(content_of(value.root_ca)) == 0);
+  std::size_t lists = 0;
+  for (auto at = text.find("BEGIN X509 CRL"); at != std::string::npos; at = text.find("BEGIN X509 CRL", at + 1))
+    ++lists;
+  CHECK(lists == 2);
+  CHECK(check_certificates(value, base::SystemClock{}.wall_now()).empty());
+  static_cast<void>(TrustFile::open(settings()));  // other tests: nothing is asked of lists any more
 }

@@ -1,4 +1,5 @@
 #include <fstream>
+#include <optional>
 
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
@@ -59,7 +60,7 @@ TEST_CASE("what a session holds is known after a restart unless the process died
     Subscriptions subscriptions(file, "gw");
     static_cast<void>(plan(subscriptions, {"a", "with a space"}));
     subscriptions.granted(kHere, {"a", "with a space"});
-    subscriptions.store();
+    subscriptions.store(kHere);
   }
   {
     Subscriptions again(file, "gw");
@@ -111,4 +112,54 @@ TEST_CASE("the topic at which the broker hangs up is found among others and left
   subscriptions.granted(kHere, next.packets.front());
   subscriptions.settled();
   CHECK(plan(subscriptions, wanted, false, kNow + minutes{13}).packets == Packets{wanted});
+}
+
+TEST_CASE("a session that a CONNECT may have begun is not believed before it was subscribed on") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() + "/session";
+  const bool restarted = GENERATE(false, true);
+  std::optional<Subscriptions> subscriptions(std::in_place, file, "gw");
+  const auto subscribe = [&](const std::string& endpoint) {
+    subscriptions->granted(endpoint, {"a", "b"});
+    subscriptions->store(endpoint);
+  };
+  subscriptions->doubt(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}).packets == Packets{{"a", "b"}});
+  subscribe(kHere);
+  if (restarted) subscriptions.emplace(file, "gw");
+
+  // Its CONNACK is lost, or the connection ends before the plan.
+  subscriptions->doubt(kHere);
+  CHECK(subscriptions->session_serves(kHere, {"a", "b"}));
+  CHECK_FALSE(subscriptions->session_serves(kHere, {"a"}));
+  subscriptions->doubt(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}, true).packets == Packets{{"a", "b"}});
+  subscribe(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}, true).packets.empty());
+  subscriptions->doubt(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}, true).packets.empty());
+  subscribe(kHere);
+
+  // Another door to the same broker.
+  subscriptions->doubt("broker:443");
+  subscriptions->doubt(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}, true).packets == Packets{{"a", "b"}});
+}
+
+TEST_CASE("a CONNECT that began no session leaves what is known") {
+  Subscriptions subscriptions("", "gw");
+  subscriptions.doubt(kHere);
+  static_cast<void>(plan(subscriptions, {"a"}));
+  subscriptions.granted(kHere, {"a"});
+  subscriptions.store(kHere);
+  for (int i = 0; i < 2; ++i) {
+    subscriptions.doubt(kHere);
+    subscriptions.began_none();
+  }
+  subscriptions.doubt(kHere);
+  CHECK(plan(subscriptions, {"a"}, true).packets.empty());
+  subscriptions.doubt(kHere);
+  subscriptions.began_none();  // before anything was sure of it again: nothing becomes so
+  subscriptions.doubt(kHere);
+  CHECK(plan(subscriptions, {"a"}, true).packets == Packets{{"a"}});
 }
