@@ -277,8 +277,10 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
         if (!given_up && kind != LinkEvent::Kind::acknowledged) last_refused_ = number;
         link_.connection_wake_up().ring();
       } else {
-        settle(number);
+        // First the word, then its end: whoever finds nothing outstanding may end the connection, and what is said behind
+        // that is not heard.
         link_.send_up({kind, number_, number, 0, std::move(reason)});
+        settle(number);
       }
     } catch (...) {
       // Without memory for the word the publication times out and the connection is renewed.
