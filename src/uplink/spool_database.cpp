@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <limits>
 #include <utility>
@@ -95,6 +96,19 @@ std::int64_t instant(sqlite3_stmt* statement, int column) {
 // The body and what identifies it: a row under the wrong number would be as bad as a wrong byte.
 std::uint32_t checksum(const SpoolRow& row) {
   return crc32c(row.body, crc32c(row.stream, static_cast<std::uint32_t>(row.seq ^ row.epoch << 7)));
+}
+
+// Whether what failed last on the file or its log did for a quota. The handle's own errno knows nothing of a COMMIT.
+bool met_quota(sqlite3* handle) {
+  for (const int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = nullptr;
+    if (sqlite3_file_control(handle, "main", which, &file) != SQLITE_OK) continue;
+    if (file == nullptr || file->pMethods == nullptr) continue;
+    int cause = 0;
+    file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &cause);
+    if (cause == EDQUOT) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -189,6 +203,7 @@ SpoolDatabase::~SpoolDatabase() {
 base::Error SpoolDatabase::error(int code) const {
   base::ErrorCode kind = base::ErrorCode::internal;
   const bool can_not_read = code == SQLITE_IOERR_READ || code == SQLITE_IOERR_SHORT_READ;
+  quota_used_up_ = code == SQLITE_IOERR_WRITE && met_quota(handle_);
   switch (code & 0xFF) {
     case SQLITE_IOERR: kind = can_not_read ? base::ErrorCode::corrupt : base::ErrorCode::io; break;
     case SQLITE_FULL:
@@ -205,6 +220,7 @@ base::Error SpoolDatabase::error(int code) const {
     case SQLITE_LOCKED: kind = base::ErrorCode::unavailable; break;
     default: break;
   }
+  if (quota_used_up_) kind = base::ErrorCode::full;
   return {kind, handle_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(handle_), kind == base::ErrorCode::full};
 }
 

@@ -3,7 +3,7 @@
 //
 // One connection, one thread (two writers would meet the WAL-reset fault of SQLite before 3.51.3). WAL, synchronous
 // FULL. Every read ends its statement at once: an unfinished one pins the WAL. A transaction that fails is rolled back
-// as a whole. Errors: full (disk or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version), io
+// as a whole. Errors: full (disk, quota or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version), io
 // (can't be written: the file itself may be sound), permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
 #pragma once
 
@@ -140,6 +140,8 @@ class SpoolDatabase {
   // The file may take no page more than it has, or as many as `max_bytes` of rows need.
   [[nodiscard]] base::Status stop_growth();
   [[nodiscard]] base::Status allow_growth(std::uint64_t max_bytes);
+  // The last error was this one.
+  [[nodiscard]] bool quota_used_up() const noexcept { return quota_used_up_; }
 
  private:
   explicit SpoolDatabase(sqlite3* handle) : handle_(handle) {}
@@ -161,6 +163,7 @@ class SpoolDatabase {
                                                                             std::int64_t value, std::int64_t after_row);
 
   sqlite3* handle_ = nullptr;
+  mutable bool quota_used_up_ = false;
   std::map<const char*, sqlite3_stmt*> statements_;  // by the address of their text
   std::map<std::string, std::int64_t> number_of_name_;
   std::map<std::int64_t, std::string> name_of_number_;

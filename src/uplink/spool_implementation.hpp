@@ -150,6 +150,7 @@ class Spool::Implementation {
   base::Instant retry_at_{};
   base::Instant set_aside_at_{};
   bool growth_stopped_ = false;
+  bool stopped_by_quota_ = false;
   std::size_t deletes_written_ = 0;       // the first of them
   std::size_t rows_written_ = 0;          // by the transaction being written
   std::optional<base::Instant> full_at_;  // the disk had no room, which eviction helped

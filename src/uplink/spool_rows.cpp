@@ -301,13 +301,15 @@ void Spool::Implementation::written() {
 // Whether it is worth trying again. On a full disk the reserve is given up, so that the log can be written back and rows be
 // deleted; the file grows no more, or that room would be gone as well. Then what is worth least goes, oldest first.
 bool Spool::Implementation::make_room(int attempt) {
-  if (reserve_.disk_is_full()) {
+  const bool quota = database_->quota_used_up();
+  if (quota || reserve_.disk_is_full()) {
+    stopped_by_quota_ = quota;
     disk_was_full();
     reserve_.give_up();
     static_cast<void>(database_->checkpoint());
     growth_stopped_ = database_->stop_growth().ok();
     if (attempt == 0) return true;
-  } else if (growth_stopped_) {
+  } else if (growth_stopped_ && !stopped_by_quota_) {  // what a quota leaves can't be seen: maintain() tries it later
     return grow_again();
   }
   // Nothing goes for what is worth less.

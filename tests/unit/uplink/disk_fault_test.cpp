@@ -329,3 +329,19 @@ TEST_CASE("a start on a disk that has no room for another file leaves the spool 
   CHECK(rig.events.count("spool_recovered") == 1);
   CHECK(rig.spool->next_backlog(0, 100).size() == 4);
 }
+
+TEST_CASE("where a quota is used up the reserve is given up as on a full disk") {
+  Rig rig;
+  rig.produce(100);
+  disk.quota_taken_by = rig.folder.file("spool.reserve");
+  REQUIRE(std::filesystem::exists(disk.quota_taken_by));
+  rig.produce(200);
+  CHECK_FALSE(std::filesystem::exists(disk.quota_taken_by));
+  CHECK(rig.events.count("disk_full") == 1);
+  CHECK(rig.events.count("spool_unwritable") == 0);
+  CHECK(rig.spool->next_backlog(0, 1000).back().seq == 300);
+  disk = {};
+  const auto found = rig.stored_and_told();
+  CHECK(found.size() == 300);
+  for (const auto& [identity, times] : found) CHECK(times == 1);
+}
