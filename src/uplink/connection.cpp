@@ -221,6 +221,10 @@ class Connection::Implementation {
     status_at_.reset();
     std::string cause;
     base::Instant files_at = clock_.now();
+    const auto alive = [&] {
+      beat();
+      return !stop.stop_requested();
+    };
     while (!stop.stop_requested()) {
       beat();
       link_.connection_wake_up().wait_for(turn());
@@ -229,6 +233,8 @@ class Connection::Implementation {
         cause = *lost;
         break;
       }
+      // Nothing may be in flight that a broker's hanging up could be blamed on.
+      if (!client_->oldest_outstanding()) subscriber_.again(*client_, server(), alive);
       publish();
       publish_answers();
       publish_status(now);
