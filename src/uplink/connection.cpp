@@ -23,6 +23,7 @@ namespace {
 constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
+constexpr base::Duration kProbedAgainAfter = std::chrono::minutes{5};
 constexpr base::Duration kFilesLookedAtEvery = std::chrono::seconds{1};
 
 }  // namespace
@@ -96,6 +97,12 @@ class Connection::Implementation {
     back_off,  // after a pause
   };
 
+  // What was no fault of TLS the last time.
+  struct FailureAfterTls {
+    std::string message;
+    base::Instant probed_at{};
+  };
+
   void beat() { Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now()); }
   [[nodiscard]] const Endpoint& endpoint() const { return settings_.endpoints[turn_.index()]; }
   [[nodiscard]] std::string server() const { return endpoint().name(); }
@@ -153,7 +160,7 @@ class Connection::Implementation {
     connected_at_ = clock_.now();
     told_causes_[0] = minor_fault_ ? minor_fault_->message : std::string{};
     told_causes_[1 + turn_.index()].clear();
-    failures_after_tls_[turn_.index()].clear();
+    failures_after_tls_[turn_.index()] = {};
     statistics_.connected = true;
     if (statistics_.connects_total.fetch_add(1, std::memory_order_relaxed) > 0) {
       statistics_.reconnects_total.fetch_add(1, std::memory_order_relaxed);
@@ -203,12 +210,15 @@ class Connection::Implementation {
       return;
     }
     // A broker that can't cope gets no second handshake for each attempt.
-    if (failures_after_tls_[turn_.index()] == failure.message()) return;
+    FailureAfterTls& known = failures_after_tls_[turn_.index()];
+    if (known.message == failure.message() && clock_.now() - known.probed_at < kProbedAgainAfter) return;
     const LinkFault fault = probe_server(settings_, endpoint(), settings_.connect_timeout);
     beat();
     // Told already, with the better reason.
     if (minor_fault_ && (fault.code == "client_certificate_refused" || fault.code == minor_fault_->code)) return;
-    failures_after_tls_[turn_.index()] = fault.code == "tls_works" ? failure.message() : std::string{};
+    // Where the library came to no TLS, its words are the same for every cause.
+    const bool after_tls = fault.code == "tls_works" && failure.code() != base::ErrorCode::unavailable;
+    known = after_tls ? FailureAfterTls{failure.message(), clock_.now()} : FailureAfterTls{};
     if (fault.code == "tls_works") {
       tell_of_endpoint({"connect_failed", "connecting to " + server() + " failed after TLS: " + failure.message()});
     } else {
@@ -221,6 +231,10 @@ class Connection::Implementation {
     status_at_.reset();
     std::string cause;
     base::Instant files_at = clock_.now();
+    const auto alive = [&] {
+      beat();
+      return !stop.stop_requested();
+    };
     while (!stop.stop_requested()) {
       beat();
       link_.connection_wake_up().wait_for(turn());
@@ -229,6 +243,8 @@ class Connection::Implementation {
         cause = *lost;
         break;
       }
+      // Nothing may be in flight that a broker's hanging up could be blamed on.
+      if (!client_->oldest_outstanding()) subscriber_.again(*client_, server(), alive);
       publish();
       publish_answers();
       publish_status(now);
@@ -437,7 +453,7 @@ class Connection::Implementation {
   std::map<std::string, base::Instant> last_connect_;  // by host
   std::vector<std::string> told_causes_;
   std::optional<LinkFault> minor_fault_;
-  std::vector<std::string> failures_after_tls_;  // by endpoint: what was no fault of TLS the last time
+  std::vector<FailureAfterTls> failures_after_tls_;  // by endpoint
   base::Duration keep_alive_;
   std::vector<bool> retain_;  // by endpoint: until it says that it does not
 

@@ -107,7 +107,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
 
   bool refused(std::uint64_t token) const { return last_refused_ == token; }
 
-  Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive) {
+  Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive,
+                       std::optional<base::Duration> limit) {
     Subscribed subscribed;
     const auto refuse = [&](const std::string& topic, int reason) {
       subscribed.refused.push_back({topic, "the broker refused it (" + reason_text(reason) + ")"});
@@ -115,7 +116,7 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     try {
       const auto filters = std::make_shared<mqtt::string_collection>(topics);
       const mqtt::token_ptr token = client_->subscribe(filters, mqtt::iasync_client::qos_collection(topics.size(), 1));
-      const base::Instant deadline = monotonic_now() + settings_.connect_timeout;
+      const base::Instant deadline = monotonic_now() + limit.value_or(settings_.connect_timeout);
       while (!token->wait_for(std::chrono::milliseconds{200})) {
         if (lost_) return {Subscribed::Answer::broke, {}};
         if (!alive() || monotonic_now() > deadline) return {Subscribed::Answer::none, {}};
@@ -352,8 +353,9 @@ std::optional<base::Instant> PahoConnection::oldest_outstanding() const {
 bool PahoConnection::outstanding(std::uint64_t token) const { return implementation_->outstanding(token); }
 bool PahoConnection::refused(std::uint64_t token) const { return implementation_->refused(token); }
 PahoConnection::Subscribed PahoConnection::subscribe(const std::vector<std::string>& topics,
-                                                     const std::function<bool()>& alive) {
-  return implementation_->subscribe(topics, alive);
+                                                     const std::function<bool()>& alive,
+                                                     std::optional<base::Duration> limit) {
+  return implementation_->subscribe(topics, alive, limit);
 }
 void PahoConnection::disconnect(base::Duration limit) { implementation_->disconnect(limit); }
 

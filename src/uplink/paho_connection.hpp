@@ -84,7 +84,9 @@ class PahoConnection {
   };
   // One packet: at most kTopicsInPacket.
   static constexpr std::size_t kTopicsInPacket = 8;  // of AWS IoT Core; nobody minds more packets
-  [[nodiscard]] Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive);
+  // Waits as long as for a CONNACK, unless there is a `limit`.
+  [[nodiscard]] Subscribed subscribe(const std::vector<std::string>& topics, const std::function<bool()>& alive,
+                                     std::optional<base::Duration> limit = std::nullopt);
   void disconnect(base::Duration limit);
 
  private:

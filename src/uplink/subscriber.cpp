@@ -8,6 +8,10 @@ namespace {
 
 using Answer = PahoConnection::Subscribed::Answer;
 
+constexpr base::Duration kAgainAfter = std::chrono::minutes{5};
+constexpr base::Duration kAgainAfterSilence = std::chrono::seconds{15};
+constexpr base::Duration kShortly = std::chrono::seconds{3};  // nothing is published meanwhile
+
 constexpr const char* kHangsUp = "the broker hangs up at its SUBSCRIBE; it is left out for some minutes";
 
 }  // namespace
@@ -43,19 +47,42 @@ void Subscriber::subscribe(PahoConnection& connection, const std::string& endpoi
       subscriptions_.plan(endpoint, topics_, session_present, PahoConnection::kTopicsInPacket, clock_.now());
   Refused refused;
   for (const std::string& topic : plan.left_out) refused.add(topic, kHangsUp);
-  if (!ask(connection, endpoint, plan, alive, refused)) return;
+  if (!ask(connection, endpoint, plan, alive, std::nullopt, refused)) return;
+  subscriptions_.settled();
+  subscriptions_.store(endpoint);
+  again_at_ = clock_.now() + (refused.silent ? kAgainAfterSilence : kAgainAfter);
+  tell(refused);
+  refused_ = refused.topics;
+  inbox_->connected(refused_);
+}
+
+void Subscriber::again(PahoConnection& connection, const std::string& endpoint, const std::function<bool()>& alive) {
+  if (refused_.empty() || clock_.now() < again_at_) return;
+  again_at_ = clock_.now() + kAgainAfter;
+  Refused refused;
+  std::vector<std::string> wanted;
+  for (const std::string& topic : topics_) {
+    if (subscriptions_.hung_up_at(topic)) {
+      refused.add(topic, kHangsUp);
+    } else {
+      wanted.push_back(topic);
+    }
+  }
+  const auto plan = subscriptions_.plan(endpoint, wanted, true, PahoConnection::kTopicsInPacket, clock_.now());
+  if (plan.packets.empty() || !ask(connection, endpoint, plan, alive, kShortly, refused)) return;
   subscriptions_.settled();
   subscriptions_.store(endpoint);
   tell(refused);
-  inbox_->connected(refused.topics);
+  if (refused.topics == refused_) return;
+  refused_ = refused.topics;
+  inbox_->connected(refused_);
 }
 
 bool Subscriber::ask(PahoConnection& connection, const std::string& endpoint, const Subscriptions::Plan& plan,
-                     const std::function<bool()>& alive, Refused& refused) {
-  bool silent = false;  // not answered once: the others are not waited for, too
+                     const std::function<bool()>& alive, std::optional<base::Duration> limit, Refused& refused) {
   for (const auto& packet : plan.packets) {
-    PahoConnection::Subscribed subscribed{Answer::none, {}};
-    if (!silent) subscribed = connection.subscribe(packet, alive);
+    // Not answered once: the others are waited for only shortly.
+    const auto subscribed = connection.subscribe(packet, alive, refused.silent ? kShortly : limit);
     if (subscribed.answer == Answer::none && !alive()) return false;  // about to stop: no fault of anybody
     if (subscribed.answer == Answer::broke) {
       if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
@@ -64,7 +91,8 @@ bool Subscriber::ask(PahoConnection& connection, const std::string& endpoint, co
       }
       return false;
     }
-    silent = subscribed.answer == Answer::none;
+    const bool silent = subscribed.answer == Answer::none;
+    refused.silent = refused.silent || silent;
     for (const auto& [topic, reason] : subscribed.refused) refused.add(topic, reason);
     std::vector<std::string> granted;
     for (const std::string& topic : packet) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,21 @@ class Subscriber {
   // After it. `alive` as in PahoConnection. When the connection broke meanwhile, it is found so by the caller.
   void subscribe(PahoConnection& connection, const std::string& endpoint, bool session_present,
                  const std::function<bool()>& alive);
+  // While the connection stands and nothing is in flight on it, as often as one likes: asks once more for what is missing,
+  // after some seconds if the broker was silent, then every five minutes. What it hangs up at waits for a later
+  // connection.
+  void again(PahoConnection& connection, const std::string& endpoint, const std::function<bool()>& alive);
 
  private:
   struct Refused {
     std::vector<std::string> topics;
-    std::string cause;  // of the first one
+    std::string cause;    // of the first one
+    bool silent = false;  // a SUBSCRIBE was not answered
     void add(const std::string& topic, const std::string& reason);
   };
   // False: the connection broke, or a stop was requested.
   bool ask(PahoConnection& connection, const std::string& endpoint, const Subscriptions::Plan& plan,
-           const std::function<bool()>& alive, Refused& refused);
+           const std::function<bool()>& alive, std::optional<base::Duration> limit, Refused& refused);
   void tell(const Refused& refused);
 
   Inbox* const inbox_;
@@ -49,6 +55,8 @@ class Subscriber {
   Subscriptions subscriptions_;
   std::vector<std::string> topics_;
   std::string told_;
+  std::vector<std::string> refused_;  // as the inbox knows it
+  base::Instant again_at_{};
 };
 
 }  // namespace twinkeeper::uplink

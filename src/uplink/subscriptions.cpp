@@ -37,7 +37,8 @@ bool Subscriptions::suspected(const std::string& topic) const {
 
 Subscriptions::Plan Subscriptions::plan(const std::string& endpoint, const std::vector<std::string>& wanted,
                                         bool session_present, std::size_t most, base::Instant now) {
-  if (!session_present || !std::exchange(believe_, true)) held_.erase(endpoint);
+  const bool believed = std::exchange(believe_, true);
+  if (!session_present || !believed) held_.erase(endpoint);
   const auto found = held_.find(endpoint);
   Plan plan;
   std::vector<std::vector<std::string>> alone;

@@ -35,6 +35,9 @@ class Subscriptions {
   // The session of that endpoint holds nothing but what is wanted: it may go on.
   [[nodiscard]] bool session_serves(const std::string& endpoint, const std::vector<std::string>& wanted) const;
 
+  // Asking for it may cost the connection.
+  [[nodiscard]] bool hung_up_at(const std::string& topic) const { return left_out_.contains(topic); }
+
   struct Plan {
     std::vector<std::vector<std::string>> packets;  // at most `most` topics in each, suspects alone
     std::vector<std::string> left_out;

@@ -333,3 +333,25 @@ TEST_CASE("one broker that retains nothing takes nothing from the others") {
   CHECK((stays.packets(PacketType::publish).front().flags & 1U) == 1);
   CHECK(rig.events.count("retain_not_supported") == 1);
 }
+
+// Slow (some 18 s): a silent broker is asked again after fifteen.
+TEST_CASE("a SUBSCRIBE without an answer takes no other along and is sent again on the same connection") {
+  std::atomic<bool> silent{false};
+  ScriptedPeer peer(pki(), true, [&](ScriptedPeer& self, const Packet& packet) {
+    return (packet.type == PacketType::subscribe && !silent.exchange(true)) || self.behave(packet);
+  });
+  UplinkRig rig(peer.port());
+  rig.settings.connect_timeout = seconds{1};
+  std::vector<std::string> topics;
+  for (int i = 0; i < 9; ++i) topics.push_back("gw1/command/" + std::to_string(i));
+  RememberingInbox inbox(topics);
+  rig.inbox = &inbox;
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return inbox.refused().size() == 1; }));
+  topics.pop_back();  // the second packet
+  CHECK(inbox.refused().front() == topics);
+  REQUIRE(eventually(seconds{40}, [&] { return inbox.refused().size() == 2; }));
+  CHECK(inbox.refused().back().empty());
+  CHECK(peer.packets(PacketType::subscribe).size() == 3);
+  CHECK(rig.statistics.connects_total == 1u);
+}

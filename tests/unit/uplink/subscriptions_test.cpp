@@ -126,6 +126,7 @@ TEST_CASE("a session that a CONNECT may have begun is not believed before it was
   subscriptions->doubt(kHere);
   CHECK(plan(*subscriptions, {"a", "b"}).packets == Packets{{"a", "b"}});
   subscribe(kHere);
+  CHECK(plan(*subscriptions, {"a", "b"}, true).packets.empty());  // on the same connection
   if (restarted) subscriptions.emplace(file, "gw");
 
   // Its CONNACK is lost, or the connection ends before the plan.
