@@ -38,7 +38,7 @@ void OperatorWords::restore(diagnosis::AlarmBook& book) const {
 }
 
 AlarmList::AlarmList(std::string file, const base::Clock& clock, signals::EventSink& events)
-    : file_(std::move(file)), clock_(clock), events_(events) {
+    : file_(std::move(file)), clock_(clock), events_(events), started_(clock.now()) {
   read();
   saved_ = text();
 }
@@ -111,6 +111,14 @@ void AlarmList::maintain(const std::string& owner, const OperatorWord& word) {
   } else {
     words_.maintenance.erase(owner);
   }
+  save();
+}
+
+void AlarmList::run() {
+  if (!from_before_ || clock_.now() - started_ < kAcknowledgedAnew) return;
+  from_before_ = false;
+  // One that is kept would silence a new alarm after a later start.
+  std::erase_if(words_.acknowledged, [this](const auto& each) { return alarms_.count(each.first) == 0; });
   save();
 }
 

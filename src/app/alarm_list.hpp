@@ -48,6 +48,9 @@ class AlarmList {
   // `word.until` not after now: it has ended.
   void maintain(const std::string& owner, const diagnosis::OperatorWord& word);
 
+  // Forgets acknowledgements from before the start whose alarms are not back by then. To be called now and then.
+  void run();
+
   // Members of a JSON object: `alarms` by priority and age, `shelved` that were not raised since the start,
   // `maintenance`.
   [[nodiscard]] std::string members() const;
@@ -61,6 +64,8 @@ class AlarmList {
   const std::string file_;
   const base::Clock& clock_;
   signals::EventSink& events_;
+  const base::Instant started_;
+  bool from_before_ = true;  // whether acknowledgements may be of alarms that are not back
   OperatorWords words_;
   std::map<std::string, diagnosis::AnomalyEvent> alarms_;
   std::string saved_;

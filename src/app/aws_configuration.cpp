@@ -11,6 +11,8 @@ using nlohmann::json;
 const std::string kBy = "shadow config";
 constexpr std::size_t kMostFaults = 10;
 constexpr std::size_t kMostFaultBytes = 300;
+// Desired and, once it is in force, reported have room in one document.
+constexpr std::size_t kMostOverlayBytes = 3500;
 
 // Cut between characters.
 std::string cut(const std::string& text) {
@@ -48,14 +50,15 @@ void AwsConfiguration::run() {
     asked_ = false;
     const json file = json::parse(outcome->request.files.at(overlay_file_), nullptr, false);
     if (!outcome->done) {
-      const json overlay = file.is_object() ? file.value("overlay", json::object()) : json::object();
-      refusal_ = Refusal{overlay, desired_ ? desired_->version : 0, outcome->faults};
-      if (file.is_object()) refusal_->version = file.value("version", refusal_->version);
-      events_.raise({signals::EventLevel::warning, "aws", "configuration_refused",
-                     "the configuration that the shadow config desires was refused: " +
-                         (outcome->faults.empty() ? std::string("it can't be started") : outcome->faults.front())});
+      Refusal refusal{json::object(), desired_ ? desired_->version : 0, outcome->faults};
+      if (file.is_object()) {
+        refusal.overlay = file.value("overlay", json::object());
+        refusal.version = file.value("version", refusal.version);
+      }
+      refuse(std::move(refusal));
+    } else {
+      report();
     }
-    report();
   }
   if (!desired_ || asked_) return;
   if (desired_->state == in_force_) {
@@ -66,8 +69,22 @@ void AwsConfiguration::run() {
     return;
   }
   if (refusal_ && refusal_->overlay == desired_->state) return;
+  if (const std::size_t bytes = desired_->state.dump().size(); bytes > kMostOverlayBytes) {
+    return refuse(
+        {desired_->state,
+         desired_->version,
+         {"it has " + std::to_string(bytes) + " bytes; accepted: at most " + std::to_string(kMostOverlayBytes)}});
+  }
   asked_ = true;
   requests_.ask({kBy, {{overlay_file_, file_text(desired_->state, desired_->version)}}});
+}
+
+void AwsConfiguration::refuse(Refusal refusal) {
+  events_.raise({signals::EventLevel::warning, "aws", "configuration_refused",
+                 "the configuration that the shadow config desires was refused: " +
+                     (refusal.faults.empty() ? std::string("it can't be started") : refusal.faults.front())});
+  refusal_ = std::move(refusal);
+  report();
 }
 
 void AwsConfiguration::report() {

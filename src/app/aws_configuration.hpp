@@ -1,6 +1,7 @@
 // The shadow `config`: what is desired is laid over the configuration file, if the whole is right.
 //
-// The desired section is an overlay by names (docs/aws.md). When it differs from the one in force, the main thread is
+// The desired section is an overlay by names (docs/aws.md), at most 3500 bytes of JSON: it has to fit into the shadow
+// twice. When it differs from the one in force, the main thread is
 // asked to load the configuration with it: right, it is kept as a file and everything starts with it; wrong, nothing
 // changes. Either way the shadow reports the overlay in force (so that the difference disappears when it is applied)
 // and beside it `config_result` (applied, refused), `config_version` (of the shadow when it was desired),
@@ -35,6 +36,7 @@ class AwsConfiguration {
     std::vector<std::string> faults;
   };
 
+  void refuse(Refusal refusal);
   void report();
 
   ReloadRequests& requests_;

@@ -193,6 +193,7 @@ void OrderDesk::take_outcomes() {
 }
 
 void OrderDesk::run() {
+  alarms_.run();
   for (Outcome& outcome : std::exchange(outcomes_, {})) conclude(std::move(outcome));
   std::deque<Posted> posted;
   bool forecast_made = false;

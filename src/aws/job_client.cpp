@@ -19,6 +19,28 @@ std::string word(JobStatus status) {
   return "REJECTED";
 }
 
+// The service takes no control characters (C0, DEL, C1) in a value.
+std::string escaped(const std::string& value) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  const auto append = [&out](unsigned char code) {
+    out += code == '\n' ? std::string("\\n") : std::string("\\x") + kHex[code / 16U] + kHex[code % 16U];
+  };
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(value[i]);
+    const auto after = i + 1 < value.size() ? static_cast<unsigned char>(value[i + 1]) : 0U;
+    if (byte < 0x20U || byte == 0x7FU) {
+      append(byte);
+    } else if (byte == 0xC2U && after >= 0x80U && after < 0xA0U) {
+      append(static_cast<unsigned char>(after));
+      ++i;
+    } else {
+      out += value[i];
+    }
+  }
+  return out;
+}
+
 // Cut between characters.
 std::string cut(std::string value) {
   if (value.size() <= kMostValue) return value;
@@ -28,7 +50,8 @@ std::string cut(std::string value) {
 }
 
 JobDetails cut(JobDetails details) {
-  for (auto& [name, value] : details) value = cut(std::move(value));
+  for (auto& [name, value] : details) value = cut(escaped(value));
+  std::erase_if(details, [](const auto& detail) { return detail.second.empty(); });
   return details;
 }
 
@@ -153,6 +176,12 @@ void JobClient::rejected(const Json& answer, base::Instant now) {
   }
   if (code == "ResourceNotFound" && kind == Kind::get) {
     next_is(Json::object());
+    return;
+  }
+  if (kind == Kind::update && code == "InvalidRequest" && job_ && !job_->details.empty()) {
+    job_->details.clear();  // rather the bare status than a job that never ends
+    notices_.push_back({"job_details_refused", "the details of the job " + job_->id + " are refused: " +
+                                                   text(answer, "message") + "; its status is told without them"});
     return;
   }
   not_before_ = now + kAfterRefusal;

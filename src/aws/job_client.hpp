@@ -23,7 +23,8 @@ namespace twinkeeper::aws {
 
 enum class JobStatus { succeeded, failed, rejected };
 
-// Names [A-Za-z0-9:_-]; values are cut at 1024 bytes, which is what the service takes.
+// Names [A-Za-z0-9:_-]; control characters of values are escaped, and values cut at 1024 bytes, which is what the service
+// takes. Details that it refuses all the same are left out.
 using JobDetails = std::map<std::string, std::string>;
 
 struct Job {

@@ -48,6 +48,7 @@ bool ShadowClient::take(const std::string& topic, const std::string& payload, ba
   const std::string what = topic.substr(topic_.size());
   const auto message = parse_object(payload);
   if (!message) return true;
+  looked_at_ = false;
   if (what == "get/accepted") {
     got(*message, now);
   } else if (what == "update/accepted") {
@@ -60,7 +61,10 @@ bool ShadowClient::take(const std::string& topic, const std::string& payload, ba
   return true;
 }
 
-void ShadowClient::report(const Json& reported) { wanted_ = tidied(reported); }
+void ShadowClient::report(const Json& reported) {
+  wanted_ = tidied(reported);
+  looked_at_ = false;
+}
 
 std::string ShadowClient::next_token() {
   return settings_.token + "-" + settings_.name.substr(0, 12) + std::to_string(++requests_);
@@ -249,7 +253,9 @@ std::optional<Publication> ShadowClient::due(base::Instant now) {
     request_ = Request{false, next_token(), {}, now, version_};
     return Publication{topic_ + "get", Json{{"clientToken", request_->token}}.dump()};
   }
-  if (!wanted_ || !may_update(now) || reported_ == *wanted_) return std::nullopt;
+  if (!wanted_ || looked_at_ || !may_update(now)) return std::nullopt;
+  looked_at_ = true;
+  if (reported_ == *wanted_) return std::nullopt;
   const Json document = fitted();
   if (version_ != 0 && !worth(reported_, document)) return std::nullopt;
   request_ = Request{true, next_token(), difference(reported_, document), now, version_};

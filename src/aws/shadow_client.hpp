@@ -98,6 +98,7 @@ class ShadowClient {
   Json desired_ = Json::object();
   std::uint64_t version_ = 0;  // 0: there is no shadow
   std::optional<Json> wanted_;
+  bool looked_at_ = false;  // by due(), since it was reported and a message came
   std::size_t most_bytes_;
   std::size_t left_out_ = 0;
   std::optional<Request> request_;

@@ -112,6 +112,31 @@ TEST_CASE("what operators have said outlives a restart, for as long as it holds"
   CHECK(rig.events.raised.empty());
 }
 
+TEST_CASE("an acknowledgement whose alarm is not back soon after the start is forgotten") {
+  Rig rig;
+  {
+    auto list = rig.list();
+    for (const char* id : {"a", "b"}) {
+      list.observe(rig.event(id, AnomalyEventKind::raised, AnomalyState::active));
+      list.observe(rig.event(id, AnomalyEventKind::acknowledged, AnomalyState::acknowledged));
+    }
+    list.run();
+  }
+  {
+    auto list = rig.list();
+    list.observe(rig.event("a", AnomalyEventKind::raised, AnomalyState::acknowledged));
+    rig.clock.advance(app::kAcknowledgedAnew - 1s);
+    list.run();
+    CHECK(rig.list().words().acknowledged.size() == 2);
+    rig.clock.advance(1s);
+    list.run();
+    CHECK(list.words().acknowledged.count("b") == 0);
+  }
+  const auto words = rig.list().words();
+  REQUIRE(words.acknowledged.size() == 1);
+  CHECK(words.acknowledged.count("a") == 1);
+}
+
 TEST_CASE("a damaged file of operators' words is told, and the service goes on") {
   Rig rig;
   std::ofstream(rig.folder.file("alarms.json")) << R"({"schema": "twinkeeper.operator_words/1", "shelved": [)";

@@ -211,6 +211,23 @@ TEST_CASE("a refused overlay is reported with its faults and not asked for again
   CHECK_FALSE(rig.requests.take());
 }
 
+TEST_CASE("a desired section that would not fit into the shadow twice is refused") {
+  Rig rig(plan("/s"));
+  rig.connect();
+  const json large{{"twins", {{"tank0", {{"model", {{"description", std::string(3500, 'x')}}}}}}}};
+  rig.answer_get("config", {{"desired", large}}, 12);
+  CHECK_FALSE(rig.requests.take());
+  rig.desk->run();
+  const json reported = rig.last(Rig::topic("config", "update"))["state"]["reported"];
+  CHECK(reported["config_result"] == "refused");
+  CHECK(reported["config_version"] == 12);
+  CHECK(reported["config_error"][0].get<std::string>().find("accepted: at most 3500") != std::string::npos);
+  CHECK(rig.events.raised.size() == 1);
+  rig.desk->run();
+  CHECK(rig.events.raised.size() == 1);
+  CHECK_FALSE(rig.requests.take());
+}
+
 TEST_CASE("a desired section that is gone takes the overlay with it") {
   app::Plan with = plan("/s");
   with.config.overlay = config::Overlay{"/s/config_overlay.json", R"({"spool":{"max_age":"3d"}})", 12};

@@ -1,6 +1,7 @@
 // The job client against a service that keeps executions as the developer guide says.
 #include "aws/job_client.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <random>
 #include <set>
@@ -27,6 +28,7 @@ struct Service {
     std::uint64_t version = 1;
   };
   std::vector<Execution> executions;
+  bool refuse_details = false;
 
   Execution* next() {
     for (auto& e : executions) {
@@ -64,6 +66,7 @@ struct Service {
       if (what != e.id + "/update") continue;
       if (e.status != "IN_PROGRESS" && e.status != "QUEUED") return refused("InvalidStateTransition");
       if (message["expectedVersion"] != e.version) return refused("VersionMismatch");
+      if (refuse_details && message.contains("statusDetails")) return refused("InvalidRequest");
       e.status = message["status"].get<std::string>();
       e.details = message.value("statusDetails", Json::object());
       ++e.version;
@@ -116,6 +119,43 @@ TEST_CASE("queued jobs are carried out one after the other") {
   CHECK(rig.service.executions[1].status == "REJECTED");
   CHECK(rig.client.keep().empty());
   CHECK_FALSE(rig.client.take_job());
+}
+
+TEST_CASE("details have no control character, whatever the reason had") {
+  Rig rig;
+  rig.service.executions = {{"one", {{"operation", "a"}}}};
+  rig.talk();
+  REQUIRE(rig.client.take_job());
+  std::string reason =
+      "twin \"ä\xC2\x9B"
+      "b\" is\tno\n\x1B[31mtwin\x7F\u2026";
+  for (int i = 0; i < 400; ++i) reason += '\x01';
+  rig.client.finish(JobStatus::rejected, {{"reason", reason}, {"nothing", ""}});
+  rig.talk();
+  CHECK(rig.service.executions[0].status == "REJECTED");
+  const Json details = rig.service.executions[0].details;
+  REQUIRE(details.size() == 1);
+  const auto told = details["reason"].get<std::string>();
+  CHECK(told.rfind("twin \"ä\\x9bb\" is\\x09no\\n\\x1b[31mtwin\\x7f\u2026\\x01", 0) == 0);
+  CHECK(told.size() <= 1024);
+  CHECK(std::none_of(told.begin(), told.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }));
+}
+
+TEST_CASE("a status whose details are refused goes out without them, and the next job begins") {
+  Rig rig;
+  rig.service.refuse_details = true;
+  rig.service.executions = {{"one", {{"operation", "a"}}}, {"two", {{"operation", "b"}}}};
+  rig.talk();
+  REQUIRE(rig.client.take_job());
+  rig.client.finish(JobStatus::rejected, {{"reason", "odd"}});
+  rig.talk();
+  rig.now += 10s;
+  rig.talk();
+  CHECK(rig.service.executions[0].status == "REJECTED");
+  const auto job = rig.client.take_job();
+  REQUIRE(job);
+  CHECK(job->id == "two");
+  CHECK(rig.client.take_notices().size() == 1);
 }
 
 TEST_CASE("a job that is announced later is started") {

@@ -142,6 +142,27 @@ TEST_CASE("updates keep their interval and the dead-band") {
   CHECK(rig.service.updates <= 12);
 }
 
+TEST_CASE("what is not worth an update is looked at once, not at every turn") {
+  auto with = settings();
+  int compared = 0;
+  with.same = [&compared](const Json& a, const Json& b) {
+    ++compared;
+    return a.is_number() && b.is_number() && std::abs(a.get<double>() - b.get<double>()) < 0.1;
+  };
+  Rig rig(with);
+  rig.client.report({{"level", 1.0}});
+  rig.talk();
+  rig.now += 61s;
+  rig.client.report({{"level", 1.05}});
+  compared = 0;
+  for (int turn = 0; turn < 1000; ++turn, rig.now += 250ms) rig.talk();
+  CHECK(compared > 0);
+  CHECK(compared < 5);
+  rig.client.report({{"level", 2.0}});
+  rig.talk();
+  CHECK(rig.service.reported() == Json{{"level", 2.0}});
+}
+
 TEST_CASE("an update that rests on an old version is made again on the new one") {
   Rig rig;
   rig.client.report({{"a", 1}});
