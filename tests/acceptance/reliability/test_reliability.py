@@ -19,7 +19,7 @@ from rig.waiting import let_run
 
 SECONDS = float(os.environ.get("TWINKEEPER_RELIABILITY_SECONDS", "6"))
 KILLS = int(os.environ.get("TWINKEEPER_RELIABILITY_KILLS", "3"))
-RATE = int(os.environ.get("TWINKEEPER_RELIABILITY_RATE", "500"))  # messages a second
+RATE = int(os.environ.get("TWINKEEPER_RELIABILITY_RATE", "100"))  # messages a second
 TABLE = os.environ.get("TWINKEEPER_RELIABILITY_TABLE")            # a file that gets one line of JSON for each case
 PERIOD_MS = 20
 DRAIN_S = 120
