@@ -187,6 +187,10 @@ std::string CommandDesk::objection(const telemetry::Command& command, bool retai
   switch (seen_.see(command.correlation_id, now + settings_.max_age + 2 * kFutureAllowed)) {
     case ReplayWindow::Answer::repeated: return "repeated";
     case ReplayWindow::Answer::full: return "too many commands";
+    case ReplayWindow::Answer::failed:
+      // What else there is does no harm when it is done once more.
+      if (command.verb == "write") return "can't be remembered on disk";
+      break;
     case ReplayWindow::Answer::fresh: break;
   }
   if (!take_place(commands_, settings_.per_minute, now)) {

@@ -53,7 +53,7 @@ class CommandDesk final : public uplink::Inbox {
   void run();
   // What has become of a command that an earlier gateway has accepted.
   void answer_later(telemetry::CommandAnswer answer);
-  // Once no poller runs any more: what was not carried out never will be.
+  // Once no poller runs any more, and before the OrderDesk stops: what was not carried out never will be.
   void stop();
 
  private:

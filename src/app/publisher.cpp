@@ -52,8 +52,8 @@ void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration d
   orders_.take_outcomes();
   publish_outbox();
   take_posts();
+  if (desk_ != nullptr) desk_->stop();  // first: what has just arrived may become orders
   orders_.stop();
-  if (desk_ != nullptr) desk_->stop();
   courier_.stop(clock_.now() + drain);
 }
 

@@ -65,7 +65,7 @@ ReplayWindow::Answer ReplayWindow::see(const std::string& id, base::Instant unti
   } else {
     append(id, until);
   }
-  return Answer::fresh;
+  return failed_ ? Answer::failed : Answer::fresh;
 }
 
 std::string ReplayWindow::line(const std::string& id, base::Instant until) const {
@@ -97,7 +97,7 @@ void ReplayWindow::write_anew() {
 void ReplayWindow::tell(const std::string& what) {
   if (!std::exchange(failed_, true)) {
     events_.raise({signals::EventLevel::error, "commands", "replay_window_failed",
-                   what + ": after a restart a command could be obeyed twice"});
+                   what + ": commands to write are refused; others could be obeyed twice after a restart"});
   }
 }
 

@@ -22,8 +22,8 @@ class ReplayWindow {
   // Reads the file; no id in it is remembered for longer than `longest` from now, whatever the clock says.
   ReplayWindow(std::string file, base::Duration longest, const base::Clock& clock, signals::EventSink& events);
 
-  enum class Answer { fresh, repeated, full };
-  // Remembers the id, if it is fresh.
+  enum class Answer { fresh, repeated, full, failed };
+  // Remembers the id, if it is fresh; failed: it is, but only until the next restart.
   Answer see(const std::string& id, base::Instant until);
   [[nodiscard]] bool knows_the_past() const { return knows_the_past_; }
 

@@ -1,6 +1,8 @@
 // What is decided on commands, without a network: the clock is the test's, the poller is played by it.
 #include "app/command_desk.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -251,6 +253,39 @@ TEST_CASE("after a restart no command is obeyed a second time, and one that wait
   CHECK(rig.refusal(obeyed) == "issued before this start of the service");
   CHECK(rig.refusal(later) == "issued before this start of the service");
   CHECK(rig.refusal(rig.command("plc.setpoint", 1)).empty());
+}
+
+TEST_CASE("a write that can't be remembered on disk is refused, what does no harm twice is not") {
+  Rig rig([](config::Config& config) { config.commands.allow = {"write", "describe"}; });
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1)).empty());
+  const std::string file = rig.folder.file("commands.seen");
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  const json lost = rig.command("plc.setpoint", 1);
+  CHECK(rig.refusal(lost) == "can't be remembered on disk");
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1)) == "can't be remembered on disk");
+  json describe = rig.command("", 0);
+  describe["arguments"] = json::object();
+  rig.give(describe, false, "describe");
+  CHECK(rig.answers.back()["result"] == "done");
+  CHECK(std::count_if(rig.events.raised.begin(), rig.events.raised.end(),
+                      [](const auto& event) { return event.code == "replay_window_failed"; }) == 1);
+  std::filesystem::remove(file);
+  CHECK(rig.refusal(rig.command("plc.setpoint", 1)).empty());
+  CHECK(rig.refusal(lost) == "repeated");
+}
+
+TEST_CASE("what arrives as the service stops is answered, whichever desk has it") {
+  Rig rig([](config::Config& config) { config.commands.allow = {"write", "shelve"}; });
+  json shelve = rig.command("", 0);
+  shelve["arguments"] = {{"anomaly", "plc.connection"}, {"duration", "1h"}, {"comment", "known"}};
+  rig.desk->arrived("twinkeeper/gw/command/shelve", shelve.dump(), false);
+  rig.desk->arrived("twinkeeper/gw/command/write", rig.command("plc.setpoint", 1).dump(), false);
+  rig.desk->stop();
+  rig.orders->stop();
+  REQUIRE(rig.answers.size() == 2);
+  for (const json& answer : rig.answers) CHECK(answer["result"] == "failed");
+  CHECK(rig.trail().size() == 2);
 }
 
 TEST_CASE("lines of the trail are numbered without a gap across restarts") {
