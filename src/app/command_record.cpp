@@ -152,8 +152,9 @@ int record_from_service(ControlClient client, Recording& recording, int stop) {
         if (!sample.is_array() || sample.size() != 3 || !sample[0].is_number_unsigned() || !sample[2].is_number()) {
           continue;  // null: bad
         }
-        recording.recorder().take(sample[0].get<std::size_t>(), base::Instant{base::Duration{sample[1].get<std::int64_t>()}},
-                             sample[2].get<double>());
+        recording.recorder().take(sample[0].get<std::size_t>(),
+                                  base::Instant{base::Duration{sample[1].get<std::int64_t>()}},
+                                  sample[2].get<double>());
       }
     } else if (line.error().code() == base::ErrorCode::cancelled) {
       if (!recording.end_now(stop)) break;

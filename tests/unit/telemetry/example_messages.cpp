@@ -175,7 +175,8 @@ StatusReport status() {
   report.config_hash = "sha256:0b9a1f64d2c7e85530f1b7d86e4a92cd57f3081e6bca4d7290e5f8316ad2c4b7";
   report.uptime = 100s + 300ms;
   report.twins = {{"tanks", estimation::Mode::degraded}};
-  report.devices = {{"tank_plc", DeviceState::up, ""}, {"meter", DeviceState::down, "10.0.0.7:502: no answer to the connection attempt"}};
+  report.devices = {{"tank_plc", DeviceState::up, ""},
+                    {"meter", DeviceState::down, "10.0.0.7:502: no answer to the connection attempt"}};
   report.certificate_expires = base::WallTime{1'790'000'000s};
   return report;
 }
