@@ -1,6 +1,7 @@
 #include "uplink/courier.hpp"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -9,11 +10,10 @@
 
 #include "uplink/envelope.hpp"
 #include "uplink/flights.hpp"
-#include "uplink/hang_ups.hpp"
 #include "uplink/lanes.hpp"
 #include "uplink/outgoing.hpp"
 #include "uplink/pace.hpp"
-#include "uplink/refusals.hpp"
+#include "uplink/quarantine.hpp"
 #include "uplink/topics.hpp"
 
 namespace twinkeeper::uplink {
@@ -23,11 +23,7 @@ constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
 constexpr base::Duration kStandsAfter = std::chrono::seconds{2};  // a connection that breaks by itself shows it
 constexpr base::Duration kLateAnswer = std::chrono::seconds{3};
 constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
-
-bool packable(const StoredMessage& message) {
-  return message.message.message_class == signals::MessageClass::samples ||
-         message.message.message_class == signals::MessageClass::state;
-}
+constexpr std::size_t kLiveInARow = 50;
 
 }  // namespace
 
@@ -41,10 +37,10 @@ class Courier::Implementation {
         settings_(std::move(settings)),
         gateway_id_(std::move(gateway_id)),
         clock_(clock),
-        events_(events),
         pace_(settings_.max_messages_per_second, settings_.max_bytes_per_second, clock.now(), std::random_device{}()),
         flights_(settings_.mqtt_version),
-        lanes_(spool_) {
+        lanes_(spool_),
+        quarantine_(spool_, statistics_, settings_, clock_, events) {
     follow_epoch();
     count();
   }
@@ -110,17 +106,36 @@ class Courier::Implementation {
 
   // A live message: to be sent as soon as there is room, unless it can only wait in the spool.
   void offer(StoredMessage message) {
-    if (connection_ && passes(message, clock_.now())) lanes_.offer(std::move(message));
+    if (connection_ && quarantine_.passes(message, clock_.now())) lanes_.offer(std::move(message));
   }
 
   [[nodiscard]] bool room_for_live() const { return connection_ && flights_.in_flight() < window_; }
-  // The backlog leaves a part of the window free, so that live messages need not wait behind it.
   [[nodiscard]] bool room_for_backlog() const {
-    return connection_ && flights_.room_for_backlog() &&
-           flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
+    return flights_.in_flight() < std::max<std::size_t>(1, window_ - window_ / 4);
   }
-  [[nodiscard]] bool may_send_backlog(Lane lane) const {
-    return connection_ && !draining_ && !late_ && lanes_.backlog_waits(lane) && room_for_backlog();
+  // It would be the second one in flight of those topics of which nothing is known: see HangUps.
+  [[nodiscard]] bool must_wait(const std::string& topic) const {
+    const HangUps& hang_ups = quarantine_.hang_ups();
+    const auto unanswered = [&](const Flight& flight) { return hang_ups.unanswered(flight.topic()); };
+    return hang_ups.unanswered(topic) && flights_.any_on_another(topic, unanswered);
+  }
+  [[nodiscard]] bool live_waits(Lane lane) {
+    const auto& live = lanes_.live(lane);
+    return room_for_live() && !live.empty() && !must_wait(live.front().message.stream);
+  }
+  [[nodiscard]] bool backlog_waits(Lane lane) {
+    if (!connection_ || draining_ || late_ || !flights_.room_for_backlog() || !lanes_.backlog_waits(lane)) return false;
+    const auto& chunk = lanes_.backlog(lane);
+    return chunk.empty() || !must_wait(quarantine_.topic_of(chunk.front()));
+  }
+  [[nodiscard]] std::size_t& in_a_row(Lane lane) { return live_in_a_row_[static_cast<std::size_t>(lane)]; }
+  // Behind the live messages, but not never: where these take all that the broker acknowledges, one in some is of the
+  // backlog, whose packets carry hundreds. Else it leaves a part of the window free, so that live messages need not
+  // wait behind it.
+  [[nodiscard]] bool may_send_backlog(Lane lane, base::Instant now) {
+    if (!backlog_waits(lane) || !pace_.backlog(now)) return false;
+    if (in_a_row(lane) >= kLiveInARow) return room_for_live();
+    return !live_waits(lane) && room_for_backlog();
   }
 
   [[nodiscard]] base::Duration next_work() {
@@ -130,10 +145,12 @@ class Courier::Implementation {
     if (const auto due = flights_.settles_at()) wait = std::min(wait, *due - now);
     bool live = probe(now) != nullptr && room_for_live();
     bool backlog = false;
-    if (connection_ && now < stands_at_ && !hang_ups_.suspects().empty()) wait = std::min(wait, stands_at_ - now);
+    if (const auto due = quarantine_.hang_ups().next_try(); due && connection_ && now < std::max(*due, stands_at_)) {
+      wait = std::min(wait, std::max(*due, stands_at_) - now);
+    }
     for (const Lane lane : kLanes) {
-      live = live || (room_for_live() && !lanes_.live(lane).empty());
-      backlog = backlog || may_send_backlog(lane);
+      live = live || live_waits(lane);
+      backlog = backlog || (backlog_waits(lane) && room_for_backlog());
     }
     if (live) wait = std::min(wait, pace_.wait_live(now));
     if (backlog) wait = std::min(wait, pace_.wait_backlog(now));
@@ -147,28 +164,37 @@ class Courier::Implementation {
     late_ = flights_.waits_since() && now - *flights_.waits_since() > kLateAnswer;
     if (late_) pace_.slow_down(now);
     for (const Lane lane : kLanes) {
-      send_live(lanes_.live(lane), now);
-      while (lanes_.live(lane).empty() && may_send_backlog(lane) && pace_.backlog(now)) {
-        if (!lanes_.load(lane, [&](const StoredMessage& row) { return passes(row, now); })) break;
-        auto& chunk = lanes_.backlog(lane);
-        spool_.release(chunk.front().row);  // judged again: since it was read it may have grown old enough for a packet
-        if (passes(chunk.front(), now)) {
-          send_backlog(chunk, now);
-        } else {
-          chunk.pop_front();
-        }
-      }
+      do {
+        send_live(lane, now);
+      } while (may_send_backlog(lane, now) && send_from_backlog(lane, now));
     }
     send_probe(now);
   }
 
-  void send_live(std::deque<StoredMessage>& live, base::Instant now) {
-    while (!live.empty() && room_for_live() && pace_.live(now)) {
+  // False: nothing of it can go now.
+  bool send_from_backlog(Lane lane, base::Instant now) {
+    in_a_row(lane) = 0;
+    if (!lanes_.load(lane, [&](const StoredMessage& row) { return quarantine_.passes(row, now); })) return false;
+    auto& chunk = lanes_.backlog(lane);
+    if (must_wait(quarantine_.topic_of(chunk.front()))) return false;
+    spool_.release(chunk.front().row);  // judged again: since it was read it may have grown old enough for a packet
+    if (quarantine_.passes(chunk.front(), now)) {
+      send_backlog(chunk, now);
+    } else {
+      chunk.pop_front();
+    }
+    return true;
+  }
+
+  void send_live(Lane lane, base::Instant now) {
+    auto& live = lanes_.live(lane);
+    if (live.empty()) in_a_row(lane) = 0;
+    while (live_waits(lane) && pace_.live(now) && !(in_a_row(lane) >= kLiveInARow && may_send_backlog(lane, now))) {
+      ++in_a_row(lane);
       StoredMessage message = std::move(live.front());
       live.pop_front();
-      if (refusals_.barred(message.message.stream, now)) {
-        set_aside(message);
-      } else if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
+      if (quarantine_.takes(message, now)) continue;
+      if (packable(message) && age_of(message, clock_) > settings_.backlog_after) {
         lanes_.leave_behind(message);
       } else {
         send_plain(std::move(message), false, now);
@@ -176,32 +202,11 @@ class Courier::Implementation {
     }
   }
 
-  // Whether a message can go now, on the topic that it would go on. What is refused is set aside here; what is withheld
-  // stays in the spool.
-  bool passes(const StoredMessage& message, base::Instant now) {
-    const std::string& stream = message.message.stream;
-    if (refusals_.barred(stream, now)) {
-      set_aside(message);
-      return false;
-    }
-    const std::string& topic = packs(message) ? kPacketStream : stream;
-    if (topic == stream && refusals_.has_record(stream) && !hang_ups_.withheld(topic)) {
-      hang_ups_.put_on_probation(topic, message.row, lane_of(message.message.message_class),
-                                 refusals_.was_barred(stream) ? 1 : 0);
-      spool_.hold(message.row);
-    }
-    return !hang_ups_.withheld(topic);
-  }
-
-  [[nodiscard]] bool packs(const StoredMessage& message) const {
-    return settings_.backlog == BacklogFormat::packed && packable(message) &&
-           refusals_.may_pack(message.message.stream) && age_of(message, clock_) > settings_.backlog_after;
-  }
-
   [[nodiscard]] const HangUps::Suspect* probe(base::Instant now) const {
-    if (!connection_ || draining_ || hang_ups_.suspects().empty()) return nullptr;
-    const auto* next = hang_ups_.next_probe(now >= stands_at_);
-    const auto innocent = [&](const Flight& flight) { return hang_ups_.beyond_doubt(flight.topic(), flight.row()); };
+    const HangUps& hang_ups = quarantine_.hang_ups();
+    if (!connection_ || draining_ || hang_ups.suspects().empty()) return nullptr;
+    const auto* next = hang_ups.next_probe(now, now >= stands_at_);
+    const auto innocent = [&](const Flight& flight) { return hang_ups.beyond_doubt(flight.topic(), flight.row()); };
     return next != nullptr && flights_.all_of(innocent) ? next : nullptr;
   }
 
@@ -215,16 +220,14 @@ class Courier::Implementation {
       auto rows =
           spool_.next_backlog(suspect.row - 1, packed ? Lanes::kChunkRows : 1, Lanes::kChunkBytes, suspect.lane);
       const bool there = !rows.empty() && rows.front().row == suspect.row;
-      if (there && refusals_.barred(rows.front().message.stream, now)) {
-        set_aside(rows.front());
-        continue;
-      }
-      if (!there || (packed && !packs(rows.front()))) {  // nothing to probe the topic with
+      if (there && quarantine_.takes(rows.front(), now)) continue;
+      HangUps& hang_ups = quarantine_.hang_ups();
+      if (!there || (packed && !quarantine_.packs(rows.front()))) {  // nothing to probe the topic with
         spool_.release(suspect.row);
-        cleared(suspect.topic);
+        if (hang_ups.forget(suspect.topic)) lanes_.reread();
         continue;
       }
-      hang_ups_.probing(suspect.topic);
+      hang_ups.probing(suspect.topic);
       std::deque<StoredMessage> from(std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
       if (packed) {
         std::erase_if(from, [&](const auto& row) { return row.row != suspect.row && spool_.held(row.row); });
@@ -235,15 +238,10 @@ class Courier::Implementation {
     }
   }
 
-  // Something passed on the topic: what was withheld is looked for.
-  void cleared(const std::string& topic) {
-    if (hang_ups_.passed(topic)) lanes_.reread();
-  }
-
   // What stands at the head of `from`, or a packet that begins with it.
   void send_backlog(std::deque<StoredMessage>& from, base::Instant now) {
     const StoredMessage& head = from.front();
-    if (packs(head)) {
+    if (quarantine_.packs(head)) {
       BacklogPacket packet(gateway_id_, head, pace_.packet_bytes());
       Flight flight;
       flight.packed = true;
@@ -312,19 +310,18 @@ class Courier::Implementation {
         continue;
       }
       if (event.kind == LinkEvent::Kind::acknowledged) {
+        if (const Flight* flight = flights_.find(event.token)) quarantine_.hang_ups().answered(flight->topic());
         flights_.acknowledged(event.token, clock_.now());
       } else if (event.kind == LinkEvent::Kind::failed) {
         flights_.failed(event.token, clock_.now());
       } else if (const auto flight = flights_.take(event.token)) {
-        for (const StoredMessage& message : flight->messages) spool_.release(message.row);
-        cleared(flight->topic());
-        refuse(*flight, event.reason);
+        refused(*flight, event.reason);
       }
     }
     // After all events: what is lost by now must not be taken for settled.
     settle();
     for (const Flight& flight : flights_.take_failed(clock_.now())) {
-      hang_ups_.not_probed(flight.topic());
+      quarantine_.hang_ups().not_probed(flight.topic());
       for (const StoredMessage& message : flight.messages) lanes_.leave_behind(message);
     }
   }
@@ -336,43 +333,20 @@ class Courier::Implementation {
         spool_.release(message.row);
         acknowledged.push_back(message.row);
       }
-      cleared(flight.topic());
-      if (flight.packed) {
-        refusals_.packet_passed();
-      } else {
-        refusals_.passed(flight.stream());
-      }
+      if (quarantine_.passed(flight)) lanes_.reread();
     }
     if (acknowledged.empty()) return;
     statistics_.acknowledged_total.fetch_add(acknowledged.size(), std::memory_order_relaxed);
     spool_.acknowledge(acknowledged);
   }
 
-  void refuse(const Flight& flight, const std::string& reason) {
-    if (flight.packed) {  // what is refused is the packet's topic or size: its messages may pass on their own
-      if (refusals_.packets_refused()) {
-        events_.raise({signals::EventLevel::warning, "uplink", "refused_publish",
-                       "the broker refused a publication on " + topic_for(settings_, kPacketStream) + " (" + reason +
-                           "); the backlog is sent message by message"});
-      }
+  void refused(const Flight& flight, const std::string& reason) {
+    for (const StoredMessage& message : flight.messages) spool_.release(message.row);
+    const bool others_may_flow = quarantine_.refused(flight, reason);
+    if (flight.packed) {
       for (const StoredMessage& message : flight.messages) lanes_.leave_behind(message);
-      return;
     }
-    const std::string& stream = flight.stream();
-    const bool news = refusals_.refused(stream, reason, clock_.now());
-    set_aside(flight.messages.front());
-    if (news) {
-      events_.raise({signals::EventLevel::error, "uplink", "refused_publish",
-                     "the broker refused a publication on " + topic_for(settings_, stream) + " (" + reason +
-                         "); its messages are set aside and one is tried again every few minutes"});
-    }
-  }
-
-  void set_aside(const StoredMessage& message) {
-    spool_.release(message.row);
-    spool_.refuse(message, refusals_.reason(message.message.stream));
-    tell_refused();
-    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
+    if (others_may_flow) lanes_.reread();
   }
 
   void connected(const LinkEvent& event) {
@@ -386,57 +360,15 @@ class Courier::Implementation {
   }
 
   void lost() {
-    const auto open = flights_.in_doubt(clock_.now());
-    std::vector<HangUps::Suspect> in_doubt;
-    for (const Flight* flight : open) {
-      in_doubt.push_back({flight->topic(), flight->row(), lane_of(flight->messages.front().message.message_class)});
-    }
-    std::optional<Flight> guilty;
-    if (const auto culprit = hang_ups_.broke(in_doubt)) {
-      guilty = **std::find_if(open.begin(), open.end(), [&](const auto* f) { return f->topic() == culprit->topic; });
-    }
+    const std::vector<Flight> in_doubt = flights_.in_doubt(clock_.now());
     forget_flights();
     connection_.reset();
-    if (guilty) blame(*guilty);
-    for (const HangUps::Suspect& suspect : hang_ups_.suspects()) spool_.hold(suspect.row);  // it is needed as a probe
+    quarantine_.broke(in_doubt);
   }
 
   void forget_flights() {
     flights_.clear();
     lanes_.clear();
-  }
-
-  // What the broker hangs up at would come first again after every reconnect and block all behind it. One message says
-  // nothing about its stream, two in a row do.
-  void blame(const Flight& flight) {
-    const std::string reason = "it hung up at it again and again";
-    if (flight.packed && refusals_.packets_pass()) {
-      refusals_.never_pack(flight.stream());
-    } else if (!flight.packed && refusals_.doubt(flight.stream())) {
-      bury_alone(flight.messages.front(), reason);
-    } else {
-      refuse(flight, reason);
-    }
-  }
-
-  void bury_alone(const StoredMessage& message, const std::string& reason) {
-    spool_.refuse(message, reason);
-    tell_refused();
-    statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
-    events_.raise({signals::EventLevel::error, "uplink", "message_set_aside",
-                   "a message on " + topic_for(settings_, message.message.stream) + " was set aside: " + reason});
-  }
-
-  void tell_refused() {
-    constexpr std::size_t kNamed = 5;
-    std::string text;
-    const auto& dead = spool_.dead();
-    for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
-      text += (i == 0 ? "" : ", ") + topic_for(settings_, dead[i].stream) + " (" + dead[i].reason +
-              "; kept: " + std::to_string(dead[i].count) + ")";
-    }
-    if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
-    statistics_.refused.set(text);
   }
 
   void count() {
@@ -460,7 +392,6 @@ class Courier::Implementation {
   const UplinkSettings settings_;
   const std::string gateway_id_;
   const base::Clock& clock_;
-  signals::EventSink& events_;
   Pace pace_;
 
   std::uint64_t epoch_ = 0;
@@ -470,14 +401,14 @@ class Courier::Implementation {
   Flights flights_;
   Lanes lanes_;
   bool draining_ = false;
+  std::array<std::size_t, kLanes.size()> live_in_a_row_{};
   bool late_ = false;  // the broker's answers: the backlog waits for them
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};
   base::Instant stands_at_{};
 
   std::map<std::string, std::int64_t> newest_retained_;  // by stream; brokers keep them, whatever the connection does
-  Refusals refusals_;
-  HangUps hang_ups_;
+  Quarantine quarantine_;
 };
 
 Courier::Courier(Spool& spool, Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,

@@ -4,9 +4,8 @@
 // A live message may be published before its row commits (commit_interval bounds that window). Rows in flight are never
 // handed over twice on one connection; when a connection is lost, all of them are backlog again. Samples and states
 // older than backlog_after travel packed on `P/backlog` (or plain on their own topic), all else is replayed on its own
-// topic; `replay` is true for what is not handed over within 5 s of its instant. A message that the broker refuses for
-// good, or at which it hangs up again and again (HangUps), is set aside in the table `dead` and told by a gap; meanwhile
-// its topic is withheld and the others flow.
+// topic; `replay` is true for what is not handed over within 5 s of its instant. What the broker refuses, by its word or by
+// hanging up, goes the way of the Quarantine, while the others flow.
 // Under MQTT 3.1.1 a row is deleted only when the connection has outlived its PUBACK by a second.
 //
 // Thread rule: submit(), skip(), run_once() and stop() belong to one thread, wake() may come from any.

@@ -46,6 +46,11 @@ std::optional<Flight> Flights::take(std::uint64_t token) {
   return node.empty() ? std::nullopt : std::optional(std::move(node.mapped()));
 }
 
+const Flight* Flights::find(std::uint64_t token) const {
+  const auto found = in_flight_.find(token);
+  return found == in_flight_.end() ? nullptr : &found->second;
+}
+
 std::vector<Flight> Flights::take_settled(base::Instant now) {
   std::vector<Flight> settled;
   while (!settling_.empty() && (acknowledgements_tell_all_ || settling_.front().since + kSettling <= now)) {
@@ -71,7 +76,7 @@ std::optional<base::Instant> Flights::settles_at() const {
   return settling_.empty() ? std::nullopt : std::optional(settling_.front().since + kSettling);
 }
 
-std::vector<const Flight*> Flights::in_doubt(base::Instant now) const {
+std::vector<Flight> Flights::in_doubt(base::Instant now) const {
   std::vector<const Flight*> found;
   std::set<std::string> topics;
   const auto add = [&](const Flight& flight) {
@@ -81,15 +86,17 @@ std::vector<const Flight*> Flights::in_doubt(base::Instant now) const {
   for (const auto& [token, flight] : in_flight_) {
     if (now - flight.since <= kSilence) add(flight);
   }
-  for (const Flight*& named : found) {
+  std::vector<Flight> in_doubt;
+  for (const Flight* named : found) {
     const std::string& topic = named->topic();
     const auto consider = [&](const Flight& flight) {
       if (flight.row() < named->row() && flight.topic() == topic) named = &flight;
     };
     for (const Flight& flight : settling_) consider(flight);
     for (const auto& [token, flight] : in_flight_) consider(flight);
+    in_doubt.push_back(*named);
   }
-  return found;
+  return in_doubt;
 }
 
 void Flights::clear() {

@@ -40,6 +40,7 @@ class Flights {
   void acknowledged(std::uint64_t token, base::Instant now);
   void failed(std::uint64_t token, base::Instant now);
   [[nodiscard]] std::optional<Flight> take(std::uint64_t token);
+  [[nodiscard]] const Flight* find(std::uint64_t token) const;
 
   [[nodiscard]] std::vector<Flight> take_settled(base::Instant now);
   [[nodiscard]] std::vector<Flight> take_failed(base::Instant now);
@@ -48,12 +49,18 @@ class Flights {
   // If the connection breaks now, these may be why: the last one acknowledged, just now, and those in flight, one for
   // each topic, in the order they were handed over. What has been in flight for long is not: silence is no verdict. Named is
   // the topic's first row that has not settled: sent again alone, it must not overtake another of its stream.
-  [[nodiscard]] std::vector<const Flight*> in_doubt(base::Instant now) const;
+  [[nodiscard]] std::vector<Flight> in_doubt(base::Instant now) const;
 
   template <class Predicate>
   [[nodiscard]] bool all_of(Predicate holds) const {
     return std::all_of(in_flight_.begin(), in_flight_.end(), [&](const auto& entry) { return holds(entry.second); }) &&
            std::all_of(settling_.begin(), settling_.end(), holds);
+  }
+  // One that has not been acknowledged is on another topic and `holds` of it.
+  template <class Predicate>
+  [[nodiscard]] bool any_on_another(const std::string& topic, Predicate holds) const {
+    return std::any_of(in_flight_.begin(), in_flight_.end(),
+                       [&](const auto& entry) { return entry.second.topic() != topic && holds(entry.second); });
   }
   // Since when the oldest has been in flight.
   [[nodiscard]] std::optional<base::Instant> waits_since() const {
