@@ -59,6 +59,10 @@ TEST_CASE("messages go by urgency with live ones first in each class and in orde
       if (engine() % 50 == 0) rig.spool->commit();
     }
   };
+  rig.connect();  // topics that are new pass one by one, whatever their urgency
+  submit_some(500);
+  rig.drain();
+  rig.lose();
   submit_some(2000);
   rig.clock.advance(seconds{60});
   std::map<std::string, std::uint64_t> last_live;
@@ -101,9 +105,16 @@ TEST_CASE("an urgent message of the backlog overtakes the states and a live anom
   Rig rig;
   rig.settings.backlog = BacklogFormat::plain;
   rig.start();
+  const signals::Message metrics{
+      "gateway.metrics", "twinkeeper.metrics/1", signals::MessageClass::metrics, rig.clock.now(), false, "\"v\":1"};
+  rig.connect();  // topics that are new pass one by one
+  rig.courier->submit(metrics);
+  rig.courier->submit(test::anomaly_message(rig.clock.now()));
+  rig.courier->submit(test::state_message(rig.clock.now(), 20));
+  CHECK(rig.drain().size() == 3);
+  rig.lose();
   for (int i = 0; i < 3000; ++i) rig.courier->submit(test::state_message(rig.clock.now(), 20));
-  rig.courier->submit(
-      {"gateway.metrics", "twinkeeper.metrics/1", signals::MessageClass::metrics, rig.clock.now(), false, "\"v\":1"});
+  rig.courier->submit(metrics);
   rig.courier->submit(test::anomaly_message(rig.clock.now()));
   rig.clock.advance(seconds{60});
   rig.connect(4);
