@@ -69,7 +69,7 @@ void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
       if (outcome->done) {
         end(JobStatus::succeeded, {{"config_hash", plan_.config.hash}});
       } else {
-        reject(joined(outcome->faults));
+        reject(outcome->faults.empty() ? outcome->why : joined(outcome->faults));
       }
     }
   }

@@ -93,12 +93,6 @@ class Service {
         if (const int code = reload(std::move(*request)); code != kExitDone) return code;
       }
       supervise(interval.has_value());
-      if (auto asked = gateway_->take_reload()) {
-        if (const int code = reload({}); code != kExitDone) return code;
-        asked->reason = reload_failure_;
-        asked->result = asked->reason.empty() ? telemetry::CommandResult::done : telemetry::CommandResult::failed;
-        gateway_->answer(std::move(*asked));
-      }
     }
   }
 
@@ -131,8 +125,7 @@ class Service {
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started =
-        Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture), &requests_);
+    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, std::move(capture));
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -145,14 +138,14 @@ class Service {
   int stop() {
     systemd::stopping();
     log_.info("service", "stopping");
+    requests_.end();
     gateway_->stop(telemetry::StatusReason::stop);
     log_.info("service", "stopped: " + gateway_->summary());
     return kExitDone;
   }
 
-  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal or a command asked.
+  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal asked.
   int reload(ReloadRequest request) {
-    reload_failure_.clear();
     systemd::reloading(clock_.now());
     config::LoadOptions options;
     options.replaced = request.files;
@@ -164,10 +157,12 @@ class Service {
       return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)", std::move(request),
                       std::move(texts));
     }
+    for (const auto& warning : std::get<Plan>(made).config.warnings) {
+      log_.raise({signals::EventLevel::warning, "service", warning.path, warning.text()});
+    }
     if (prepare(std::get<Plan>(made)) != kExitDone) {
       std::vector<std::string> texts;
       for (const auto& fault : refusals(std::get<Plan>(made))) texts.push_back(fault.text());
-      if (texts.empty()) texts.emplace_back("the log says why");
       return keep_old("the new configuration can't be started", std::move(request), std::move(texts));
     }
     FileChange change(request.files);
@@ -180,21 +175,21 @@ class Service {
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
-    if (!request.by.empty()) requests_.settle({request, true, {}});  // before anybody can ask for it again
+    if (!request.by.empty()) requests_.settle({request, true});  // before anybody can ask for it again
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
       log_.warning("service", "the new configuration could not be started; the old one is started again");
       change.put_back();
-      refuse(std::move(request), "the new configuration could not be started", {"the log says why"});
+      refuse(std::move(request), "the new configuration could not be started", {});
       code = start(std::move(old), telemetry::StatusReason::reload);
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
   }
 
-  void refuse(ReloadRequest request, const std::string& why, std::vector<std::string> texts) {
-    reload_failure_ = why + ": " + texts.front();
-    if (!request.by.empty()) requests_.settle({std::move(request), false, std::move(texts)});
+  void refuse(ReloadRequest request, std::string why, std::vector<std::string> faults) {
+    if (faults.empty()) why += "; the log says why";
+    if (!request.by.empty()) requests_.settle({std::move(request), false, std::move(faults), std::move(why)});
   }
 
   int keep_old(const std::string& why, ReloadRequest request, std::vector<std::string> texts) {
@@ -225,7 +220,6 @@ class Service {
   ReloadRequests requests_;
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
-  std::string reload_failure_;  // of the last reload; empty: it was done
   std::string status_text_;
 };
 

@@ -15,6 +15,7 @@ using telemetry::CommandArguments;
 using telemetry::CommandResult;
 
 constexpr std::size_t kMostPosted = 32;
+const std::string kReloadBy = "a command";
 
 void refuse(CommandAnswer& answer, std::string reason) {
   answer.result = CommandResult::refused;
@@ -46,10 +47,12 @@ Order::Kind kind_of(const std::string& verb) {
 
 }  // namespace
 
-OrderDesk::OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, std::function<void()> wake)
+OrderDesk::OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, ReloadRequests& reloads,
+                     std::function<void()> wake)
     : plan_(plan),
       clock_(clock),
       events_(events),
+      reloads_(reloads),
       wake_(std::move(wake)),
       alarms_(plan.config.gateway.state_directory + "/alarms.json", clock, events),
       trail_(plan.config.gateway.state_directory + "/commands.log", events) {}
@@ -74,11 +77,6 @@ bool OrderDesk::post(CommandAnswer answer, CommandArguments arguments, Told told
   }
   wake_();
   return true;
-}
-
-std::optional<CommandAnswer> OrderDesk::take_reload() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(reload_, std::nullopt);
 }
 
 void OrderDesk::submit(CommandAnswer answer, const CommandArguments& arguments, Told told) {
@@ -158,16 +156,22 @@ void OrderDesk::submit_what_if(CommandAnswer answer, const CommandArguments& arg
 }
 
 void OrderDesk::submit_reload(CommandAnswer answer, const Told& told) {
-  answer.result = CommandResult::accepted;
-  {
-    const std::lock_guard lock(mutex_);
-    if (reload_) {
-      refuse(answer, "a reload is asked for already");
-    } else {
-      reload_ = answer;
-    }
+  if (reloads_.waits(kReloadBy)) {
+    refuse(answer, "a reload is asked for already");
+    return told(answer);
   }
+  answer.result = CommandResult::accepted;
   told(answer);
+  reloads_.ask({kReloadBy, {}, std::move(answer)});
+}
+
+std::optional<CommandAnswer> OrderDesk::reloaded() {
+  auto outcome = reloads_.take_outcome(kReloadBy);
+  if (!outcome || !outcome->request.answer) return std::nullopt;
+  CommandAnswer answer = std::move(*outcome->request.answer);
+  answer.result = outcome->done ? CommandResult::done : CommandResult::failed;
+  answer.reason = outcome->reason();
+  return answer;
 }
 
 // To the first so many queues.

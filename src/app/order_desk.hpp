@@ -5,11 +5,11 @@
 //   snapshot, what-if                            orders to the twin thread; a forecast is made by a thread of its own,
 //                                                one at a time
 //   describe                                     by the publisher
-//   reload                                       by the main thread, see take_reload()
+//   reload                                       by the main thread, see reloaded()
 //   alarms                                       from the list
 // What is asked is answered once: `refused` it was never begun, `failed` it was. An order that is not carried out within
 // kOrderPatience has failed.
-// Thread rule: post(), take_reload() may come from any thread; everything else belongs to the spool thread, on which
+// Thread rule: post() may come from any thread; everything else belongs to the spool thread, on which
 // answers are given. Bounded: 32 requests wait at most, 16 are under way.
 #pragma once
 
@@ -27,6 +27,7 @@
 #include "app/audit_trail.hpp"
 #include "app/order_queue.hpp"
 #include "app/plan.hpp"
+#include "app/reload_requests.hpp"
 #include "telemetry/command.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
@@ -40,7 +41,8 @@ class OrderDesk {
   using Told = std::function<void(const telemetry::CommandAnswer&)>;
 
   // `wake` brings the spool thread to run(). What is referred to outlives the desk.
-  OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, std::function<void()> wake);
+  OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, ReloadRequests& reloads,
+            std::function<void()> wake);
 
   // Before run(). The twin thread's orders, and those of others that have alarms.
   void connect_twins(OrderQueue& queue) { queues_.insert(queues_.begin(), &queue); }
@@ -56,11 +58,11 @@ class OrderDesk {
   void take_outcomes();
   void run();
   void stop();
+  // The last answer to a command that has asked for a reload, perhaps one that an earlier gateway has accepted.
+  [[nodiscard]] std::optional<telemetry::CommandAnswer> reloaded();
 
   // The same from another thread, and recorded unless it only looks. False: too many wait.
   [[nodiscard]] bool post(telemetry::CommandAnswer answer, telemetry::CommandArguments arguments, Told told);
-  // A reload was asked for and accepted: what is to be answered once it is done.
-  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload();
 
  private:
   struct Posted {
@@ -90,6 +92,7 @@ class OrderDesk {
   const Plan& plan_;
   const base::Clock& clock_;
   signals::EventSink& events_;
+  ReloadRequests& reloads_;
   const std::function<void()> wake_;
   std::function<void()> describe_;
   AlarmList alarms_;
@@ -102,7 +105,6 @@ class OrderDesk {
 
   std::mutex mutex_;
   std::deque<Posted> posted_;
-  std::optional<telemetry::CommandAnswer> reload_;
   std::optional<base::Result<std::string>> forecast_made_;
   std::jthread forecast_thread_;
 };

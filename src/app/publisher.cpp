@@ -38,6 +38,10 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
 }
 
 void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain) {
+  if (desk_ == nullptr) {
+    // The reload has ended that there are commands: nobody can be answered any more, but the trail is whole.
+    if (const auto answer = orders_.reloaded()) orders_.record(*answer);
+  }
   while (!stop.stop_requested()) {
     publish_infos_after_connect();
     orders_.take_outcomes();

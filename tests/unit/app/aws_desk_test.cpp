@@ -38,7 +38,7 @@ app::Plan plan(const std::string& state, std::size_t twins = 1) {
 
 struct Rig {
   explicit Rig(app::Plan with) : plan(std::move(with)) {
-    desk.emplace(plan, clock, events, statistics, &requests,
+    desk.emplace(plan, clock, events, statistics, requests,
                  app::AwsDesk::Outside{[] {},
                                        [this](std::string topic, std::string payload) {
                                          sent.emplace_back(std::move(topic), json::parse(payload));

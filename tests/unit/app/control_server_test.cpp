@@ -67,7 +67,8 @@ struct Rig {
   base::SystemClock clock;
   Events events;
   base::WakeUp bell;
-  app::OrderDesk orders{plan, clock, events, [this] { bell.ring(); }};
+  app::ReloadRequests reloads;
+  app::OrderDesk orders{plan, clock, events, reloads, [this] { bell.ring(); }};
   app::SampleTap tap;
   app::Heartbeat heartbeat{"control", 1s, clock.now()};
   std::optional<app::ControlServer> server;
@@ -228,7 +229,8 @@ TEST_CASE("without a folder for the socket the service is told and runs on") {
   plan.config.gateway.control_socket = folder.file("nowhere/control");
   const base::SystemClock clock;
   Events events;
-  app::OrderDesk orders(plan, clock, events, [] {});
+  app::ReloadRequests reloads;
+  app::OrderDesk orders(plan, clock, events, reloads, [] {});
   app::SampleTap tap;
   const app::ControlServer server(plan, orders, tap, base::Instant{}, clock, events);
   CHECK_FALSE(server.listens());
