@@ -6,6 +6,7 @@
 //                                                one at a time
 //   describe                                     by the publisher
 //   reload                                       by the main thread, see reloaded()
+//   purge                                        by the courier, piece by piece, one at a time
 //   alarms                                       from the list
 // What is asked is answered once: `refused` it was never begun, `failed` it was. An order that is not carried out within
 // kOrderPatience has failed.
@@ -25,12 +26,15 @@
 
 #include "app/alarm_list.hpp"
 #include "app/audit_trail.hpp"
+#include "app/control_socket.hpp"
 #include "app/order_queue.hpp"
 #include "app/plan.hpp"
 #include "app/reload_requests.hpp"
 #include "telemetry/command.hpp"
 #include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
 #include "twinkeeper/signals/event.hpp"
+#include "uplink/spool.hpp"
 
 namespace twinkeeper::app {
 
@@ -48,6 +52,9 @@ class OrderDesk {
   void connect_twins(OrderQueue& queue) { queues_.insert(queues_.begin(), &queue); }
   void connect(OrderQueue& queue) { queues_.push_back(&queue); }
   void on_describe(std::function<void()> describe) { describe_ = std::move(describe); }
+  void on_purge(std::function<base::Result<uplink::Purged>(const uplink::PurgeFilter&)> purge) {
+    purge_piece_ = std::move(purge);
+  }
   [[nodiscard]] AlarmList& alarms() { return alarms_; }
 
   // `answer` says what is asked and by whom; told() gets it with what has become of it, at once or later.
@@ -63,12 +70,22 @@ class OrderDesk {
 
   // The same from another thread, and recorded unless it only looks. False: too many wait.
   [[nodiscard]] bool post(telemetry::CommandAnswer answer, telemetry::CommandArguments arguments, Told told);
+  // A reload, answered on the connection itself, as the server that it came to ends with the reload. Takes `client`
+  // unless too many wait.
+  [[nodiscard]] bool post_reload(telemetry::CommandAnswer answer, SocketDescriptor& client);
 
  private:
   struct Posted {
     telemetry::CommandAnswer answer;
     telemetry::CommandArguments arguments;
     Told told;
+    SocketDescriptor client{};  // of a reload
+  };
+  struct Purge {
+    telemetry::CommandAnswer answer;
+    Told told;
+    uplink::PurgeFilter filter;
+    uplink::Purged so_far;
   };
   struct UnderWay {
     telemetry::CommandAnswer answer;
@@ -82,7 +99,12 @@ class OrderDesk {
   void submit_alarm_order(telemetry::CommandAnswer answer, const telemetry::CommandArguments& arguments, Told told);
   void submit_snapshot(telemetry::CommandAnswer answer, const telemetry::CommandArguments& arguments, Told told);
   void submit_what_if(telemetry::CommandAnswer answer, const telemetry::CommandArguments& arguments, Told told);
-  void submit_reload(telemetry::CommandAnswer answer, const Told& told);
+  void submit_reload(const std::string& by, telemetry::CommandAnswer answer, const Told& told,
+                     SocketDescriptor&& client = SocketDescriptor());
+  void answer_reload();
+  void submit_purge(telemetry::CommandAnswer answer, const telemetry::CommandArguments& arguments, Told told);
+  void go_on_purging();
+  void end_purge(telemetry::CommandResult result, std::string reason);
   void give(const Order& order, std::size_t queues, UnderWay under_way);
   void conclude(Outcome outcome);
   void begin_forecast(UnderWay under_way, CheckpointRecord record);
@@ -95,6 +117,7 @@ class OrderDesk {
   ReloadRequests& reloads_;
   const std::function<void()> wake_;
   std::function<void()> describe_;
+  std::function<base::Result<uplink::Purged>(const uplink::PurgeFilter&)> purge_piece_;
   AlarmList alarms_;
   AuditTrail trail_;
   std::vector<OrderQueue*> queues_;  // the first is the twin thread's
@@ -102,6 +125,7 @@ class OrderDesk {
   std::map<std::uint64_t, UnderWay> under_way_;
   std::uint64_t orders_ = 0;
   std::optional<UnderWay> forecast_;  // that is being made
+  std::optional<Purge> purge_;        // under way
 
   std::mutex mutex_;
   std::deque<Posted> posted_;

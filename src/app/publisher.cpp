@@ -25,6 +25,7 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
       aws_desk_(aws_desk),
       tags_(describe_tags(plan.config)) {
   orders_.on_describe([this] { publish_infos(); });
+  orders_.on_purge([this](const uplink::PurgeFilter& filter) { return courier_.purge(filter); });
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "app/control_socket.hpp"
+#include "app/exit_codes.hpp"
 #include "telemetry/command.hpp"
 
 namespace twinkeeper::app {
@@ -22,6 +24,7 @@ struct ReloadRequest {
   // file any more.
   std::map<std::string, std::string> files{};
   std::optional<telemetry::CommandAnswer> answer{};  // whoever asked awaits it
+  SocketDescriptor client{};                         // and where; none: through the broker
 };
 
 struct ReloadOutcome {
@@ -29,6 +32,7 @@ struct ReloadOutcome {
   bool done = false;
   std::vector<std::string> faults{};  // one line each; empty: see the log
   std::string why{};                  // it was not done
+  int exit_code = kExitDone;          // of `run` with that configuration
 
   [[nodiscard]] std::string reason() const {
     return faults.empty() ? why : why.empty() ? faults.front() : why + ": " + faults.front();
@@ -81,8 +85,8 @@ class ReloadRequests {
  private:
   void fail(ReloadRequest request) {
     std::string by = request.by;
-    outcomes_.insert_or_assign(std::move(by),
-                               ReloadOutcome{std::move(request), false, {}, "the service stopped before"});
+    outcomes_.insert_or_assign(
+        std::move(by), ReloadOutcome{std::move(request), false, {}, "the service stopped before", kExitUnavailable});
   }
 
   std::mutex mutex_;

@@ -62,6 +62,14 @@ class Courier::Implementation {
     count();
   }
 
+  base::Result<Purged> purge(const PurgeFilter& filter) {
+    lanes_.unread();
+    auto purged = spool_.purge(filter);
+    tell_refused();
+    count();
+    return purged;
+  }
+
   void run_once(base::Duration max_wait) {
     Statistics::beat(statistics_.spool_heartbeat_ns, clock_.now());
     link_.spool_wake_up().wait_for(std::max(base::Duration::zero(), std::min(max_wait, next_work())));
@@ -427,17 +435,7 @@ class Courier::Implementation {
                    "a message on " + topic_for(settings_, message.message.stream) + " was set aside: " + reason});
   }
 
-  void tell_refused() {
-    constexpr std::size_t kNamed = 5;
-    std::string text;
-    const auto& dead = spool_.dead();
-    for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
-      text += (i == 0 ? "" : ", ") + topic_for(settings_, dead[i].stream) + " (" + dead[i].reason +
-              "; kept: " + std::to_string(dead[i].count) + ")";
-    }
-    if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
-    statistics_.refused.set(text);
-  }
+  void tell_refused() { statistics_.refused.set(dead_topics(spool_.dead(), settings_)); }
 
   void count() {
     const SpoolFigures& figures = spool_.figures();
@@ -490,6 +488,7 @@ void Courier::submit(signals::Message message) { implementation_->submit(std::mo
 void Courier::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
   implementation_->skip(stream, count, first, last);
 }
+base::Result<Purged> Courier::purge(const PurgeFilter& filter) { return implementation_->purge(filter); }
 void Courier::run_once(base::Duration max_wait) { implementation_->run_once(max_wait); }
 void Courier::wake() noexcept { link_.spool_wake_up().ring(); }
 void Courier::stop(base::Instant deadline) { implementation_->stop(deadline); }

@@ -198,7 +198,7 @@ TEST_CASE("a refused overlay is reported with its faults and not asked for again
              {{"state", first["state"]}, {"version", 13}, {"clientToken", first["clientToken"]}});
   auto request = rig.requests.take();
   REQUIRE(request);
-  rig.requests.settle({*request, false, {"spool.max_age: x is no duration"}});
+  rig.requests.settle({std::move(*request), false, {"spool.max_age: x is no duration"}});
   rig.clock.advance(2s);
   rig.desk->run();
   rig.desk->run();

@@ -365,7 +365,7 @@ TEST_CASE("a reload is answered once it is accepted, and again by the gateway th
   CHECK_FALSE(rig.reloads.take());
   rig.plain("reload");
   CHECK(rig.answers.back()["reason"] == "a reload is asked for already");
-  rig.reloads.settle({*request, true});
+  rig.reloads.settle({std::move(*request), true});
   rig.begin();
   rig.desk->run();
   CHECK(rig.answers.back()["correlation_id"] == id);
