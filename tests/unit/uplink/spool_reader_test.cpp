@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
+#include "spool_rig.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
@@ -14,17 +13,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  SpoolSettings settings;
-  Rig() { settings.directory = folder.path(); }
-  Spool open() {
-    auto opened = Spool::open(settings, "gw1", clock, "boot-1", events);
-    REQUIRE(opened.ok());
-    return std::move(opened).value();
-  }
+struct Rig : test::SpoolRig {
   SpoolReader look() {
     auto reader = SpoolReader::open(folder.path(), "boot-1");
     REQUIRE(reader.ok());
