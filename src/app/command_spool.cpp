@@ -96,7 +96,7 @@ ordered_json document_of(const uplink::SpoolStatus& status, const Plan& plan) {
   return document;
 }
 
-std::string text_of(const ordered_json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
+std::string or_dash(const ordered_json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
 
 void print(const ordered_json& document) {
   const auto number = [](const ordered_json& value) { return std::to_string(value.get<std::uint64_t>()); };
@@ -107,7 +107,7 @@ void print(const ordered_json& document) {
   for (const auto& stream : document["streams"]) {
     std::cout << "  " << stream["stream"].get<std::string>() << " (" << stream["class"].get<std::string>()
               << "): " << number(stream["messages"]) << " messages, " << size(stream["bytes"]) << ", "
-              << text_of(stream["oldest"]) << " … " << text_of(stream["newest"]) << '\n';
+              << or_dash(stream["oldest"]) << " … " << or_dash(stream["newest"]) << '\n';
   }
   for (const auto& dead : document["dead"]) {
     std::cout << "set aside: " << number(dead["messages"]) << " of " << dead["stream"].get<std::string>() << ": "
