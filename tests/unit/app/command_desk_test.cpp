@@ -101,10 +101,10 @@ struct Rig {
   }
   // A command without arguments; its correlation id.
   std::string plain(const std::string& verb) {
-    json asked = command("", 0);
-    asked["arguments"] = json::object();
-    give(asked, false, verb);
-    return asked["correlation_id"];
+    json given = command("", 0);
+    given["arguments"] = json::object();
+    give(given, false, verb);
+    return given["correlation_id"].get<std::string>();
   }
   json at(base::Duration issued, base::Duration expires) {
     json changed = command("plc.setpoint", 1);
