@@ -225,7 +225,9 @@ TEST_CASE("a reload is answered on its connection, also by the gateway that come
   CHECK(done["faults"].empty());
   std::ifstream trail(rig.folder.file("commands.log"));
   std::vector<std::string> results;
-  for (std::string line; std::getline(trail, line);) results.push_back(json::parse(line)["result"]);
+  for (std::string line; std::getline(trail, line);) {
+    results.push_back(json::parse(line)["result"].get<std::string>());
+  }
   CHECK(results == std::vector<std::string>{"accepted", "refused", "failed", "accepted", "done"});
 }
 
