@@ -217,7 +217,7 @@ TEST_CASE("a step that a slow twin makes long after its instant is live when it 
 }
 
 TEST_CASE("a purge takes what was read ahead, and nothing is both delivered and told as lost") {
-  CourierRig rig;
+  Rig rig;
   rig.settings.backlog = BacklogFormat::plain;
   rig.start();
   for (int i = 0; i < 100; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
