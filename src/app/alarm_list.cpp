@@ -1,8 +1,6 @@
 #include "app/alarm_list.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <tuple>
 
@@ -44,10 +42,10 @@ AlarmList::AlarmList(std::string file, const base::Clock& clock, signals::EventS
 }
 
 void AlarmList::read() {
-  std::ifstream stream(file_, std::ios::binary);
-  if (!stream) return;
-  const std::string content{std::istreambuf_iterator<char>(stream), {}};
-  const json document = content.size() > kMostBytes ? json() : json::parse(content, nullptr, false);
+  const auto content = base::content_of(file_);
+  if (!content) return;
+  const bool fits = content.value().size() <= kMostBytes;
+  const json document = fits ? json::parse(content.value(), nullptr, false) : json();
   if (!document.is_object() || text_of(document, "schema") != kSchema) {
     events_.raise({signals::EventLevel::error, "alarms", "words_damaged",
                    file_ + " is damaged: what operators have acknowledged or shelved is forgotten"});

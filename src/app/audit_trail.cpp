@@ -1,8 +1,6 @@
 #include "app/audit_trail.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,27 +8,23 @@
 #include <cstdio>
 #include <fstream>
 #include <string_view>
-#include <system_error>
+
+#include "base/durable_file.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
 constexpr off_t kMostBytes = 1 << 20;
 
-// 0, or the errno of what failed.
-int append_to(const std::string& file, const std::string& text) {
+base::Status append_to(const std::string& file, const std::string& text) {
   struct stat status {};
   if (::stat(file.c_str(), &status) == 0 && status.st_size > 0 &&
       status.st_size + static_cast<off_t>(text.size()) > kMostBytes) {
-    if (std::rename(file.c_str(), (file + ".1").c_str()) != 0) return errno;
+    if (std::rename(file.c_str(), (file + ".1").c_str()) != 0) return base::system_error(file, errno);
   }
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return errno;
-  const ssize_t written = ::write(descriptor, text.data(), text.size());
-  int cause = written == static_cast<ssize_t>(text.size()) ? 0 : written < 0 ? errno : ENOSPC;
-  if (cause == 0 && ::fdatasync(descriptor) != 0) cause = errno;
-  ::close(descriptor);
-  return cause;
+  auto appended = base::append_to_file(file, text);
+  if (!appended && appended.error().code() == base::ErrorCode::not_found) return base::replace_file(file, text);
+  return appended;
 }
 
 // Of the last whole line, 0 if there is none.
@@ -51,13 +45,13 @@ std::uint64_t last_number(const std::string& file) {
 
 void AuditTrail::append(const std::function<std::string(std::uint64_t number)>& line) {
   if (!last_) last_ = std::max(last_number(file_), last_number(file_ + ".1"));
-  const int cause = append_to(file_, line(*last_ + 1) + "\n");
-  if (cause == 0) ++*last_;
-  if (cause != 0 && !failed_) {
+  const base::Status appended = append_to(file_, line(*last_ + 1) + "\n");
+  if (appended) ++*last_;
+  if (!appended && !failed_) {
     events_.raise({signals::EventLevel::error, "commands", "audit_failed",
-                   file_ + ": decisions on commands can't be recorded: " + std::generic_category().message(cause)});
+                   "decisions on commands can't be recorded: " + appended.error().message()});
   }
-  failed_ = cause != 0;
+  failed_ = !appended;
 }
 
 }  // namespace twinkeeper::app

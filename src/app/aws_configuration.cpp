@@ -51,6 +51,7 @@ void AwsConfiguration::run() {
     const json file = json::parse(outcome->request.files.at(overlay_file_), nullptr, false);
     if (!outcome->done) {
       Refusal refusal{json::object(), desired_ ? desired_->version : 0, outcome->faults};
+      if (refusal.faults.empty()) refusal.faults.push_back(outcome->why);
       if (file.is_object()) {
         refusal.overlay = file.value("overlay", json::object());
         refusal.version = file.value("version", refusal.version);
@@ -81,8 +82,7 @@ void AwsConfiguration::run() {
 
 void AwsConfiguration::refuse(Refusal refusal) {
   events_.raise({signals::EventLevel::warning, "aws", "configuration_refused",
-                 "the configuration that the shadow config desires was refused: " +
-                     (refusal.faults.empty() ? std::string("it can't be started") : refusal.faults.front())});
+                 "the configuration that the shadow config desires was refused: " + refusal.faults.front()});
   refusal_ = std::move(refusal);
   report();
 }

@@ -133,7 +133,7 @@ std::vector<std::string> aws_topics_published(const config::Config& config) {
 bool AwsDesk::is_wanted(const config::Config& config) { return !aws_topics(config).empty(); }
 
 AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events,
-                 const uplink::Statistics& statistics, ReloadRequests* requests, Outside outside)
+                 const uplink::Statistics& statistics, ReloadRequests& requests, Outside outside)
     : plan_(plan),
       clock_(clock),
       events_(events),
@@ -142,11 +142,11 @@ AwsDesk::AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink&
       topics_(aws_topics(plan.config)) {
   const std::string token = random_token();
   const config::Config& config = plan.config;
-  if (shadows_of(config) == Shadows::all && requests != nullptr) {
-    configuration_ = std::make_unique<AwsConfiguration>(plan, *requests, events, config_settings(config, token));
+  if (shadows_of(config) == Shadows::all) {
+    configuration_ = std::make_unique<AwsConfiguration>(plan, requests, events, config_settings(config, token));
   }
-  if (config.uplink->jobs.value_or(false) && requests != nullptr) {
-    jobs_ = std::make_unique<AwsJobs>(plan, *requests, events, token, outside_.jobs);
+  if (config.uplink->jobs.value_or(false)) {
+    jobs_ = std::make_unique<AwsJobs>(plan, requests, events, token, outside_.jobs);
   }
   if (const auto interval = config.uplink->defender_interval) defender_.emplace(config.uplink->client_id, *interval);
   for (const std::size_t i : twins_with_shadow(config)) {

@@ -65,7 +65,7 @@ class AwsDesk final : public uplink::Inbox {
   [[nodiscard]] static bool is_wanted(const config::Config& config);
   // What is referred to outlives the desk.
   AwsDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, const uplink::Statistics& statistics,
-          ReloadRequests* requests, Outside outside);
+          ReloadRequests& requests, Outside outside);
 
   [[nodiscard]] std::vector<std::string> topics() const override { return topics_; }
   void connected(const std::vector<std::string>& refused) override;

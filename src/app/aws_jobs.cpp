@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "app/version.hpp"
@@ -22,11 +20,6 @@ constexpr std::size_t kUsualLines = 200;
 constexpr std::size_t kMostLines = 500;
 constexpr std::size_t kMostLogBytes = 48 * 1024;
 constexpr const char* kOperations = "reload-config, update-model, collect-logs";
-
-std::string content_of(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
 
 std::string asker(const std::string& job) { return "job " + job; }
 
@@ -60,7 +53,7 @@ AwsJobs::AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink&
       events_(events),
       outside_(std::move(outside)),
       file_(plan.config.gateway.state_directory + "/job.json"),
-      kept_(content_of(file_)),
+      kept_(base::content_if_any(file_)),
       client_(plan.config.uplink->client_id, token, kept_, std::hash<std::string>{}(token)) {}
 
 void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
@@ -69,7 +62,7 @@ void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
       if (outcome->done) {
         end(JobStatus::succeeded, {{"config_hash", plan_.config.hash}});
       } else {
-        reject(joined(outcome->faults));
+        reject(outcome->faults.empty() ? outcome->why : joined(outcome->faults));
       }
     }
   }

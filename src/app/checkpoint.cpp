@@ -1,8 +1,6 @@
 #include "app/checkpoint.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cmath>
@@ -52,23 +50,6 @@ CheckpointHeader header_of(const Json& json) {
         {input.at("name").get<std::string>(), input.at("unit").get<std::string>(), number_or_nan(input.at("value"))});
   }
   return header;
-}
-
-// 0, or the errno of what failed.
-int read_all(const std::string& file, std::string& content) {
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  char buffer[65536];
-  int cause = 0;
-  for (;;) {
-    const ssize_t size = ::read(descriptor, buffer, sizeof buffer);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) cause = errno;
-    if (size <= 0) break;
-    content.append(buffer, static_cast<std::size_t>(size));
-  }
-  ::close(descriptor);
-  return cause;
 }
 
 }  // namespace
@@ -138,9 +119,9 @@ base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
 }
 
 base::Result<Checkpoint> read_checkpoint(const std::string& file) {
-  std::string content;
-  if (const int cause = read_all(file, content); cause != 0) return base::system_error(file, cause);
-  auto decoded = decode_checkpoint(content);
+  const auto content = base::content_of(file);
+  if (!content) return content.error();
+  auto decoded = decode_checkpoint(content.value());
   if (!decoded.ok()) return corrupt(file + " " + decoded.error().message());
   return decoded;
 }

@@ -6,10 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
-#include "app/control_client.hpp"
+#include "app/control_session.hpp"
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
-#include "config/config.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -17,11 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr base::Duration kPatience = std::chrono::seconds{20};
-
-std::string text_of(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 // "2026-03-01T08:15:30.042Z" as "2026-03-01 08:15:30Z"
 std::string short_time(std::string time) {
@@ -86,35 +80,11 @@ void print_list(const json& answer) {
   }
 }
 
-// Where the service listens, or nothing after a fault that has been told.
-std::optional<std::string> socket_of(const AlarmsArguments& arguments, int& code) {
-  if (arguments.socket) return *arguments.socket;
-  if (!arguments.config_file) return control_socket_path(kUsualControlSocket);
-  config::LoadOptions options;
-  options.check_files = false;
-  auto loaded = config::load(*arguments.config_file, options);
-  if (const auto* faults = std::get_if<std::vector<config::Diagnostic>>(&loaded)) {
-    code = report(*faults, std::cerr);
-    return std::nullopt;
-  }
-  return control_socket_path(std::get<config::Config>(loaded).gateway.control_socket);
-}
-
 }  // namespace
 
-int exit_code_of_control(const base::Error& error) {
-  switch (error.code()) {
-    case base::ErrorCode::permission_denied: return kExitPermission;
-    case base::ErrorCode::invalid_argument: return kExitUsage;
-    case base::ErrorCode::io: return kExitIo;
-    default: return kExitUnavailable;
-  }
-}
-
 int alarms_command(const AlarmsArguments& arguments) {
-  int code = kExitDone;
-  const auto path = socket_of(arguments, code);
-  if (!path) return code;
+  const auto path = socket_of(arguments.config_file, arguments.socket);
+  if (const int* code = std::get_if<int>(&path)) return *code;
   json asked = json::object();
   if (arguments.verb == "maintenance") {
     asked["name"] = arguments.subject;
@@ -123,22 +93,15 @@ int alarms_command(const AlarmsArguments& arguments) {
   }
   if (arguments.duration) asked["duration"] = *arguments.duration;
   if (arguments.comment) asked["comment"] = *arguments.comment;
-  auto client = ControlClient::connect(*path);
-  if (!client.ok()) {
-    const bool refused = client.error().code() == base::ErrorCode::permission_denied;
-    return told("alarms: " + client.error().message() +
-                    (refused ? "; accepted: a member of the socket's group (twinkeeper)" : "; is twinkeeper running?"),
-                exit_code_of_control(client.error()));
-  }
-  auto sent = client.value().ask(arguments.verb, asked.dump(-1, ' ', false, json::error_handler_t::replace));
-  if (!sent.ok()) return told("alarms: " + sent.error().message(), kExitUnavailable);
-  auto line = client.value().line(kPatience);
-  if (!line.ok()) return told("alarms: " + line.error().message(), kExitUnavailable);
-  const json answer = json::parse(line.value(), nullptr, false);
-  if (!answer.is_object()) return told("alarms: the service answers what is no JSON", kExitInternal);
+  auto begun = ControlSession::ask("alarms", std::get<std::string>(path), arguments.verb, asked);
+  if (const int* code = std::get_if<int>(&begun)) return *code;
+  auto& session = std::get<ControlSession>(begun);
+  const auto answered = session.answer(kPatience);
+  if (const int* code = std::get_if<int>(&answered)) return *code;
+  const json& answer = std::get<json>(answered);
   const bool done = text_of(answer, "result") == "done";
   if (arguments.json) {
-    std::cout << line.value() << '\n';
+    std::cout << session.line() << '\n';
   } else if (!done) {
     return told("alarms: " + text_of(answer, "result") + ": " + text_of(answer, "reason"), kExitBadData);
   } else if (arguments.verb == "alarms") {

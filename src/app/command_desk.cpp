@@ -97,7 +97,6 @@ void CommandDesk::run() {
     arrivals.swap(arrivals_);
     unread_ += std::exchange(dropped_, 0);
   }
-  say_later();
   const base::Instant now = clock_.now();
   for (const Arrival& arrival : arrivals) {
     if (take_place(reads_, kMoreReadThanObeyed + settings_.per_minute, now)) {
@@ -110,6 +109,7 @@ void CommandDesk::run() {
   for (drivers::WriteQueue* queue : queues_) {
     for (const drivers::WriteOutcome& outcome : queue->take_outcomes()) conclude(outcome);
   }
+  if (const auto reloaded = orders_.reloaded()) settle(*reloaded);
 }
 
 void CommandDesk::tell_unread(base::Instant now) {
@@ -117,23 +117,6 @@ void CommandDesk::tell_unread(base::Instant now) {
   answer.reason = std::to_string(std::exchange(unread_, 0)) + " commands came too fast and were dropped unread";
   settle(answer);
   unread_told_ = now;
-}
-
-void CommandDesk::answer_later(CommandAnswer answer) {
-  {
-    const std::lock_guard lock(arrivals_mutex_);
-    later_.push_back(std::move(answer));
-  }
-  wake_();
-}
-
-void CommandDesk::say_later() {
-  std::vector<CommandAnswer> later;
-  {
-    const std::lock_guard lock(arrivals_mutex_);
-    later.swap(later_);
-  }
-  for (const CommandAnswer& answer : later) settle(answer);
 }
 
 void CommandDesk::stop() {

@@ -9,7 +9,7 @@
 // P/response/<correlation id>; of a reload there are two, the second by the gateway that comes after it.
 //
 // Who may give commands at all is the broker's business: its certificates and its topic rules.
-// Thread rule: arrived() and answer_later() may come from any thread; everything else belongs to the spool thread. Bounded: 32 commands
+// Thread rule: arrived() may come from any thread; everything else belongs to the spool thread. Bounded: 32 commands
 // wait unread, and 60 a minute more are read than are obeyed at most; what comes beyond is dropped and counted, which
 // the trail tells once a minute.
 #pragma once
@@ -51,8 +51,6 @@ class CommandDesk final : public uplink::Inbox {
   void arrived(std::string topic, std::string payload, bool retained) override;
   // Decides on what has arrived and concludes what was carried out.
   void run();
-  // What has become of a command that an earlier gateway has accepted.
-  void answer_later(telemetry::CommandAnswer answer);
   // Once no poller runs any more, and before the OrderDesk stops: what was not carried out never will be.
   void stop();
 
@@ -78,7 +76,6 @@ class CommandDesk final : public uplink::Inbox {
   void tell_unread(base::Instant now);
   void conclude(const drivers::WriteOutcome& outcome);
   void settle(const telemetry::CommandAnswer& answer);  // one that has come to its end
-  void say_later();
 
   const base::Clock& clock_;
   OrderDesk& orders_;
@@ -101,7 +98,6 @@ class CommandDesk final : public uplink::Inbox {
   std::mutex arrivals_mutex_;
   std::deque<Arrival> arrivals_;
   std::uint64_t dropped_ = 0;
-  std::vector<telemetry::CommandAnswer> later_;
 };
 
 }  // namespace twinkeeper::app

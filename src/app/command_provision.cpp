@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <map>
 #include <mutex>
 #include <random>
@@ -39,12 +37,6 @@ constexpr base::Duration kBetweenConnects = 10s;
 int fail(int code, const std::string& what) {
   std::cerr << "twinkeeper: " << what << '\n';
   return code;
-}
-
-std::optional<std::string> content_of(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return std::nullopt;
-  return std::string{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 class Letterbox final : public uplink::Inbox {
@@ -88,7 +80,7 @@ struct Progress {
   }
   static Progress read(const std::string& file) {
     Progress out;
-    const auto document = aws::parse_object(content_of(file).value_or(""));
+    const auto document = aws::parse_object(base::content_if_any(file));
     if (!document) return out;
     Provisioning::Certificate certificate{aws::text(*document, "certificateId"), aws::text(*document, "certificatePem"),
                                           aws::text(*document, "token")};
@@ -108,7 +100,7 @@ class Provision {
 
   int run(const std::map<std::string, std::string>& parameters) {
     if (const int code = look_at_claim(); code != kExitDone) return code;
-    if (auto present = content_of(settings_.cert)) return already(*present);
+    if (const auto present = base::content_of(settings_.cert)) return already(present.value());
     if (const int code = own_key(); code != kExitDone) return code;
     progress_ = Progress::read(progress_file());
     if (progress_.certificate) {

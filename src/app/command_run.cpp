@@ -93,12 +93,6 @@ class Service {
         if (const int code = reload(std::move(*request)); code != kExitDone) return code;
       }
       supervise(interval.has_value());
-      if (auto asked = gateway_->take_reload()) {
-        if (const int code = reload({}); code != kExitDone) return code;
-        asked->reason = reload_failure_;
-        asked->result = asked->reason.empty() ? telemetry::CommandResult::done : telemetry::CommandResult::failed;
-        gateway_->answer(std::move(*asked));
-      }
     }
   }
 
@@ -131,8 +125,7 @@ class Service {
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started =
-        Gateway::start(std::move(plan), reason, process_start_, clock_, log_, std::move(capture), &requests_);
+    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, std::move(capture));
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -145,61 +138,69 @@ class Service {
   int stop() {
     systemd::stopping();
     log_.info("service", "stopping");
+    requests_.end();
     gateway_->stop(telemetry::StatusReason::stop);
     log_.info("service", "stopped: " + gateway_->summary());
     return kExitDone;
   }
 
-  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal or a command asked.
+  // Checks first: a wrong configuration changes nothing. `request` is empty if a signal asked.
   int reload(ReloadRequest request) {
-    reload_failure_.clear();
     systemd::reloading(clock_.now());
     config::LoadOptions options;
     options.replaced = request.files;
     auto made = make_plan(config_file_, options);
     if (const auto* faults = std::get_if<Faults>(&made)) {
-      report(*faults, std::cerr);
-      std::vector<std::string> texts;
-      for (const auto& fault : *faults) texts.push_back(fault.text());
-      return keep_old("the new configuration has " + std::to_string(faults->size()) + " fault(s)", std::move(request),
-                      std::move(texts));
+      const int code = report(*faults, std::cerr);
+      return keep_old({std::move(request), false, texts_of(*faults),
+                       "the new configuration has " + std::to_string(faults->size()) + " fault(s)", code});
     }
-    if (prepare(std::get<Plan>(made)) != kExitDone) {
-      std::vector<std::string> texts;
-      for (const auto& fault : refusals(std::get<Plan>(made))) texts.push_back(fault.text());
-      if (texts.empty()) texts.emplace_back("the log says why");
-      return keep_old("the new configuration can't be started", std::move(request), std::move(texts));
+    for (const auto& warning : std::get<Plan>(made).config.warnings) {
+      log_.raise({signals::EventLevel::warning, "service", warning.path, warning.text()});
+    }
+    if (const int code = prepare(std::get<Plan>(made)); code != kExitDone) {
+      return keep_old({std::move(request), false, texts_of(refusals(std::get<Plan>(made))),
+                       "the new configuration can't be started", code});
     }
     FileChange change(request.files);
     if (auto put = change.put(); !put) {
-      return keep_old("the new files can't be written", std::move(request), {put.error().message()});
+      return keep_old({std::move(request), false, {put.error().message()}, "the new files can't be written", kExitIo});
     }
-    log_.info("service", "reloading " + config_file_ + (request.by.empty() ? "" : ", asked by " + request.by));
+    const std::string by = request.by;
+    log_.info("service", "reloading " + config_file_ + (by.empty() ? "" : ", asked by " + by));
     if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
     capture_file_.reset();
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
-    if (!request.by.empty()) requests_.settle({request, true, {}});  // before anybody can ask for it again
+    settle({std::move(request), true});  // before anybody can ask for it again
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
       log_.warning("service", "the new configuration could not be started; the old one is started again");
       change.put_back();
-      refuse(std::move(request), "the new configuration could not be started", {"the log says why"});
+      if (auto outcome = requests_.take_outcome(by)) {
+        settle({std::move(outcome->request), false, {}, "the new configuration could not be started", code});
+      }
       code = start(std::move(old), telemetry::StatusReason::reload);
     }
     if (code == kExitDone) systemd::ready(gateway_->summary());
     return code;
   }
 
-  void refuse(ReloadRequest request, const std::string& why, std::vector<std::string> texts) {
-    reload_failure_ = why + ": " + texts.front();
-    if (!request.by.empty()) requests_.settle({std::move(request), false, std::move(texts)});
+  static std::vector<std::string> texts_of(const Faults& faults) {
+    std::vector<std::string> texts;
+    for (const auto& fault : faults) texts.push_back(fault.text());
+    return texts;
   }
 
-  int keep_old(const std::string& why, ReloadRequest request, std::vector<std::string> texts) {
-    log_.warning("service", why + "; the old one keeps running");
-    refuse(std::move(request), why, std::move(texts));
+  void settle(ReloadOutcome outcome) {
+    if (!outcome.done && outcome.faults.empty()) outcome.why += "; the log says why";
+    if (!outcome.request.by.empty()) requests_.settle(std::move(outcome));
+  }
+
+  int keep_old(ReloadOutcome outcome) {
+    log_.warning("service", outcome.why + "; the old one keeps running");
+    settle(std::move(outcome));
     systemd::ready(gateway_->summary());
     return kExitDone;
   }
@@ -225,7 +226,6 @@ class Service {
   ReloadRequests requests_;
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
-  std::string reload_failure_;  // of the last reload; empty: it was done
   std::string status_text_;
 };
 

@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "app/control_session.hpp"
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
 #include "app/plan.hpp"
@@ -21,6 +23,7 @@ using nlohmann::ordered_json;
 using uplink::SpoolReader;
 
 constexpr std::size_t kRowsAtOnce = 500;
+constexpr base::Duration kPurgePatience = std::chrono::minutes{10};
 
 class NoEvents final : public signals::EventSink {
  public:
@@ -45,9 +48,7 @@ int told_error(const base::Error& error) {
       return told("spool: " + error.message() + ": the service has not run with this state directory yet",
                   kExitNoInput);
     case base::ErrorCode::corrupt: return told("spool: " + error.message(), kExitBadData);
-    case base::ErrorCode::unavailable:
-      return told("spool: " + error.message() + "; stop the service first: systemctl stop twinkeeper",
-                  kExitUnavailable);
+    case base::ErrorCode::unavailable: return told("spool: " + error.message(), kExitUnavailable);
     default: return told("spool: " + error.message(), kExitIo);
   }
 }
@@ -95,7 +96,7 @@ ordered_json document_of(const uplink::SpoolStatus& status, const Plan& plan) {
   return document;
 }
 
-std::string text_of(const ordered_json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
+std::string or_dash(const ordered_json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
 
 void print(const ordered_json& document) {
   const auto number = [](const ordered_json& value) { return std::to_string(value.get<std::uint64_t>()); };
@@ -106,7 +107,7 @@ void print(const ordered_json& document) {
   for (const auto& stream : document["streams"]) {
     std::cout << "  " << stream["stream"].get<std::string>() << " (" << stream["class"].get<std::string>()
               << "): " << number(stream["messages"]) << " messages, " << size(stream["bytes"]) << ", "
-              << text_of(stream["oldest"]) << " … " << text_of(stream["newest"]) << '\n';
+              << or_dash(stream["oldest"]) << " … " << or_dash(stream["newest"]) << '\n';
   }
   for (const auto& dead : document["dead"]) {
     std::cout << "set aside: " << number(dead["messages"]) << " of " << dead["stream"].get<std::string>() << ": "
@@ -159,6 +160,34 @@ std::variant<std::optional<base::WallTime>, int> since_of(const SpoolArguments& 
                   "; accepted: a duration back from now such as 2h, or a time such as "
                   "2026-03-01T08:00:00Z",
               kExitUsage);
+}
+
+int tell_purged(std::uint64_t messages, std::uint64_t dead) {
+  std::cout << "purged " << messages << " messages and " << dead << " that had been set aside\n";
+  return kExitDone;
+}
+
+// The running service owns its spool: it is asked to do it.
+int purge_by_service(const SpoolArguments& arguments, const Plan& plan, const std::string& why_not_here) {
+  std::error_code error;
+  const auto directory = std::filesystem::absolute(plan.config.spool.directory, error);
+  nlohmann::json asked{{"spool", directory.string()}};
+  if (arguments.stream) asked["stream"] = *arguments.stream;
+  if (arguments.dead) asked["dead"] = true;
+  if (arguments.all) asked["all"] = true;
+  auto begun = ControlSession::ask("spool", control_socket_path(plan.config.gateway.control_socket), "purge", asked);
+  if (const int* code = std::get_if<int>(&begun)) {
+    return told("spool: " + why_not_here + "; accepted: the control socket of the service, or that it is stopped",
+                *code);
+  }
+  const auto answered = std::get<ControlSession>(begun).answer(kPurgePatience);
+  if (const int* code = std::get_if<int>(&answered)) return *code;
+  const auto& answer = std::get<nlohmann::json>(answered);
+  const std::string result = text_of(answer, "result");
+  if (result != "done") {
+    return told("spool: " + result + ": " + text_of(answer, "reason"), result == "failed" ? kExitIo : kExitBadData);
+  }
+  return tell_purged(answer.value("messages", std::uint64_t{0}), answer.value("dead", std::uint64_t{0}));
 }
 
 }  // namespace
@@ -240,16 +269,18 @@ int spool_purge_command(const SpoolArguments& arguments) {
   NoEvents events;
   auto spool =
       uplink::Spool::open_for_maintenance(plan.config.spool, plan.config.gateway.id, clock, read_boot_id(), events);
-  if (!spool.ok()) return told_error(spool.error());
+  if (!spool.ok()) {
+    const base::ErrorCode code = spool.error().code();
+    const bool owned = code == base::ErrorCode::unavailable || code == base::ErrorCode::permission_denied;
+    return owned ? purge_by_service(arguments, plan, spool.error().message()) : told_error(spool.error());
+  }
   uplink::PurgeFilter filter;
   filter.stream = arguments.stream;
   filter.messages = arguments.all || (arguments.stream && !arguments.dead);
   filter.dead = arguments.all || arguments.dead;
   const auto purged = spool.value().purge(filter);
   if (!purged.ok()) return told_error(purged.error());
-  std::cout << "purged " << purged.value().messages << " messages and " << purged.value().dead
-            << " that had been set aside\n";
-  return kExitDone;
+  return tell_purged(purged.value().messages, purged.value().dead);
 }
 
 }  // namespace twinkeeper::app

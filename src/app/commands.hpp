@@ -77,6 +77,12 @@ struct AlarmsArguments {
 };
 int alarms_command(const AlarmsArguments& arguments);
 
+struct ReloadArguments {
+  std::optional<std::string> config_file, socket;  // one of them, or neither
+  bool json = false;
+};
+int reload_command(const ReloadArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

@@ -148,6 +148,7 @@ void ControlServer::take_line(Client& client) {
   if (request.verb == "record") return begin_record(client);
   CommandAnswer asked = telemetry::answer_to(request.verb, request.arguments);
   asked.by = client.by;
+  if (request.verb == "reload") return hand_over(client, std::move(asked));
   client.asking = orders_.post(std::move(asked), std::move(request.arguments),
                                [this, number = client.number](const CommandAnswer& settled) {
                                  answer(number, telemetry::control_line(settled));
@@ -155,6 +156,16 @@ void ControlServer::take_line(Client& client) {
   if (!client.asking) {
     client.out += refusal("too many requests wait") + "\n";
     client.ends = true;
+  }
+}
+
+void ControlServer::hand_over(Client& client, CommandAnswer asked) {
+  client.ends = true;
+  static_cast<void>(write_to(client));  // nothing can be written behind it
+  if (orders_.post_reload(std::move(asked), client.socket)) {
+    client.out.clear();
+  } else {
+    client.out += refusal("too many requests wait") + "\n";
   }
 }
 

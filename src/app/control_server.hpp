@@ -2,7 +2,8 @@
 // its own.
 //
 // A client asks one thing at a time. `record` is answered with the tags and then, until the client hangs up, with lines
-// {"samples":[[tag, monotonic ns, value or null], …], "lost": how many found no room}.
+// {"samples":[[tag, monotonic ns, value or null], …], "lost": how many found no room}. `reload` is answered `accepted`,
+// and on the same connection, which goes from server to server for it, with what became of it.
 // No client can hold the service: 8 at most, lines of 64 KiB, an answer that is not taken within 10 s or a minute
 // without a question ends the connection, and what a recording client does not take is dropped and counted.
 // Errors: what keeps the socket from being opened is told once, and the service runs without. Thread rule: run() is the
@@ -65,6 +66,7 @@ class ControlServer {
   [[nodiscard]] bool too_slow(const Client& client, base::Instant now) const;
   void take_line(Client& client);
   void begin_record(Client& client);
+  void hand_over(Client& client, telemetry::CommandAnswer asked);
   void deliver_answers();
   void deliver_samples();
   void answer(std::uint64_t client, std::string line);

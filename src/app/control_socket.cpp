@@ -91,6 +91,11 @@ base::Result<SocketDescriptor> connect_to(const std::string& path) {
   return base::system_error(path, errno);
 }
 
+void say(const SocketDescriptor& socket, const std::string& line) {
+  const std::string text = line + "\n";
+  static_cast<void>(::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
 std::string peer_name(int descriptor) {
   ucred peer{};
   socklen_t size = sizeof peer;

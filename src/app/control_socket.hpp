@@ -36,6 +36,8 @@ class SocketDescriptor {
 
 [[nodiscard]] base::Result<SocketDescriptor> listen_at(const std::string& path);
 [[nodiscard]] base::Result<SocketDescriptor> connect_to(const std::string& path);
+// One line, as far as it can be taken at once.
+void say(const SocketDescriptor& socket, const std::string& line);
 // The user at the other end; "uid 1001" if it has no name.
 [[nodiscard]] std::string peer_name(int descriptor);
 

@@ -4,19 +4,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 
 #include "base/durable_file.hpp"
 
 namespace twinkeeper::app {
 namespace {
-
-std::optional<std::string> content_of(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return std::nullopt;
-  return std::string{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
 
 // Who may read it does not change with what is in it.
 base::Status replace(const std::string& file, const std::string& text) {
@@ -36,19 +28,17 @@ base::Status replace(const std::string& file, const std::string& text) {
 
 base::Status FileChange::put() {
   for (const auto& [file, text] : files_) {
-    auto before = content_of(file);
-    if (before && !text.empty()) {
-      if (auto kept = replace(file + ".before", *before); !kept) {
-        put_back();
-        return kept;
-      }
-    }
-    auto put = replace(file, text);
+    auto before = base::content_of(file);
+    const bool existed = before.ok();
+    base::Status put = base::Success{};
+    if (!existed && before.error().code() != base::ErrorCode::not_found) put = before.error();
+    if (put && existed && !text.empty()) put = replace(file + ".before", before.value());
+    if (put) put = replace(file, text);
     if (!put) {
       put_back();
       return put;
     }
-    before_[file] = std::move(before);
+    before_[file] = existed ? std::optional(std::move(before).value()) : std::nullopt;
   }
   return base::Success{};
 }

@@ -82,7 +82,7 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log, std::unique_ptr<CaptureWriter> capture, ReloadRequests* requests)
+                 EventLog& log, ReloadRequests& requests, std::unique_ptr<CaptureWriter> capture)
       : plan_(std::move(plan)),
         clock_(clock),
         log_(log),
@@ -93,7 +93,7 @@ class Gateway::Implementation {
         courier_(spool_, link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, clock, log),
         status_(clock, process_start, std::string(kVersion), plan_.config.hash, reason,
                 first_twin_statuses(plan_.config), first_device_statuses(plan_.config)),
-        orders_(plan_, clock, log, [this] { courier_.wake(); }),
+        orders_(plan_, clock, log, requests, [this] { courier_.wake(); }),
         desk_(make_desk(log)),
         aws_desk_(make_aws_desk(log, requests)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
@@ -153,11 +153,6 @@ class Gateway::Implementation {
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
 
-  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload() { return orders_.take_reload(); }
-  void answer(telemetry::CommandAnswer answer) {
-    if (desk_) desk_->answer_later(std::move(answer));
-  }
-
   [[nodiscard]] std::string summary() const {
     std::size_t up = 0;
     for (const auto& status : device_statuses()) up += status.state == telemetry::DeviceState::up ? 1 : 0;
@@ -205,7 +200,7 @@ class Gateway::Implementation {
         [this](signals::Message answer) { connection_.respond(std::move(answer)); });
   }
 
-  std::unique_ptr<AwsDesk> make_aws_desk(EventLog& log, ReloadRequests* requests) {
+  std::unique_ptr<AwsDesk> make_aws_desk(EventLog& log, ReloadRequests& requests) {
     if (!AwsDesk::is_wanted(plan_.config)) return nullptr;
     AwsDesk::Outside outside;
     outside.wake = [this] { courier_.wake(); };
@@ -431,8 +426,8 @@ class Gateway::Implementation {
 
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
-                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture,
-                                                      ReloadRequests* requests) {
+                                                      EventLog& log, ReloadRequests& requests,
+                                                      std::unique_ptr<CaptureWriter> capture) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
     return base::Error(base::ErrorCode::invalid_argument, issues->front().path + ": " + issues->front().what);
@@ -442,7 +437,7 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   if (!spool) return std::move(spool).error();
   auto implementation = std::make_unique<Implementation>(
       std::move(plan), reason, process_start, std::move(spool).value(),
-      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture), requests);
+      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, requests, std::move(capture));
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 
@@ -451,8 +446,6 @@ Gateway::~Gateway() = default;
 
 std::vector<std::string> Gateway::supervise() { return implementation_->supervise(); }
 std::string Gateway::summary() const { return implementation_->summary(); }
-std::optional<telemetry::CommandAnswer> Gateway::take_reload() { return implementation_->take_reload(); }
-void Gateway::answer(telemetry::CommandAnswer answer) { implementation_->answer(std::move(answer)); }
 const Plan& Gateway::plan() const { return implementation_->plan(); }
 void Gateway::stop(telemetry::StatusReason reason) { implementation_->stop(reason); }
 

@@ -15,7 +15,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +22,6 @@
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
 #include "app/reload_requests.hpp"
-#include "telemetry/command.hpp"
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -32,13 +30,13 @@ namespace twinkeeper::app {
 
 class Gateway {
  public:
-  // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway. `capture`:
-  // opened, or nullptr. `requests`: who empties them reloads; outlives the gateway.
+  // `process_start`: for uptime, which a reload does not reset. `clock`, `log` and `requests` outlive the gateway; who
+  // takes from `requests` reloads. `capture`: opened, or nullptr.
   [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
                                                                     base::Instant process_start,
                                                                     const base::Clock& clock, EventLog& log,
-                                                                    std::unique_ptr<CaptureWriter> capture = nullptr,
-                                                                    ReloadRequests* requests = nullptr);
+                                                                    ReloadRequests& requests,
+                                                                    std::unique_ptr<CaptureWriter> capture = nullptr);
   ~Gateway();  // stops if stop() was not called
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -48,10 +46,6 @@ class Gateway {
   [[nodiscard]] std::vector<std::string> supervise();
   // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
   [[nodiscard]] std::string summary() const;
-  // A command that asks for a reload and was accepted; answer() is called with what has become of it, on the gateway
-  // that runs then.
-  [[nodiscard]] std::optional<telemetry::CommandAnswer> take_reload();
-  void answer(telemetry::CommandAnswer answer);
   // What it was started with.
   [[nodiscard]] const Plan& plan() const;
   // `reason` goes into the retained `offline` status.

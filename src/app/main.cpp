@@ -216,6 +216,17 @@ int main(int argc, char** argv) {
       "Example: twinkeeper alarms\n"
       "         twinkeeper alarms shelve tanks.level_2.stuck 8h --comment \"sensor is ordered\"");
 
+  ReloadArguments anew;
+  auto* reload = cli.add_subcommand("reload", "Makes the running service load its configuration anew");
+  auto* by_file =
+      reload->add_option("--config", anew.config_file, "Configuration of the service, which names its socket");
+  reload->add_option("--socket", anew.socket, "Control socket [/run/twinkeeper/control]")->excludes(by_file);
+  reload->add_flag("--json", anew.json, "Print what the service answers");
+  reload->footer(
+      "Waits for the outcome: exit 0 if the new configuration runs; else every fault is told and the old one keeps "
+      "running.\n"
+      "Example: twinkeeper reload");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -280,7 +291,8 @@ int main(int argc, char** argv) {
   of_all->excludes(of_stream)->excludes(of_dead);
   spool_purge->add_flag("--yes", spooled.yes, "Really do it");
   spool_purge->footer(
-      "The service must not run. Example: twinkeeper spool purge --config twinkeeper.yaml --stream devices.plc.samples "
+      "A running service is asked to do it. Example: twinkeeper spool purge --config twinkeeper.yaml --stream "
+      "devices.plc.samples "
       "--yes");
   spool->footer("Example: twinkeeper spool status --config twinkeeper.yaml");
 
@@ -337,6 +349,7 @@ int main(int argc, char** argv) {
       if (!orders.empty() && orders.front()->get_name() != "list") alarm.verb = orders.front()->get_name();
       return finish(alarms_command(alarm));
     }
+    if (*reload) return finish(reload_command(anew));
     if (*provision) return finish(provision_command(claim));
     if (*show_model) return finish(show_model_command(shown));
     if (*spool) {

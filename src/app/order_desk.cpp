@@ -3,9 +3,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "app/what_if.hpp"
+#include "telemetry/json_writer.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -15,10 +17,38 @@ using telemetry::CommandArguments;
 using telemetry::CommandResult;
 
 constexpr std::size_t kMostPosted = 32;
+const std::string kByCommand = "a command";
+const std::string kBySocket = "the control socket";
+constexpr std::size_t kPurgePiece = 5000;           // rows: about a second on a slow disk
+constexpr std::size_t kMostFaultBytes = 60 * 1024;  // told to a client, which may read slowly
 
 void refuse(CommandAnswer& answer, std::string reason) {
   answer.result = CommandResult::refused;
   answer.reason = std::move(reason);
+}
+
+void complete(CommandAnswer& answer, const ReloadOutcome& outcome) {
+  answer.result = outcome.done ? CommandResult::done : CommandResult::failed;
+  answer.reason = outcome.reason();
+}
+
+// For whoever asks on the machine itself: all faults, and the code that `run` would exit with.
+std::string content_of(const ReloadOutcome& outcome) {
+  std::vector<std::string> told;
+  std::size_t bytes = 0;
+  for (const std::string& fault : outcome.faults) {
+    bytes += fault.size();
+    if (bytes > kMostFaultBytes) {
+      told.push_back("and " + std::to_string(outcome.faults.size() - told.size()) + " more");
+      break;
+    }
+    told.push_back(fault);
+  }
+  std::string content;
+  telemetry::JsonWriter writer(content);
+  writer.integer("exit_code", outcome.exit_code);
+  writer.texts("faults", told);
+  return content;
 }
 
 template <class Named, class NameOf>
@@ -46,10 +76,12 @@ Order::Kind kind_of(const std::string& verb) {
 
 }  // namespace
 
-OrderDesk::OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, std::function<void()> wake)
+OrderDesk::OrderDesk(const Plan& plan, const base::Clock& clock, signals::EventSink& events, ReloadRequests& reloads,
+                     std::function<void()> wake)
     : plan_(plan),
       clock_(clock),
       events_(events),
+      reloads_(reloads),
       wake_(std::move(wake)),
       alarms_(plan.config.gateway.state_directory + "/alarms.json", clock, events),
       trail_(plan.config.gateway.state_directory + "/commands.log", events) {}
@@ -76,16 +108,22 @@ bool OrderDesk::post(CommandAnswer answer, CommandArguments arguments, Told told
   return true;
 }
 
-std::optional<CommandAnswer> OrderDesk::take_reload() {
-  const std::lock_guard lock(mutex_);
-  return std::exchange(reload_, std::nullopt);
+bool OrderDesk::post_reload(CommandAnswer answer, SocketDescriptor& client) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (posted_.size() >= kMostPosted) return false;
+    posted_.push_back({std::move(answer), {}, {}, std::move(client)});
+  }
+  wake_();
+  return true;
 }
 
 void OrderDesk::submit(CommandAnswer answer, const CommandArguments& arguments, Told told) {
   const std::string& verb = answer.verb;
   if (verb == "snapshot") return submit_snapshot(std::move(answer), arguments, std::move(told));
   if (verb == "what-if") return submit_what_if(std::move(answer), arguments, std::move(told));
-  if (verb == "reload") return submit_reload(std::move(answer), told);
+  if (verb == "reload") return submit_reload(kByCommand, std::move(answer), told);
+  if (verb == "purge") return submit_purge(std::move(answer), arguments, std::move(told));
   if (verb == "acknowledge" || verb == "shelve" || verb == "unshelve" || verb == "maintenance") {
     return submit_alarm_order(std::move(answer), arguments, std::move(told));
   }
@@ -157,17 +195,76 @@ void OrderDesk::submit_what_if(CommandAnswer answer, const CommandArguments& arg
   give(order, 1, {std::move(answer), arguments, std::move(told), {}, 0, {}});
 }
 
-void OrderDesk::submit_reload(CommandAnswer answer, const Told& told) {
+void OrderDesk::submit_reload(const std::string& by, CommandAnswer answer, const Told& told,
+                              SocketDescriptor&& client) {
+  if (reloads_.waits(by)) {
+    refuse(answer, "a reload is asked for already");
+    return told(answer);
+  }
   answer.result = CommandResult::accepted;
-  {
-    const std::lock_guard lock(mutex_);
-    if (reload_) {
-      refuse(answer, "a reload is asked for already");
-    } else {
-      reload_ = answer;
-    }
+  told(answer);
+  reloads_.ask({by, {}, std::move(answer), std::move(client)});
+}
+
+std::optional<CommandAnswer> OrderDesk::reloaded() {
+  auto outcome = reloads_.take_outcome(kByCommand);
+  if (!outcome || !outcome->request.answer) return std::nullopt;
+  CommandAnswer answer = std::move(*outcome->request.answer);
+  complete(answer, *outcome);
+  return answer;
+}
+
+// The same of one that was asked for through the control socket.
+void OrderDesk::answer_reload() {
+  auto outcome = reloads_.take_outcome(kBySocket);
+  if (!outcome || !outcome->request.answer) return;
+  CommandAnswer& answer = *outcome->request.answer;
+  complete(answer, *outcome);
+  answer.content = content_of(*outcome);
+  record(answer);
+  say(outcome->request.client, telemetry::control_line(answer));
+}
+
+void OrderDesk::submit_purge(CommandAnswer answer, const CommandArguments& arguments, Told told) {
+  answer.subject = arguments.all ? "all" : arguments.stream;
+  if (arguments.dead) answer.subject += arguments.stream.empty() ? "what was set aside" : ", what was set aside";
+  std::error_code error;
+  const std::string& directory = plan_.config.spool.directory;
+  if (!arguments.spool.empty() && !std::filesystem::equivalent(arguments.spool, directory, error)) {
+    refuse(answer, "the spool of this service is in " + directory);
+  } else if (purge_) {
+    refuse(answer, "another purge is under way");
+  } else {
+    uplink::PurgeFilter filter;
+    if (!arguments.stream.empty()) filter.stream = arguments.stream;
+    filter.messages = !arguments.dead;
+    filter.dead = arguments.all || arguments.dead;
+    filter.most = kPurgePiece;
+    purge_ = Purge{std::move(answer), std::move(told), std::move(filter), {}};
+    return;
   }
   told(answer);
+}
+
+// A piece in each turn, so that a large spool does not keep everything else waiting.
+void OrderDesk::go_on_purging() {
+  const auto purged = purge_piece_(purge_->filter);
+  if (!purged) return end_purge(CommandResult::failed, purged.error().message());
+  purge_->so_far.messages += purged.value().messages;
+  purge_->so_far.dead += purged.value().dead;
+  if (!purged.value().ended_at) return end_purge(CommandResult::done, {});
+  purge_->filter.after = *purged.value().ended_at;
+  wake_();
+}
+
+void OrderDesk::end_purge(CommandResult result, std::string reason) {
+  Purge ended = std::move(*std::exchange(purge_, std::nullopt));
+  ended.answer.result = result;
+  ended.answer.reason = std::move(reason);
+  telemetry::JsonWriter writer(ended.answer.content);
+  writer.natural("messages", ended.so_far.messages);
+  writer.natural("dead", ended.so_far.dead);
+  ended.told(ended.answer);
 }
 
 // To the first so many queues.
@@ -204,6 +301,14 @@ void OrderDesk::run() {
   }
   if (forecast_made) end_forecast();
   for (Posted& each : posted) {
+    if (each.client.get() >= 0) {
+      const Told told = [&](const CommandAnswer& answer) {
+        record(answer);
+        say(each.client, telemetry::control_line(answer));
+      };
+      submit_reload(kBySocket, std::move(each.answer), told, std::move(each.client));
+      continue;
+    }
     Told told = [this, told = std::move(each.told)](const CommandAnswer& answer) {
       if (!is_looking(answer.verb)) record(answer);
       told(answer);
@@ -222,6 +327,8 @@ void OrderDesk::run() {
     late.answer.reason = "not carried out in time, but it may still be";
     late.told(late.answer);
   }
+  if (purge_) go_on_purging();
+  answer_reload();
 }
 
 void OrderDesk::conclude(Outcome outcome) {
@@ -287,6 +394,7 @@ void OrderDesk::stop() {
     forecast_thread_ = {};  // bounded
     end_forecast();
   }
+  if (purge_) end_purge(CommandResult::failed, "the service stopped before");
   for (auto& [number, waiting] : std::exchange(under_way_, {})) {
     waiting.answer.result = CommandResult::failed;
     waiting.answer.reason = "the service stopped before";

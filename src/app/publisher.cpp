@@ -25,6 +25,7 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
       aws_desk_(aws_desk),
       tags_(describe_tags(plan.config)) {
   orders_.on_describe([this] { publish_infos(); });
+  orders_.on_purge([this](const uplink::PurgeFilter& filter) { return courier_.purge(filter); });
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
   const auto to_wall = [this](base::Instant instant) { return clock_.to_wall(instant); };
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
@@ -38,6 +39,10 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
 }
 
 void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain) {
+  if (desk_ == nullptr) {
+    // The reload has ended that there are commands: nobody can be answered any more, but the trail is whole.
+    if (const auto answer = orders_.reloaded()) orders_.record(*answer);
+  }
   while (!stop.stop_requested()) {
     publish_infos_after_connect();
     orders_.take_outcomes();

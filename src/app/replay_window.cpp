@@ -1,13 +1,7 @@
 #include "app/replay_window.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "base/durable_file.hpp"
@@ -29,9 +23,9 @@ ReplayWindow::ReplayWindow(std::string file, base::Duration longest, const base:
 }
 
 void ReplayWindow::read(base::Duration longest) {
-  std::ifstream stream(file_, std::ios::binary);
-  if (!stream) return;
-  const std::string content{std::istreambuf_iterator<char>(stream), {}};
+  const auto read = base::content_of(file_);
+  if (!read) return;
+  const std::string& content = read.value();
   const std::string first(kFirstLine);
   if (content.compare(0, first.size(), first) != 0) {
     events_.raise({signals::EventLevel::error, "commands", "replay_window_damaged",
@@ -73,16 +67,9 @@ std::string ReplayWindow::line(const std::string& id, base::Instant until) const
 }
 
 void ReplayWindow::append(const std::string& id, base::Instant until) {
-  const std::string text = line(id, until);
-  const int descriptor = ::open(file_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-  if (descriptor < 0) return write_anew();
-  errno = 0;
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fdatasync(descriptor) == 0;
-  const int cause = errno != 0 ? errno : ENOSPC;
-  ::close(descriptor);
+  const base::Status appended = base::append_to_file(file_, line(id, until));
   ++lines_;
-  if (!written) tell(base::system_error(file_, cause).message());
+  if (!appended) write_anew();
 }
 
 void ReplayWindow::write_anew() {

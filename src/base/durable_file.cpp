@@ -1,6 +1,7 @@
 #include "base/durable_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,7 +18,7 @@ bool write_all(int descriptor, std::string_view text) {
     if (written < 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
-  return ::fsync(descriptor) == 0;
+  return true;
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ Status replace_file(const std::string& path, std::string_view content) {
   const std::string fresh = path + ".new";
   const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) return system_error(fresh, errno);
-  const bool written = write_all(descriptor, content);
+  const bool written = write_all(descriptor, content) && ::fsync(descriptor) == 0;
   const int number = errno;
   ::close(descriptor);
   if (!written) {
@@ -49,6 +50,38 @@ Status replace_file(const std::string& path, std::string_view content) {
     ::close(directory);
   }
   return Success{};
+}
+
+Status append_to_file(const std::string& path, std::string_view text) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) return system_error(path, errno);
+  struct stat before {};
+  bool written = ::fstat(descriptor, &before) == 0;
+  int number = errno;
+  if (written) {
+    written = write_all(descriptor, text) && ::fdatasync(descriptor) == 0;
+    number = errno;
+    if (!written) static_cast<void>(!::ftruncate(descriptor, before.st_size));
+  }
+  ::close(descriptor);
+  if (!written) return system_error(path, number);
+  return Success{};
+}
+
+Result<std::string> content_of(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return system_error(path, errno);
+  std::string content;
+  char piece[65536];
+  ssize_t size = 0;
+  while ((size = ::read(descriptor, piece, sizeof piece)) != 0) {
+    if (size > 0) content.append(piece, static_cast<std::size_t>(size));
+    if (size < 0 && errno != EINTR) break;
+  }
+  const int number = errno;
+  ::close(descriptor);
+  if (size < 0) return system_error(path, number);
+  return content;
 }
 
 }  // namespace twinkeeper::base

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
 
+#include "base/durable_file.hpp"
 #include "config/scalar.hpp"
 #include "config/suggestion.hpp"
 #include "config/tables.hpp"
@@ -201,13 +198,10 @@ std::string text_of(Reader& reader, const LoadOptions& options, const std::strin
                   file + " can't be looked for (" + code.message() + "): what it may change is not shown");
     return {};
   }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    reader.warn("gateway.state_directory",
-                file + " is not readable (" + std::strerror(errno) + "): what it changes is not shown");
-    return {};
-  }
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  auto text = base::content_of(file);
+  if (text) return std::move(text).value();
+  reader.warn("gateway.state_directory", text.error().message() + ": what it changes is not shown");
+  return {};
 }
 
 }  // namespace

@@ -115,6 +115,12 @@ class Members {
     fault(where_ + name + " is no number from " + format_plain(least) + " to " + format_plain(most));
     return otherwise;
   }
+  bool true_if_given(const char* name) {
+    if (!given(name)) return false;
+    const json& value = object_.at(name);
+    if (!value.is_boolean() || !value.get<bool>()) fault(where_ + name + " is not true");
+    return true;
+  }
   bool given(const char* name) {
     known_.insert(name);
     return object_.contains(name);
@@ -242,6 +248,20 @@ bool read_arguments(const std::string& verb, Members& members, CommandArguments&
   return true;
 }
 
+// The same of the verbs that the broker does not have.
+bool read_local_arguments(const std::string& verb, Members& members, CommandArguments& out) {
+  if (verb == "purge") {
+    out.stream = members.text_if_given("stream", kLongestComment);
+    out.spool = members.text_if_given("spool", 4096);
+    out.dead = members.true_if_given("dead");
+    out.all = members.true_if_given("all");
+    const bool some = !out.stream.empty() || out.dead;
+    if (some == out.all) members.fault("arguments are neither all nor stream or dead");
+    return true;
+  }
+  return verb == "alarms" || verb == "record";
+}
+
 // Nothing, and why, unless the text is an object within the bounds.
 json parse_object(std::string_view text, std::string& fault) {
   bool repeated = false;
@@ -293,11 +313,9 @@ std::variant<ControlRequest, CommandFault> parse_control_request(std::string_vie
   if (members.text("schema", 64) != kControlSchema) members.fault(std::string("schema is not ") + kControlSchema);
   request.verb = members.text("verb", 64);
   Members arguments(members.object("arguments"), "arguments.");
-  const bool of_the_socket = request.verb == "alarms" || request.verb == "record";
-  const bool of_the_broker = request.verb == "write" || request.verb == "reload";
-  if (of_the_broker || (!of_the_socket && !read_arguments(request.verb, arguments, request.arguments))) {
-    members.fault("unknown verb " + request.verb);
-  }
+  const bool known = request.verb != "write" && (read_local_arguments(request.verb, arguments, request.arguments) ||
+                                                 read_arguments(request.verb, arguments, request.arguments));
+  if (!known) members.fault("unknown verb " + request.verb);
   fault = members.faults();
   if (fault.empty()) fault = arguments.faults();
   if (!fault.empty()) return CommandFault{{}, std::move(fault)};

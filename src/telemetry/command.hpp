@@ -15,6 +15,7 @@
 //   reload       -
 //   what-if      twin, horizon, inputs*: name → a value, or a list of [seconds from now, value], band* in %, points*
 //   alarms, record  - (control socket alone)
+//   purge        stream*, dead*, all*: at least one; spool*: its directory, as the asker knows it (control socket alone)
 // Unknown, missing, repeated and mistyped members are faults. Errors: a CommandFault, with the correlation id if it
 // could be read. Thread rule: free functions. Allocates.
 #pragma once
@@ -45,6 +46,9 @@ struct CommandArguments {
   double value = 0.0;         // write: scaled
   base::Duration duration{};  // shelve, maintenance; what-if: the horizon
   std::string comment;
+  std::string stream, spool;  // purge; empty: not given
+  bool dead = false;
+  bool all = false;
   std::vector<std::string> twins, devices;
   std::vector<PlannedInput> inputs;
   double band = 90.0;

@@ -58,6 +58,14 @@ class Courier::Implementation {
     count();
   }
 
+  base::Result<Purged> purge(const PurgeFilter& filter) {
+    lanes_.unread();
+    auto purged = spool_.purge(filter);
+    quarantine_.tell();
+    count();
+    return purged;
+  }
+
   void run_once(base::Duration max_wait) {
     Statistics::beat(statistics_.spool_heartbeat_ns, clock_.now());
     link_.spool_wake_up().wait_for(std::max(base::Duration::zero(), std::min(max_wait, next_work())));
@@ -421,6 +429,7 @@ void Courier::submit(signals::Message message) { implementation_->submit(std::mo
 void Courier::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
   implementation_->skip(stream, count, first, last);
 }
+base::Result<Purged> Courier::purge(const PurgeFilter& filter) { return implementation_->purge(filter); }
 void Courier::run_once(base::Duration max_wait) { implementation_->run_once(max_wait); }
 void Courier::wake() noexcept { link_.spool_wake_up().ring(); }
 void Courier::stop(base::Instant deadline) { implementation_->stop(deadline); }

@@ -8,7 +8,7 @@
 // hanging up, goes the way of the Quarantine, while the others flow.
 // Under MQTT 3.1.1 a row is deleted only when the connection has outlived its PUBACK by a second.
 //
-// Thread rule: submit(), skip(), run_once() and stop() belong to one thread, wake() may come from any.
+// Thread rule: submit(), skip(), purge(), run_once() and stop() belong to one thread, wake() may come from any.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@
 #include <string>
 
 #include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/message.hpp"
 #include "uplink/link.hpp"
@@ -37,6 +38,8 @@ class Courier {
   void submit(signals::Message message);
   // `count` messages of `stream` were lost before they came here: see Spool::skip.
   void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
+  // See Spool::purge; what is on its way to the broker, or about to be as live, stays.
+  [[nodiscard]] base::Result<Purged> purge(const PurgeFilter& filter);
   // Waits at most `max_wait` for work (less if a commit or the token bucket is due, not at all if work waits), then
   // does it. Ends early on wake(): ring it when messages for submit() wait elsewhere.
   void run_once(base::Duration max_wait);

@@ -24,6 +24,14 @@ void Lanes::reread() {
   }
 }
 
+void Lanes::unread() {
+  for (Waiting& waiting : waiting_) {
+    for (const StoredMessage& message : waiting.chunk) spool_.release(message.row);
+    waiting.chunk.clear();
+  }
+  reread();
+}
+
 void Lanes::offer(StoredMessage message) {
   Waiting& waiting = at(lane_of(message.message.message_class));
   if (waiting.live.size() >= kLiveMost) {

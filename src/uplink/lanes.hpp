@@ -26,6 +26,9 @@ class Lanes {
   // Rows that were passed over may go now: they are looked for from the beginning.
   void reread();
 
+  // What was read ahead goes back to the spool, to be looked for again.
+  void unread();
+
   void offer(StoredMessage message);
   // It becomes backlog, in its place.
   void leave_behind(const StoredMessage& message);

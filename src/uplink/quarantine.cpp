@@ -133,15 +133,9 @@ void Quarantine::set_aside(const StoredMessage& message, const std::string& reas
   spool_.release(message.row);
   spool_.refuse(message, reason);
   statistics_.refused_total.fetch_add(1, std::memory_order_relaxed);
-  constexpr std::size_t kNamed = 5;
-  std::string text;
-  const auto& dead = spool_.dead();
-  for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
-    text += (i == 0 ? "" : ", ") + topic_for(settings_, dead[i].stream) + " (" + dead[i].reason +
-            "; kept: " + std::to_string(dead[i].count) + ")";
-  }
-  if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
-  statistics_.refused.set(text);
+  tell();
 }
+
+void Quarantine::tell() { statistics_.refused.set(dead_topics(spool_.dead(), settings_)); }
 
 }  // namespace twinkeeper::uplink

@@ -42,6 +42,9 @@ class Quarantine {
   // The connection broke with these in flight. Their messages are not in anybody's hands any more.
   void broke(const std::vector<Flight>& in_flight);
 
+  // What is set aside by now goes to the statistics.
+  void tell();
+
   [[nodiscard]] HangUps& hang_ups() { return hang_ups_; }
   [[nodiscard]] const HangUps& hang_ups() const { return hang_ups_; }
 

@@ -9,10 +9,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "uplink/owned.hpp"
 
 namespace twinkeeper::uplink {
@@ -34,13 +33,6 @@ bool check_revocation(bool on) {
   if (set && X509_VERIFY_PARAM_add0_table(parameters) == 1) return true;
   X509_VERIFY_PARAM_free(parameters);
   return false;
-}
-
-base::Result<std::string> content_of(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path, std::ios::binary).rdbuf();
-  if (!text) return base::Error(base::ErrorCode::io, path + " can't be read", true);
-  return text.str();
 }
 
 // One block of a PEM file.
@@ -73,7 +65,7 @@ bool write_all(int descriptor, const std::string& text) {
 }  // namespace
 
 base::Result<std::string> revocation_lists(const std::string& path) {
-  const auto content = content_of(path);
+  const auto content = base::content_of(path);
   if (!content.ok()) return content;
   ERR_clear_error();
   const Memory in(BIO_new_mem_buf(content.value().data(), static_cast<int>(content.value().size())));
@@ -117,7 +109,7 @@ base::Result<TrustFile> TrustFile::open(const UplinkSettings& settings) {
     return base::Error(base::ErrorCode::internal, "OpenSSL can't be made to check revocation", true);
   }
   if (settings.crl.empty()) return TrustFile(-1, settings.root_ca);
-  const auto authorities = content_of(settings.root_ca);
+  const auto authorities = base::content_of(settings.root_ca);
   if (!authorities.ok()) return authorities.error();
   const auto lists = revocation_lists(settings.crl);
   if (!lists.ok()) return lists.error();

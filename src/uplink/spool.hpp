@@ -20,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -66,15 +67,18 @@ struct DeadMessages {
   std::uint64_t count = 0;
 };
 
-// What a purge takes away.
+// What a purge takes away, and from where on: a long one can be done piece by piece.
 struct PurgeFilter {
   std::optional<std::string> stream;  // absent: all streams
   bool messages = true;
   bool dead = false;
+  std::int64_t after = 0;                                      // a row
+  std::size_t most = std::numeric_limits<std::size_t>::max();  // rows are looked at, about
 };
 struct Purged {
   std::uint64_t messages = 0;
   std::uint64_t dead = 0;
+  std::optional<std::int64_t> ended_at;  // a row behind which there is more to do
 };
 
 struct SpoolFigures {

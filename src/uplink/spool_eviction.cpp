@@ -190,12 +190,17 @@ base::Result<Purged> Spool::Implementation::purge(const PurgeFilter& filter) {
   commit();
   if (!database_ || pending_kept_ > 0) return base::Error(base::ErrorCode::io, figures_.trouble);
   Purged purged;
-  std::int64_t after = 0;
-  while (filter.messages) {
+  std::int64_t after = filter.after;
+  for (std::size_t looked = 0; filter.messages;) {
+    if (looked >= filter.most) {
+      purged.ended_at = after;
+      return purged;
+    }
     auto found = database_->oldest(after, kRowsPerEviction);
     if (!found.ok()) return found.error();
     if (found.value().empty()) break;
     after = found.value().back().row;
+    looked += found.value().size();
     std::vector<SpoolRowHead> rows;
     for (SpoolRowHead& row : found.value()) {
       const bool meant = !filter.stream || row.stream == *filter.stream;

@@ -52,13 +52,9 @@ SpoolLock::~SpoolLock() {
 }
 
 std::uint64_t read_epoch_file(const std::string& directory) {
-  const int descriptor = ::open((directory + "/spool.epoch").c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return 0;
-  char text[24];
-  const ssize_t length = ::read(descriptor, text, sizeof text);
-  ::close(descriptor);
+  const std::string text = base::content_if_any(directory + "/spool.epoch");
   std::uint64_t epoch = 0;
-  if (length > 0) std::from_chars(text, text + length, epoch);
+  std::from_chars(text.data(), text.data() + text.size(), epoch);
   return epoch;
 }
 

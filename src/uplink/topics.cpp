@@ -19,4 +19,15 @@ std::string topic_for(const UplinkSettings& settings, std::string_view stream) {
   return topic;
 }
 
+std::string dead_topics(const std::vector<DeadMessages>& dead, const UplinkSettings& settings) {
+  constexpr std::size_t kNamed = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(dead.size(), kNamed); ++i) {
+    text += (i == 0 ? "" : ", ") + topic_for(settings, dead[i].stream) + " (" + dead[i].reason +
+            "; kept: " + std::to_string(dead[i].count) + ")";
+  }
+  if (dead.size() > kNamed) text += " and " + std::to_string(dead.size() - kNamed) + " more";
+  return text;
+}
+
 }  // namespace twinkeeper::uplink

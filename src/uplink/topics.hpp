@@ -6,13 +6,18 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "uplink/settings.hpp"
+#include "uplink/spool.hpp"
 
 namespace twinkeeper::uplink {
 
 // By the last word of the stream: `state` of twins.tanks.state.
 [[nodiscard]] bool goes_to_rule(const UplinkSettings& settings, std::string_view stream);
 [[nodiscard]] std::string topic_for(const UplinkSettings& settings, std::string_view stream);
+
+// The newest of what was set aside, for a person: topics, reasons and how many messages are kept.
+[[nodiscard]] std::string dead_topics(const std::vector<DeadMessages>& dead, const UplinkSettings& settings);
 
 }  // namespace twinkeeper::uplink

@@ -1,15 +1,14 @@
 #include "support/scripted_modbus_server.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <stdexcept>
 #include <utility>
+
+#include "support/loopback.hpp"
 
 namespace twinkeeper::test {
 namespace {
@@ -76,25 +75,11 @@ void ScriptedModbusServer::unplug() {
 }
 
 void ScriptedModbusServer::plug() {
-  listen();
+  const LoopbackListener listener = listen_on_loopback(port_);
+  listener_ = listener.descriptor;
+  port_ = listener.port;
   stop_event_ = ::eventfd(0, EFD_CLOEXEC);
   thread_ = std::thread([this] { serve(); });
-}
-
-void ScriptedModbusServer::listen() {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port_);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size) != 0 || ::listen(listener_, 8) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("the scripted server can't listen");
-  }
-  port_ = ntohs(address.sin_port);
 }
 
 bool ScriptedModbusServer::readable(int descriptor, int timeout_ms) const {

@@ -44,7 +44,6 @@ class ScriptedModbusServer {
   [[nodiscard]] static Step exception(std::uint8_t code);
 
  private:
-  void listen();
   void serve();
   void serve_connection(int connection);
   bool obey(int connection, const Bytes& request);

@@ -106,6 +106,9 @@ class Aws(StrictParts, RigTestCase):
         self.daemon.start()
         self.assertIn("(the overlay is left out)", self.daemon.stderr())
         self.reported("config", lambda d: "config_error" in d)
+        told = self.daemon.stderr().count("(the overlay is left out)")
+        self.daemon.hang_up()
+        wait_until(lambda: self.daemon.stderr().count("(the overlay is left out)") > told, 30, "a reload to tell it, too")
         self.end()
 
     # Jobs ------------------------------------------------------------------------------------------------------------

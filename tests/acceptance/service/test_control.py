@@ -200,7 +200,7 @@ class Control(RigTestCase):
         self.assertTrue(self.daemon.process.running())
         answer = self.ask("what-if", {"twin": "tanks", "horizon": "1min", "inputs": {"pump": 5}, "points": 6})
         self.assertEqual((answer["result"], answer["forecast"]["seconds"]), ("done", [10, 20, 30, 40, 50, 60]))
-        self.assertEqual(self.ask("reload", {})["reason"], "malformed: unknown verb reload")
+        self.assertEqual(self.ask("write", {})["reason"], "malformed: unknown verb write")
         steps = os.path.join(self.folder, "steps.csv")
         done = command("replay", "--config", self.path, "--input", os.path.join(self.folder, "plant.csv"), "--output", steps)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -222,6 +222,41 @@ class Control(RigTestCase):
         out, err = recording.communicate(timeout=30)
         self.assertEqual(recording.returncode, 69, err)
         self.assertIn("the service has hung up; the log ends here", err)
+
+    def test_reload(self):
+        """The new configuration runs, or every fault is told; the answer comes also where the socket has moved."""
+        self.begin()
+        epoch = self.subscriber.last("devices.plc.samples")["epoch"]
+        with open(self.path, encoding="utf-8") as file:
+            good = file.read()
+        self.write_configuration(good.replace("timeout: 500ms", "timeout: soon").replace("unit: m", "unitt: m"))
+        wrong = command("reload", "--socket", self.socket)
+        self.assertEqual(wrong.returncode, 78, wrong.stderr)
+        self.assertRegex(wrong.stderr, r"(?m)^\S*twinkeeper\.yaml:\d+:\d+: devices\[0\]\.timeout: ")
+        self.assertRegex(wrong.stderr, r"(?m)^\S*twinkeeper\.yaml:\d+:\d+: devices\[0\]\.registers\[0\]\.unitt: ")
+        self.assertIn("reload: failed: the old configuration keeps running", wrong.stderr)
+        answer = json.loads(command("reload", "--socket", self.socket, "--json").stdout)
+        self.assertEqual((answer["result"], answer["exit_code"], len(answer["faults"])), ("failed", 78, 2))
+        self.assertEqual(self.subscriber.last("devices.plc.samples")["epoch"], epoch)
+
+        self.write_configuration(good.replace("{interval: 200ms}", "{interval: 300ms}"))
+        done = command("reload", "--config", self.path)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "reloaded\n", ""))
+        info = self.arrives("devices.plc.info", lambda m: m["epoch"] > epoch, 30, "the description by the new gateway")
+        self.assertEqual(info["publish_interval_ms"], 300)
+        moved = os.path.join(self.folder, "moved")
+        self.write_configuration(good.replace(self.socket, moved))
+        done = command("reload", "--socket", self.socket)
+        self.assertEqual((done.returncode, done.stdout), (0, "reloaded\n"), done.stderr)
+        self.assertFalse(os.path.exists(self.socket))
+        self.assertEqual(self.alarms(), "no alarms\n")
+        self.daemon.stop()
+        nobody = command("reload", "--socket", moved)
+        self.assertEqual(nobody.returncode, 69)
+        self.assertIn("reload: no service listens at", nobody.stderr)
+        self.assertEqual([(entry["verb"], entry["result"], entry["by"]) for entry in self.trail()],
+                         [("reload", result, getpass.getuser())
+                          for end in ("failed", "failed", "done", "done") for result in ("accepted", end)])
 
     def test_clients_that_misbehave(self):
         """Silence, floods and rubbish cost their own connection; a second service does not take the socket."""

@@ -1,6 +1,7 @@
-"""What waits in the spool: looked into while the service runs, purged while it does not, on a disk that is full."""
+"""What waits in the spool: looked into and purged, while the service runs and while it does not, on a disk that is full."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -66,7 +67,7 @@ class Spool(RigTestCase):
         told = self.spool("status").stdout
         self.assertIn(f"  {STATE} (state): ", told)
         refused = self.spool("purge", "--all", "--yes", expected=69).stderr
-        self.assertIn("in use by another process; stop the service first", refused)
+        self.assertIn("in use by another process; accepted: the control socket of the service", refused)
         self.broker.start()
         wait_until(lambda: sum(s["messages"] for s in self.status()["streams"]) < 20, 90, "the backlog to be drained")
         self.daemon.stop()
@@ -101,6 +102,36 @@ class Spool(RigTestCase):
         wait_until(lambda: self.told_as("purged"), 60, "the purge to be told")
         self.assertEqual(self.told_as("purged"), {(STATE, before["epoch"]): states})
         self.daemon.stop()
+        self.check_schemas()
+
+    def test_purge_while_the_service_runs(self):
+        """The service does it itself, and tells what it has thrown away."""
+        self.start_line()
+        with open(self.configuration, encoding="utf-8") as file:
+            text = file.read().replace("gateway: {", f"gateway: {{control_socket: {os.path.join(self.folder, 'control')}, ")
+        self.daemon = self.make_daemon(self.write_configuration(text))
+        self.daemon.start()
+        self.wait_for_mode("tracking", 60)
+        epoch = self.status()["epoch"]
+        self.broker.stop()
+        wait_until(lambda: self.waiting(STATE) > 50, 60, "states in the spool")
+        said = self.spool("purge", "--stream", STATE, "--yes").stdout
+        count = int(re.fullmatch(r"purged (\d+) messages and 0 that had been set aside\n", said)[1])
+        self.assertGreater(count, 50)
+        self.assertLess(self.waiting(STATE), 50)
+        self.assertGreater(self.waiting(SAMPLES), 0)
+        self.broker.start()
+        wait_until(lambda: self.told_as("purged"), 60, "the purge to be told")
+        lost = self.told_as("purged")
+        self.assertEqual({key: len(numbers) for key, numbers in lost.items()}, {(STATE, epoch): count})
+        wait_until(lambda: self.status()["messages"] < 20, 90, "the backlog to be drained")
+        self.daemon.stop()
+        arrived = self.sequences()[(epoch, STATE)]
+        self.assertEqual(arrived & lost[(STATE, epoch)], set(), "nothing is both delivered and told as lost")
+        self.assertEqual(sorted(arrived | lost[(STATE, epoch)]), list(range(1, max(arrived) + 1)))
+        with open(os.path.join(self.folder, "state", "commands.log"), encoding="utf-8") as trail:
+            entry = json.loads(trail.read())
+        self.assertEqual((entry["verb"], entry["result"], entry["subject"]), ("purge", "done", STATE))
         self.check_schemas()
 
     def test_full_disk(self):

@@ -1,12 +1,12 @@
 #include "integration/uplink/connect_proxy.hpp"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
-#include <stdexcept>
+
+#include "support/loopback.hpp"
 
 namespace twinkeeper::test {
 namespace {
@@ -42,16 +42,9 @@ bool pass(int from, int to) {
 }  // namespace
 
 ConnectProxy::ConnectProxy(bool denies) : denies_(denies) {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 8) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no port to listen on");
-  }
-  port_ = ntohs(address.sin_port);
+  const LoopbackListener listener = listen_on_loopback();
+  listener_ = listener.descriptor;
+  port_ = listener.port;
   thread_ = std::jthread([this](const std::stop_token& stop) { serve(stop); });
 }
 

@@ -1,6 +1,5 @@
 #include "integration/uplink/scripted_peer.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -10,6 +9,8 @@
 #include <csignal>
 #include <stdexcept>
 #include <utility>
+
+#include "support/loopback.hpp"
 
 namespace twinkeeper::test {
 
@@ -28,16 +29,9 @@ ScriptedPeer::ScriptedPeer(const std::string& pki, bool v5, Script script) : v5_
       SSL_CTX_use_PrivateKey_file(context, (pki + "/server.key").c_str(), SSL_FILETYPE_PEM) != 1) {
     throw std::runtime_error("the server's certificate can't be loaded");
   }
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 8) != 0 ||
-      ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    throw std::runtime_error("no port to listen on");
-  }
-  port_ = ntohs(address.sin_port);
+  const LoopbackListener listener = listen_on_loopback();
+  listener_ = listener.descriptor;
+  port_ = listener.port;
   thread_ = std::jthread([this](const std::stop_token& stop) { serve(stop); });
 }
 

@@ -38,7 +38,7 @@ app::Plan plan(const std::string& state, std::size_t twins = 1) {
 
 struct Rig {
   explicit Rig(app::Plan with) : plan(std::move(with)) {
-    desk.emplace(plan, clock, events, statistics, &requests,
+    desk.emplace(plan, clock, events, statistics, requests,
                  app::AwsDesk::Outside{[] {},
                                        [this](std::string topic, std::string payload) {
                                          sent.emplace_back(std::move(topic), json::parse(payload));
@@ -198,7 +198,7 @@ TEST_CASE("a refused overlay is reported with its faults and not asked for again
              {{"state", first["state"]}, {"version", 13}, {"clientToken", first["clientToken"]}});
   auto request = rig.requests.take();
   REQUIRE(request);
-  rig.requests.settle({*request, false, {"spool.max_age: x is no duration"}});
+  rig.requests.settle({std::move(*request), false, {"spool.max_age: x is no duration"}});
   rig.clock.advance(2s);
   rig.desk->run();
   rig.desk->run();

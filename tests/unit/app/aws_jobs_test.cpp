@@ -116,7 +116,7 @@ TEST_CASE("a model goes to the main thread and its outcome comes back, over a re
     REQUIRE(request);
     CHECK(request->files == std::map<std::string, std::string>{{"models/tanks.yaml", "model: {}\n"}});
     CHECK(rig.told().is_null());
-    rig.requests.settle({*request, done, {"models/tanks.yaml:1:1: wrong"}});
+    rig.requests.settle({std::move(*request), done, {"models/tanks.yaml:1:1: wrong"}});
     if (done) rig.start();
     rig.jobs->run(nullptr, rig.now);
     if (done) rig.give(update());

@@ -65,7 +65,7 @@ struct Rig {
   // Another start of the service.
   void begin() {
     desk.reset();
-    orders.emplace(plan, clock, events, [] {});
+    orders.emplace(plan, clock, events, reloads, [] {});
     orders->on_describe([this] { ++described; });
     orders->connect(alarms);
     desk.emplace(
@@ -99,6 +99,13 @@ struct Rig {
     CHECK_FALSE(queue.take());
     return answers.back()["reason"].get<std::string>();
   }
+  // A command without arguments; its correlation id.
+  std::string plain(const std::string& verb) {
+    json given = command("", 0);
+    given["arguments"] = json::object();
+    give(given, false, verb);
+    return given["correlation_id"].get<std::string>();
+  }
   json at(base::Duration issued, base::Duration expires) {
     json changed = command("plc.setpoint", 1);
     changed["issued_at"] = base::format_rfc3339(clock.wall_now() + issued);
@@ -123,6 +130,7 @@ struct Rig {
   int woken = 0;
   int asked = 0;
   std::vector<json> answers;
+  app::ReloadRequests reloads;
   std::optional<app::OrderDesk> orders;
   std::optional<app::CommandDesk> desk;
 };
@@ -300,7 +308,7 @@ TEST_CASE("lines of the trail are numbered without a gap across restarts") {
 }
 
 TEST_CASE("orders about alarms go to who has them, and their outcome is answered") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"shelve", "describe", "maintenance", "reload"}; });
+  Rig rig([](config::Config& config) { config.commands.allow = {"shelve", "describe", "maintenance"}; });
   json shelve = rig.command("", 0);
   shelve["arguments"] = {{"anomaly", "plc.connection"}, {"duration", "1h"}, {"comment", "known"}};
   rig.give(shelve, false, "shelve");
@@ -341,23 +349,70 @@ TEST_CASE("orders about alarms go to who has them, and their outcome is answered
   rig.give(maintenance, false, "maintenance");
   CHECK(rig.answers.back()["reason"] == "there is no twin or device nobody");
 
-  json plain = rig.command("", 0);
-  plain["arguments"] = json::object();
-  rig.give(plain, false, "describe");
+  rig.plain("describe");
   CHECK(rig.answers.back()["result"] == "done");
   CHECK(rig.described == 1);
-  plain["correlation_id"] = "again";
-  rig.give(plain, false, "reload");
+}
+
+TEST_CASE("a reload is answered once it is accepted, and again by the gateway that comes after it") {
+  Rig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
+  const std::string id = rig.plain("reload");
   CHECK(rig.answers.back()["result"] == "accepted");
-  auto reload = rig.orders->take_reload();
-  REQUIRE(reload);
-  CHECK_FALSE(rig.orders->take_reload());
-  rig.begin();  // by now another gateway
-  reload->result = telemetry::CommandResult::done;
-  rig.desk->answer_later(*reload);
+  auto request = rig.reloads.take();
+  REQUIRE(request);
+  CHECK(request->by == "a command");
+  CHECK(request->files.empty());
+  CHECK_FALSE(rig.reloads.take());
+  rig.plain("reload");
+  CHECK(rig.answers.back()["reason"] == "a reload is asked for already");
+  rig.reloads.settle({std::move(*request), true});
+  rig.begin();
   rig.desk->run();
-  CHECK(rig.answers.back()["correlation_id"] == "again");
+  CHECK(rig.answers.back()["correlation_id"] == id);
   CHECK(rig.answers.back()["result"] == "done");
+  CHECK(rig.answers.back()["reason"].is_null());
+  CHECK(rig.trail().size() == 3);
+
+  const std::string next = rig.plain("reload");
+  CHECK(rig.answers.back()["result"] == "accepted");
+  rig.reloads.settle({*rig.reloads.take(), false, {"a.yaml:1:1: a", "a.yaml:2:1: b"}, "the new one has 2 fault(s)"});
+  rig.desk->run();
+  CHECK(rig.answers.back()["correlation_id"] == next);
+  CHECK(rig.answers.back()["result"] == "failed");
+  CHECK(rig.answers.back()["reason"] == "the new one has 2 fault(s): a.yaml:1:1: a");
+}
+
+TEST_CASE("an accepted reload has its second answer also if another reload or the stop of the service comes first") {
+  Rig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
+  const std::string id = rig.plain("reload");
+  rig.desk->stop();
+  rig.orders->stop();
+  rig.begin();  // of the other reload
+  rig.desk->run();
+  CHECK(rig.answers.size() == 1);
+  auto request = rig.reloads.take();
+  REQUIRE(request);
+  rig.reloads.settle({std::move(*request), true});
+  rig.begin();
+  rig.desk->run();
+  REQUIRE(rig.answers.size() == 2);
+  CHECK(rig.answers[1]["correlation_id"] == id);
+  CHECK(rig.answers[1]["result"] == "done");
+
+  // One that waits as the service stops, and one that arrives even later.
+  const std::string waits = rig.plain("reload");
+  rig.reloads.end();
+  rig.desk->run();
+  json late = rig.command("", 0);
+  late["arguments"] = json::object();
+  rig.desk->arrived("twinkeeper/gw/command/reload", late.dump(), false);
+  rig.desk->stop();
+  REQUIRE(rig.answers.size() == 6);
+  for (const std::size_t last : {3U, 5U}) {
+    CHECK(rig.answers[last]["correlation_id"] == (last == 3 ? json(waits) : late["correlation_id"]));
+    CHECK(rig.answers[last]["result"] == "failed");
+    CHECK(rig.answers[last]["reason"] == "the service stopped before");
+  }
 }
 
 TEST_CASE("limits include their ends, coils take true and false") {

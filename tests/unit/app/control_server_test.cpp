@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -15,6 +16,7 @@
 
 #include "app/control_client.hpp"
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace {
@@ -35,6 +37,7 @@ app::Plan plan_at(const std::string& folder) {
   plan.config.gateway.id = "gw";
   plan.config.gateway.state_directory = folder;
   plan.config.gateway.control_socket = folder + "/control";
+  plan.config.spool.directory = folder;
   config::DeviceConfig device;
   device.driver.name = "plc";
   device.driver.registers.resize(2);
@@ -49,6 +52,13 @@ app::Plan plan_at(const std::string& folder) {
 struct Rig {
   Rig() {
     orders.on_describe([] {});
+    orders.on_purge([this](const uplink::PurgeFilter& filter) -> base::Result<uplink::Purged> {
+      purges.push_back(filter);
+      if (broken) return base::Error(base::ErrorCode::io, "the disk is gone");
+      uplink::Purged purged{10, filter.dead ? 3U : 0U, {}};
+      if (filter.after < 20) purged.ended_at = filter.after + 10;
+      return purged;
+    });
     server.emplace(plan, orders, tap, base::Instant{}, clock, events);
     control = std::jthread([this](const std::stop_token& stop) { server->run(stop, heartbeat); });
     spool = std::jthread([this](const std::stop_token& stop) {
@@ -67,7 +77,10 @@ struct Rig {
   base::SystemClock clock;
   Events events;
   base::WakeUp bell;
-  app::OrderDesk orders{plan, clock, events, [this] { bell.ring(); }};
+  std::vector<uplink::PurgeFilter> purges;  // the spool thread's until it has answered
+  std::atomic<bool> broken = false;
+  app::ReloadRequests reloads;
+  app::OrderDesk orders{plan, clock, events, reloads, [this] { bell.ring(); }};
   app::SampleTap tap;
   app::Heartbeat heartbeat{"control", 1s, clock.now()};
   std::optional<app::ControlServer> server;
@@ -149,6 +162,75 @@ TEST_CASE("eight clients are served, a ninth is told, and there is room again wh
   CHECK(answer["result"] == "done");
 }
 
+TEST_CASE("a purge is done piece by piece and answered once with all that went") {
+  Rig rig;
+  auto client = rig.connect();
+  REQUIRE(client.ask("purge", R"({"all":true})").ok());
+  const json all = Rig::answer(client);
+  CHECK(all["result"] == "done");
+  CHECK(all["subject"] == "all");
+  CHECK(all["messages"] == 30);
+  CHECK(all["dead"] == 9);
+  REQUIRE(rig.purges.size() == 3);
+  CHECK(rig.purges[2].after == 20);
+  CHECK(rig.purges[0].messages);
+  CHECK_FALSE(rig.purges[0].stream);
+  REQUIRE(client.ask("purge", R"({"stream":"a.b","dead":true})").ok());
+  CHECK(Rig::answer(client)["subject"] == "a.b, what was set aside");
+  CHECK(rig.purges[3].stream == "a.b");
+  CHECK_FALSE(rig.purges[3].messages);
+  CHECK(rig.purges[3].dead);
+  rig.broken = true;
+  REQUIRE(client.ask("purge", R"({"stream":"a.b"})").ok());
+  const json failed = Rig::answer(client);
+  CHECK(failed["result"] == "failed");
+  CHECK(failed["reason"] == "the disk is gone");
+  REQUIRE(client.ask("purge", R"({"stream":"a.b","spool":"/nowhere"})").ok());
+  CHECK(Rig::answer(client)["reason"] == "the spool of this service is in " + rig.folder.path());
+}
+
+TEST_CASE("a reload is answered on its connection, also by the gateway that comes after it") {
+  Rig rig;
+  std::optional<app::ReloadRequest> request;
+  const auto ask = [&] {
+    auto client = rig.connect();
+    REQUIRE(client.ask("reload", "{}").ok());
+    CHECK(Rig::answer(client)["result"] == "accepted");
+    REQUIRE(test::eventually(kSoon, [&] { return (request = rig.reloads.take()).has_value(); }));
+    CHECK(request->by == "the control socket");
+    return client;
+  };
+  auto wrong = ask();
+  auto another = rig.connect();
+  REQUIRE(another.ask("reload", "{}").ok());
+  CHECK(Rig::answer(another)["reason"] == "a reload is asked for already");
+  CHECK_FALSE(another.line(kSoon).ok());  // hung up
+  rig.reloads.settle({std::move(*request), false, {"a.yaml:1:1: a", "a.yaml:2:1: b"}, "it has 2 fault(s)", 78});
+  const json failed = Rig::answer(wrong);
+  CHECK(failed["result"] == "failed");
+  CHECK(failed["reason"] == "it has 2 fault(s): a.yaml:1:1: a");
+  CHECK(failed["faults"] == json::array({"a.yaml:1:1: a", "a.yaml:2:1: b"}));
+  CHECK(failed["exit_code"] == 78);
+  CHECK_FALSE(wrong.line(kSoon).ok());
+
+  auto right = ask();
+  rig.control = {};
+  rig.spool = {};
+  rig.server.reset();
+  rig.reloads.settle({std::move(*request), true});
+  app::OrderDesk next(rig.plan, rig.clock, rig.events, rig.reloads, [] {});
+  next.run();
+  const json done = Rig::answer(right);
+  CHECK(done["result"] == "done");
+  CHECK(done["faults"].empty());
+  std::ifstream trail(rig.folder.file("commands.log"));
+  std::vector<std::string> results;
+  for (std::string line; std::getline(trail, line);) {
+    results.push_back(json::parse(line)["result"].get<std::string>());
+  }
+  CHECK(results == std::vector<std::string>{"accepted", "refused", "failed", "accepted", "done"});
+}
+
 TEST_CASE("samples go to whoever records, and nowhere while nobody does") {
   Rig rig;
   signals::Sample sample;
@@ -228,7 +310,8 @@ TEST_CASE("without a folder for the socket the service is told and runs on") {
   plan.config.gateway.control_socket = folder.file("nowhere/control");
   const base::SystemClock clock;
   Events events;
-  app::OrderDesk orders(plan, clock, events, [] {});
+  app::ReloadRequests reloads;
+  app::OrderDesk orders(plan, clock, events, reloads, [] {});
   app::SampleTap tap;
   const app::ControlServer server(plan, orders, tap, base::Instant{}, clock, events);
   CHECK_FALSE(server.listens());

@@ -43,11 +43,14 @@ TEST_CASE("files are replaced together and put back together") {
 
 TEST_CASE("when one can't be replaced all stay as they were and it is named") {
   const test::TemporaryFolder folder;
-  const std::string old = folder.file("a"), nowhere = folder.file("no/such/folder");
+  const std::string old = folder.file("a"), no_file = folder.file("b");
   std::ofstream(old) << "before";
-  app::FileChange change({{old, "after"}, {nowhere, "text"}});
-  const auto status = change.put();
-  REQUIRE_FALSE(status.ok());
-  CHECK(status.error().message().find(nowhere) != std::string::npos);
-  CHECK(content(old) == "before");
+  std::filesystem::create_directory(no_file);
+  for (const std::string& other : {folder.file("no/such/folder"), no_file}) {
+    app::FileChange change({{old, "after"}, {other, "text"}});
+    const auto status = change.put();
+    REQUIRE_FALSE(status.ok());
+    CHECK(status.error().message().find(other) != std::string::npos);
+    CHECK(content(old) == "before");
+  }
 }

@@ -193,10 +193,25 @@ TEST_CASE("a request through the control socket has a verb of its own and nothin
   request["by"] = "somebody else";
   CHECK(ask(request) == "unknown member by");
   request.erase("by");
-  for (const char* verb : {"write", "reload", "dance"}) {
+  for (const char* verb : {"write", "dance"}) {
     request["verb"] = verb;
     CHECK(ask(request) == "unknown verb " + std::string(verb));
   }
+  request["verb"] = "reload";
+  CHECK(ask(request).empty());
+  request["verb"] = "purge";
+  for (const json& arguments : {json{{"all", true}}, json{{"dead", true}}, json{{"stream", "a.b"}},
+                                json{{"stream", "a.b"}, {"dead", true}, {"spool", "/var/lib/twinkeeper"}}}) {
+    request["arguments"] = arguments;
+    CHECK(ask(request).empty());
+  }
+  for (const json& arguments : {json::object(), json{{"spool", "/x"}}, json{{"all", true}, {"dead", true}}}) {
+    request["arguments"] = arguments;
+    CHECK(ask(request) == "arguments are neither all nor stream or dead");
+  }
+  request["arguments"] = {{"all", false}};
+  CHECK(ask(request) == "arguments.all is not true");
+  CHECK(std::holds_alternative<CommandFault>(parse_command("purge", request.dump())));
   request["verb"] = "shelve";
   request["arguments"] = {{"anomaly", "a"}, {"duration", "1h"}};
   CHECK(ask(request).empty());

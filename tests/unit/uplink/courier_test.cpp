@@ -227,6 +227,31 @@ TEST_CASE("a step that a slow twin makes long after its instant is live when it 
   CHECK(json::parse(sent[0].payload)["replay"] == false);
 }
 
+TEST_CASE("a purge takes what was read ahead, and nothing is both delivered and told as lost") {
+  Rig rig;
+  rig.settings.backlog = BacklogFormat::plain;
+  rig.start();
+  for (int i = 0; i < 100; ++i) rig.courier->submit(test::state_message(rig.clock.now()));
+  rig.clock.advance(std::chrono::hours{1});
+  rig.connect(4);
+  auto sent = rig.link.take_down();
+  REQUIRE_FALSE(sent.empty());
+  const auto purged = rig.courier->purge({});
+  REQUIRE(purged.ok());
+  CHECK(purged.value().messages + messages(sent).size() == 100);
+  for (const auto& publication : sent) rig.answer(publication);
+  std::uint64_t told = 0;
+  for (int second = 0; second < 5; ++second) {
+    rig.clock.advance(std::chrono::seconds{1});
+    for (const auto& message : messages(rig.drain())) {
+      CHECK(message["reason"] == "purged");
+      told += message["count"].get<std::uint64_t>();
+    }
+  }
+  CHECK(told == purged.value().messages);
+  CHECK(rig.spool->figures().messages == 0);
+}
+
 TEST_CASE("with a full spool nothing is both delivered and told as lost") {
   const auto policy = GENERATE(DiscardPolicy::oldest, DiscardPolicy::newest);
   CAPTURE(policy == DiscardPolicy::newest);

@@ -11,9 +11,7 @@
 #include <random>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
-#include "uplink/spool.hpp"
+#include "spool_rig.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
@@ -62,16 +60,11 @@ extern "C" int fdatasync(int file) {
 
 namespace {
 
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  SpoolSettings settings;
+struct Rig : test::SpoolRig {
   std::optional<Spool> spool;
 
   Rig() {
     disk = {};
-    settings.directory = folder.path();
     sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
     for (const char* name : {"pwrite", "pwrite64"}) {
       vfs->xSetSystemCall(vfs, name, reinterpret_cast<sqlite3_syscall_ptr>(failing_pwrite));
@@ -87,9 +80,7 @@ struct Rig {
   }
   void open() {
     spool.reset();
-    auto opened = Spool::open(settings, "gw1", clock, "boot-1", events);
-    REQUIRE(opened.ok());
-    spool.emplace(std::move(opened).value());
+    spool.emplace(SpoolRig::open());
   }
   void produce(int count, std::size_t bytes = 200) {
     for (int i = 0; i < count; ++i) {

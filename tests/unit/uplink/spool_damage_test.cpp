@@ -8,8 +8,7 @@
 #include <random>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
+#include "spool_rig.hpp"
 #include "uplink/spool.hpp"
 
 using namespace twinkeeper;
@@ -18,17 +17,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  SpoolSettings settings;
-  Rig() { settings.directory = folder.path(); }
-  Spool open() {
-    auto opened = Spool::open(settings, "gw1", clock, "boot-1", events);
-    REQUIRE(opened.ok());
-    return std::move(opened).value();
-  }
+struct Rig : test::SpoolRig {
   void fill(int rows, std::size_t bytes = 100) {
     Spool spool = open();
     for (int i = 0; i < rows; ++i) spool.append(test::state_message(clock.now(), bytes));

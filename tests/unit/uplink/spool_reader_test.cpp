@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
+#include "spool_rig.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::uplink;
@@ -14,17 +13,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  SpoolSettings settings;
-  Rig() { settings.directory = folder.path(); }
-  Spool open() {
-    auto opened = Spool::open(settings, "gw1", clock, "boot-1", events);
-    REQUIRE(opened.ok());
-    return std::move(opened).value();
-  }
+struct Rig : test::SpoolRig {
   SpoolReader look() {
     auto reader = SpoolReader::open(folder.path(), "boot-1");
     REQUIRE(reader.ok());
@@ -104,6 +93,28 @@ TEST_CASE("a purge takes what it is told to and tells it while gaps and rows on 
       told[document["stream"].get<std::string>()] += document["count"].get<std::uint64_t>();
   }
   CHECK(told == std::map<std::string, std::uint64_t>{{"twins.a.state", 1500}, {"twins.b.state", 1500}});
+}
+
+TEST_CASE("a purge can be done piece by piece") {
+  Rig rig;
+  Spool spool = rig.open();
+  for (int i = 0; i < 3000; ++i) spool.append(test::state_message(rig.clock.now()));
+  uplink::PurgeFilter filter{.stream = {}, .messages = true, .dead = true};
+  filter.most = 1000;
+  std::uint64_t purged = 0;
+  int pieces = 0;
+  for (bool more = true; more; ++pieces) {
+    const auto piece = spool.purge(filter);
+    REQUIRE(piece.ok());
+    CHECK(piece.value().messages < 1500);
+    purged += piece.value().messages;
+    more = piece.value().ended_at.has_value();
+    filter.after = piece.value().ended_at.value_or(0);
+    spool.append(test::anomaly_message(rig.clock.now()));  // life goes on
+  }
+  CHECK(purged >= 3000);
+  CHECK(pieces >= 3);
+  CHECK(spool.figures().messages <= static_cast<std::uint64_t>(pieces) + 1);
 }
 
 TEST_CASE("a tool that purges begins no epoch and leaves a damaged file where it is") {

@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "support/catch.hpp"
-#include "support/uplink_parts.hpp"
+#include "spool_rig.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 using namespace twinkeeper;
@@ -16,21 +15,11 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig {
-  test::TemporaryFolder folder;
-  test::StandingClock clock;
-  test::RememberingSink events;
-  SpoolSettings settings;
-  Rig() { settings.directory = folder.path(); }
+struct Rig : test::SpoolRig {
   // 128 KiB that keep what is there.
   void keep_the_oldest() {
     settings.max_bytes = 128 << 10;
     settings.discard_policy = DiscardPolicy::newest;
-  }
-  Spool open(const std::string& boot = "boot-1") {
-    auto opened = Spool::open(settings, "gw1", clock, boot, events);
-    REQUIRE(opened.ok());
-    return std::move(opened).value();
   }
 };
 
