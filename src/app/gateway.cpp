@@ -82,7 +82,8 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log, std::unique_ptr<CaptureWriter> capture, ReloadRequests* requests)
+                 EventLog& log, uplink::ConnectTimes& connect_times, std::unique_ptr<CaptureWriter> capture,
+                 ReloadRequests* requests)
       : plan_(std::move(plan)),
         clock_(clock),
         log_(log),
@@ -97,7 +98,7 @@ class Gateway::Implementation {
         desk_(make_desk(log)),
         aws_desk_(make_aws_desk(log, requests)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
-                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), inbox()),
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), connect_times, inbox()),
         publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get(), aws_desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
@@ -431,7 +432,8 @@ class Gateway::Implementation {
 
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
-                                                      EventLog& log, std::unique_ptr<CaptureWriter> capture,
+                                                      EventLog& log, uplink::ConnectTimes& connect_times,
+                                                      std::unique_ptr<CaptureWriter> capture,
                                                       ReloadRequests* requests) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
@@ -440,9 +442,10 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   const std::string boot_id = read_boot_id();
   auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
   if (!spool) return std::move(spool).error();
-  auto implementation = std::make_unique<Implementation>(
-      std::move(plan), reason, process_start, std::move(spool).value(),
-      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, std::move(capture), requests);
+  auto implementation =
+      std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
+                                       std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log,
+                                       connect_times, std::move(capture), requests);
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -27,16 +27,18 @@
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
+#include "uplink/connect_times.hpp"
 
 namespace twinkeeper::app {
 
 class Gateway {
  public:
-  // `process_start`: for uptime, which a reload does not reset. `clock` and `log` outlive the gateway. `capture`:
-  // opened, or nullptr. `requests`: who empties them reloads; outlives the gateway.
+  // `process_start`: for uptime, which a reload does not reset. `clock`, `log` and `connect_times`, which the next
+  // gateway gets, too, outlive the gateway. `capture`: opened, or nullptr. `requests`: who empties them reloads; outlives the gateway.
   [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
                                                                     base::Instant process_start,
                                                                     const base::Clock& clock, EventLog& log,
+                                                                    uplink::ConnectTimes& connect_times,
                                                                     std::unique_ptr<CaptureWriter> capture = nullptr,
                                                                     ReloadRequests* requests = nullptr);
   ~Gateway();  // stops if stop() was not called

@@ -63,6 +63,19 @@ class Aws(StrictParts, RigTestCase):
         self.reported("twin-tanks", lambda d: d and "foreign" not in d, 120)
         self.end()
 
+    def test_pause_between_connects(self):
+        """Ten seconds from CONNECT to CONNECT, over a reload, too: the broker closes what comes sooner."""
+        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", broker_options={"connect_interval_ms": 10000})
+        self.daemon.start()
+        session = 0
+        for reload in (False, True, True):
+            if reload:
+                self.daemon.hang_up()
+            status = self.arrives("status", lambda m, least=session: m["state"] == "online" and m["session"] > least, 60,
+                                  "the status of a new connection")
+            session = status["session"]
+        self.end()
+
     # Configuration ---------------------------------------------------------------------------------------------------
 
     def test_configuration(self):
