@@ -79,6 +79,12 @@ void report_faults(const uplink::UplinkSettings& uplink, base::WallTime now, Fin
   }
 }
 
+// Who can change it decides whom the gateway takes for its broker.
+void report_trusted(const std::string& key, const std::string& file, Findings& findings) {
+  const auto fault = base::trusted_file_fault(file);
+  if (fault) findings.warn("uplink." + key, fault->what + "; better: " + fault->accepted);
+}
+
 // An out-of-date list is told by check_certificates.
 ordered_json describe_list(const std::string& file, base::WallTime now, Findings& findings) {
   ordered_json report = describe_file(file);
@@ -100,6 +106,8 @@ ordered_json check_files(const Plan& plan, Findings& findings) {
   const auto& uplink = *plan.config.uplink;
   const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
   report_faults(uplink, now, findings);
+  report_trusted("root_ca", uplink.root_ca, findings);
+  if (!uplink.crl.empty()) report_trusted("crl", uplink.crl, findings);
   ordered_json report{{"cert", describe_certificate("cert", uplink.cert, now, false, findings)},
                       {"key", describe_file(uplink.key)},
                       {"root_ca", describe_certificate("root_ca", uplink.root_ca, now, true, findings)}};
