@@ -180,7 +180,9 @@ std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::
         ERR_clear_error();
         faults.push_back({"key_mismatch", "key " + settings.key + " does not match certificate " + settings.cert});
       } else {
-        faults.push_back({"key_invalid", "key " + settings.key + " can't be used (" + ssl_reason() + ")"});
+        const std::string why = ssl_reason();
+        faults.push_back({"key_invalid", "key " + settings.key + " can't be used (" +
+                                             (is_in_tpm(settings.key) ? kTpmHint : why) + ")"});
       }
     } else if (certificate_good && SSL_CTX_check_private_key(context.get()) != 1) {
       ERR_clear_error();

@@ -7,6 +7,7 @@ import unittest.mock
 from rig import RigTestCase, configuration, main, wait_until
 from rig.service import command
 from rig.strict_broker import StrictParts
+from rig.tpm import Tpm
 
 THING = configuration.GATEWAY
 OVERLAY = {"twins": {"tanks": {"publish": {"state_interval": "1s"}}}}
@@ -232,10 +233,10 @@ uplink:
   root_ca: {self.pki.path("ca.crt")}
 """)
 
-    def provision(self, *more, template="twinkeeper", serial=THING, timeout="30s", claim="claim"):
+    def provision(self, *more, template="twinkeeper", serial=THING, timeout="30s", claim="claim", environment=None):
         return command("provision", "--config", self.configuration, "--claim-cert", self.pki.path(claim + ".crt"),
                        "--claim-key", self.pki.path(claim + ".key"), "--template", template, "--parameter",
-                       f"SerialNumber={serial}", "--timeout", timeout, *more)
+                       f"SerialNumber={serial}", "--timeout", timeout, *more, environment=environment)
 
     def test_provision(self):
         with unittest.mock.patch.dict(os.environ, {"https_proxy": "http://127.0.0.1:9"}):  # of no interest
@@ -254,6 +255,28 @@ uplink:
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("is there already", again.stderr)
         self.assertEqual(len(self.service.requests), before)
+
+    def test_provision_with_a_key_in_a_tpm(self):
+        """OpenSSL's configuration decides where the key is made; one that an operator made there is used."""
+        tpm = Tpm(self)
+        key = self.path("own/gateway.key")
+        for made_before in (False, True):
+            if made_before:
+                os.remove(key)
+                os.remove(self.path("own/gateway.crt"))
+                tpm.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", key)
+            done = self.provision(environment=tpm.environment)  # it connects with the key at the end
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("made the key" in done.stderr, not made_before)
+            with open(key, encoding="ascii") as file:
+                self.assertIn("BEGIN TSS2 PRIVATE KEY", file.read())
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+        again = self.provision(environment=tpm.environment)
+        self.assertIn("is there already", again.stderr)
+        os.remove(self.path("own/gateway.crt"))
+        done = self.provision()
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("it is in a TPM, which OPENSSL_CONF and TPM2OPENSSL_TCTI must name", done.stderr)
 
     def test_provision_that_is_cut_off_goes_on(self):
         self.service.silence("provision/json", 1000)
