@@ -134,8 +134,9 @@ Cost whole(const std::string& port, const std::string& pki, const std::string& d
   uplink::Statistics statistics;
   uplink::Courier courier(spool.value(), link, statistics, settings, "bench", clock, events);
   uplink::ConnectionTiming timing = uplink::ConnectionTiming::for_profile(settings.profile);
+  uplink::ConnectTimes connect_times;
   uplink::Connection connection(link, statistics, settings, "bench", "ee6fb9f5-9108-4f94-8c63-3f67cf02cc1d", status,
-                                clock, events, timing);
+                                clock, events, timing, connect_times);
   std::jthread thread([&](std::stop_token stop) { connection.run(std::move(stop)); });
   while (!statistics.connected) courier.run_once(10ms);
   courier.run_once(10ms);

@@ -29,23 +29,24 @@ ordered_json describe_file(const std::string& file) {
   return report;
 }
 
-// Expired ones are told by check_certificates with the gateway's own; here what is about to expire, and the CA.
-ordered_json describe_certificate(const std::string& key, const std::string& file, base::WallTime now,
-                                  bool tell_expired, Findings& findings) {
+// `which`: "the certificate". Expired ones are told by check_certificates with the gateway's own; here what is about to
+// expire, and the CA.
+ordered_json describe_certificate(const std::string& key, const std::string& file,
+                                  const base::Result<uplink::Expiry>& expiry, const std::string& which,
+                                  base::WallTime now, bool tell_expired, Findings& findings) {
   ordered_json report = describe_file(file);
   report["certificate_expires"] = nullptr;
   report["certificate_days_left"] = nullptr;
-  const auto expiry = uplink::certificate_expiry(file);
   if (!expiry) return report;
-  const std::string date = base::format_rfc3339(expiry.value()).substr(0, 10);
-  const double days = std::chrono::duration<double, std::ratio<86400>>(expiry.value() - now).count();
+  const std::string date = base::format_rfc3339(expiry.value().at).substr(0, 10);
+  const double days = std::chrono::duration<double, std::ratio<86400>>(expiry.value().at - now).count();
   report["certificate_expires"] = date;
   report["certificate_days_left"] = std::llround(std::floor(days));
   if (days >= 0 && days < kWarnDays) {
     findings.warn("uplink." + key,
-                  file + ": the certificate expires in " + short_number(std::floor(days)) + " days, on " + date);
+                  file + ": " + which + " expires in " + short_number(std::floor(days)) + " days, on " + date);
   } else if (days < 0 && tell_expired) {
-    findings.warn("uplink." + key, file + ": the certificate has expired on " + date);
+    findings.warn("uplink." + key, file + ": " + which + " has expired on " + date);
   }
   return report;
 }
@@ -79,6 +80,12 @@ void report_faults(const uplink::UplinkSettings& uplink, base::WallTime now, Fin
   }
 }
 
+// Who can change it decides whom the gateway takes for its broker.
+void report_trusted(const std::string& key, const std::string& file, Findings& findings) {
+  const auto fault = base::trusted_file_fault(file);
+  if (fault) findings.warn("uplink." + key, fault->what + "; better: " + fault->accepted);
+}
+
 // An out-of-date list is told by check_certificates.
 ordered_json describe_list(const std::string& file, base::WallTime now, Findings& findings) {
   ordered_json report = describe_file(file);
@@ -100,9 +107,15 @@ ordered_json check_files(const Plan& plan, Findings& findings) {
   const auto& uplink = *plan.config.uplink;
   const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
   report_faults(uplink, now, findings);
-  ordered_json report{{"cert", describe_certificate("cert", uplink.cert, now, false, findings)},
-                      {"key", describe_file(uplink.key)},
-                      {"root_ca", describe_certificate("root_ca", uplink.root_ca, now, true, findings)}};
+  report_trusted("root_ca", uplink.root_ca, findings);
+  if (!uplink.crl.empty()) report_trusted("crl", uplink.crl, findings);
+  const auto own = uplink::certificate_expiry(uplink.cert);
+  const auto first = uplink::first_expiry(uplink.root_ca);
+  const std::string authority = "the certificate of " + (first ? first.value().subject : "");
+  ordered_json report{
+      {"cert", describe_certificate("cert", uplink.cert, own, "the certificate", now, false, findings)},
+      {"key", describe_file(uplink.key)},
+      {"root_ca", describe_certificate("root_ca", uplink.root_ca, first, authority, now, true, findings)}};
   if (!uplink.crl.empty()) report["crl"] = describe_list(uplink.crl, now, findings);
   if (!uplink.password_file.empty()) report["password_file"] = describe_file(uplink.password_file);
   return report;

@@ -191,6 +191,7 @@ class Provision {
     uplink::UplinkSettings claim = settings_;
     claim.cert = arguments_.claim_cert;
     claim.key = arguments_.claim_key;
+    const uplink::KeysInSoftware with_claim(claim.key);
     uplink::Link link;
     Letterbox letters(client.topics());
     uplink::PahoConnection connection(claim, 1, 4, link, &letters);

@@ -125,7 +125,8 @@ class Service {
     // Positions and the expanded text serve messages about the configuration only.
     plan.config.sources = {};
     plan.config.expanded = {};
-    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, std::move(capture));
+    auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, connect_times_,
+                                  std::move(capture));
     if (!started) {
       std::cerr << "twinkeeper: " << started.error().message() << '\n';
       return kExitIo;
@@ -224,6 +225,7 @@ class Service {
   const base::Clock& clock_;
   EventLog log_;
   ReloadRequests requests_;
+  uplink::ConnectTimes connect_times_;
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;

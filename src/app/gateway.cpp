@@ -82,7 +82,8 @@ class Gateway::Implementation {
  public:
   Implementation(Plan plan, telemetry::StatusReason reason, base::Instant process_start, uplink::Spool spool,
                  std::vector<estimation::Twin> twins, const std::string& boot_id, const base::Clock& clock,
-                 EventLog& log, ReloadRequests& requests, std::unique_ptr<CaptureWriter> capture)
+                 EventLog& log, ReloadRequests& requests, uplink::ConnectTimes& connect_times,
+                 std::unique_ptr<CaptureWriter> capture)
       : plan_(std::move(plan)),
         clock_(clock),
         log_(log),
@@ -97,7 +98,7 @@ class Gateway::Implementation {
         desk_(make_desk(log)),
         aws_desk_(make_aws_desk(log, requests)),
         connection_(link_, statistics_, *plan_.config.uplink, plan_.config.gateway.id, boot_id, status_, clock, log,
-                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), inbox()),
+                    uplink::ConnectionTiming::for_profile(plan_.config.uplink->profile), connect_times, inbox()),
         publisher_(plan_, outbox_, courier_, statistics_, clock, orders_, desk_.get(), aws_desk_.get()),
         gateway_diagnosis_(clock.now()),
         capture_(std::move(capture)),
@@ -131,7 +132,7 @@ class Gateway::Implementation {
     control_ = std::make_unique<ControlServer>(plan_, orders_, twin_loop_->tap(), origin_, clock, log);
     // Before the first CONNECT, whose status and last will tell it.
     look_at_certificate(clock.now());
-    static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), certificate_expires_));
+    static_cast<void>(status_.update(twin_statuses(), first_device_statuses(plan_.config), expires_[kCertificate]));
     start_threads();
   }
 
@@ -318,18 +319,18 @@ class Gateway::Implementation {
   void look_at_certificate(base::Instant now) {
     next_certificate_look_ = now + kCertificateInterval;
     const auto& files = *plan_.config.uplink;
-    const auto end_of = [](const std::string& path) -> std::optional<base::WallTime> {
-      auto expiry = uplink::certificate_expiry(path);
-      return expiry ? std::optional(expiry.value()) : std::nullopt;
-    };
-    certificate_expires_ = end_of(files.cert);
-    expires_ = {certificate_expires_, end_of(files.root_ca), std::nullopt};
+    expires_ = {};
+    if (const auto own = uplink::certificate_expiry(files.cert)) expires_[kCertificate] = own.value().at;
+    if (const auto authority = uplink::first_expiry(files.root_ca)) {
+      expires_[kRootCa] = authority.value().at;
+      first_authority_ = authority.value().subject;
+    }
     if (files.crl.empty()) return;
     if (const auto expiry = uplink::crl_expiry(files.crl)) expires_[kCrl] = expiry.value();
   }
 
   void update_status() {
-    if (status_.update(twin_statuses(), device_statuses(), certificate_expires_)) connection_.status_changed();
+    if (status_.update(twin_statuses(), device_statuses(), expires_[kCertificate])) connection_.status_changed();
   }
 
   [[nodiscard]] std::string endpoint_in_use() const {
@@ -344,6 +345,7 @@ class Gateway::Implementation {
     condition.refused = statistics_.refused.get();
     condition.spool_trouble = statistics_.spool_trouble.get();
     condition.endpoint = endpoint_in_use();
+    condition.first_authority = first_authority_;
     for (std::size_t i = 0; i < kExpiries; ++i) {
       if (expires_[i]) condition.left[i] = *expires_[i] - clock_.wall_now();
     }
@@ -410,8 +412,8 @@ class Gateway::Implementation {
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
 
-  std::optional<base::WallTime> certificate_expires_;
   std::array<std::optional<base::WallTime>, kExpiries> expires_;
+  std::string first_authority_;  // to expire
   base::Instant next_certificate_look_;
   base::Instant next_metrics_ = clock_.now() + kMetricsInterval;
   GatewayMetrics metrics_{plan_, outbox_, statistics_, clock_, process_start_};
@@ -427,6 +429,7 @@ class Gateway::Implementation {
 base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::StatusReason reason,
                                                       base::Instant process_start, const base::Clock& clock,
                                                       EventLog& log, ReloadRequests& requests,
+                                                      uplink::ConnectTimes& connect_times,
                                                       std::unique_ptr<CaptureWriter> capture) {
   auto twins = make_twins(plan);
   if (auto* issues = std::get_if<base::Issues>(&twins)) {
@@ -435,9 +438,10 @@ base::Result<std::unique_ptr<Gateway>> Gateway::start(Plan plan, telemetry::Stat
   const std::string boot_id = read_boot_id();
   auto spool = uplink::Spool::open(plan.config.spool, plan.config.gateway.id, clock, boot_id, log);
   if (!spool) return std::move(spool).error();
-  auto implementation = std::make_unique<Implementation>(
-      std::move(plan), reason, process_start, std::move(spool).value(),
-      std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log, requests, std::move(capture));
+  auto implementation =
+      std::make_unique<Implementation>(std::move(plan), reason, process_start, std::move(spool).value(),
+                                       std::move(std::get<std::vector<estimation::Twin>>(twins)), boot_id, clock, log,
+                                       requests, connect_times, std::move(capture));
   return std::unique_ptr<Gateway>(new Gateway(std::move(implementation)));
 }
 

@@ -25,17 +25,19 @@
 #include "telemetry/status_encoder.hpp"
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/base/result.hpp"
+#include "uplink/connect_times.hpp"
 
 namespace twinkeeper::app {
 
 class Gateway {
  public:
-  // `process_start`: for uptime, which a reload does not reset. `clock`, `log` and `requests` outlive the gateway; who
-  // takes from `requests` reloads. `capture`: opened, or nullptr.
+  // `process_start`: for uptime, which a reload does not reset. `clock`, `log`, `requests` and `connect_times`, which the
+  // next gateway gets, too, outlive the gateway; who takes from `requests` reloads. `capture`: opened, or nullptr.
   [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
                                                                     base::Instant process_start,
                                                                     const base::Clock& clock, EventLog& log,
                                                                     ReloadRequests& requests,
+                                                                    uplink::ConnectTimes& connect_times,
                                                                     std::unique_ptr<CaptureWriter> capture = nullptr);
   ~Gateway();  // stops if stop() was not called
   Gateway(const Gateway&) = delete;

@@ -87,7 +87,7 @@ struct Limits {
 constexpr std::array<Limits, kExpiries> kLimits{{
     {"certificate", "gateway's certificate", 30 * 24h, 7 * 24h, "Renew the certificate and put it in place"},
     {"root_ca", "certificate of the broker's authority", 30 * 24h, 7 * 24h,
-     "Put the authority's new certificate into the file of root_ca beside the old one"},
+     "Put the authority's new certificate into the file of root_ca, and take the old one out when no broker needs it"},
     {"crl", "list of revoked certificates", 24h, 24h,
      "Put the authority's next list in place; with one that is out of date no broker is let in"},
 }};
@@ -158,19 +158,22 @@ std::vector<AnomalyEvent> GatewayDiagnosis::evaluate(base::Instant now, const Ga
   book_.update(disk_, !condition.spool_trouble.empty(), now, events, [&](AnomalyEvent& event) {
     if (!event.cleared_at) event.message += ": " + condition.spool_trouble;
   });
-  for (std::size_t i = 0; i < kExpiries; ++i) judge_expiry(i, condition.left[i], now, events);
+  for (std::size_t i = 0; i < kExpiries; ++i) judge_expiry(i, condition, now, events);
   return events;
 }
 
-void GatewayDiagnosis::judge_expiry(std::size_t which, const std::optional<base::Duration>& left, base::Instant now,
+void GatewayDiagnosis::judge_expiry(std::size_t which, const GatewayCondition& condition, base::Instant now,
                                     std::vector<AnomalyEvent>& events) {
+  const std::optional<base::Duration>& left = condition.left[which];
+  const bool named = which == kRootCa && !condition.first_authority.empty();
   const Limits& limits = kLimits[which];
   const bool urgent = left && *left < limits.urgent;
   if (urgent != urgent_[which]) book_.mark_changed(expiries_[which]);
   urgent_[which] = urgent;
   book_.update(expiries_[which], left && *left < limits.warn, now, events, [&](AnomalyEvent& event) {
     if (!left || event.cleared_at) return;
-    event.message = std::string("The ") + limits.what + time_left(*left);
+    event.message =
+        std::string("The ") + limits.what + (named ? " (" + condition.first_authority + ")" : "") + time_left(*left);
     event.severity = urgent ? kHigh : kMedium;
     event.measured = days(*left);
     event.threshold = days(urgent ? limits.urgent : limits.warn);

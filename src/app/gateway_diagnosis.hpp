@@ -26,6 +26,7 @@ struct GatewayCondition {
   std::string refused;                                        // topics, reasons and how many messages are kept
   std::string spool_trouble;                                  // empty: the disk is well
   std::array<std::optional<base::Duration>, kExpiries> left;  // until it expires; negative: it has
+  std::string first_authority;                                // subject of the one in root_ca that expires first
 };
 
 class GatewayDiagnosis {
@@ -38,7 +39,7 @@ class GatewayDiagnosis {
   [[nodiscard]] diagnosis::AlarmBook& alarms() { return book_; }  // for an operator's orders
 
  private:
-  void judge_expiry(std::size_t which, const std::optional<base::Duration>& left, base::Instant now,
+  void judge_expiry(std::size_t which, const GatewayCondition& condition, base::Instant now,
                     std::vector<diagnosis::AnomalyEvent>& events);
 
   diagnosis::AlarmBook book_;

@@ -48,14 +48,23 @@ bool is_credential(const std::string& path) {
   return !error && !inside.empty() && inside.begin()->string() != "..";
 }
 
-std::optional<PrivateFileFault> folder_fault(const std::filesystem::path& file) {
+// `kind`: "key"
+std::optional<PrivateFileFault> owner_fault(const std::string& path, const struct stat& status,
+                                            const std::string& kind) {
+  const uid_t mine = ::geteuid();
+  if (mine == 0 || status.st_uid == 0 || status.st_uid == mine) return std::nullopt;
+  return PrivateFileFault{path + ": belongs to another user (uid " + std::to_string(status.st_uid) + ")",
+                          "a " + kind + " of root or of the user that runs the service"};
+}
+
+std::optional<PrivateFileFault> folder_fault(const std::filesystem::path& file, const std::string& kind) {
   std::error_code error;
   const std::filesystem::path whole = std::filesystem::canonical(file, error);
   if (error) return std::nullopt;
   for (auto folder = whole.parent_path(); folder != folder.parent_path(); folder = folder.parent_path()) {
     struct stat status {};
     if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
-      return PrivateFileFault{folder.string() + ": anybody can replace the key in this folder",
+      return PrivateFileFault{folder.string() + ": anybody can replace the " + kind + " in this folder",
                               "a folder that others cannot write; chmod o-w " + folder.string()};
     }
   }
@@ -85,12 +94,19 @@ std::optional<PrivateFileFault> private_file_fault(const std::string& path) {
                                 " read the private key",
                             "mode 0600, or 0640 for the service's own group; chmod 600 " + path};
   }
-  const uid_t mine = ::geteuid();
-  if (mine != 0 && status.st_uid != 0 && status.st_uid != mine) {
-    return PrivateFileFault{path + ": belongs to another user (uid " + std::to_string(status.st_uid) + ")",
-                            "a key of root or of the user that runs the service"};
+  if (auto fault = owner_fault(path, status, "key")) return fault;
+  return folder_fault(path, "key");
+}
+
+std::optional<PrivateFileFault> trusted_file_fault(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return PrivateFileFault{path + ": mode " + octal_mode(status.st_mode) + " lets others than its owner change it",
+                            "a mode such as 0644; chmod go-w " + path};
   }
-  return folder_fault(path);
+  if (auto fault = owner_fault(path, status, "file")) return fault;
+  return folder_fault(path, "file");
 }
 
 }  // namespace twinkeeper::base

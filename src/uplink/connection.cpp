@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <optional>
 #include <random>
 #include <utility>
@@ -43,7 +42,7 @@ class Connection::Implementation {
  public:
   Implementation(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                  std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                 ConnectionTiming timing, Inbox* inbox)
+                 ConnectionTiming timing, ConnectTimes& connect_times, Inbox* inbox)
       : link_(link),
         statistics_(statistics),
         settings_(std::move(settings)),
@@ -53,6 +52,7 @@ class Connection::Implementation {
         clock_(clock),
         events_(events),
         timing_(timing),
+        connect_times_(connect_times),
         inbox_(inbox),
         turn_(settings_.endpoints.size()),
         back_off_(timing.backoff_floor, timing.backoff_cap, std::random_device{}()),
@@ -66,6 +66,7 @@ class Connection::Implementation {
 
   void run(const std::stop_token& stop) {
     const std::stop_callback wake(stop, [this] { link_.connection_wake_up().ring(); });
+    pause(stop, false);  // somebody may have been here before
     while (!stop.stop_requested()) {
       Next next = connect(stop);
       if (next == Next::serve) next = serve(stop);
@@ -133,7 +134,7 @@ class Connection::Implementation {
     beat();
     statistics_.endpoint = turn_.index();
     if (!files_serve()) return Next::back_off;
-    last_connect_[endpoint().host] = clock_.now();
+    connect_times_.note(endpoint().host, clock_.now());
     // Epochs are durable and only grow, so sessions grow over restarts, too.
     session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
     Connect request;
@@ -147,6 +148,9 @@ class Connection::Implementation {
       return !stop.stop_requested();
     };
     const auto accepted = client_->connect(request, alive);
+    if (accepted.ok() || accepted.error().code() != base::ErrorCode::unavailable) {
+      connect_times_.note(endpoint().host, clock_.now());
+    }
     if (!accepted.ok()) {
       client_.reset();
       if (accepted.error().code() == base::ErrorCode::unavailable) subscriber_.began_no_session();
@@ -417,8 +421,7 @@ class Connection::Implementation {
 
   // A change of the certificate files ends the back-off, but for the least pause: somebody has just repaired them.
   void pause(const std::stop_token& stop, bool with_back_off) {
-    const auto last = last_connect_.find(endpoint().host);
-    const base::Instant least = last == last_connect_.end() ? clock_.now() : last->second + timing_.least_pause;
+    const base::Instant least = connect_times_.next(endpoint().host, timing_.least_pause);
     const base::Instant until =
         std::max(clock_.now(), least) + (with_back_off ? back_off_.next() : base::Duration::zero());
     while (!stop.stop_requested() && clock_.now() < until) {
@@ -437,6 +440,7 @@ class Connection::Implementation {
   const base::Clock& clock_;
   signals::EventSink& events_;
   ConnectionTiming timing_;
+  ConnectTimes& connect_times_;
   Inbox* const inbox_;
   EndpointTurn turn_;
   BackOff back_off_;
@@ -450,7 +454,6 @@ class Connection::Implementation {
   FileStamps stamps_{};    // what the connection is made with
   FileStamps examined_{};  // while it stands
   base::Instant examined_at_{};
-  std::map<std::string, base::Instant> last_connect_;  // by host
   std::vector<std::string> told_causes_;
   std::optional<LinkFault> minor_fault_;
   std::vector<FailureAfterTls> failures_after_tls_;  // by endpoint
@@ -466,9 +469,10 @@ class Connection::Implementation {
 
 Connection::Connection(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id,
                        std::string boot_id, StatusSource& status, const base::Clock& clock, signals::EventSink& events,
-                       ConnectionTiming timing, Inbox* inbox)
+                       ConnectionTiming timing, ConnectTimes& connect_times, Inbox* inbox)
     : implementation_(std::make_unique<Implementation>(link, statistics, std::move(settings), std::move(gateway_id),
-                                                       std::move(boot_id), status, clock, events, timing, inbox)) {}
+                                                       std::move(boot_id), status, clock, events, timing, connect_times,
+                                                       inbox)) {}
 Connection::~Connection() = default;
 void Connection::run(std::stop_token stop) { implementation_->run(stop); }
 void Connection::status_changed() noexcept { implementation_->status_changed(); }

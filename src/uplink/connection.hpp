@@ -1,12 +1,12 @@
 // Connection: the connection thread's work, the only place that talks to the MQTT library.
 //
 // A client object lives for one connection: it is built for each attempt and destroyed on loss, without persistence,
-// offline buffer and automatic reconnect. The endpoints are tried in turn (endpoint_turn.hpp). Between two CONNECTs to one
-// host lies a least pause, whatever the reason of the second one; on top of it comes a full-jitter back-off that starts
-// again after a connection was stable for a while. Before an attempt the certificate files are examined, after a failed
-// one the server: one event tells which of key, certificate, chain, host name, date or network is wrong, once per
-// change of cause. What the broker asks for in its CONNACK is obeyed. Renewed files lead to a new connection, after what
-// is in flight was acknowledged.
+// offline buffer and automatic reconnect. The endpoints are tried in turn (endpoint_turn.hpp). Between two CONNECTs to
+// one host lies a least pause, whatever the reason of the second one and whichever connection made the first
+// (connect_times.hpp); on top of it comes a full-jitter back-off that starts again after a connection was stable for a
+// while. Before an attempt the certificate files are examined, after a failed one the server: one event tells which of
+// key, certificate, chain, host name, date or network is wrong, once per change of cause. What the broker asks for in its
+// CONNACK is obeyed. Renewed files lead to a new connection, after what is in flight was acknowledged.
 //
 // Status: the last will is the retained `offline` document of that CONNECT; after CONNACK the retained status is
 // published, again when status_changed() was called (at most once in 5 s, the newest counts) and every status_interval;
@@ -28,6 +28,7 @@
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/signals/event.hpp"
 #include "twinkeeper/signals/message.hpp"
+#include "uplink/connect_times.hpp"
 #include "uplink/inbox.hpp"
 #include "uplink/link.hpp"
 #include "uplink/settings.hpp"
@@ -67,7 +68,7 @@ class Connection {
   // The references outlive the connection.
   Connection(Link& link, Statistics& statistics, UplinkSettings settings, std::string gateway_id, std::string boot_id,
              StatusSource& status, const base::Clock& clock, signals::EventSink& events, ConnectionTiming timing,
-             Inbox* inbox = nullptr);
+             ConnectTimes& connect_times, Inbox* inbox = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -6,10 +6,14 @@
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <limits>
+#include <utility>
 
 #include "twinkeeper/base/private_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -26,6 +30,7 @@ using Context = Owned<SSL_CTX, SSL_CTX_free>;
 using File = Owned<std::FILE, std::fclose>;
 
 constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
+constexpr std::int64_t kFarOff = 9'000'000'000;  // s: the year 2255
 
 // "2026-03-01 08:15:30 UTC"
 std::string date(base::WallTime time) {
@@ -37,7 +42,8 @@ std::string date(base::WallTime time) {
 std::optional<base::WallTime> time_of(const ASN1_TIME* time) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  return base::WallTime{std::chrono::seconds{::timegm(&parts)}};
+  // 9999-12-31 is the word for "never" (RFC 5280), and beyond what a WallTime holds.
+  return base::WallTime{std::chrono::seconds{std::clamp<std::int64_t>(::timegm(&parts), -kFarOff, kFarOff)}};
 }
 
 std::string ssl_reason() {
@@ -108,6 +114,31 @@ void check_password(const UplinkSettings& settings, std::vector<LinkFault>& faul
   }
 }
 
+std::string subject_of(X509* certificate) {
+  const Owned<BIO, BIO_free_all> memory(BIO_new(BIO_s_mem()));
+  if (!memory) return {};
+  X509_NAME_print_ex(memory.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(memory.get(), &text);
+  return std::string(text, static_cast<std::size_t>(std::clamp<long>(size, 0, 200)));
+}
+
+// Of the first `most` certificates of a file.
+base::Result<Expiry> earliest(const std::string& path, std::size_t most) {
+  const File file(std::fopen(path.c_str(), "re"));
+  std::optional<Expiry> earliest;
+  for (std::size_t i = 0; file && i < most; ++i) {
+    const Certificate certificate(PEM_read_X509(file.get(), nullptr, nullptr, nullptr));
+    if (!certificate) break;
+    const auto end = time_of(X509_get0_notAfter(certificate.get()));
+    if (!end) return base::Error(base::ErrorCode::corrupt, path + " has no readable end of validity");
+    if (!earliest || *end < earliest->at) earliest = Expiry{*end, subject_of(certificate.get())};
+  }
+  ERR_clear_error();
+  if (!earliest) return base::Error(base::ErrorCode::not_found, path + " holds no certificate");
+  return *std::move(earliest);
+}
+
 }  // namespace
 
 std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now) {
@@ -149,7 +180,9 @@ std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::
         ERR_clear_error();
         faults.push_back({"key_mismatch", "key " + settings.key + " does not match certificate " + settings.cert});
       } else {
-        faults.push_back({"key_invalid", "key " + settings.key + " can't be used (" + ssl_reason() + ")"});
+        const std::string why = ssl_reason();
+        faults.push_back({"key_invalid", "key " + settings.key + " can't be used (" +
+                                             (is_in_tpm(settings.key) ? kTpmHint : why) + ")"});
       }
     } else if (certificate_good && SSL_CTX_check_private_key(context.get()) != 1) {
       ERR_clear_error();
@@ -167,15 +200,10 @@ std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::
   return faults;
 }
 
-base::Result<base::WallTime> certificate_expiry(const std::string& path) {
-  const Certificate certificate = read_certificate(path);
-  if (!certificate) {
-    ERR_clear_error();
-    return base::Error(base::ErrorCode::not_found, path + " holds no certificate");
-  }
-  const auto time = time_of(X509_get0_notAfter(certificate.get()));
-  if (!time) return base::Error(base::ErrorCode::corrupt, path + " has no readable end of validity");
-  return *time;
+base::Result<Expiry> certificate_expiry(const std::string& path) { return earliest(path, 1); }
+
+base::Result<Expiry> first_expiry(const std::string& path) {
+  return earliest(path, std::numeric_limits<std::size_t>::max());
 }
 
 base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path) {

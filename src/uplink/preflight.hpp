@@ -29,8 +29,15 @@ struct LinkFault {
 // Every fault of the files named in `settings`, the most basic first; empty: all is well.
 [[nodiscard]] std::vector<LinkFault> check_certificates(const UplinkSettings& settings, base::WallTime now);
 
-// notAfter of the first certificate in a PEM file.
-[[nodiscard]] base::Result<base::WallTime> certificate_expiry(const std::string& path);
+struct Expiry {
+  base::WallTime at;
+  std::string subject;  // "CN=Plant Root CA,O=Plant" (RFC 2253), printable ASCII, cut at 200 bytes
+};
+
+// Of the first certificate in a PEM file: of a chain, the gateway's own.
+[[nodiscard]] base::Result<Expiry> certificate_expiry(const std::string& path);
+// Of the certificate in a PEM file that ends first: of authorities, each may be the one that the broker's hangs on.
+[[nodiscard]] base::Result<Expiry> first_expiry(const std::string& path);
 
 // The earliest nextUpdate of the lists in a PEM file; absent if none has one. Errors: those of revocation_lists.
 [[nodiscard]] base::Result<std::optional<base::WallTime>> crl_expiry(const std::string& path);

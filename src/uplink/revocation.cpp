@@ -19,17 +19,19 @@ namespace {
 
 using Memory = Owned<BIO, BIO_free_all>;
 
-// False: what OpenSSL goes by is not what was asked for.
-bool check_revocation(bool on) {
+void free_blocks(STACK_OF(X509_INFO) * blocks) { sk_X509_INFO_pop_free(blocks, X509_INFO_free); }
+
+// `flags`: X509_V_FLAG_CRL_…, 0 for no revocation. False: what OpenSSL goes by is not what was asked for.
+bool check_revocation(unsigned long flags) {
   X509_VERIFY_PARAM_table_cleanup();
-  if (!on) return true;
+  if (flags == 0) return true;
   X509_VERIFY_PARAM* parameters = X509_VERIFY_PARAM_new();
   if (parameters == nullptr) return false;
-  // What OpenSSL's own entry of this name holds, and the flag.
+  // What OpenSSL's own entry of this name holds, and the flags.
   const bool set = X509_VERIFY_PARAM_set1_name(parameters, "ssl_server") == 1 &&
                    X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER) == 1 &&
                    X509_VERIFY_PARAM_set_trust(parameters, X509_TRUST_SSL_SERVER) == 1 &&
-                   X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_CRL_CHECK) == 1;
+                   X509_VERIFY_PARAM_set_flags(parameters, flags) == 1;
   if (set && X509_VERIFY_PARAM_add0_table(parameters) == 1) return true;
   X509_VERIFY_PARAM_free(parameters);
   return false;
@@ -58,6 +60,29 @@ bool write_all(int descriptor, const std::string& text) {
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return false;
     done += static_cast<std::size_t>(count);
+  }
+  return true;
+}
+
+// Whether each certificate of a PEM text has a list beside it that it could have made.
+bool each_has_a_list(const std::string& text) {
+  const Memory in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const Owned<STACK_OF(X509_INFO), free_blocks> blocks(in ? PEM_X509_INFO_read_bio(in.get(), nullptr, nullptr, nullptr)
+                                                          : nullptr);
+  ERR_clear_error();
+  if (!blocks) return false;
+  const int count = sk_X509_INFO_num(blocks.get());
+  const auto has_a_list = [&](const X509* authority) {
+    for (int i = 0; i < count; ++i) {
+      const X509_CRL* const list = sk_X509_INFO_value(blocks.get(), i)->crl;
+      if (list != nullptr && X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(authority)) == 0)
+        return true;
+    }
+    return false;
+  };
+  for (int i = 0; i < count; ++i) {
+    const X509* const authority = sk_X509_INFO_value(blocks.get(), i)->x509;
+    if (authority != nullptr && !has_a_list(authority)) return false;
   }
   return true;
 }
@@ -105,18 +130,24 @@ TrustFile::~TrustFile() {
 }
 
 base::Result<TrustFile> TrustFile::open(const UplinkSettings& settings) {
-  if (!check_revocation(!settings.crl.empty())) {
+  std::string text;
+  unsigned long flags = 0;
+  if (!settings.crl.empty()) {
+    const auto authorities = base::content_of(settings.root_ca);
+    if (!authorities.ok()) return authorities.error();
+    const auto lists = revocation_lists(settings.crl);
+    if (!lists.ok()) return lists.error();
+    text = authorities.value() + "\n" + lists.value();
+    flags = X509_V_FLAG_CRL_CHECK | (each_has_a_list(text) ? X509_V_FLAG_CRL_CHECK_ALL : 0UL);
+  }
+  if (!check_revocation(flags)) {
     return base::Error(base::ErrorCode::internal, "OpenSSL can't be made to check revocation", true);
   }
-  if (settings.crl.empty()) return TrustFile(-1, settings.root_ca);
-  const auto authorities = base::content_of(settings.root_ca);
-  if (!authorities.ok()) return authorities.error();
-  const auto lists = revocation_lists(settings.crl);
-  if (!lists.ok()) return lists.error();
+  if (flags == 0) return TrustFile(-1, settings.root_ca);
   // In memory: a disk that is full must not keep the gateway from connecting.
   const int descriptor = ::memfd_create("trust", MFD_CLOEXEC);
   TrustFile file(descriptor, "/proc/self/fd/" + std::to_string(descriptor));
-  if (descriptor < 0 || !write_all(descriptor, authorities.value() + "\n" + lists.value())) {
+  if (descriptor < 0 || !write_all(descriptor, text)) {
     return base::Error(base::ErrorCode::internal, std::string("no file in memory: ") + std::strerror(errno), true);
   }
   return file;

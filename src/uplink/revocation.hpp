@@ -2,10 +2,11 @@
 //
 // paho takes one file of trusted certificates and leaves everything else to OpenSSL. OpenSSL reads revocation lists from
 // the same file, and every check of a TLS server's certificate starts from the parameters that the process has registered
-// by the name of "ssl_server". So the authorities and the list are put into one file, and the parameters demand that
-// the issuer of the server's own certificate has an up-to-date list there. This holds for each handshake itself, not
-// before or after it: without a list of the issuer, with an expired one, or with the certificate on it there is no
-// connection. A connection that stands ends when the file is replaced, like with every renewed file.
+// by the name of "ssl_server". So the authorities and the lists are put into one file, and the parameters demand that
+// the issuer of the server's own certificate has an up-to-date list there; if there is one of each authority in root_ca,
+// every issuer in the chain. This holds for each handshake itself, not before or after it: without a list that is asked
+// for, with an expired one, or with a certificate on it there is no connection. A connection that stands ends when the
+// file is replaced, like with every renewed file.
 // Thread rule: no TLS handshake of the process may be under way in another thread.
 #pragma once
 
@@ -20,7 +21,7 @@ namespace twinkeeper::uplink {
 // Errors: io, corrupt (no list, one that can't be read, or a block that is none).
 [[nodiscard]] base::Result<std::string> revocation_lists(const std::string& path);
 
-// What is trusted: root_ca, or a file in memory that holds the list of `crl` as well, as long as the object lives.
+// What is trusted: root_ca, or a file in memory that holds the lists of `crl` as well, as long as the object lives.
 class TrustFile {
  public:
   // From then on revocation is checked by all TLS clients of the process if there is a list, and by none if there is not.

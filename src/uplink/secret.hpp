@@ -18,4 +18,11 @@ namespace twinkeeper::uplink {
   return line;
 }
 
+// A key that a TPM has wrapped (tpm2-openssl): of no use unless OpenSSL knows that provider.
+[[nodiscard]] inline bool is_in_tpm(const std::string& key_file) {
+  const auto line = read_secret(key_file);
+  return line.ok() && line.value() == "-----BEGIN TSS2 PRIVATE KEY-----";
+}
+constexpr const char* kTpmHint = "it is in a TPM, which OPENSSL_CONF and TPM2OPENSSL_TCTI must name";
+
 }  // namespace twinkeeper::uplink

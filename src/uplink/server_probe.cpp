@@ -138,17 +138,29 @@ std::string end_of(X509* certificate) {
   return base::format_rfc3339(time).substr(0, 10);
 }
 
+// The certificate at which the verification failed.
+struct Judged {
+  Owned<X509, X509_free> certificate;
+  int depth = 0;  // 0: the server's own
+};
+
 // A handshake that fails leaves no peer certificate behind, so the verification keeps the one it looks at.
 int keep_certificate(int good, X509_STORE_CTX* store) {
   auto* connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  auto* kept = static_cast<Owned<X509, X509_free>*>(SSL_get_app_data(connection));
-  X509* certificate = X509_STORE_CTX_get0_cert(store);
-  if (good == 0 && certificate != nullptr && X509_up_ref(certificate) == 1) kept->reset(certificate);
+  auto* kept = static_cast<Judged*>(SSL_get_app_data(connection));
+  X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  if (good == 0 && certificate != nullptr && X509_up_ref(certificate) == 1) {
+    kept->certificate.reset(certificate);
+    kept->depth = X509_STORE_CTX_get_error_depth(store);
+  }
   return good;
 }
 
-LinkFault judge(const UplinkSettings& settings, const Endpoint& endpoint, const std::string& server, X509* certificate,
-                long verdict) {
+LinkFault judge(const UplinkSettings& settings, const Endpoint& endpoint, const std::string& server,
+                const Judged& judged, long verdict) {
+  X509* const certificate = judged.certificate.get();
+  const std::string which =
+      (judged.depth > 0 ? "an authority in the chain of " : "the server certificate of ") + server;
   switch (verdict) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH: {
@@ -158,18 +170,16 @@ LinkFault judge(const UplinkSettings& settings, const Endpoint& endpoint, const 
     }
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return {"server_certificate_expired",
-              "the server certificate of " + server + " has expired" +
-                  (certificate != nullptr ? " on " + end_of(certificate) : std::string{}) + ", or the clock is wrong"};
+              which + " has expired" + (certificate != nullptr ? " on " + end_of(certificate) : std::string{}) +
+                  ", or the clock is wrong"};
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return {"server_certificate_not_yet_valid",
-              "the server certificate of " + server + " is not valid yet; is the clock right?"};
+      return {"server_certificate_not_yet_valid", which + " is not valid yet; is the clock right?"};
     case X509_V_ERR_CERT_REVOKED:
-      return {"server_certificate_revoked",
-              "the server certificate of " + server + " is revoked, says crl " + settings.crl};
+      return {"server_certificate_revoked", which + " is revoked, says crl " + settings.crl};
     case X509_V_ERR_CRL_HAS_EXPIRED:
       return {"crl_expired", "crl " + settings.crl + " is out of date, so that " + server + " can't be judged by it"};
     case X509_V_ERR_UNABLE_TO_GET_CRL:
-      return {"crl_of_another", "crl " + settings.crl + " holds no list of the issuer of the certificate of " + server};
+      return {"crl_of_another", "crl " + settings.crl + " holds no list of the issuer of " + which};
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
@@ -248,9 +258,9 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
     return {"tls_failed", "the certificate files can't be loaded"};
   }
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, keep_certificate);
-  Owned<X509, X509_free> seen;
+  Judged judged;
   const Owned<SSL, SSL_free> connection(SSL_new(context.get()));
-  SSL_set_app_data(connection.get(), &seen);
+  SSL_set_app_data(connection.get(), &judged);
   X509_VERIFY_PARAM* parameters = SSL_get0_param(connection.get());
   if (X509_VERIFY_PARAM_set1_ip_asc(parameters, endpoint.host.c_str()) != 1) {
     X509_VERIFY_PARAM_set1_host(parameters, endpoint.host.c_str(), 0);
@@ -272,7 +282,7 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
       return {"timeout", server + " accepted the connection but did not answer the TLS handshake"};
     }
     const long verdict = SSL_get_verify_result(connection.get());
-    if (verdict != X509_V_OK) return judge(settings, endpoint, server, seen.get(), verdict);
+    if (verdict != X509_V_OK) return judge(settings, endpoint, server, judged, verdict);
     return explain_failure(settings, server, number);
   }
   // With TLS 1.3 the server judges our certificate only after our side of the handshake is complete.

@@ -1,6 +1,7 @@
 #include "uplink/signing_request.hpp"
 
 #include <openssl/bio.h>
+#include <openssl/conf.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -10,9 +11,11 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <string_view>
 
 #include "base/durable_file.hpp"
 #include "uplink/owned.hpp"
+#include "uplink/secret.hpp"
 
 namespace twinkeeper::uplink {
 namespace {
@@ -42,8 +45,29 @@ base::Result<Key> read_key(const std::string& file) {
   // An encrypted key has nobody to ask for its password.
   const auto no_password = [](char*, int, int, void*) { return -1; };
   Key key(PEM_read_PrivateKey(stream.get(), nullptr, no_password, nullptr));
+  if (!key && is_in_tpm(file)) {
+    ERR_clear_error();
+    return base::Error(base::ErrorCode::invalid_argument, file + " can't be used: " + kTpmHint);
+  }
   if (!key) return openssl_error(file + " holds no private key");
   return key;
+}
+
+// The default properties that OpenSSL's configuration gives; OpenSSL itself has no way to ask for them.
+std::string configured_properties() {
+  char* const file = CONF_get1_default_config_file();
+  const Owned<CONF, NCONF_free> all(NCONF_new(nullptr));
+  std::string properties;
+  if (file != nullptr && all && NCONF_load(all.get(), file, nullptr) == 1) {
+    const auto text = [&](const char* section, const char* name) { return NCONF_get_string(all.get(), section, name); };
+    const char* const root = text(nullptr, "openssl_conf");
+    const char* const algorithms = root == nullptr ? nullptr : text(root, "alg_section");
+    const char* const found = algorithms == nullptr ? nullptr : text(algorithms, "default_properties");
+    if (found != nullptr) properties = found;
+  }
+  OPENSSL_free(file);
+  ERR_clear_error();
+  return properties;
 }
 
 }  // namespace
@@ -87,6 +111,19 @@ base::Result<bool> is_for_key(const std::string& certificate_pem, const std::str
   const bool fits = X509_check_private_key(certificate.get(), key.value().get()) == 1;
   ERR_clear_error();
   return fits;
+}
+
+KeysInSoftware::KeysInSoftware(const std::string& key_file) {
+  static constexpr std::string_view kTpm = "?provider=tpm2";
+  std::string properties = configured_properties();
+  const auto at = properties.find(kTpm);
+  if (at == std::string::npos || is_in_tpm(key_file)) return;
+  before_ = properties;
+  EVP_set_default_properties(nullptr, properties.replace(at, kTpm.size(), "?provider=default").c_str());
+}
+
+KeysInSoftware::~KeysInSoftware() {
+  if (!before_.empty()) EVP_set_default_properties(nullptr, before_.c_str());
 }
 
 }  // namespace twinkeeper::uplink

@@ -6,6 +6,9 @@
 //   owner    root, or the user of this process; root itself takes any owner
 //   folders  none of those above it writable by everybody, unless it is sticky
 // Links are followed: what counts is the file that is read. A file that is not there has no fault here.
+//
+// For a file without a secret, which others decide by if they can change it (authorities, revocation lists), the same rules
+// hold but for who may read it.
 // Thread rule: free function. Allocates.
 #pragma once
 
@@ -20,6 +23,7 @@ struct PrivateFileFault {
 };
 
 [[nodiscard]] std::optional<PrivateFileFault> private_file_fault(const std::string& path);
+[[nodiscard]] std::optional<PrivateFileFault> trusted_file_fault(const std::string& path);
 // "0640"
 [[nodiscard]] std::string octal_mode(unsigned mode);
 

@@ -7,6 +7,7 @@ import unittest.mock
 from rig import RigTestCase, configuration, main, wait_until
 from rig.service import command
 from rig.strict_broker import StrictParts
+from rig.tpm import Tpm
 
 THING = configuration.GATEWAY
 OVERLAY = {"twins": {"tanks": {"publish": {"state_interval": "1s"}}}}
@@ -61,6 +62,19 @@ class Aws(StrictParts, RigTestCase):
         self.service.silence("twin-tanks/update")
         self.service.update_shadow(THING, {"state": {"reported": {"foreign": 1}}}, "twin-tanks")
         self.reported("twin-tanks", lambda d: d and "foreign" not in d, 120)
+        self.end()
+
+    def test_pause_between_connects(self):
+        """Ten seconds from CONNECT to CONNECT, over a reload, too: the broker closes what comes sooner."""
+        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", broker_options={"connect_interval_ms": 10000})
+        self.daemon.start()
+        session = 0
+        for reload in (False, True, True):
+            if reload:
+                self.daemon.hang_up()
+            status = self.arrives("status", lambda m, least=session: m["state"] == "online" and m["session"] > least, 60,
+                                  "the status of a new connection")
+            session = status["session"]
         self.end()
 
     # Configuration ---------------------------------------------------------------------------------------------------
@@ -222,10 +236,10 @@ uplink:
   root_ca: {self.pki.path("ca.crt")}
 """)
 
-    def provision(self, *more, template="twinkeeper", serial=THING, timeout="30s", claim="claim"):
+    def provision(self, *more, template="twinkeeper", serial=THING, timeout="30s", claim="claim", environment=None):
         return command("provision", "--config", self.configuration, "--claim-cert", self.pki.path(claim + ".crt"),
                        "--claim-key", self.pki.path(claim + ".key"), "--template", template, "--parameter",
-                       f"SerialNumber={serial}", "--timeout", timeout, *more)
+                       f"SerialNumber={serial}", "--timeout", timeout, *more, environment=environment)
 
     def test_provision(self):
         with unittest.mock.patch.dict(os.environ, {"https_proxy": "http://127.0.0.1:9"}):  # of no interest
@@ -244,6 +258,28 @@ uplink:
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("is there already", again.stderr)
         self.assertEqual(len(self.service.requests), before)
+
+    def test_provision_with_a_key_in_a_tpm(self):
+        """OpenSSL's configuration decides where the key is made; one that an operator made there is used."""
+        tpm = Tpm(self)
+        key = self.path("own/gateway.key")
+        for made_before in (False, True):
+            if made_before:
+                os.remove(key)
+                os.remove(self.path("own/gateway.crt"))
+                tpm.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", key)
+            done = self.provision(environment=tpm.environment)  # it connects with the key at the end
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("made the key" in done.stderr, not made_before)
+            with open(key, encoding="ascii") as file:
+                self.assertIn("BEGIN TSS2 PRIVATE KEY", file.read())
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+        again = self.provision(environment=tpm.environment)
+        self.assertIn("is there already", again.stderr)
+        os.remove(self.path("own/gateway.crt"))
+        done = self.provision()
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("it is in a TPM, which OPENSSL_CONF and TPM2OPENSSL_TCTI must name", done.stderr)
 
     def test_provision_that_is_cut_off_goes_on(self):
         self.service.silence("provision/json", 1000)

@@ -124,6 +124,17 @@ class Check(RigTestCase):
         at = self.place(" cert:", self.pki.path("gateway.crt"))
         self.assertRegex(done.stderr, rf"(?m)^{re.escape(f'warning: {at}: uplink.cert: ')}.* expired on 20\d\d-\d\d-\d\d")
 
+    def test_authorities_that_others_can_change_are_a_warning_with_a_place(self):
+        with_list = ("  root_ca:", f"  crl: {self.pki.path('ca.crl')}\n  root_ca:")
+        self.assertNotIn("change it", self.check(with_list).stderr)
+        for key, file, mode in (("root_ca", "ca.crt", "0664"), ("crl", "ca.crl", "0646")):
+            os.chmod(self.pki.path(file), int(mode, 8))
+            done = self.check(with_list)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            at = self.place(f" {key}:", self.pki.path(file))
+            self.assertIn(f"warning: {at}: uplink.{key}: {self.pki.path(file)}: mode {mode} lets others than its owner "
+                          f"change it; better: a mode such as 0644; chmod go-w {self.pki.path(file)}", done.stderr)
+
 
 class CheckOfSizes(RigTestCase):
     def test_no_message_is_larger_than_told(self):

@@ -73,6 +73,32 @@ TEST_CASE("a list that is out of date or of another authority lets nobody in and
   REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connected.load(); }));
 }
 
+TEST_CASE("an authority in the chain is asked for when all in root_ca have lists") {
+  const auto [lists, code] = GENERATE(table<std::vector<std::string>, std::string>({
+      {{"/middle.crl"}, "connected"},
+      {{"/middle.crl", "/ca.crl"}, "connected"},
+      {{"/no_middle.crl", "/middle.crl"}, "server_certificate_revoked"},
+      {{"/no_middle.crl"}, "crl_of_another"},
+  }));
+  CAPTURE(lists);
+  TemporaryFolder folder;
+  Mosquitto broker = broker_of(folder, "below_server");
+  broker.start();
+  UplinkRig rig(broker.port());
+  rig.settings.crl = rig.folder.path() + "/list.crl";
+  {
+    std::ofstream whole(rig.settings.crl);
+    for (const std::string& list : lists) whole << std::ifstream(pki() + list).rdbuf();
+  }
+  rig.start();
+  const std::string expected = code;
+  REQUIRE(eventually(seconds{20}, [&] { return rig.events.count(expected) == 1; }));
+  CHECK(rig.statistics.connects_total == (code == "connected" ? 1u : 0u));
+  if (code == "server_certificate_revoked") {
+    CHECK(rig.events.message(code).find("an authority in the chain of localhost") != std::string::npos);
+  }
+}
+
 TEST_CASE("a list that comes to name the server ends the connection that stands") {
   TemporaryFolder folder;
   Mosquitto broker = broker_of(folder, "revoked_server");

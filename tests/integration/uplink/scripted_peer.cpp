@@ -74,6 +74,7 @@ void ScriptedPeer::serve_connection(const std::stop_token& stop, int descriptor)
   tls_ = tls;
   socket_ = descriptor;
   SSL_set_fd(tls, descriptor);
+  std::this_thread::sleep_for(before_tls_.load());
   if (SSL_accept(tls) == 1) {
     std::size_t connection = 0;
     {

@@ -55,6 +55,9 @@ class ScriptedPeer {
   // Moments at which a connection was accepted.
   [[nodiscard]] std::vector<base::Instant> accepted() const;
 
+  // From the next connection on: how long after its TCP the handshake begins.
+  void wait_before_tls(base::Duration time) { before_tls_ = time; }
+
   // For the script: `properties` are those of MQTT 5, encoded.
   void connack(bool session_present = false, std::uint8_t code = 0, const std::string& properties = {});
   void puback(const Packet& publish);
@@ -72,6 +75,7 @@ class ScriptedPeer {
 
   const bool v5_;
   const Script script_;
+  std::atomic<base::Duration> before_tls_{base::Duration::zero()};
   int listener_ = -1;
   std::uint16_t port_ = 0;
   void* context_ = nullptr;  // SSL_CTX

@@ -287,6 +287,36 @@ TEST_CASE("two CONNECTs to one host are never closer than the least pause, whate
   CHECK(in_seconds(stays.packets(PacketType::connect).back().time - second.time) > 1.9);
 }
 
+TEST_CASE("the least pause between two CONNECTs holds over a reload") {
+  ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) { return self.behave(packet); });
+  UplinkRig rig(peer.port());
+  rig.timing.least_pause = seconds{2};
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connected.load(); }));
+  rig.stop();
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return peer.packets(PacketType::connect).size() == 2; }));
+  const auto connects = peer.packets(PacketType::connect);
+  CHECK(in_seconds(connects[1].time - connects[0].time) >= 2.0);
+}
+
+TEST_CASE("the least pause between two CONNECTs is counted from when CONNECT went out") {
+  ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
+    if (packet.type == PacketType::connect) self.connack();
+    return packet.type == PacketType::connect;
+  });
+  peer.wait_before_tls(milliseconds{1500});
+  UplinkRig rig(peer.port());
+  rig.timing.least_pause = seconds{2};
+  rig.timing.backoff_floor = rig.timing.backoff_cap = milliseconds{1};
+  rig.start();
+  REQUIRE(eventually(seconds{20}, [&] { return peer.packets(PacketType::connect).size() >= 1; }));
+  peer.wait_before_tls(milliseconds{0});
+  REQUIRE(eventually(seconds{20}, [&] { return peer.packets(PacketType::connect).size() >= 2; }));
+  const auto connects = peer.packets(PacketType::connect);
+  CHECK(in_seconds(connects[1].time - connects[0].time) >= 2.0);
+}
+
 TEST_CASE("an answer in flight when the connection is lost is said again on the next one") {
   const std::string topic = "gw1/answer";
   ScriptedPeer peer(pki(), true, [&](ScriptedPeer& self, const Packet& packet) {

@@ -49,7 +49,8 @@ void UplinkRig::start() {
   epoch = spool_->epoch();
   link_.emplace();
   courier_.emplace(*spool_, *link_, statistics, settings, "gw1", clock, events);
-  connection.emplace(*link_, statistics, settings, "gw1", "boot-1", status_, clock, events, timing, inbox);
+  connection.emplace(*link_, statistics, settings, "gw1", "boot-1", status_, clock, events, timing, connect_times,
+                     inbox);
   spool_thread_ = std::jthread([this](const std::stop_token& stop) { spool_thread(stop); });
   connection_thread_ = std::jthread([this](const std::stop_token& stop) { connection->run(stop); });
 }

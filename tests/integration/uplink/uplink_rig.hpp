@@ -76,6 +76,7 @@ class UplinkRig {
   uplink::SpoolSettings spool_settings;
   uplink::ConnectionTiming timing;
   uplink::Statistics statistics;
+  uplink::ConnectTimes connect_times;  // outlives stop() and start(), as a service does its reloads
   uplink::Inbox* inbox = nullptr;
   std::uint64_t epoch = 0;
   std::uint64_t submitted = 0;

@@ -78,13 +78,16 @@ TEST_CASE("what expires is told 30 days before its end and again as urgent a wee
   app::GatewayDiagnosis diagnosis(base::Instant{100s});
   app::GatewayCondition condition;
   condition.connected = true;
+  condition.first_authority = "CN=ends soon";
   condition.left[which] = 31 * 24h;
   CHECK(diagnosis.evaluate(base::Instant{100s}, condition).empty());
   condition.left[which] = 30 * 24h - 1h;
   const auto raised = run(diagnosis, base::Instant{101s}, 300s, condition);
   REQUIRE(raised.size() == 1);
   CHECK(raised[0].id == (which == app::kCertificate ? "gateway.certificate" : "gateway.root_ca"));
-  CHECK(raised[0].message.find("expires in 29 days") != std::string::npos);
+  CHECK(raised[0].message == (which == app::kCertificate
+                                  ? "The gateway's certificate expires in 29 days"
+                                  : "The certificate of the broker's authority (CN=ends soon) expires in 29 days"));
   CHECK(diagnosis::priority_of(raised[0].severity) == diagnosis::Priority::medium);
   condition.left[which] = 7 * 24h - 1h;
   const auto urgent = run(diagnosis, base::Instant{500s}, 300s, condition);

@@ -80,3 +80,21 @@ TEST_CASE("A private file is not private if a folder further up can be written b
   REQUIRE(fault);
   CHECK(fault->what.find("/open: anybody can replace") != std::string::npos);
 }
+
+TEST_CASE("A trusted file may be read by everybody and changed by its owner alone") {
+  const Rig rig;
+  const auto fault = [&](mode_t mode) {
+    ::chmod(rig.file.c_str(), mode);
+    const auto found = base::trusted_file_fault(rig.file);
+    return found ? found->what : "";
+  };
+  for (const mode_t mode : {0400, 0640, 0444, 0644, 0755}) CHECK(fault(mode).empty());
+  for (const mode_t mode : {0664, 0646, 0620, 0602}) {
+    CAPTURE(base::octal_mode(mode));
+    CHECK(fault(mode).find("mode " + base::octal_mode(mode) + " lets others than its owner change it") !=
+          std::string::npos);
+  }
+  CHECK_FALSE(base::trusted_file_fault(rig.folder.path() + "/nothing"));
+  ::chmod(rig.folder.path().c_str(), 0777);
+  CHECK(fault(0644).find("anybody can replace the file in this folder") != std::string::npos);
+}

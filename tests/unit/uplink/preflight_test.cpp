@@ -111,10 +111,42 @@ TEST_CASE("dates of a certificate are judged by the clock and an unset clock jud
 TEST_CASE("the end of a certificate's validity can be read") {
   const auto expiry = certificate_expiry(pki().file("gateway.crt"));
   REQUIRE(expiry.ok());
-  const auto days = std::chrono::duration<double, std::ratio<86400>>(expiry.value() - base::SystemClock{}.wall_now());
+  const auto days =
+      std::chrono::duration<double, std::ratio<86400>>(expiry.value().at - base::SystemClock{}.wall_now());
   CHECK(days.count() > 28.0);
   CHECK(days.count() < 365.1);
+  CHECK(expiry.value().subject == "CN=gateway");
   CHECK_FALSE(certificate_expiry(pki().file("none.crt")).ok());
+  CHECK_FALSE(first_expiry(pki().file("gateway.key")).ok());
+}
+
+TEST_CASE("a certificate that never ends has not expired") {
+  const std::string make =
+      "cd " + pki().path() +
+      " && openssl req -x509 -key gateway.key -days 2900000 -out ever.crt -subj /CN=ever 2>openssl.log";
+  REQUIRE(std::system(make.c_str()) == 0);
+  UplinkSettings value = settings();
+  value.cert = pki().file("ever.crt");
+  CHECK(check_certificates(value, base::SystemClock{}.wall_now()).empty());
+  CHECK(certificate_expiry(value.cert).value().at > base::SystemClock{}.wall_now() + std::chrono::years{100});
+}
+
+TEST_CASE("of several authorities the one that ends first is told, wherever it stands") {
+  const std::string make = "cd " + pki().path() +
+                           " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9"
+                           " -keyout soon.key -out soon.crt -utf8 -subj '/O=Wärme/CN=ends soon' 2>openssl.log";
+  REQUIRE(std::system(make.c_str()) == 0);
+  const std::string bundle = pki().file("bundle.crt");
+  std::ofstream(bundle) << "the first\n"
+                        << content_of(pki().file("ca.crt")) << content_of(pki().file("ca.crl"))
+                        << content_of(pki().file("soon.crt")) << content_of(pki().file("other_ca.crt"));
+  const auto first = first_expiry(bundle);
+  REQUIRE(first.ok());
+  CHECK(first.value().subject == "CN=ends soon,O=W\\C3\\A4rme");
+  const auto left = first.value().at - base::SystemClock{}.wall_now();
+  CHECK(left > std::chrono::days{8});
+  CHECK(left < std::chrono::days{9});
+  CHECK(certificate_expiry(bundle).value().at > first.value().at);
 }
 
 TEST_CASE("a certificate among the revocation lists is refused and never trusted") {
