@@ -146,7 +146,9 @@ PlannedStream samples_stream(const Plan& plan, std::size_t index) {
   encoder.encode(lost, message);
   const std::size_t lost_bytes = size_of(plan.config, message);
   encoder.encode(snapshot, message);
-  PlannedStream planned = every(*device.publish.interval, plan.config, message);
+  PlannedStream planned = device.publish.interval
+                              ? every(*device.publish.interval, plan.config, message)
+                              : on_event("on the command snapshot", message.stream, size_of(plan.config, message));
   planned.lost_bytes = lost_bytes;
   planned.packed = true;
   planned.path = path_of("devices", index, "registers");
@@ -271,7 +273,9 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   std::vector<PlannedStream> streams;
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) streams.push_back(state_stream(plan, i));
   for (std::size_t d = 0; d < plan.config.devices.size(); ++d) {
-    if (plan.config.devices[d].publish.interval) streams.push_back(samples_stream(plan, d));
+    if (plan.config.devices[d].publish.interval || plan.config.commands.allows("snapshot")) {
+      streams.push_back(samples_stream(plan, d));
+    }
   }
   streams.push_back(metrics_stream(plan));
   add_infos(plan, streams);
