@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "app/aws_jobs.hpp"
 #include "app/check_report.hpp"
 #include "app/descriptions.hpp"
 #include "app/endpoints.hpp"
@@ -29,8 +30,6 @@ constexpr double kLong = -1.2345678901234567e-12;
 constexpr std::uint64_t kManyBytes = 1'000'000'000'000;
 constexpr std::uint64_t kMany = 10'000'000'000;
 constexpr std::size_t kErrorText = 120;  // a device's last error, most of which are shorter
-
-constexpr std::size_t kMostLogs = 120 * 1024;  // 48 KiB of lines, as JSON at worst twice that, and metrics
 
 constexpr const char* kLargeGateway = "fewer devices and twins on this gateway";
 
@@ -283,7 +282,7 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   streams.push_back(gap_stream(plan, streams));
   streams.push_back(status_stream(plan, streams));
   if (plan.config.uplink->jobs.value_or(false)) {
-    streams.push_back(on_event("when a job collects them", "logs", kMostLogs));
+    streams.push_back(on_event("when a job collects them", "logs", kMostCollectedBytes));
     streams.back().is_packet = true;
   }
   if (plan.config.uplink->backlog == uplink::BacklogFormat::packed) {

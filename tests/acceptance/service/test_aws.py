@@ -95,6 +95,9 @@ class Aws(ServiceParts, RigTestCase):
         logs = self.arrives("logs", lambda d: d["job"] == "logs-1", 20, "the log lines")
         self.assertEqual(str(len(logs["lines"])), details["lines"])
         self.assertTrue(any("connected to" in line for line in logs["lines"]))
+        checked = command("check", "--config", self.configuration).stdout
+        self.assertIn("\n" + logs["configuration"], checked, "the effective configuration as check prints it")
+        self.assertIn("state_interval: 100ms", logs["configuration"])
         with open(os.path.join(self.folder, "tanks_model.yaml"), encoding="utf-8") as file:
             model = file.read()
         better = model.replace("version: 1", "version: 2")
