@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """AWS IoT policies for one gateway, exactly as much as its configuration needs.
 
-Usage: twinkeeper check --config FILE --json | make_policy.py --region REGION --account ID --thing NAME [--prefix PREFIX]
-           [--commands VERB,VERB]
+Usage: twinkeeper check --config FILE --json | make_policy.py --region REGION --account ID --thing NAME
 
 Prints a JSON list of policy documents of at most 2048 bytes each (the service's limit), to be attached together to the
 gateway's certificate; it takes ten. There is no wildcard in them but for the status of a job, whose topic has an id
-that only the service knows.
+that only the service knows, and for the answer to a command, whose topic has an id that only its sender knows.
 """
 import argparse
 import json
@@ -16,19 +15,16 @@ MOST_BYTES = 2048
 RETAINED = ("status", "info", "health")
 
 
-def statements(report, region, account, thing, prefix, commands):
+def statements(report, region, account, thing):
     """[(action, [resource])]"""
     def arn(kind, name):
         return f"arn:aws:iot:{region}:{account}:{kind}/{name}"
     published = [stream["topic"] for stream in report["streams"]]
     retained = [topic for topic in published if topic.rsplit("/", 1)[-1] in RETAINED]
-    heard = [f"{prefix}/command/{verb}" for verb in commands]
-    if commands:
-        # Answers carry the id of the command, which only its sender knows.
-        published.append(f"{prefix}/response/*")
-    if report.get("aws"):
-        published += report["aws"]["topics_published"]
-        heard += report["aws"]["topics_subscribed"]
+    heard = []
+    for section in filter(None, (report["commands"], report["aws"])):
+        published += section["topics_published"]
+        heard += section["topics_subscribed"]
     jobs = f"$aws/things/{thing}/jobs/*/update"
     received = heard + ([f"{jobs}/accepted", f"{jobs}/rejected"] if jobs in published else [])
     return [("iot:Connect", [arn("client", thing)]),
@@ -69,13 +65,9 @@ def main():
     parser.add_argument("--region", required=True)
     parser.add_argument("--account", required=True)
     parser.add_argument("--thing", required=True)
-    parser.add_argument("--prefix")
-    parser.add_argument("--commands", default="")
     arguments = parser.parse_args()
     report = json.load(sys.stdin)
-    commands = [verb for verb in arguments.commands.split(",") if verb]
-    made = policies(statements(report, arguments.region, arguments.account, arguments.thing,
-                               arguments.prefix or f"twinkeeper/{arguments.thing}", commands))
+    made = policies(statements(report, arguments.region, arguments.account, arguments.thing))
     if len(made) > 10:
         raise SystemExit(f"{len(made)} documents are needed, and a certificate takes ten: fewer devices and twins")
     json.dump(made, sys.stdout, indent=2)

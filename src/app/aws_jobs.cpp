@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
+#include <string_view>
 #include <utility>
 
 #include "app/version.hpp"
@@ -19,6 +21,8 @@ using aws::Json;
 constexpr std::size_t kUsualLines = 200;
 constexpr std::size_t kMostLines = 500;
 constexpr std::size_t kMostLogBytes = 48 * 1024;
+constexpr std::size_t kMostConfigurationBytes = 32 * 1024;
+constexpr std::size_t kEnvelopeBytes = 2 * 1024;  // more than it takes
 constexpr const char* kOperations = "reload-config, update-model, collect-logs";
 
 std::string asker(const std::string& job) { return "job " + job; }
@@ -44,7 +48,37 @@ std::string fault_of(const Json& document, const std::vector<std::string>& neede
   return {};
 }
 
+// `line` is one of the block style that the effective configuration is written in: a key a line.
+bool is_private(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" -"), line.size()));
+  const auto starts_with = [line](std::string_view word) { return line.substr(0, word.size()) == word; };
+  return starts_with("username:") || starts_with("password") || starts_with("passphrase");
+}
+
+// The first lines of `text` that take no more than `most` bytes within a JSON string.
+std::string first_lines(const std::string& text, std::size_t most) {
+  std::size_t taken = 0;
+  for (std::size_t bytes = 0; taken < text.size();) {
+    const std::size_t end = std::min(text.find('\n', taken), text.size() - 1) + 1;
+    for (std::size_t i = taken; i < end; ++i) bytes += text[i] == '"' || text[i] == '\\' || text[i] == '\n' ? 2 : 1;
+    if (bytes > most) break;
+    taken = end;
+  }
+  return taken == text.size() ? text : text.substr(0, taken) + "# cut here: the rest is too long\n";
+}
+
 }  // namespace
+
+std::string configuration_to_collect(const config::Config& config) {
+  if (!config.uplink || !config.uplink->jobs.value_or(false)) return {};
+  std::string out;
+  std::istringstream lines(config.expanded);
+  for (std::string line; std::getline(lines, line);) {
+    if (is_private(line)) line.replace(line.find(':') + 1, std::string::npos, " (not told)");
+    out += line + '\n';
+  }
+  return first_lines(out, kMostConfigurationBytes);
+}
 
 AwsJobs::AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink& events, const std::string& token,
                  Outside outside)
@@ -139,6 +173,8 @@ void AwsJobs::collect_logs(const Json& document, const telemetry::MetricsReport*
     telemetry::encode_metrics(telemetry::shares_of(*metrics).front(), now, figures);
     message.members += "{" + figures.members + "}";
   }
+  const std::size_t taken = std::min(message.members.size() + kEnvelopeBytes, kMostCollectedBytes);
+  writer.text("configuration", first_lines(plan_.config.expanded, kMostCollectedBytes - taken));
   outside_.publish(std::move(message));
   end(JobStatus::succeeded, {{"lines", std::to_string(lines.size())}, {"stream", "logs"}});
 }

@@ -4,8 +4,8 @@
 //   update-model    twin, model (the text of a model file), sha256 (of that text): the text takes the place of the
 //                   twin's model file if the whole configuration is right with it, and everything starts anew; the file
 //                   before is kept beside as FILE.before
-//   collect-logs    lines (200 unless given, at most 500): the newest lines of the log, the newest metrics, the overlay in
-//                   force, as one message on P/logs
+//   collect-logs    lines (200 unless given, at most 500): the newest lines of the log, the newest metrics, the overlay
+//                   in force, the effective configuration, as one message on P/logs of at most kMostCollectedBytes
 //
 // Anything else is answered REJECTED with the reason, and so is what the configuration's checks refuse. What is under
 // way is kept in the state directory (job.json) before it begins and before its outcome is told; each operation can be
@@ -27,13 +27,19 @@
 
 namespace twinkeeper::app {
 
+inline constexpr std::size_t kMostCollectedBytes = 120 * 1024;  // the service takes 128 KiB
+
+// What collect-logs can tell of the effective configuration: its text as `check` prints it, without the values of user
+// names and passwords, its first lines if it is long (a comment says so). Empty where there are no jobs.
+[[nodiscard]] std::string configuration_to_collect(const config::Config& config);
+
 class AwsJobs {
  public:
   struct Outside {
     std::function<std::vector<std::string>(std::size_t)> log_lines;  // the newest, oldest first
     std::function<void(signals::Message)> publish;
   };
-  // What is referred to outlives the object.
+  // What is referred to outlives the object. The plan's `expanded` is what configuration_to_collect() gave.
   AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink& events, const std::string& token,
           Outside outside);
 

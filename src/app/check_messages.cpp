@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "app/aws_jobs.hpp"
 #include "app/check_report.hpp"
 #include "app/descriptions.hpp"
 #include "app/endpoints.hpp"
@@ -29,8 +30,6 @@ constexpr double kLong = -1.2345678901234567e-12;
 constexpr std::uint64_t kManyBytes = 1'000'000'000'000;
 constexpr std::uint64_t kMany = 10'000'000'000;
 constexpr std::size_t kErrorText = 120;  // a device's last error, most of which are shorter
-
-constexpr std::size_t kMostLogs = 120 * 1024;  // 48 KiB of lines, as JSON at worst twice that, and metrics
 
 constexpr const char* kLargeGateway = "fewer devices and twins on this gateway";
 
@@ -146,7 +145,9 @@ PlannedStream samples_stream(const Plan& plan, std::size_t index) {
   encoder.encode(lost, message);
   const std::size_t lost_bytes = size_of(plan.config, message);
   encoder.encode(snapshot, message);
-  PlannedStream planned = every(*device.publish.interval, plan.config, message);
+  PlannedStream planned = device.publish.interval
+                              ? every(*device.publish.interval, plan.config, message)
+                              : on_event("on the command snapshot", message.stream, size_of(plan.config, message));
   planned.lost_bytes = lost_bytes;
   planned.packed = true;
   planned.path = path_of("devices", index, "registers");
@@ -271,7 +272,9 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   std::vector<PlannedStream> streams;
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) streams.push_back(state_stream(plan, i));
   for (std::size_t d = 0; d < plan.config.devices.size(); ++d) {
-    if (plan.config.devices[d].publish.interval) streams.push_back(samples_stream(plan, d));
+    if (plan.config.devices[d].publish.interval || plan.config.commands.allows("snapshot")) {
+      streams.push_back(samples_stream(plan, d));
+    }
   }
   streams.push_back(metrics_stream(plan));
   add_infos(plan, streams);
@@ -279,7 +282,7 @@ std::vector<PlannedStream> planned_streams(const Plan& plan) {
   streams.push_back(gap_stream(plan, streams));
   streams.push_back(status_stream(plan, streams));
   if (plan.config.uplink->jobs.value_or(false)) {
-    streams.push_back(on_event("when a job collects them", "logs", kMostLogs));
+    streams.push_back(on_event("when a job collects them", "logs", kMostCollectedBytes));
     streams.back().is_packet = true;
   }
   if (plan.config.uplink->backlog == uplink::BacklogFormat::packed) {

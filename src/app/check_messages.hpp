@@ -24,7 +24,8 @@ struct PlannedStream {
   std::string smaller;     // … and what makes it smaller
 };
 
-// States, samples, status, metrics, infos, anomalies, gap and backlog. The plan has an uplink.
+// States, samples (of devices that publish none by themselves: if a command may ask for them), status, metrics, infos,
+// anomalies, gap and backlog. The plan has an uplink.
 [[nodiscard]] std::vector<PlannedStream> planned_streams(const Plan& plan);
 
 // Between two published states: a whole number of the twin's periods, at least one.

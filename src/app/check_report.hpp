@@ -47,8 +47,9 @@ class Findings {
 // deviations and which faults they cannot tell apart (model::ambiguity).
 [[nodiscard]] nlohmann::ordered_json check_twin(const Plan& plan, std::size_t twin, Findings& findings);
 
-// Streams: message size, rates, topic, billing units of 5 KiB per 30 days, against the broker's limits. Outage: how
-// long one the spool holds and how long it takes to drain.
+// Streams: message size, rates, topic, billing units of 5 KiB per 30 days, against the broker's limits. Commands: their
+// topics, with * for what only the sender knows; null unless there are any. Outage: how long one the spool holds, and
+// how long it takes to drain.
 [[nodiscard]] nlohmann::ordered_json check_uplink(const Plan& plan, Findings& findings);
 
 // Shadows, jobs and Device Defender: topics, sizes and operations per 30 days; null unless any is used.

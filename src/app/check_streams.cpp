@@ -73,6 +73,18 @@ ordered_json report_stream(const uplink::UplinkSettings& uplink, const PlannedSt
   return report;
 }
 
+// An answer's topic ends with the id of its command, which only the sender knows.
+ordered_json check_commands(const config::Config& config) {
+  if (!config.commands.enabled || config.commands.allow.empty()) return nullptr;
+  const std::string& prefix = config.uplink->topic_prefix;
+  ordered_json subscribed = ordered_json::array();
+  for (const std::string& verb : config.commands.allow) {
+    subscribed.push_back(uplink::topic_of_stream(prefix, "command." + verb));
+  }
+  return {{"topics_subscribed", std::move(subscribed)},
+          {"topics_published", ordered_json::array({uplink::topic_of_stream(prefix, "response.*")})}};
+}
+
 struct Traffic {
   double messages_per_second = 0.0;
   double bytes_per_second = 0.0;
@@ -177,7 +189,8 @@ void judge_state_interval(const Plan& plan, std::size_t index, Findings& finding
 
 ordered_json check_uplink(const Plan& plan, Findings& findings) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) judge_state_interval(plan, i, findings);
-  ordered_json report{{"streams", ordered_json::array()}, {"traffic", nullptr}, {"spool", nullptr}};
+  ordered_json report{
+      {"streams", ordered_json::array()}, {"commands", nullptr}, {"traffic", nullptr}, {"spool", nullptr}};
   if (!plan.config.uplink) {
     findings.warn("uplink", "missing: `simulate` can do without, `run` refuses");
     return report;
@@ -194,6 +207,7 @@ ordered_json check_uplink(const Plan& plan, Findings& findings) {
     traffic.messages_per_second += rate_of(stream);
     traffic.bytes_per_second += bytes_rate_of(stream);
   }
+  report["commands"] = check_commands(plan.config);
   report["traffic"] = check_traffic(*plan.config.uplink, traffic, findings);
   report["spool"] = check_spool(plan, streams, traffic, findings);
   return report;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "app/aws_jobs.hpp"
 #include "app/check_report.hpp"
 #include "app/commands.hpp"
 #include "app/environment.hpp"
@@ -122,9 +123,10 @@ class Service {
 
   int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
     if (plan.config.overlay) log_.info("service", plan.config.overlay->file + " is laid over the configuration file");
-    // Positions and the expanded text serve messages about the configuration only.
+    // Positions serve messages about the configuration only; of its text a job may ask for a part.
     plan.config.sources = {};
-    plan.config.expanded = {};
+    plan.config.expanded = configuration_to_collect(plan.config);
+    plan.config.expanded.shrink_to_fit();
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, connect_times_,
                                   std::move(capture));
     if (!started) {

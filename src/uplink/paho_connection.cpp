@@ -20,7 +20,7 @@
 namespace twinkeeper::uplink {
 namespace {
 
-constexpr int kMostPacketBytes = 128 * 1024;
+constexpr int kMostPacketBytes = 129 * 1024;  // a payload of 128 KiB with its topic and properties
 constexpr std::string_view kNotConnected = "TCP/TLS connect failure";  // the library's words; it has no code
 constexpr int kLeastRetrySeconds = 10;                                 // the library's
 

@@ -27,6 +27,31 @@ class Session(GatewayCase):
     def answers(self):
         return [r for r in self.broker.of("PUBLISH") if r.packet.topic.startswith(RESPONSE)]
 
+    def test_publish(self):
+        self.start(Behaviour())
+        first = self.broker.wait_for("PUBLISH", 5)
+        for published in first:
+            self.assertEqual(published.packet.qos, 1)
+            self.assertTrue(published.packet.topic.startswith((configuration.PREFIX + "/", "$aws/")), published.packet.topic)
+
+    def test_retain(self):
+        """What is retained is the gateway's state and descriptions, never a measurement nor anything of `$aws/`."""
+        self.start(Behaviour())
+        samples = f"{configuration.PREFIX}/devices/plc/samples"
+        wait_until(lambda: any(r.packet.topic == samples for r in self.broker.of("PUBLISH")), 30, "samples")
+        retained = {r.packet.topic for r in self.broker.of("PUBLISH") if r.packet.retain}
+        self.assertEqual(retained, {f"{configuration.PREFIX}/status", f"{configuration.PREFIX}/devices/plc/info"})
+
+    def test_acknowledge(self):
+        """What arrives with QoS 1 is acknowledged under its own packet id, whatever its size and whether it is understood."""
+        self.start(Behaviour())
+        self.broker.wait_for("SUBSCRIBE")
+        for payload in (command(), "", "no JSON", "x" * 131072):
+            wanted = self.broker.say(COMMAND, payload)[0]
+            wait_until(lambda: any(r.packet.packet_id == wanted for r in self.broker.of("PUBACK")), 20,
+                       lambda: f"PUBACK {wanted}; there were {self.broker.of('PUBACK')}")
+        self.assertEqual(len(self.broker.of("CONNECT")), 1)
+
     def test_retry_without_acknowledgement(self):
         """3.1.1: the same publication again in the same connection, with the same packet id."""
         self.start(Behaviour(no_puback_first=1), "  mqtt_version: 3.1.1\n")
@@ -91,6 +116,19 @@ class Session(GatewayCase):
         self.start(Behaviour(suback=KEEP_SILENT))
         self.broker.wait_for("SUBSCRIBE")
         self.broker.wait_for("PUBLISH", 30, 60)
+
+    def test_retry_of_a_subscription(self):
+        """What was not granted is asked for again on the same connection, and heard from then on."""
+        class Deaf(Behaviour):
+            async def on_subscribe(self, connection, subscribe):
+                if len(connection.broker.of("SUBSCRIBE", connection.number)) > 1:
+                    await super().on_subscribe(connection, subscribe)
+        self.start(Deaf(), "  shadows: off\n  jobs: false\n")  # which leaves one SUBSCRIBE, that of commands
+        first, second = self.broker.wait_for("SUBSCRIBE", 2, 120)
+        self.assertEqual((second.connection, second.packet.filters), (first.connection, first.packet.filters))
+        self.broker.wait_for("sent SUBACK")
+        self.broker.say(COMMAND, command())
+        wait_until(self.answers, 20, "an answer")
 
     def test_subscription_refused(self):
         self.start(Behaviour(suback=0x87))

@@ -2,8 +2,9 @@
 import ssl
 import unittest
 
-from gateway_case import GatewayCase
+from gateway_case import COMMAND, GatewayCase
 from rig import configuration, wait_until
+from strict_broker.clients import Client
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
@@ -69,6 +70,10 @@ class Transport(GatewayCase):
         self.through(server="wrong_host")
         self.refused("elsewhere.example")
 
+    def test_expired_certificate(self):
+        self.through(server="expired_server")
+        self.refused("expired")
+
     def test_large_certificate(self):
         self.pki.issue_large_server()
         self.through(server="large_server")
@@ -80,8 +85,16 @@ class Transport(GatewayCase):
         self.works()
 
     def test_largest_records(self):
+        """A payload of the largest size that the service knows, in records of the largest size."""
         self.through(record_size=16384)
         self.works()
+        publisher = Client(self.broker.port, self.pki, "subscriber", "publisher").connected()
+        self.addCleanup(publisher.close)
+        acknowledged = f"Received PUBACK from {configuration.GATEWAY}"
+        before = self.broker.process.stderr().count(acknowledged)
+        publisher.publish(COMMAND, "x" * 131072)
+        wait_until(lambda: self.broker.process.stderr().count(acknowledged) > before, 20, "the payload to be read")
+        self.assertEqual(self.broker.process.stderr().count(f" as {configuration.GATEWAY} ("), 1, "connected again")
 
     def test_small_records(self):
         self.through(record_size=512)

@@ -3,7 +3,6 @@
 As tests each run takes a few seconds; campaign.py runs the same cases as long as the figures in docs/reliability.md ask
 for. Run it by in_namespace: the network is cut and small disks are mounted.
 """
-import glob
 import json
 import os
 import random
@@ -16,6 +15,7 @@ from rig import RigTestCase, main, wait_until
 from rig import configuration
 from rig.ports import free_port
 from rig.waiting import let_run
+from rig.wall_clock import WallClock
 
 SECONDS = float(os.environ.get("TWINKEEPER_RELIABILITY_SECONDS", "6"))
 KILLS = int(os.environ.get("TWINKEEPER_RELIABILITY_KILLS", "3"))
@@ -234,24 +234,14 @@ class Reliability(RigTestCase):
         self.prove("fdatasync fails twice while the broker is away", gaps=True)
 
     def test_clock_stepped(self):
-        libraries = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-        self.assertTrue(libraries, "faketime is not installed")
-        offset = os.path.join(self.folder, "offset")
-
-        def step(seconds):
-            with open(offset + ".new", "w", encoding="ascii") as file:
-                file.write(f"{seconds:+d}\n")
-            os.replace(offset + ".new", offset)
-        step(0)
-        self.start(environment={"LD_PRELOAD": f"{os.environ['TWINKEEPER_FAULT_INJECTION']} {libraries[0]}",
-                                "FAKETIME_TIMESTAMP_FILE": offset, "FAKETIME_NO_CACHE": "1",
-                                "FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        clock = WallClock(self.folder)
+        self.start(environment=clock.environment)
         self.daemon.start()
         self.live()
         for seconds in (3600, -3600, 0):
             self.run_for(SECONDS / 4)
             self.broker.kill()
-            step(seconds)
+            clock.step(seconds)
             self.run_for(SECONDS / 8)
             self.broker.start()
             self.run_for(SECONDS / 8)

@@ -6,36 +6,14 @@ import unittest.mock
 
 from rig import RigTestCase, configuration, main, wait_until
 from rig.service import command
-from rig.strict_broker import StrictParts
+from rig.strict_broker import ServiceParts, StrictParts
 from rig.tpm import Tpm
 
 THING = configuration.GATEWAY
 OVERLAY = {"twins": {"tanks": {"publish": {"state_interval": "1s"}}}}
 
 
-class Aws(StrictParts, RigTestCase):
-    def begin(self, extra="  shadow_interval: 10s\n", desired=None):
-        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", uplink_extra=extra)
-        self.service = self.start_aws_service(self.pki, self.broker)
-        if desired:
-            self.service.set_desired(THING, desired, name="config")
-        self.daemon.start()
-
-    def end(self):
-        self.daemon.stop()
-        self.assertEqual(self.broker.refusals(), [])
-
-    def reported(self, name, predicate, deadline_s=60):
-        return self.service.wait_for_reported(THING, predicate, name, deadline_s)
-
-    def delta(self, name):
-        def differs(desired, reported):
-            return {key: value for key, value in desired.items()
-                    if reported.get(key) != value and not (isinstance(value, dict) and not
-                                                           differs(value, reported.get(key) or {}))}
-        state = self.service.shadow(THING, name)["state"]
-        return differs(state.get("desired", {}), state.get("reported", {}))
-
+class Aws(ServiceParts, RigTestCase):
     def overlay_file(self):
         return os.path.join(self.folder, "state", "config_overlay.json")
 
@@ -127,17 +105,16 @@ class Aws(StrictParts, RigTestCase):
 
     # Jobs ------------------------------------------------------------------------------------------------------------
 
-    def run_job(self, job_id, document, status, deadline_s=60):
-        self.service.create_job(THING, document, job_id)
-        return self.service.wait_for_job(THING, job_id, status, deadline_s).details
-
     def test_jobs(self):
         self.begin()
         self.wait_for_mode("tracking")
-        details = self.run_job("logs-1", {"operation": "collect-logs", "lines": 50}, "SUCCEEDED")
+        details = self.run_job("logs-1", {"operation": "collect-logs", "lines": 50}, "SUCCEEDED").details
         logs = self.arrives("logs", lambda d: d["job"] == "logs-1", 20, "the log lines")
         self.assertEqual(str(len(logs["lines"])), details["lines"])
         self.assertTrue(any("connected to" in line for line in logs["lines"]))
+        checked = command("check", "--config", self.configuration).stdout
+        self.assertIn("\n" + logs["configuration"], checked, "the effective configuration as check prints it")
+        self.assertIn("state_interval: 100ms", logs["configuration"])
         with open(os.path.join(self.folder, "tanks_model.yaml"), encoding="utf-8") as file:
             model = file.read()
         better = model.replace("version: 1", "version: 2")
@@ -156,14 +133,14 @@ class Aws(StrictParts, RigTestCase):
                 (update(better, path="/etc/passwd"), "unknown member path"),
                 ({"operation": "recalibrate", "twin": "tanks"}, "recalibrate is not supported by this version"),
                 ({"version": "1.0", "steps": []}, "the document names no operation"))):
-            details = self.run_job(f"refused-{number}", document, "REJECTED")
+            details = self.run_job(f"refused-{number}", document, "REJECTED").details
             self.assertIn(reason, details["reason"])
         with open(os.path.join(self.folder, "tanks_model.yaml"), encoding="utf-8") as file:
             self.assertEqual(file.read(), better)
         self.run_job("reload-1", {"operation": "reload-config"}, "SUCCEEDED")
         with open(self.configuration, "a", encoding="utf-8") as file:
             file.write("nonsense: true\n")
-        details = self.run_job("reload-2", {"operation": "reload-config"}, "REJECTED")
+        details = self.run_job("reload-2", {"operation": "reload-config"}, "REJECTED").details
         self.assertIn("nonsense: unknown key", details["reason"])
         wait_until(lambda: not os.path.exists(os.path.join(self.folder, "state", "job.json")), 30,
                    "the job to be forgotten")

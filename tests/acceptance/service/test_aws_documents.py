@@ -8,7 +8,6 @@ import sys
 import yaml
 from rig import RigTestCase, configuration, main, wait_until
 from rig.pki import SOURCE
-from rig.service import command
 from rig.strict_broker import StrictParts
 
 FOLDER = os.path.join(SOURCE, "docs", "aws")
@@ -104,40 +103,6 @@ class Examples(StrictParts, RigTestCase):
         holed.feed({"schema": "twinkeeper.gap/1", "id": f"{THING}/gap/{lost['epoch']}/1", "stream": lost["stream"],
                     "epoch": lost["epoch"], "first_seq": lost["seq"], "last_seq": lost["seq"]})
         self.assertEqual(holed.missing(), [])
-
-    def test_policy_without_wildcards_is_enough(self):
-        extra = "  shadow_interval: 10s\n  defender_interval: 5min\n"
-        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", uplink_extra=extra)
-        service = self.start_aws_service(self.pki, self.broker)
-        checked = command("check", "--config", self.configuration, "--json")
-        made = subprocess.run(["/usr/bin/python3", os.path.join(FOLDER, "make_policy.py"), "--region", "eu-central-1",
-                               "--account", "123456789012", "--thing", THING], input=checked.stdout,
-                              capture_output=True, text=True, timeout=60)
-        self.assertEqual(made.returncode, 0, made.stderr)
-        rules = []
-        verbs = {"iot:Connect": "connect", "iot:Publish": "publish", "iot:RetainPublish": "retain",
-                 "iot:Subscribe": "subscribe", "iot:Receive": "receive"}
-        for policy in json.loads(made.stdout):
-            self.assertLessEqual(len(json.dumps(policy, separators=(",", ":"))), 2048)
-            for statement in policy["Statement"]:
-                for resource in statement["Resource"]:
-                    name = resource.split(":", 5)[5].split("/", 1)[1]
-                    if "*" in name:
-                        self.assertIn("/jobs/*/update", name)
-                    rules.append(f"allow {verbs[statement['Action']]} {name}")
-        default = self.broker._policy
-        others = default[default.index("for subscriber*"):]
-        self.broker.set_policy(f"thing gateway {THING}\n" + "\n".join(rules) + "\n" + others +
-                               "for aws-service\nallow connect aws-service\n")
-        self.daemon.start()
-        self.wait_for_mode("tracking")
-        service.wait_for_reported(THING, lambda d: d.get("mode") == "tracking", "twin-tanks", 60)
-        service.wait_for_reported(THING, lambda d: d.get("config_result") == "applied", "config", 60)
-        service.create_job(THING, {"operation": "collect-logs"}, "logs-1")
-        service.wait_for_job(THING, "logs-1", "SUCCEEDED", 30)
-        service.wait_for_request("defender/metrics/json", deadline_s=120)
-        self.daemon.stop()
-        self.assertEqual(self.broker.refusals(), [])
 
 
 if __name__ == "__main__":

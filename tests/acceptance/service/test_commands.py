@@ -2,10 +2,10 @@
 import datetime
 import json
 import os
-import subprocess
 
 from rig import RigTestCase, configuration, main, wait_until
-from rig.peers import PymodbusPeer, tool
+from rig.commands import CommandParts, rfc3339
+from rig.peers import PymodbusPeer
 from rig.ports import free_port
 from rig.service import command
 
@@ -35,37 +35,7 @@ VALUES = [("holding", 0, "float32", "ABCD", 1.0), ("holding", 4, "int16", "ABCD"
 SAMPLES = "devices.plc.samples"
 
 
-def rfc3339(moment):
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class CommandCase(RigTestCase):
-    asked = 0
-
-    def publish(self, payload, verb="write", retain=False):
-        command = [tool("mosquitto_pub"), "-h", "localhost", "-p", str(self.broker.port), "--cafile",
-                   self.pki.path("ca.crt"), "--cert", self.pki.path("subscriber.crt"), "--key",
-                   self.pki.path("subscriber.key"), "-q", "1", "-t", f"{configuration.PREFIX}/command/{verb}", "-s"]
-        subprocess.run(command + (["-r"] if retain else []), input=payload.encode(), check=True, timeout=20)
-
-    def request(self, arguments, **changes):
-        self.asked += 1
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return {"schema": "twinkeeper.command/1", "correlation_id": f"c{self.asked}", "issued_at": rfc3339(now),
-                "expires_at": rfc3339(now + datetime.timedelta(seconds=30)), "by": "the test",
-                "arguments": arguments, **changes}
-
-    def answer(self, command, count=1):
-        stream = f"response.{command['correlation_id']}"
-        return self.arrives(stream, lambda m: m["seq"] >= count, 20, f"an answer to {command['correlation_id']}")
-
-    def trail(self):
-        path = os.path.join(self.folder, "state", "commands.log")
-        with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-
-
-class Commands(CommandCase):
+class Commands(CommandParts, RigTestCase):
     def begin(self, commands=COMMANDS, writable=WRITABLE):
         self.port = free_port()
         self.start_peer(PymodbusPeer(self.folder, "tcp", self.port, VALUES))
@@ -171,7 +141,7 @@ ALL = ("commands: {enabled: true, allow: [describe, what-if, acknowledge, shelve
 STATE = "twins.tanks.state"
 
 
-class Verbs(CommandCase):
+class Verbs(CommandParts, RigTestCase):
     def begin(self):
         """A plant whose twin publishes next to nothing by itself."""
         self.start_line()

@@ -151,3 +151,34 @@ class StrictParts:
         if part.process is None:  # it runs in the test's own process
             self.addCleanup(part.stop)
         return part
+
+
+class ServiceParts(StrictParts):
+    """The whole job under the profile aws-iot-core, and the services behind `$aws/`."""
+
+    def begin(self, extra="  shadow_interval: 10s\n", desired=None):
+        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", uplink_extra=extra)
+        self.service = self.start_aws_service(self.pki, self.broker)
+        if desired:
+            self.service.set_desired(configuration.GATEWAY, desired, name="config")
+        self.daemon.start()
+
+    def end(self):
+        self.daemon.stop()
+        self.assertEqual(self.broker.refusals(), [])
+
+    def reported(self, name, predicate, deadline_s=60):
+        return self.service.wait_for_reported(configuration.GATEWAY, predicate, name, deadline_s)
+
+    def delta(self, name):
+        def differs(desired, reported):
+            return {key: value for key, value in desired.items()
+                    if reported.get(key) != value and not (isinstance(value, dict) and not
+                                                           differs(value, reported.get(key) or {}))}
+        state = self.service.shadow(configuration.GATEWAY, name)["state"]
+        return differs(state.get("desired", {}), state.get("reported", {}))
+
+    def run_job(self, job_id, document, status, deadline_s=60):
+        """The execution, once it has come to `status`."""
+        self.service.create_job(configuration.GATEWAY, document, job_id)
+        return self.service.wait_for_job(configuration.GATEWAY, job_id, status, deadline_s)

@@ -36,7 +36,7 @@ struct Rig {
   }
   void start() {
     jobs.emplace(plan, requests, events, "t" + std::to_string(++starts),
-                 app::AwsJobs::Outside{[](std::size_t most) { return std::vector<std::string>(most, "a \"line\""); },
+                 app::AwsJobs::Outside{[this](std::size_t most) { return std::vector<std::string>(most, line); },
                                        [this](signals::Message message) {
                                          published.push_back(Json::parse("{" + message.members + "}"));
                                        }});
@@ -77,6 +77,7 @@ struct Rig {
   Events events;
   base::Instant now{1h};
   int starts = 0;
+  std::string line = "a \"line\"";  // each of the log
   std::vector<Json> published;
   std::optional<app::AwsJobs> jobs;
 };
@@ -163,4 +164,35 @@ TEST_CASE("collected logs are one bounded message") {
   CHECK(rig.published[0]["metrics"].is_null());
   CHECK(rig.published[0]["overlay"].is_null());
   CHECK(rig.told()["statusDetails"]["lines"] == "500");
+}
+
+TEST_CASE("collected logs tell the configuration without user names and passwords") {
+  Rig rig;
+  rig.plan.config.expanded =
+      "uplink:\n  username: alice\n  password_file: /etc/pass\n  digits: 5\nlist:\n  - username: bob\n";
+  CHECK(app::configuration_to_collect(rig.plan.config).empty());  // no jobs
+  rig.plan.config.uplink->jobs = true;
+  rig.plan.config.expanded = app::configuration_to_collect(rig.plan.config);
+  rig.give({{"operation", "collect-logs"}});
+  REQUIRE(rig.published.size() == 1);
+  CHECK(rig.published[0]["configuration"] ==
+        "uplink:\n  username: (not told)\n  password_file: (not told)\n  digits: 5\nlist:\n  - username: (not told)\n");
+}
+
+TEST_CASE("of a long configuration collected logs have the first lines, as many as there is room for") {
+  Rig rig;
+  rig.plan.config.uplink->jobs = true;
+  for (int i = 0; i < 20'000; ++i) rig.plan.config.expanded += "- \"\\\\\"\n";
+  const std::string whole = rig.plan.config.expanded;
+  rig.plan.config.expanded = app::configuration_to_collect(rig.plan.config);
+  rig.line = std::string(64, '"');  // twice as long in JSON
+  rig.give({{"operation", "collect-logs"}, {"lines", 500}});
+  REQUIRE(rig.published.size() == 1);
+  CHECK(rig.published[0].dump().size() < app::kMostCollectedBytes);
+  CHECK(rig.published[0]["lines"].size() == 500);
+  const auto told = rig.published[0]["configuration"].get<std::string>();
+  const std::size_t cut = told.find("# cut here: the rest is too long\n");
+  REQUIRE(cut != std::string::npos);
+  CHECK(cut > 10'000);
+  CHECK(told.substr(0, cut) == whole.substr(0, cut));
 }

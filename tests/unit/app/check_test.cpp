@@ -307,6 +307,25 @@ TEST_CASE("check tells every stream with topic and size, and rates of the period
   CHECK(plain.run().dump().find("\"backlog\"") == std::string::npos);
 }
 
+TEST_CASE("check tells the topics of commands, and samples that only a command asks for") {
+  CHECK(Checked().run()["commands"].is_null());
+  const std::string commands = "commands: {enabled: true, allow: [write, what-if]}\nspool:";
+  CHECK(Checked({{"spool:", commands}}).run()["commands"] ==
+        ordered_json{{"topics_subscribed", {"twinkeeper/gw1/command/write", "twinkeeper/gw1/command/what-if"}},
+                     {"topics_published", {"twinkeeper/gw1/response/*"}}});
+  const Edit silent{"    publish: {interval: 1s}\n", ""};
+  const auto count_samples = [](const ordered_json& report) {
+    return std::count_if(report["streams"].begin(), report["streams"].end(),
+                         [](const auto& entry) { return entry["stream"] == "devices.plc.samples"; });
+  };
+  CHECK(count_samples(Checked({silent, {"spool:", commands}}).run()) == 0);
+  const ordered_json asked =
+      Checked({silent, {"spool:", "commands: {enabled: true, allow: [snapshot]}\nspool:"}}).run();
+  const ordered_json samples = stream(asked, "devices.plc.samples");
+  CHECK(samples["when"] == "on the command snapshot");
+  CHECK(samples["messages_per_second"].is_null());
+}
+
 TEST_CASE("check says how long draining takes by the limit that binds, or why it is not known") {
   const auto spool = [](const std::string& limits) {
     Checked checked(Edits{{"profile: mqtt", "profile: mqtt" + limits}});
