@@ -164,10 +164,12 @@ class EndpointPoller::Implementation {
   void run_refused(PolledDevice& device, PolledGroup& group, const std::vector<PlannedRequest>& trials,
                    CycleOutcome& outcome) {
     for (const PlannedRequest& trial : trials) run_request(device, group, trial, group.first_request, outcome);
+    const bool silent = outcome.requests > 0 && outcome.answered == 0;  // then it has refused nothing either
     for (const auto& [reg, code] : waiting_) {
       ++outcome.requests;
       const base::Instant now = clock_.now();
-      if (device.left_alone(group, now) || rests(device.settings.slave_id, now) || !ensure_connection(device, group)) {
+      if (silent || device.left_alone(group, now) || rests(device.settings.slave_id, now) ||
+          !ensure_connection(device, group)) {
         give_bad(device, reg, now, device.back_off.failed() ? reason_of(device.down_error) : signals::Reason::timeout);
         continue;
       }

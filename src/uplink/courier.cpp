@@ -20,7 +20,7 @@ namespace twinkeeper::uplink {
 namespace {
 
 constexpr base::Duration kMaintainEvery = std::chrono::seconds{1};
-constexpr base::Duration kStandsAfter = std::chrono::seconds{2};  // a connection that breaks by itself shows it
+constexpr base::Duration kStandsAfter = std::chrono::seconds{30};  // what waits has gone, and a bad network shows
 constexpr base::Duration kLateAnswer = std::chrono::seconds{3};
 constexpr base::Duration kTellGapsEvery = std::chrono::seconds{2};
 constexpr std::size_t kLiveInARow = 50;

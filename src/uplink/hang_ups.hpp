@@ -3,8 +3,9 @@
 // Not every broker has a word for "refused": AWS IoT Core closes the connection at a publication that it doesn't allow.
 // So that such a loss says which topic it was, a topic on which nothing has passed in this process is new, and at most
 // one new topic is in flight at a time (the courier sees to it). If the connection breaks then, that topic alone is in
-// doubt; the others flow on the next connection, and it is tried again when the connection has stood for kFirstWait, then
-// after kLongWait each: a denied topic costs the others one reconnect, and later ones minutes apart.
+// doubt; the others flow on the next connection, and it is tried again when a connection has stood for a while, from the
+// second loss on kLongWait after the last one at the earliest: a denied topic costs the others one reconnect, and later ones
+// minutes apart.
 //
 // A topic that had passed can be denied, too, as policies change. Of these the first ones sent on a connection are in
 // doubt, and rows that were in flight at the loss before, too; if a new one was in flight, it is likelier than they are,
@@ -41,7 +42,6 @@ class HangUps {
     std::optional<base::Instant> try_at{};
   };
 
-  static constexpr base::Duration kFirstWait = std::chrono::seconds{30};
   static constexpr base::Duration kLongWait = std::chrono::minutes{5};
 
   // A connection broke with these in flight, each topic once in the order they were sent. Returns the one that alone is
@@ -70,7 +70,7 @@ class HangUps {
       const bool known = suspect != suspects_.end();
       if (!known) suspect = suspects_.insert(suspects_.end(), {one->topic, one->row, one->lane});
       if (alone && was_new) ++suspect->losses;
-      if (known || (alone && was_new)) suspect->try_at = now + (suspect->losses > 1 ? kLongWait : kFirstWait);
+      if (known || (alone && was_new)) suspect->try_at = now + (suspect->losses > 1 ? kLongWait : base::Duration{});
       if (alone && was_new) return *suspect;
     }
     return std::nullopt;

@@ -112,6 +112,23 @@ TEST_CASE("A refused register is asked again ever more rarely and joins the othe
   CHECK(bench.poller.statistics(0).suggested_configuration.get().empty());
 }
 
+TEST_CASE("A register that is refused and not asked is no sign of life of a device that is silent") {
+  Bench bench({device(words(10))});
+  bench.transport->refuse = [](const ReadRequest& request) {
+    return covers(request, 9) ? kIllegalAddress : std::uint8_t{0};
+  };
+  for (int i = 0; i < 3; ++i) bench.turn();
+  REQUIRE(bench.poller.statistics(0).state == DeviceState::degraded);
+  bench.transport->silent = [](const ReadRequest&) { return true; };
+  bench.samples.take();
+  for (int i = 0; i < 100; ++i) {
+    bench.turn();
+    CHECK(bench.poller.statistics(0).state == DeviceState::down);
+    for (const signals::Sample& sample : bench.samples.take()) CHECK(sample.reason == signals::Reason::timeout);
+  }
+  CHECK(bench.events.codes() == std::vector<std::string>{"degraded", "plan_learned", "connection_lost"});
+}
+
 TEST_CASE("A new connection asks at once for what was refused before") {
   Bench bench({device(words(10))});
   bool refuses = true;

@@ -380,7 +380,7 @@ TEST_CASE("what grows old enough for a packet while packets are withheld waits f
   rig.clock.advance(seconds{1});
   rig.turn();
   CHECK(rig.link.take_down().empty());
-  rig.clock.advance(seconds{1});
+  rig.clock.advance(seconds{29});
   rig.turn();
   const auto probe = rig.link.take_down();
   REQUIRE(probe.size() == 1);
