@@ -368,7 +368,10 @@ class Courier::Implementation {
   }
 
   void lost() {
-    const std::vector<Flight> in_doubt = flights_.in_doubt(clock_.now());
+    const base::Instant now = clock_.now();
+    // Given up by our side for want of acknowledgements: silence is no verdict.
+    const bool silent = flights_.waits_since() && now - *flights_.waits_since() >= settings_.acknowledge_timeout;
+    const std::vector<Flight> in_doubt = silent ? std::vector<Flight>{} : flights_.in_doubt(now);
     forget_flights();
     connection_.reset();
     quarantine_.broke(in_doubt);
