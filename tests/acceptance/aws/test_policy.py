@@ -15,15 +15,6 @@ from rig.service import command
 from rig.strict_broker import DEFAULT_POLICY, ServiceParts
 
 THING = configuration.GATEWAY
-# A device that publishes nothing by itself: only the command `snapshot` makes it.
-SILENT_DEVICE = """\
-  - name: meter
-    controller: tcp://127.0.0.1:{modbus_port}
-    slave_id: 2
-    poll_interval: 200ms
-    timeout: 300ms
-    registers: [{{name: power, register: input, address: 0, type: FLOAT32, unit: kW}}]
-"""
 UPLINK = """\
   shadow_interval: 10s
   defender_interval: 5min
@@ -65,7 +56,7 @@ class Policy(CommandParts, ServiceParts, RigTestCase):
         self.assertEqual(self.answer(asked)["result"], "done")
 
     def test_policy_is_enough(self):
-        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", uplink_extra=UPLINK, more_devices=SILENT_DEVICE)
+        self.start_line(profile="aws-iot-core\n  keep_alive: 30s", uplink_extra=UPLINK, more_devices=configuration.METER)
         with open(self.configuration, "a", encoding="utf-8") as file:
             file.write(COMMANDS)
         self.service = self.start_aws_service(self.pki, self.broker)

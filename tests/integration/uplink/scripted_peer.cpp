@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <stdexcept>
 #include <utility>
@@ -67,6 +69,19 @@ void ScriptedPeer::serve(const std::stop_token& stop) {
   }
 }
 
+// False: the peer is to stop, or the client has gone meanwhile.
+bool ScriptedPeer::waits_before_tls(const std::stop_token& stop, int descriptor) const {
+  const base::SystemClock clock;
+  const base::Instant until = clock.now() + before_tls_.load();
+  for (base::Instant now = clock.now(); now < until; now = clock.now()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - now).count();
+    pollfd entry{descriptor, POLLRDHUP, 0};
+    if (::poll(&entry, 1, static_cast<int>(std::min<std::int64_t>(left, 50))) > 0 || stop.stop_requested())
+      return false;
+  }
+  return true;
+}
+
 void ScriptedPeer::serve_connection(const std::stop_token& stop, int descriptor) {
   const timeval soon{5, 0};
   ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon);
@@ -74,8 +89,7 @@ void ScriptedPeer::serve_connection(const std::stop_token& stop, int descriptor)
   tls_ = tls;
   socket_ = descriptor;
   SSL_set_fd(tls, descriptor);
-  std::this_thread::sleep_for(before_tls_.load());
-  if (SSL_accept(tls) == 1) {
+  if (waits_before_tls(stop, descriptor) && SSL_accept(tls) == 1) {
     std::size_t connection = 0;
     {
       const std::lock_guard lock(mutex_);

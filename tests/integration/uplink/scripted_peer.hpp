@@ -69,6 +69,7 @@ class ScriptedPeer {
 
  private:
   void serve(const std::stop_token& stop);
+  [[nodiscard]] bool waits_before_tls(const std::stop_token& stop, int descriptor) const;
   void serve_connection(const std::stop_token& stop, int descriptor);
   bool read(const std::stop_token& stop, std::string& into, std::size_t count);
   void write(const std::string& bytes);

@@ -48,14 +48,16 @@ devices:
       - {{name: pump, register: input, address: 10, type: FLOAT32, unit: V}}
 """
 
-# More units behind the same controller.
-METERS = """\
+# More units behind the same controller. They publish nothing by themselves.
+METER = """\
   - name: meter
     controller: tcp://127.0.0.1:{modbus_port}
     slave_id: 2
     poll_interval: 200ms
     timeout: 300ms
     registers: [{{name: power, register: input, address: 0, type: FLOAT32, unit: kW}}]
+"""
+METERS = METER + """\
   - name: drive
     controller: tcp://127.0.0.1:{modbus_port}
     slave_id: 3

@@ -241,14 +241,7 @@ TEST_CASE("bringing a spool of the version before up to date can be cut off anyw
     Rig rig;
     for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
     rig.spool.reset();
-    sqlite3* handle = nullptr;
-    REQUIRE(sqlite3_open(rig.folder.file("spool.db").c_str(), &handle) == SQLITE_OK);
-    for (const char* sql : {"ALTER TABLE gap DROP COLUMN stride", "ALTER TABLE dead DROP COLUMN wall_ns",
-                            "ALTER TABLE dead DROP COLUMN clock_synced", "ALTER TABLE dead DROP COLUMN boot",
-                            "DROP INDEX message_urgent", "DROP INDEX message_metrics", "PRAGMA user_version=1"}) {
-      REQUIRE(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-    }
-    sqlite3_close(handle);
+    rig.make_database_older();
     disk.writes_left = writes;
     rig.open();
     rig.spool.reset();

@@ -167,11 +167,7 @@ TEST_CASE("what is spooled is for nobody else's eyes") {
 TEST_CASE("a row whose bytes rotted on disk is dropped and told") {
   Rig rig;
   rig.fill(5);
-  sqlite3* handle = nullptr;
-  REQUIRE(sqlite3_open(rig.folder.file("spool.db").c_str(), &handle) == SQLITE_OK);
-  REQUIRE(sqlite3_exec(handle, "UPDATE message SET body = replace(CAST(body AS TEXT), 'tanks', 'tnaks') WHERE seq = 3",
-                       nullptr, nullptr, nullptr) == SQLITE_OK);
-  sqlite3_close(handle);
+  rig.change_database({"UPDATE message SET body = replace(CAST(body AS TEXT), 'tanks', 'tnaks') WHERE seq = 3"});
   Spool spool = rig.open();
   const auto rows = spool.next_backlog(0, 100);
   CHECK(rows.size() == 4);

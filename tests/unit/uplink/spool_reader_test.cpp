@@ -1,7 +1,5 @@
 #include "uplink/spool_reader.hpp"
 
-#include <sqlite3.h>
-
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -175,14 +173,7 @@ TEST_CASE("a spool of the version before is brought up to date with what it hold
     for (int i = 0; i < 3; ++i) spool.append(test::state_message(rig.clock.now()));
     spool.skip("twins.tanks.state", 2, rig.clock.now(), rig.clock.now());
   }
-  sqlite3* handle = nullptr;
-  REQUIRE(sqlite3_open(rig.folder.file("spool.db").c_str(), &handle) == SQLITE_OK);
-  for (const char* sql : {"ALTER TABLE gap DROP COLUMN stride", "ALTER TABLE dead DROP COLUMN wall_ns",
-                          "ALTER TABLE dead DROP COLUMN clock_synced", "ALTER TABLE dead DROP COLUMN boot",
-                          "DROP INDEX message_urgent", "DROP INDEX message_metrics", "PRAGMA user_version=1"}) {
-    REQUIRE(sqlite3_exec(handle, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-  }
-  sqlite3_close(handle);
+  rig.make_database_older();
   CHECK_FALSE(SpoolReader::open(rig.folder.path(), "boot-1").ok());
   Spool spool = rig.open();
   CHECK(spool.next_backlog(0, 100).size() == 3);
