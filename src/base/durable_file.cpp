@@ -9,7 +9,13 @@
 #include <system_error>
 
 namespace twinkeeper::base {
-namespace {
+
+Error system_error(const std::string& what, int number) {
+  const ErrorCode code = number == ENOENT || number == ENOTDIR                    ? ErrorCode::not_found
+                         : number == EACCES || number == EPERM || number == EROFS ? ErrorCode::permission_denied
+                                                                                  : ErrorCode::io;
+  return {code, what + ": " + std::generic_category().message(number)};
+}
 
 bool write_all(int descriptor, std::string_view text) {
   while (!text.empty()) {
@@ -19,15 +25,6 @@ bool write_all(int descriptor, std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
-}
-
-}  // namespace
-
-Error system_error(const std::string& what, int number) {
-  const ErrorCode code = number == ENOENT || number == ENOTDIR                    ? ErrorCode::not_found
-                         : number == EACCES || number == EPERM || number == EROFS ? ErrorCode::permission_denied
-                                                                                  : ErrorCode::io;
-  return {code, what + ": " + std::generic_category().message(number)};
 }
 
 Status replace_file(const std::string& path, std::string_view content) {

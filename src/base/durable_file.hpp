@@ -24,6 +24,9 @@ namespace twinkeeper::base {
   return content ? std::move(content).value() : std::string();
 }
 
+// Whatever pieces the kernel takes it in. False: errno says why.
+[[nodiscard]] bool write_all(int descriptor, std::string_view text);
+
 // "what: No such file or directory", with the code that the errno stands for.
 [[nodiscard]] Error system_error(const std::string& what, int number);
 

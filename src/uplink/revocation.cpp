@@ -54,16 +54,6 @@ struct Block {
   long size = 0;
 };
 
-bool write_all(int descriptor, const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t count = ::write(descriptor, text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
-    done += static_cast<std::size_t>(count);
-  }
-  return true;
-}
-
 // Whether each certificate of a PEM text has a list beside it that it could have made.
 bool each_has_a_list(const std::string& text) {
   const Memory in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
@@ -147,7 +137,7 @@ base::Result<TrustFile> TrustFile::open(const UplinkSettings& settings) {
   // In memory: a disk that is full must not keep the gateway from connecting.
   const int descriptor = ::memfd_create("trust", MFD_CLOEXEC);
   TrustFile file(descriptor, "/proc/self/fd/" + std::to_string(descriptor));
-  if (descriptor < 0 || !write_all(descriptor, text)) {
+  if (descriptor < 0 || !base::write_all(descriptor, text)) {
     return base::Error(base::ErrorCode::internal, std::string("no file in memory: ") + std::strerror(errno), true);
   }
   return file;
