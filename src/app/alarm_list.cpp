@@ -19,10 +19,10 @@ using diagnosis::AnomalyState;
 using diagnosis::OperatorWord;
 using nlohmann::json;
 
-constexpr const char* kSchema = "twinkeeper.operator_words/1";
-constexpr std::uintmax_t kMostBytes = 4 << 20;
+constexpr const char* kListSchema = "twinkeeper.operator_words/1";
+constexpr std::uintmax_t kMostListBytes = 4 << 20;
 
-std::string text_of(const json& object, const char* name) {
+std::string member_text(const json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
@@ -44,9 +44,9 @@ AlarmList::AlarmList(std::string file, const base::Clock& clock, signals::EventS
 void AlarmList::read() {
   const auto content = base::content_of(file_);
   if (!content) return;
-  const bool fits = content.value().size() <= kMostBytes;
+  const bool fits = content.value().size() <= kMostListBytes;
   const json document = fits ? json::parse(content.value(), nullptr, false) : json();
-  if (!document.is_object() || text_of(document, "schema") != kSchema) {
+  if (!document.is_object() || member_text(document, "schema") != kListSchema) {
     events_.raise({signals::EventLevel::error, "alarms", "words_damaged",
                    file_ + " is damaged: what operators have acknowledged or shelved is forgotten"});
     return;
@@ -58,10 +58,10 @@ void AlarmList::read() {
     if (found == document.end() || !found->is_array()) return;
     for (const json& entry : *found) {
       if (!entry.is_object()) continue;
-      OperatorWord word{text_of(entry, "by"), text_of(entry, "comment"), now + kAcknowledgedAnew};
-      const auto until = base::parse_rfc3339(text_of(entry, "until"));
+      OperatorWord word{member_text(entry, "by"), member_text(entry, "comment"), now + kAcknowledgedAnew};
+      const auto until = base::parse_rfc3339(member_text(entry, "until"));
       if (until) word.until = now + std::min<base::Duration>(*until - wall, kLongestShelving);
-      if (word.until > now) take(text_of(entry, "name"), entry, std::move(word));
+      if (word.until > now) take(member_text(entry, "name"), entry, std::move(word));
     }
   };
   each("acknowledged", [&](std::string name, const json& entry, OperatorWord word) {
@@ -127,7 +127,7 @@ void AlarmList::drop_what_is_over() {
 }
 
 std::string AlarmList::text() const {
-  json document = {{"schema", kSchema}};
+  json document = {{"schema", kListSchema}};
   const auto entry = [&](const std::string& name, const OperatorWord& word) {
     return json{{"name", name}, {"by", word.by}, {"comment", word.comment}};
   };

@@ -14,12 +14,12 @@
 namespace twinkeeper::app {
 namespace {
 
-constexpr off_t kMostBytes = 1 << 20;
+constexpr off_t kMostTrailBytes = 1 << 20;
 
 base::Status append_to(const std::string& file, const std::string& text) {
   struct stat status {};
   if (::stat(file.c_str(), &status) == 0 && status.st_size > 0 &&
-      status.st_size + static_cast<off_t>(text.size()) > kMostBytes) {
+      status.st_size + static_cast<off_t>(text.size()) > kMostTrailBytes) {
     if (std::rename(file.c_str(), (file + ".1").c_str()) != 0) return base::system_error(file, errno);
   }
   auto appended = base::append_to_file(file, text);

@@ -10,14 +10,14 @@ using nlohmann::json;
 
 const std::string kBy = "shadow config";
 constexpr std::size_t kMostFaults = 10;
-constexpr std::size_t kMostFaultBytes = 300;
+constexpr std::size_t kMostFaultBytesInShadow = 300;
 // Desired and, once it is in force, reported have room in one document.
 constexpr std::size_t kMostOverlayBytes = 3500;
 
 // Cut between characters.
 std::string cut(const std::string& text) {
-  if (text.size() <= kMostFaultBytes) return text;
-  std::size_t end = kMostFaultBytes;
+  if (text.size() <= kMostFaultBytesInShadow) return text;
+  std::size_t end = kMostFaultBytesInShadow;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
   return text.substr(0, end) + "...";
 }

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr double kOperationBytes = 1024.0;  // what one operation of the shadow service is charged for
-constexpr double kLong = -1.2345678901234567e-12;
+constexpr double kLongNumber = -1.2345678901234567e-12;
 constexpr std::size_t kLongAnomaly = 60;  // an id, with its quotes
 constexpr std::size_t kSomeAnomalies = 5;
 const std::size_t kMostShadowBytes = aws::ShadowSettings{}.most_bytes;
@@ -25,8 +25,8 @@ ordered_json shadow_of(const Plan& plan, std::size_t twin, Findings& findings) {
   estimation::TwinStep step(static_cast<std::size_t>(model.n_x()), static_cast<std::size_t>(model.n_u()),
                             static_cast<std::size_t>(model.n_y()));
   step.mode = estimation::Mode::initializing;
-  std::fill(step.x.begin(), step.x.end(), kLong);
-  std::fill(step.std.begin(), step.std.end(), kLong);
+  std::fill(step.x.begin(), step.x.end(), kLongNumber);
+  std::fill(step.std.begin(), step.std.end(), kLongNumber);
   const auto& uplink = *plan.config.uplink;
   const auto document = twin_shadow(describe_twin(plan, twin), step, {}, uplink.digits);
   const std::size_t bytes = document.dump().size() + kSomeAnomalies * kLongAnomaly;

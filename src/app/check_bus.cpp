@@ -10,7 +10,7 @@ using nlohmann::ordered_json;
 
 namespace {
 
-double milliseconds(base::Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+double in_ms(base::Duration duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 // The key behind a group's interval: a register's own, or the device's.
 std::string interval_path(const Plan& plan, std::size_t device, base::Duration interval) {
@@ -74,11 +74,11 @@ ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices
   ordered_json groups = ordered_json::array();
   for (const auto& group : time.groups) {
     groups.push_back({{"device", settings[group.device].name},
-                      {"interval_ms", milliseconds(group.interval)},
+                      {"interval_ms", in_ms(group.interval)},
                       {"requests", group.requests},
                       {"bytes", group.bytes},
-                      {"time_ms", milliseconds(group.time)},
-                      {"time_with_timeout_ms", milliseconds(group.time_with_timeout)}});
+                      {"time_ms", in_ms(group.time)},
+                      {"time_with_timeout_ms", in_ms(group.time_with_timeout)}});
   }
   judge(plan, devices, time, findings);
   return {{"bus", drivers::link_name(settings.front())},
@@ -86,9 +86,9 @@ ordered_json check_bus(const Plan& plan, const std::vector<std::size_t>& devices
           {"devices", names},
           {"requests_per_cycle", time.requests},
           {"bytes_per_cycle", time.bytes},
-          {"time_ms", milliseconds(time.time)},
-          {"time_with_timeout_ms", milliseconds(time.time_with_timeout)},
-          {"shortest_interval_ms", milliseconds(time.shortest_interval)},
+          {"time_ms", in_ms(time.time)},
+          {"time_with_timeout_ms", in_ms(time.time_with_timeout)},
+          {"shortest_interval_ms", in_ms(time.shortest_interval)},
           {"utilisation", time.utilisation},
           {"groups", groups}};
 }

@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Another number whenever what any archive() describes changes: what was written then is another thing now.
-constexpr const char* kSchema = "twinkeeper.checkpoint/1";
+constexpr const char* kCheckpointSchema = "twinkeeper.checkpoint/1";
 constexpr std::size_t kSumBytes = 4;
 
 base::Error corrupt(const std::string& what) { return {base::ErrorCode::corrupt, what}; }
@@ -70,7 +70,7 @@ std::string encode_checkpoint(const CheckpointHeader& header, std::span<const st
   for (const CheckpointInput& input : header.inputs) {
     inputs.push_back({{"name", input.name}, {"unit", input.unit}, {"value", number_or_null(input.value)}});
   }
-  const Json json = {{"schema", kSchema},
+  const Json json = {{"schema", kCheckpointSchema},
                      {"version", std::string(kVersion)},
                      {"twin", header.twin},
                      {"model", {{"name", header.model_name}, {"hash", header.model_hash}}},
@@ -105,8 +105,8 @@ base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
   if (line == std::string_view::npos || !json.is_object()) return corrupt("does not begin with a line of JSON");
   Checkpoint checkpoint;
   try {
-    if (json.at("schema") != kSchema) {
-      return corrupt("is of schema " + json.at("schema").dump() + ", this version reads " + kSchema);
+    if (json.at("schema") != kCheckpointSchema) {
+      return corrupt("is of schema " + json.at("schema").dump() + ", this version reads " + kCheckpointSchema);
     }
     checkpoint.header = header_of(json);
     if (json.at("bytes").get<std::size_t>() != content.size() - line - 1) return corrupt("is not as long as it says");

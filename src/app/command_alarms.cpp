@@ -39,7 +39,7 @@ struct Row {
   std::string state, priority, since, id, message;
 };
 
-void print_table(const std::vector<Row>& rows) {
+void print_alarm_table(const std::vector<Row>& rows) {
   std::size_t state = 5, priority = 8, since = 5, id = 5;
   for (const Row& row : rows) {
     state = std::max(state, row.state.size());
@@ -73,7 +73,7 @@ void print_list(const json& answer) {
   if (rows.empty()) {
     std::cout << "no alarms\n";
   } else {
-    print_table(rows);
+    print_alarm_table(rows);
   }
   for (const json& owner : answer.at("maintenance")) {
     std::cout << text_of(owner, "name") << " is in maintenance " << who(owner) << '\n';

@@ -11,7 +11,7 @@ namespace {
 using nlohmann::ordered_json;
 
 // A value as a person reads it: six significant digits, no quotes, lists in brackets.
-std::string text_of(const ordered_json& value) {
+std::string value_text(const ordered_json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_null()) return "none";
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
@@ -23,25 +23,25 @@ std::string text_of(const ordered_json& value) {
   }
   if (!value.is_array()) return value.dump();
   std::string out = "[";
-  for (const auto& element : value) out += (out.size() > 1 ? ", " : "") + text_of(element);
+  for (const auto& element : value) out += (out.size() > 1 ? ", " : "") + value_text(element);
   return out + "]";
 }
 
 // Nested objects and lists of objects as an indented outline.
-void print(const ordered_json& value, int indent, std::ostream& out) {
+void print_report(const ordered_json& value, int indent, std::ostream& out) {
   const std::string margin(static_cast<std::size_t>(indent), ' ');
   for (const auto& [key, item] : value.items()) {
     if (item.is_object()) {
       out << margin << key << ":\n";
-      print(item, indent + 2, out);
+      print_report(item, indent + 2, out);
     } else if (item.is_array() && !item.empty() && item.front().is_object()) {
       out << margin << key << ":\n";
       for (const auto& element : item) {
         out << margin << "  -\n";
-        print(element, indent + 4, out);
+        print_report(element, indent + 4, out);
       }
     } else {
-      out << margin << key << ": " << text_of(item) << '\n';
+      out << margin << key << ": " << value_text(item) << '\n';
     }
   }
 }
@@ -77,7 +77,7 @@ int check_command(const std::string& config_file, bool json) {
     std::cout << result.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
   } else {
     std::cout << "# effective configuration\n" << plan.config.expanded << "\n# plan\n";
-    print(result, 0, std::cout);
+    print_report(result, 0, std::cout);
   }
   for (const auto& warning : findings.warnings()) std::cerr << "warning: " << warning.text() << '\n';
   return findings.errors().empty() ? kExitDone : report(findings.errors(), std::cerr);

@@ -64,8 +64,8 @@ std::string percent(double value) {
   return text;
 }
 
-void print(const model::StateSpace& model, const identification::Comparison& result,
-           const std::optional<std::int64_t>& horizon, std::size_t rows) {
+void print_scores(const model::StateSpace& model, const identification::Comparison& result,
+                  const std::optional<std::int64_t>& horizon, std::size_t rows) {
   std::cout << (horizon ? "predicted " + std::to_string(*horizon) + " rows ahead" : std::string("simulated freely"))
             << ", " << rows << " rows";
   if (result.experiments > 1) std::cout << " in " << result.experiments << " experiments";
@@ -139,7 +139,7 @@ int compare_command(const CompareArguments& arguments) {
   const auto start = arguments.start == "zero" ? identification::Start::zero : identification::Start::estimate;
   const auto result = identification::compare(plan.models[0], record, horizon, start);
   if (!result.ok()) return told(arguments.model_file + ": " + result.error().message(), kExitConfig);
-  print(plan.models[0], result.value(), horizon, table.rows());
+  print_scores(plan.models[0], result.value(), horizon, table.rows());
   if (arguments.output_file) {
     const auto written = write(*arguments.output_file, table, plan.models[0], record, result.value());
     if (!written.ok()) return told(written.error().message(), kExitIo);

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using telemetry::CommandAnswer;
 using telemetry::CommandResult;
 
-constexpr std::size_t kMostUnread = 32;
+constexpr std::size_t kMostUnreadCommands = 32;
 constexpr int kMoreReadThanObeyed = 60;        // a minute: so many that are refused find a line each in the trail
 constexpr base::Duration kFutureAllowed = 5s;  // clocks differ
 
@@ -81,7 +81,7 @@ void CommandDesk::arrived(std::string topic, std::string payload, bool retained)
   if (topic.compare(0, topic_.size(), topic_) != 0) return;
   {
     const std::lock_guard lock(arrivals_mutex_);
-    if (arrivals_.size() >= kMostUnread) {
+    if (arrivals_.size() >= kMostUnreadCommands) {
       ++dropped_;
     } else {
       arrivals_.push_back({topic.substr(topic_.size()), std::move(payload), retained});

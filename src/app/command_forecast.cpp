@@ -21,7 +21,7 @@ namespace {
 constexpr std::int64_t kUsualSteps = 100;
 constexpr std::int64_t kMostSteps = 1'000'000;
 constexpr std::int64_t kLinesTold = 10;
-constexpr std::int64_t kOnTick = 100;  // a row within period / kOnTick of a step counts as at the step
+constexpr std::int64_t kOnStep = 100;  // a row within period / kOnStep of a step counts as at the step
 
 // Inputs to come, by row; times from the checkpoint's newest step on.
 struct Profile {
@@ -111,7 +111,7 @@ void write(std::string& line, const std::string& time, const prediction::Forecas
   }
 }
 
-void print(const model::StateSpace& model, const std::string& time, const prediction::ForecastStep& step) {
+void print_step(const model::StateSpace& model, const std::string& time, const prediction::ForecastStep& step) {
   std::cout << time;
   const auto show = [](const std::string& name, const std::string& unit, double value, const prediction::Band& band) {
     char text[160];
@@ -181,7 +181,7 @@ int forecast_command(const ForecastArguments& arguments) {
   std::size_t next_row = 0;
   const auto inputs = [&](std::int64_t step, std::span<double> u) {
     if (!profile) return;
-    const auto now = (step + 1) * period + period / kOnTick;
+    const auto now = (step + 1) * period + period / kOnStep;
     for (; next_row < profile->times.size() && profile->times[next_row] <= now; ++next_row) {
       for (std::size_t i = 0; i < u.size(); ++i) {
         if (!profile->column_of_input[i]) continue;
@@ -199,7 +199,7 @@ int forecast_command(const ForecastArguments& arguments) {
   prediction::forecast(std::move(std::get<estimation::Twin>(twin)), inputs, count, arguments.band / 100.0,
                        [&](const prediction::ForecastStep& step) {
                          const std::string time = base::format_rfc3339(start + (step.step + 1) * period);
-                         if ((step.step + 1) % stride == 0) print(model, time, step);
+                         if ((step.step + 1) % stride == 0) print_step(model, time, step);
                          if (!output) return;
                          write(line, time, step);
                          output->row(line);

@@ -323,7 +323,7 @@ class Probe {
     if (found.unknown_from) json_["ended"] = found.ended;
     if (text()) {
       std::cout << subject() << ", " << drivers::to_string(question_.kind) << ", " << link_.requests() << " requests\n"
-                << "readable: " << text_of(found.readable) << "\nrefused:  " << text_of(found.refused) << '\n';
+                << "readable: " << ranges_text(found.readable) << "\nrefused:  " << ranges_text(found.refused) << '\n';
     }
     if (!found.unknown_from) return kExitDone;
     std::cerr << "warning: nothing is known from " << *found.unknown_from << " on: " << found.ended << '\n';

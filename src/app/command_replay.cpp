@@ -92,7 +92,7 @@ std::string names_of_twins(const Plan& plan) {
   return names;
 }
 
-int exit_code_of(const base::Error& error) {
+int exit_code_of_replay(const base::Error& error) {
   switch (error.code()) {
     case base::ErrorCode::not_found: return kExitNoInput;
     case base::ErrorCode::corrupt:
@@ -138,7 +138,7 @@ int replay_command(const ReplayArguments& arguments) {
   const bool written = report.close();
   if (!replayed.ok()) {
     std::cerr << "twinkeeper: " << replayed.error().message() << '\n';
-    return exit_code_of(replayed.error());
+    return exit_code_of_replay(replayed.error());
   }
   const ReplaySummary& summary = replayed.value();
   std::cout << summary.turns << " turns, " << summary.samples << " samples (" << summary.samples_bad << " bad), "

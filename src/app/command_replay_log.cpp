@@ -19,9 +19,9 @@ struct Chosen {
   bool judged = true;              // false: a model without a diagnosis, nothing is an anomaly
 };
 
-class Report final : public LogReplayOutput {
+class LogReport final : public LogReplayOutput {
  public:
-  Report(const logs::LogReader& log, std::optional<CsvFile> steps, bool every_step, bool judged)
+  LogReport(const logs::LogReader& log, std::optional<CsvFile> steps, bool every_step, bool judged)
       : log_(log), steps_(std::move(steps)), every_step_(every_step), judged_(judged) {}
 
   void begin(const model::StateSpace& model) {
@@ -107,7 +107,7 @@ int replay_log_command(const ReplayArguments& arguments) {
     if (!file.ok()) return told(file.error().message(), kExitIo);
     steps.emplace(std::move(file).value());
   }
-  Report report(log, std::move(steps), arguments.every_step, chosen.judged);
+  LogReport report(log, std::move(steps), arguments.every_step, chosen.judged);
   report.begin(chosen.plan.models[chosen.twin]);
   const auto replayed = replay_log(chosen.plan, chosen.twin, log, *tags, report);
   const auto written = report.close();

@@ -31,7 +31,7 @@ ordered_json rows_of(const Eigen::MatrixXd& matrix) {
   return rows;
 }
 
-ordered_json finite_or_null(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+ordered_json finite_number(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
 
 std::string digits17(double value) {
   char text[32];
@@ -39,7 +39,7 @@ std::string digits17(double value) {
   return text;
 }
 
-void print(const NamedMatrix& entry) {
+void print_matrix(const NamedMatrix& entry) {
   std::cout << entry.name << "  " << entry.meaning << '\n';
   if (entry.matrix == nullptr) {
     std::cout << "  none\n";
@@ -113,7 +113,7 @@ ordered_json augmentation_of(const model::StateSpace& model) {
                     {"initial", state.initial},
                     {"initial_std", state.initial_std},
                     {"noise_density", state.noise_density},
-                    {"time_constant_s", finite_or_null(time_constant(state))}});
+                    {"time_constant_s", finite_number(time_constant(state))}});
   }
   return list;
 }
@@ -178,7 +178,7 @@ int show_model_command(const ShowModelArguments& arguments) {
       const auto& infos = model.dynamics->parameter_infos();
       for (std::size_t i = 0; i < infos.size(); ++i) {
         const double value = model.dynamics->parameters()[i];
-        out["parameters"][infos[i].name] = {{"value", finite_or_null(value)}, {"unit", infos[i].unit}};
+        out["parameters"][infos[i].name] = {{"value", finite_number(value)}, {"unit", infos[i].unit}};
       }
     }
     if (!model.augmented.empty()) out["augment"] = augmentation_of(model);
@@ -190,8 +190,8 @@ int show_model_command(const ShowModelArguments& arguments) {
     for (const auto& pole : model::poles(model)) {
       out["poles"].push_back({{"real", pole.real},
                               {"imaginary", pole.imaginary},
-                              {"time_constant_s", finite_or_null(pole.time_constant)},
-                              {"period_s", finite_or_null(pole.period)}});
+                              {"time_constant_s", finite_number(pole.time_constant)},
+                              {"period_s", finite_number(pole.period)}});
     }
     std::cout << out.dump(2) << '\n';
     return kExitDone;
@@ -209,7 +209,7 @@ int show_model_command(const ShowModelArguments& arguments) {
   print_point("x", model.states, model.x_op);
   print_point("u", model.inputs, model.u_op);
   print_point("y", model.outputs, model.y_op);
-  for (const auto& entry : matrices) print(entry);
+  for (const auto& entry : matrices) print_matrix(entry);
   print_poles(model::poles(model));
   return kExitDone;
 }

@@ -38,7 +38,7 @@ simulation::Settings settings_of(const Plan& plan, const SimulateArguments& argu
   return settings;
 }
 
-int exit_code_of(const base::Error& error) {
+int exit_code_of_simulation(const base::Error& error) {
   switch (error.code()) {
     case base::ErrorCode::invalid_argument: return kExitUsage;  // --speed: all else is checked before
     case base::ErrorCode::unavailable: return kExitUnavailable;
@@ -48,7 +48,7 @@ int exit_code_of(const base::Error& error) {
 
 int fail(const base::Error& error) {
   std::cerr << "twinkeeper: " << error.message() << '\n';
-  return exit_code_of(error);
+  return exit_code_of_simulation(error);
 }
 
 // Requests a stop when the process is told to end; a signal handler could not.

@@ -98,7 +98,7 @@ ordered_json document_of(const uplink::SpoolStatus& status, const Plan& plan) {
 
 std::string or_dash(const ordered_json& value) { return value.is_null() ? "-" : value.get<std::string>(); }
 
-void print(const ordered_json& document) {
+void print_spool(const ordered_json& document) {
   const auto number = [](const ordered_json& value) { return std::to_string(value.get<std::uint64_t>()); };
   const auto size = [](const ordered_json& value) { return base::format_size(value.get<std::uint64_t>()); };
   std::cout << document["directory"].get<std::string>() << ": epoch " << number(document["epoch"]) << ", "
@@ -204,7 +204,7 @@ int spool_status_command(const SpoolArguments& arguments) {
   if (arguments.json) {
     std::cout << document.dump(2, ' ', false, ordered_json::error_handler_t::replace) << '\n';
   } else {
-    print(document);
+    print_spool(document);
   }
   return kExitDone;
 }

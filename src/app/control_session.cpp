@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-int exit_code_of(const base::Error& error) {
+int exit_code_of_session(const base::Error& error) {
   switch (error.code()) {
     case base::ErrorCode::permission_denied: return kExitPermission;
     case base::ErrorCode::invalid_argument: return kExitUsage;
@@ -44,7 +44,7 @@ std::variant<ControlSession, int> ControlSession::ask(const std::string& command
     const bool refused = client.error().code() == base::ErrorCode::permission_denied;
     return told(command + ": " + client.error().message() +
                     (refused ? "; accepted: a member of the socket's group (twinkeeper)" : "; is twinkeeper running?"),
-                exit_code_of(client.error()));
+                exit_code_of_session(client.error()));
   }
   const auto sent = client.value().ask(verb, arguments.dump(-1, ' ', false, json::error_handler_t::replace));
   if (!sent.ok()) return told(command + ": " + sent.error().message(), kExitUnavailable);

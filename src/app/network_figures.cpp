@@ -14,7 +14,7 @@
 namespace twinkeeper::app {
 namespace {
 
-constexpr std::size_t kMostBytes = 1 << 20;
+constexpr std::size_t kMostTableBytes = 1 << 20;
 constexpr std::size_t kMostEntries = 4096;
 
 struct End {
@@ -109,7 +109,7 @@ void add(std::vector<T>& list, T entry) {
 
 std::string content_of(const char* file) {
   std::ifstream stream(file, std::ios::binary);
-  std::string text(kMostBytes, '\0');
+  std::string text(kMostTableBytes, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, stream.gcount())));
   return text;

@@ -52,7 +52,7 @@ std::string bits_of(std::uint64_t word) {
 }
 
 // What is no printable ASCII as \xNN: a device's words may be anything.
-std::string quoted(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c >= 0x20 && c < 0x7F) {
@@ -67,7 +67,7 @@ std::string quoted(const std::string& text) {
 }
 
 std::string value_text(const Decoding& decoding) {
-  if (decoding.type == ValueType::STRING) return quoted(decoding.raw.text);
+  if (decoding.type == ValueType::STRING) return in_quotes(decoding.raw.text);
   if (decoding.type == ValueType::BIT) return bits_of(decoding.raw.natural);
   if (decoding.scale != 1.0) return shortest(decoding.value);
   switch (decoding.raw.kind) {
@@ -79,7 +79,7 @@ std::string value_text(const Decoding& decoding) {
   }
 }
 
-std::string percent(double relative) {
+std::string relative_percent(double relative) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.3g %%", 100.0 * relative);
   return text.data();
@@ -137,7 +137,7 @@ void print_nearest(const std::vector<Decoding>& decodings, double expected, std:
     std::string meaning = name_of(d) + " " + std::string(drivers::to_string(d.byte_order));
     if (d.scale != 1.0) meaning += " x " + shortest(d.scale);
     out << "  " << padded(value_text(d), 24) << " address " << padded(std::to_string(d.address), 6)
-        << padded(meaning, 22) << (expected == 0.0 ? shortest(*d.distance) : percent(*d.distance)) << " off"
+        << padded(meaning, 22) << (expected == 0.0 ? shortest(*d.distance) : relative_percent(*d.distance)) << " off"
         << (d.plausible ? "" : ", implausible") << '\n';
   }
   if (shown < numbers) out << "  … and " << numbers - shown << " farther ones (--all)\n";
@@ -256,7 +256,7 @@ ordered_json json_of(const drivers::LatencyStatistics& s) {
            {{"min", ms(s.min)}, {"median", ms(s.median)}, {"p90", ms(s.p90)}, {"p99", ms(s.p99)}, {"max", ms(s.max)}}}};
 }
 
-std::string text_of(const std::vector<drivers::AddressRange>& ranges) {
+std::string ranges_text(const std::vector<drivers::AddressRange>& ranges) {
   std::string text;
   for (const auto& range : ranges) {
     text += (text.empty() ? "" : ", ") + std::to_string(range.first);

@@ -30,7 +30,7 @@ void print_table(const std::vector<drivers::Decoding>& decodings, std::ostream& 
 
 void print(const drivers::LatencyStatistics& statistics, std::ostream& out);
 [[nodiscard]] nlohmann::ordered_json json_of(const drivers::LatencyStatistics& statistics);
-[[nodiscard]] std::string text_of(const std::vector<drivers::AddressRange>& ranges);  // "0-9, 12"
+[[nodiscard]] std::string ranges_text(const std::vector<drivers::AddressRange>& ranges);  // "0-9, 12"
 [[nodiscard]] nlohmann::ordered_json json_of(const std::vector<drivers::AddressRange>& ranges);
 
 }  // namespace twinkeeper::app

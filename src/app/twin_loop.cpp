@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr std::int64_t kMostCaughtUp = 1000;
 constexpr base::Duration kDrainInterval = 100ms;  // samples are taken off the queues at least this often
 constexpr base::Duration kCheckpointInterval = 60s;
-constexpr base::Duration kLongestNap = 200ms;  // between two looks at the stop token
+constexpr base::Duration kLongestTwinNap = 200ms;  // between two looks at the stop token
 
 base::Duration shortest_poll(const config::DeviceConfig& device) {
   base::Duration shortest = device.driver.poll_interval;
@@ -107,7 +107,7 @@ void TwinLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
     if (due.deadline > now) {
       // One ring for all that fell due together: the spool thread then stores and sends it as one batch.
       if (std::exchange(outbox_filled_, false)) wake_();
-      clock_.sleep_until(std::min(due.deadline, now + kLongestNap));
+      clock_.sleep_until(std::min(due.deadline, now + kLongestTwinNap));
       continue;
     }
     drain_until(due.deadline);

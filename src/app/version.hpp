@@ -8,9 +8,7 @@
 
 namespace twinkeeper::app {
 
-inline constexpr std::string_view kVersion = TWINKEEPER_VERSION;
-inline constexpr std::string_view kCompiler = TWINKEEPER_COMPILER;
-inline constexpr std::string_view kBuildType = TWINKEEPER_BUILD_TYPE;
+extern const std::string_view kVersion, kCompiler, kBuildType;
 
 // Name and version of each third-party library as found when this binary was configured.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> library_versions();

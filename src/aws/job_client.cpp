@@ -8,7 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kMostValue = 1024;
-constexpr base::Duration kAfterRefusal = 5min;
+constexpr base::Duration kAfterJobRefusal = 5min;
 
 std::string word(JobStatus status) {
   switch (status) {
@@ -184,7 +184,7 @@ void JobClient::rejected(const Json& answer, base::Instant now) {
                                                    text(answer, "message") + "; its status is told without them"});
     return;
   }
-  not_before_ = now + kAfterRefusal;
+  not_before_ = now + kAfterJobRefusal;
   const std::string why = "the broker's jobs can't be had: " + code + " " + text(answer, "message");
   if (told_ != why) notices_.push_back({"jobs_refused", why});
   told_ = why;

@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Duration kAfterRefusal = 5min;
+constexpr base::Duration kAfterShadowRefusal = 5min;
 constexpr std::size_t kLeastBytes = 1000;  // a document that is refused as too large is not cut further than this
 
 }  // namespace
@@ -140,7 +140,7 @@ void ShadowClient::rejected(const Json& answer, bool update, base::Instant now) 
   const std::string message = text(answer, "message");
   const auto refused = [&] {
     known_ = false;
-    not_before_ = now + kAfterRefusal;
+    not_before_ = now + kAfterShadowRefusal;
     tell("shadow_refused", "the shadow " + settings_.name + " can't be " + (update ? "updated" : "read") + ": " +
                                std::to_string(code) + " " + message);
   };

@@ -43,7 +43,7 @@ void check_limits(Reader& reader, const WritableText& entry, const drivers::Regi
   fits("max_value", *entry.max_value);
 }
 
-void resolve(Reader& reader, DeviceText& device, WritableText& entry) {
+void resolve_writable(Reader& reader, DeviceText& device, WritableText& entry) {
   const auto named = [&](const RegisterText& reg) { return reg.settings.name == entry.name; };
   const auto found = std::find_if(device.registers.begin(), device.registers.end(), named);
   if (found == device.registers.end()) {
@@ -153,7 +153,7 @@ void resolve_commands(Reader& reader, ConfigText& text) {
             "each register once");
         continue;
       }
-      resolve(reader, device, entry);
+      resolve_writable(reader, device, entry);
       device.config.driver.writable.push_back(entry.settings);
     }
   }

@@ -8,10 +8,11 @@
 #include <array>
 #include <charconv>
 
+#include "config/scalar.hpp"
+
 namespace twinkeeper::config {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '-' || c == '_';
 }

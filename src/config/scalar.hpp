@@ -10,6 +10,8 @@
 
 namespace twinkeeper::config {
 
+[[nodiscard]] inline bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 enum class ScalarType { text, integer, real, not_finite, boolean, null };
 
 // The core schema's type of a plain scalar; integers with a leading zero and octal ones count as integers here, so that

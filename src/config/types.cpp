@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "config/scalar.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::config {
@@ -11,7 +12,6 @@ constexpr const char* kIdentifierPattern = "^[A-Za-z_][A-Za-z0-9_]{0,62}$";
 constexpr const char* kGatewayIdPattern = "^[A-Za-z0-9:_-]{1,64}$";
 
 bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // "\"5\" has no unit; accepted: …" of base::quantity, which carries its own accepted form.
 std::string before_semicolon(const std::string& message) { return message.substr(0, message.find("; ")); }

@@ -12,6 +12,8 @@
 
 namespace twinkeeper::drivers {
 
+inline constexpr auto kRelaxed = std::memory_order_relaxed;  // of counters, which order nothing
+
 enum class DeviceState : std::uint8_t {
   unknown,   // no cycle has ended yet
   up,        // every request of the newest cycle was answered with data

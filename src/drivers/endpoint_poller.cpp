@@ -15,31 +15,15 @@
 namespace twinkeeper::drivers {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr base::Duration kBusyPause = std::chrono::milliseconds{10};
-// After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
-constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
 constexpr int kMaxSplitsPerCycle = 32;
 constexpr std::int64_t kRequestsPerWrite = 3;
-constexpr int kRestAfterTimeout = 4;  // time-outs
-constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
-
-bool is_busy(const ExchangeResult& result) noexcept {
-  return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::acknowledge) ||
-         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::server_device_busy);
-}
 
 // The device won't give this, however often it is asked.
 bool is_refusal(const ExchangeResult& result) noexcept {
   return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_function) ||
          result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_address) ||
          result.exception_code == static_cast<std::uint8_t>(ExceptionCode::illegal_data_value);
-}
-
-// The gateway in between answered, the device behind it did not.
-bool is_from_gateway(const ExchangeResult& result) noexcept {
-  return result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_path_unavailable) ||
-         result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_target_failed_to_respond);
 }
 
 signals::Reason reason_of(DeviceError error) noexcept {

@@ -28,6 +28,8 @@
 
 namespace twinkeeper::drivers {
 
+inline constexpr int kRestAfterTimeout = 4;  // time-outs that a slave rests whose reply may still come
+
 struct ExchangeResult {
   DeviceError error = DeviceError::none;
   Mismatch mismatch = Mismatch::none;  // with DeviceError::mismatch
@@ -38,6 +40,19 @@ struct ExchangeResult {
   base::Instant finished;              // last byte of the reply, or the failure
   std::span<const std::uint8_t> data;  // valid until the next exchange
 };
+
+// The device asks for patience.
+[[nodiscard]] inline bool is_busy(const ExchangeResult& result) noexcept {
+  return result.error == DeviceError::exception &&
+         (result.exception_code == static_cast<std::uint8_t>(ExceptionCode::acknowledge) ||
+          result.exception_code == static_cast<std::uint8_t>(ExceptionCode::server_device_busy));
+}
+// The gateway in between answered, the device behind it did not.
+[[nodiscard]] inline bool is_from_gateway(const ExchangeResult& result) noexcept {
+  return result.error == DeviceError::exception &&
+         (result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_path_unavailable) ||
+          result.exception_code == static_cast<std::uint8_t>(ExceptionCode::gateway_target_failed_to_respond));
+}
 
 class Exchange {
  public:

@@ -9,14 +9,9 @@
 namespace twinkeeper::drivers {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
 // Adapters hand bytes over in lumps (an FTDI every 16 ms unless told otherwise), so a shorter pause says nothing.
-constexpr base::Duration kLump = std::chrono::milliseconds{20};
-constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};  // the caller shows a sign of life
-constexpr base::Duration kLeastPatience = std::chrono::seconds{10};      // with a free running TCP connection
-constexpr int kRestAfterTimeout = 4;                                     // time-outs
-constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
-constexpr int kUnansweredBeforeBackOff = 2;
+constexpr base::Duration kLineLump = std::chrono::milliseconds{20};
+constexpr base::Duration kLeastPatience = std::chrono::seconds{10};  // with a free running TCP connection
 constexpr std::size_t kLongestQuote = 60;
 
 SerialTiming timing_of(const DeviceSettings& device) noexcept {
@@ -86,7 +81,7 @@ base::Duration LinePoller::longest_block() const noexcept {
   const Workarounds& pauses = settings_.workarounds;
   return kReturnAfter + kAddressesPerName * settings_.timeout + pauses.pause_after_connect +
          std::max(pauses.pause_between_requests, timing_.frame_gap()) + 2 * settings_.timeout +
-         2 * (kLump + timing_.frame_gap());
+         2 * (kLineLump + timing_.frame_gap());
 }
 
 base::Instant LinePoller::poll_due(std::stop_token stop) {
@@ -171,7 +166,7 @@ bool LinePoller::silent() {
   while (transport_->connected()) {
     if (transport_->discard_input()) {
       if (clock_.now() >= give_up) return false;
-      clock_.sleep_until(clock_.now() + kLump + timing_.frame_gap());
+      clock_.sleep_until(clock_.now() + kLineLump + timing_.frame_gap());
     } else if (transport_->quiet()) {
       return true;
     } else if (!transport_->discard_input()) {  // not a byte that has just come: the far end is gone

@@ -6,8 +6,6 @@
 namespace twinkeeper::drivers {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr int kUnansweredBeforeBackOff = 2;
 constexpr base::Duration kBetweenPlanEvents = std::chrono::minutes{10};
 
 std::string hex(std::uint8_t code) {

@@ -12,6 +12,7 @@
 #include "drivers/device_statistics.hpp"
 #include "drivers/exchange.hpp"
 #include "drivers/learned_plan.hpp"
+#include "drivers/poller.hpp"
 #include "drivers/request_planner.hpp"
 #include "drivers/settings.hpp"
 #include "twinkeeper/signals/event.hpp"

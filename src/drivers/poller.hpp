@@ -13,6 +13,11 @@
 
 namespace twinkeeper::drivers {
 
+// After a cycle that ends later than this, poll_due returns before the next one: the caller shows a sign of life.
+inline constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
+inline constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
+inline constexpr int kUnansweredBeforeBackOff = 2;
+
 class SampleSink {
  public:
   virtual ~SampleSink() = default;

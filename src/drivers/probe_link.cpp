@@ -7,25 +7,15 @@
 namespace twinkeeper::drivers {
 namespace {
 
-constexpr int kRestAfterTimeout = 4;  // time-outs
 constexpr int kUnansweredInARow = 3;
 constexpr int kBusyRetries = 5;
-constexpr base::Duration kBusyPause = std::chrono::milliseconds{100};
+constexpr base::Duration kProbeBusyPause = std::chrono::milliseconds{100};
 
 ExceptionCode code_of(const ExchangeResult& result) { return static_cast<ExceptionCode>(result.exception_code); }
 
 bool is_exception(const ExchangeResult& result, std::initializer_list<ExceptionCode> codes) {
   return result.error == DeviceError::exception &&
          std::find(codes.begin(), codes.end(), code_of(result)) != codes.end();
-}
-
-bool is_busy(const ExchangeResult& result) {
-  return is_exception(result, {ExceptionCode::acknowledge, ExceptionCode::server_device_busy});
-}
-
-bool is_from_gateway(const ExchangeResult& result) {
-  return is_exception(result,
-                      {ExceptionCode::gateway_path_unavailable, ExceptionCode::gateway_target_failed_to_respond});
 }
 
 // Ranges in ascending order; neighbours become one.
@@ -74,7 +64,7 @@ class AddressScanner {
       const ExchangeResult result = link_.read(request_);
       if (result.error != DeviceError::none) found_.newest_failure = result;
       if (is_busy(result) && busy++ < kBusyRetries) {
-        link_.wait(kBusyPause);
+        link_.wait(kProbeBusyPause);
       } else if (result.error == DeviceError::none || result.error == DeviceError::exception) {
         return result;
       } else if (++unanswered == kUnansweredInARow) {

@@ -7,7 +7,7 @@
 namespace twinkeeper::estimation {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNotKnown = std::numeric_limits<double>::quiet_NaN();
 constexpr double kOnceInAMillion = 4.753424308822899;  // Φ(−z) = 10⁻⁶
 
 bool counts(Mode mode) { return mode != Mode::initializing && mode != Mode::lost; }
@@ -28,7 +28,7 @@ void ConsistencyMonitor::Sums::add(const Sums& other) {
 }
 
 ConsistencyMonitor::ConsistencyMonitor(std::size_t n_y)
-    : products_(n_y * kBlocks, 0.0), squares_(n_y * kBlocks, 0.0), previous_(n_y, kNaN) {}
+    : products_(n_y * kBlocks, 0.0), squares_(n_y * kBlocks, 0.0), previous_(n_y, kNotKnown) {}
 
 void ConsistencyMonitor::take(const TwinStep& step) {
   Sums sums;
@@ -47,7 +47,7 @@ void ConsistencyMonitor::take(const TwinStep& step) {
     const OutputStep& row = step.outputs[i];
     // A ratio is told of every good row, rejected ones included.
     const bool good = usable && !std::isnan(row.test_ratio);
-    const double z = good ? row.innovation / row.std : kNaN;
+    const double z = good ? row.innovation / row.std : kNotKnown;
     if (good) {
       ++sums.rows;
       if (!row.fused) ++sums.rejected;
@@ -65,18 +65,18 @@ void ConsistencyMonitor::take(const TwinStep& step) {
 }
 
 ConsistencyWindow ConsistencyMonitor::window_of(const Sums& sums) {
-  if (sums.dof == 0) return {kNaN, kNaN, kNaN, kNaN};
+  if (sums.dof == 0) return {kNotKnown, kNotKnown, kNotKnown, kNotKnown};
   const auto dof = static_cast<double>(sums.dof);
   return {sums.nis / dof, chi_square_quantile(sums.dof, -kOnceInAMillion) / dof,
           chi_square_quantile(sums.dof, kOnceInAMillion) / dof,
-          sums.rows > 0 ? static_cast<double>(sums.rejected) / static_cast<double>(sums.rows) : kNaN};
+          sums.rows > 0 ? static_cast<double>(sums.rejected) / static_cast<double>(sums.rows) : kNotKnown};
 }
 
 Consistency ConsistencyMonitor::read() const {
   Sums few, many;
   for (const Sums& sums : steps_) few.add(sums);
   for (const Sums& sums : blocks_) many.add(sums);
-  Consistency out{window_of(few), window_of(many), kNaN};
+  Consistency out{window_of(few), window_of(many), kNotKnown};
   const std::size_t n_y = previous_.size();
   for (std::size_t i = 0; i < n_y; ++i) {
     double product = 0.0;

@@ -14,7 +14,7 @@ using Eigen::MatrixXd;
 using signals::Quality;
 using signals::Reason;
 
-constexpr double kLargest = std::numeric_limits<double>::max();
+constexpr double kLargestRatio = std::numeric_limits<double>::max();
 constexpr double kDefaultGate = 5.0;  // ratios are told against it when the gate is off
 constexpr int kMostWidenings = 10;
 constexpr double kMostNoise = 1e12;
@@ -90,7 +90,7 @@ void Twin::decide_gate(TwinStep& out) {
     ++out.nis_dof;
     RowMemory& row = course_.rows[i];
     OutputStep& told = out.outputs[i];
-    told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargest);
+    told.test_ratio = std::min(told.innovation * told.innovation / (gate * gate * variance[i]), kLargestRatio);
     if (told.test_ratio <= 1.0 || !settings_.gate) {
       row.last_passed = course_.now;
       const double usual = usual_.output_std[static_cast<Index>(i)];

@@ -16,7 +16,7 @@ using Eigen::VectorXd;
 
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kNotYet = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kLeastSteps = 10;
 
 // The prior's standard deviation over the best that the window can give. What the prior adds to an estimate is below
@@ -97,9 +97,9 @@ void Twin::limit_states() {
 }
 
 void Twin::estimate_start(TwinStep& out) {
-  std::fill(out.x.begin(), out.x.end(), kNaN);
-  std::fill(out.std.begin(), out.std.end(), kNaN);
-  out.nis = kNaN;
+  std::fill(out.x.begin(), out.x.end(), kNotYet);
+  std::fill(out.std.begin(), out.std.end(), kNotYet);
+  out.nis = kNotYet;
   out.nis_dof = 0;
   bool others = false;  // who are heard from time to time, beside those at fault
   for (std::size_t i = 0; i < rows_.size(); ++i) {

@@ -18,10 +18,10 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kRankTolerance = 1e-9;   // of singular values, relative to the largest
-constexpr double kWorstTolerance = 1e-6;  // where A − I has lost digits
-constexpr double kPart = 1e-6;            // a state takes part in a direction with at least this of its largest part
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kAugmentedRankTolerance = 1e-9;  // of singular values, relative to the largest
+constexpr double kWorstTolerance = 1e-6;          // where A − I has lost digits
+constexpr double kPart = 1e-6;  // a state takes part in a direction with at least this of its largest part
+constexpr double kUnlimited = std::numeric_limits<double>::infinity();
 constexpr double kRounding = std::numeric_limits<double>::epsilon();
 
 template <class List>
@@ -93,7 +93,7 @@ void equilibrate(MatrixXd& matrix) {
 struct Pencil {
   MatrixXd rows;
   std::vector<Index> measured;
-  double tolerance = kRankTolerance;
+  double tolerance = kAugmentedRankTolerance;
 };
 
 // Slopes of a parameter are differences: what they lose in digits, where the operating point balances much larger
@@ -109,7 +109,7 @@ void drop_rounding(const StateSpace& model, const AugmentedState& parameter, Ind
     const double terms = pencil.rows.row(i).head(n).cwiseAbs().transpose().dot(x) +
                          of_inputs.row(row).cwiseAbs().transpose().dot(model.u_op.cwiseAbs());
     double& slope = pencil.rows(i, column);
-    if (std::abs(slope) * size <= kRankTolerance * terms) slope = 0.0;
+    if (std::abs(slope) * size <= kAugmentedRankTolerance * terms) slope = 0.0;
   }
 }
 
@@ -197,7 +197,7 @@ void augment(StateSpace& model, const std::vector<AugmentSettings>& settings, bo
     model.x_op(i) = state.mean;
     model.states.push_back({augmented_name(settings[k]),
                             unit_of(state, model),
-                            {settings[k].min.value_or(-kInfinity), settings[k].max.value_or(kInfinity)}});
+                            {settings[k].min.value_or(-kUnlimited), settings[k].max.value_or(kUnlimited)}});
     model.augmented.push_back(state);
   }
   if (!model.dynamics) return;

@@ -25,7 +25,7 @@ constexpr double kAgreement = 1e-6;  // relative, of what is given twice
 constexpr double kPsdTolerance = -1e-9;  // of a correlation matrix, for numbers that were printed and read again
 constexpr double kPdTolerance = 1e-13;   // likewise: below it R cannot be inverted
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kUnbounded = std::numeric_limits<double>::infinity();
 
 class Builder {
  public:
@@ -92,7 +92,7 @@ class Builder {
   }
 
   static Limits limits(const std::optional<double>& min, const std::optional<double>& max) {
-    return {min.value_or(-kInfinity), max.value_or(kInfinity)};
+    return {min.value_or(-kUnbounded), max.value_or(kUnbounded)};
   }
 
   template <class List>

@@ -14,9 +14,9 @@
 namespace twinkeeper::simulation {
 namespace {
 
-constexpr std::size_t kMaxPending = 4096;
+constexpr std::size_t kMaxPendingOnLine = 4096;
 
-base::Error failure(const std::string& what, int number) {
+base::Error line_failure(const std::string& what, int number) {
   auto code = base::ErrorCode::io;
   if (number == EACCES || number == EPERM) code = base::ErrorCode::permission_denied;
   if (number == ENOENT) code = base::ErrorCode::not_found;
@@ -39,15 +39,15 @@ base::Result<std::unique_ptr<ModbusServer>> ModbusLineServer::open(const std::st
   std::array<char, 64> name{};
   if (!line.open() || ::grantpt(line.number()) != 0 || ::unlockpt(line.number()) != 0 ||
       ::ptsname_r(line.number(), name.data(), name.size()) != 0) {
-    return failure(what + ": no pseudo-terminal", errno);
+    return line_failure(what + ": no pseudo-terminal", errno);
   }
   Descriptor far_end(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
   termios settings{};
-  if (!far_end.open() || ::tcgetattr(far_end.number(), &settings) != 0) return failure(what, errno);
+  if (!far_end.open() || ::tcgetattr(far_end.number(), &settings) != 0) return line_failure(what, errno);
   ::cfmakeraw(&settings);
-  if (::tcsetattr(far_end.number(), TCSANOW, &settings) != 0) return failure(what, errno);
+  if (::tcsetattr(far_end.number(), TCSANOW, &settings) != 0) return line_failure(what, errno);
   if (is_left_behind(device)) ::unlink(device.c_str());
-  if (::symlink(name.data(), device.c_str()) != 0) return failure(what, errno);
+  if (::symlink(name.data(), device.c_str()) != 0) return line_failure(what, errno);
   return std::unique_ptr<ModbusServer>(
       std::make_unique<ModbusLineServer>(device, std::move(responder), std::move(line), std::move(far_end)));
 }
@@ -71,7 +71,7 @@ void ModbusLineServer::serve(std::span<const pollfd> ready) {
     std::array<std::uint8_t, 1024> buffer;  // NOLINT: filled by read
     const ssize_t count = ::read(line_.number(), buffer.data(), buffer.size());
     if (count > 0) received_.insert(received_.end(), buffer.begin(), buffer.begin() + count);
-    responder_->answer(received_, pending_, kMaxPending);
+    responder_->answer(received_, pending_, kMaxPendingOnLine);
   }
   send_pending();
 }

@@ -13,8 +13,14 @@
 
 #include "telemetry/number.hpp"
 #include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/signals/quality.hpp"
 
 namespace twinkeeper::telemetry {
+
+// Of a value that is not good: what has no reason of its own has not been heard yet.
+[[nodiscard]] inline std::string_view reason_text(signals::Reason reason) {
+  return signals::to_string(reason == signals::Reason::none ? signals::Reason::stale : reason);
+}
 
 class JsonWriter {
  public:

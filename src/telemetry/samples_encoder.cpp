@@ -6,14 +6,6 @@
 #include "telemetry/json_writer.hpp"
 
 namespace twinkeeper::telemetry {
-namespace {
-
-std::string_view reason_text(signals::Reason reason) {
-  return signals::to_string(reason == signals::Reason::none ? signals::Reason::stale : reason);
-}
-
-}  // namespace
-
 SamplesEncoder::SamplesEncoder(const DeviceDescription& device, ToWall to_wall)
     : to_wall_(std::move(to_wall)),
       interval_(device.publish_interval.value_or(base::Duration::max())),

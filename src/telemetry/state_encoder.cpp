@@ -9,10 +9,6 @@
 namespace twinkeeper::telemetry {
 namespace {
 
-std::string_view reason_text(signals::Reason reason) {
-  return signals::to_string(reason == signals::Reason::none ? signals::Reason::stale : reason);
-}
-
 void append_quality(std::string& out, signals::Quality quality, signals::Reason reason) {
   out += ",\"quality\":\"";
   out += signals::to_string(quality);

@@ -10,7 +10,7 @@ namespace {
 constexpr double kFirstMessages = 10.0;    // per second
 constexpr double kFirstBytes = 1.0 / 8.0;  // of the limit
 constexpr double kBurst = 0.25;            // of a second's: a broker may count whole seconds
-constexpr double kReserve = 0.125;         // of a second's, less than the burst
+constexpr double kReservedShare = 0.125;   // of a second's, less than the burst
 constexpr double kBacklogBurst = 0.1;
 constexpr std::size_t kLeastPacket = 8192;
 
@@ -50,8 +50,9 @@ base::Duration Pace::wait_backlog(base::Instant now) {
   const auto ramped = [&](double first, double limit) { return std::min(limit, first + (limit - first) * part); };
   if (message_limit_) backlog_messages_.set_rate(ramped(kFirstMessages, *message_limit_), now);
   if (byte_limit_) backlog_bytes_.set_rate(ramped(kFirstBytes * *byte_limit_, *byte_limit_), now);
-  return std::max({messages_.wait(now, share(message_limit_, kReserve)), bytes_.wait(now, share(byte_limit_, kReserve)),
-                   backlog_messages_.wait(now), backlog_bytes_.wait(now)});
+  return std::max({messages_.wait(now, share(message_limit_, kReservedShare)),
+                   bytes_.wait(now, share(byte_limit_, kReservedShare)), backlog_messages_.wait(now),
+                   backlog_bytes_.wait(now)});
 }
 
 void Pace::take(std::size_t bytes, bool of_backlog, base::Instant now) {
@@ -64,7 +65,7 @@ void Pace::take(std::size_t bytes, bool of_backlog, base::Instant now) {
 
 std::size_t Pace::packet_bytes() const {
   if (!byte_limit_) return kPacketBytes;
-  return std::clamp(static_cast<std::size_t>(kReserve * *byte_limit_), kLeastPacket, kPacketBytes);
+  return std::clamp(static_cast<std::size_t>(kReservedShare * *byte_limit_), kLeastPacket, kPacketBytes);
 }
 
 }  // namespace twinkeeper::uplink

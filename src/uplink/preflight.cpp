@@ -29,7 +29,6 @@ using RevocationList = Owned<X509_CRL, X509_CRL_free>;
 using Context = Owned<SSL_CTX, SSL_CTX_free>;
 using File = Owned<std::FILE, std::fclose>;
 
-constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 constexpr std::int64_t kFarOff = 9'000'000'000;  // s: the year 2255
 
 // "2026-03-01 08:15:30 UTC"
@@ -74,7 +73,7 @@ void check_validity(const UplinkSettings& settings, X509* certificate, base::Wal
                     std::vector<LinkFault>& faults) {
   const auto from = time_of(X509_get0_notBefore(certificate));
   const auto to = time_of(X509_get0_notAfter(certificate));
-  if (now < kClockIsSet) {
+  if (now < base::kClockIsSet) {
     faults.push_back({"clock_not_set",
                       "the clock is not set (" + date(now) + "): no certificate can be judged, connecting may fail",
                       false});
@@ -97,7 +96,7 @@ void check_crl(const UplinkSettings& settings, base::WallTime now, std::vector<L
   const auto expiry = crl_expiry(settings.crl);
   if (!expiry.ok()) {
     faults.push_back({"crl_invalid", "crl " + expiry.error().message()});
-  } else if (now >= kClockIsSet && expiry.value() && *expiry.value() < now) {
+  } else if (now >= base::kClockIsSet && expiry.value() && *expiry.value() < now) {
     // Worth a try all the same, for the sake of a wrong clock.
     faults.push_back({"crl_expired", "crl " + settings.crl + " is out of date since " + date(*expiry.value()), false});
   }

@@ -17,7 +17,7 @@
 namespace twinkeeper::uplink {
 namespace {
 
-using Memory = Owned<BIO, BIO_free_all>;
+using MemoryText = Owned<BIO, BIO_free_all>;
 
 void free_blocks(STACK_OF(X509_INFO) * blocks) { sk_X509_INFO_pop_free(blocks, X509_INFO_free); }
 
@@ -56,7 +56,7 @@ struct Block {
 
 // Whether each certificate of a PEM text has a list beside it that it could have made.
 bool each_has_a_list(const std::string& text) {
-  const Memory in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const MemoryText in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   const Owned<STACK_OF(X509_INFO), free_blocks> blocks(in ? PEM_X509_INFO_read_bio(in.get(), nullptr, nullptr, nullptr)
                                                           : nullptr);
   ERR_clear_error();
@@ -83,8 +83,8 @@ base::Result<std::string> revocation_lists(const std::string& path) {
   const auto content = base::content_of(path);
   if (!content.ok()) return content;
   ERR_clear_error();
-  const Memory in(BIO_new_mem_buf(content.value().data(), static_cast<int>(content.value().size())));
-  const Memory out(BIO_new(BIO_s_mem()));
+  const MemoryText in(BIO_new_mem_buf(content.value().data(), static_cast<int>(content.value().size())));
+  const MemoryText out(BIO_new(BIO_s_mem()));
   if (!in || !out) return base::Error(base::ErrorCode::internal, path + " can't be read: no memory", true);
   std::size_t lists = 0;
   while (true) {

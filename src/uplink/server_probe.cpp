@@ -59,7 +59,7 @@ class PipeSignalBlocked {
   sigset_t before_{};
 };
 
-bool wait_for(int descriptor, short events, base::Instant deadline) {
+bool ready_for(int descriptor, short events, base::Instant deadline) {
   const base::SystemClock clock;
   while (true) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock.now()).count();
@@ -99,7 +99,7 @@ int connect_to(const Endpoint& endpoint, const std::string& server, base::Instan
     if (::connect(descriptor, address->ai_addr, address->ai_addrlen) == 0) return descriptor;
     number = errno;
     if (number == EINPROGRESS) {
-      if (wait_for(descriptor, POLLOUT, deadline)) {
+      if (ready_for(descriptor, POLLOUT, deadline)) {
         socklen_t size = sizeof number;
         ::getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &size);
         if (number == 0) return descriptor;
@@ -278,7 +278,7 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
     const int number = errno;
     const short events = wants(result);
     if (events != 0) {
-      if (wait_for(socket.descriptor(), events, deadline)) continue;
+      if (ready_for(socket.descriptor(), events, deadline)) continue;
       return {"timeout", server + " accepted the connection but did not answer the TLS handshake"};
     }
     const long verdict = SSL_get_verify_result(connection.get());
@@ -292,7 +292,7 @@ LinkFault probe_server(const UplinkSettings& settings, const Endpoint& endpoint,
     const int number = errno;
     const short events = wants(result);
     if (events == 0) return explain_failure(settings, server, number);
-    if (!wait_for(socket.descriptor(), events, verdict_by)) break;
+    if (!ready_for(socket.descriptor(), events, verdict_by)) break;
   }
   return {"tls_works", "TLS with " + server + " works"};
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr base::Duration kQuickCheckLimit = std::chrono::seconds{5};
 constexpr std::uint64_t kReserve = 2u << 20;  // the log at its longest, and as much again
 constexpr std::uint64_t kMostNumber = std::uint64_t{1} << 53;
-constexpr base::Duration kRetryPause = std::chrono::seconds{10};
+constexpr base::Duration kRetryDiskAfter = std::chrono::seconds{10};
 constexpr std::uint64_t kMostEpochOfRows = std::uint64_t{1} << 32;  // as a number of seconds in the year 2106
 
 }  // namespace
@@ -149,7 +149,7 @@ base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
 
 void Spool::Implementation::open_database() {
   const std::string path = settings_.directory + "/spool.db";
-  retry_at_ = clock_.now() + kRetryPause;
+  retry_at_ = clock_.now() + kRetryDiskAfter;
   for (int attempt = 0; attempt < 2; ++attempt) {
     auto opened = SpoolDatabase::open(path, settings_.max_bytes);
     base::Status status = opened.ok() ? adopt(opened.value()) : base::Status(opened.error());
@@ -206,7 +206,7 @@ void Spool::Implementation::set_aside(const base::Error& cause) {
   deletes_.clear();
   thinned_to_ = {};
   const base::Instant now = clock_.now();
-  const bool again = set_aside_at_ != base::Instant{} && now - set_aside_at_ < kRetryPause;
+  const bool again = set_aside_at_ != base::Instant{} && now - set_aside_at_ < kRetryDiskAfter;
   set_aside_at_ = now;
   for (const Gap& gap : lost) gaps_.add(gap);
   figures_.dropped_total += before;
@@ -221,7 +221,7 @@ void Spool::Implementation::set_aside(const base::Error& cause) {
   if (!renamed.ok() || again) {  // a disk that fails at once again is not tried in a loop
     trouble("spool_unwritable",
             "the spool can't be written (" + cause.message() + "); messages are kept in memory only until it can");
-    retry_at_ = now + kRetryPause;
+    retry_at_ = now + kRetryDiskAfter;
     return;
   }
   open_database();

@@ -25,6 +25,8 @@ struct sqlite3_stmt;
 
 namespace twinkeeper::uplink {
 
+inline constexpr int kMostWorthEvicted = 3;  // above it are gaps
+
 struct SpoolRow {
   std::int64_t row = 0;
   int worth = 0;  // what is evicted first has the least; see spool.cpp

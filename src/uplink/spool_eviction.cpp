@@ -7,7 +7,6 @@
 namespace twinkeeper::uplink {
 namespace {
 
-constexpr int kMostWorthEvicted = 3;  // above it are gaps
 constexpr std::size_t kRowsPerEviction = 256;
 constexpr std::uint64_t kMostSlack = 1u << 20;
 constexpr std::uint64_t kMemoryBytes = 4u << 20;  // while nothing can be written

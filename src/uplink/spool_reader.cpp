@@ -9,7 +9,7 @@
 namespace twinkeeper::uplink {
 namespace {
 
-constexpr std::size_t kRowsAtOnce = 2000;
+constexpr std::size_t kRowsPerSnapshot = 2000;
 constexpr std::size_t kBytesAtOnce = 4u << 20;
 
 std::uint64_t size_of(const std::string& path) {
@@ -48,7 +48,7 @@ base::Result<SpoolStatus> SpoolReader::status() {
   std::map<std::pair<int, std::string>, SpoolStream> streams;
   std::int64_t after = 0;
   while (true) {
-    auto heads = database_.snapshot([&] { return database_.oldest(after, kRowsAtOnce); });
+    auto heads = database_.snapshot([&] { return database_.oldest(after, kRowsPerSnapshot); });
     if (!heads.ok()) return heads.error();
     if (heads.value().empty()) break;
     after = heads.value().back().row;

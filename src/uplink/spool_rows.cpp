@@ -13,10 +13,8 @@ constexpr std::int64_t kDeadKept = 200;
 constexpr std::uint64_t kBytesPerCommit = 512u << 10;  // what one transaction adds to the log, about
 constexpr std::size_t kDeletesPerCommit = 256;
 constexpr std::uint64_t kSlackOnFullDisk = 32u << 10;
-constexpr int kMostWorthEvicted = 3;  // above it are gaps
 constexpr std::uint64_t kDeadBytes = 4u << 20;
 constexpr base::Duration kFullLasts = std::chrono::seconds{60};
-constexpr base::WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};
 
 // What is evicted first has the least worth; gaps are worth more than any bound. The lanes are ranges of it, in the
 // database as well.
@@ -74,7 +72,7 @@ StoredMessage Spool::Implementation::append(signals::Message message) {
   row.monotonic_ns = nanoseconds(message.time);
   const base::WallTime wall = clock_.to_wall(message.time);
   row.clock_synced = clock_.synchronised();
-  row.wall_ns = row.clock_synced || wall >= kClockIsSet ? nanoseconds(wall) : 0;
+  row.wall_ns = row.clock_synced || wall >= base::kClockIsSet ? nanoseconds(wall) : 0;
   row.retain = message.retain;
   row.boot_id = boot_id_;
   row.stream = std::move(message.stream);
@@ -259,7 +257,7 @@ base::Status Spool::Implementation::write() {
     const bool all_rows = rows_written_ == pending_.size();  // those that tell gaps among them
     if (auto status = database.write_gaps(gaps_, all_rows); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
-    if (wall < kClockIsSet || !with_sequences_) return base::Success{};
+    if (wall < base::kClockIsSet || !with_sequences_) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
   };
   auto status = body();

@@ -6,7 +6,7 @@
 namespace twinkeeper::uplink {
 namespace {
 
-using Answer = PahoConnection::Subscribed::Answer;
+using SubscribeAnswer = PahoConnection::Subscribed::Answer;
 
 constexpr base::Duration kAgainAfter = std::chrono::minutes{5};
 constexpr base::Duration kAgainAfterSilence = std::chrono::seconds{15};
@@ -83,15 +83,15 @@ bool Subscriber::ask(PahoConnection& connection, const std::string& endpoint, co
   for (const auto& packet : plan.packets) {
     // Not answered once: the others are waited for only shortly.
     const auto subscribed = connection.subscribe(packet, alive, refused.silent ? kShortly : limit);
-    if (subscribed.answer == Answer::none && !alive()) return false;  // about to stop: no fault of anybody
-    if (subscribed.answer == Answer::broke) {
+    if (subscribed.answer == SubscribeAnswer::none && !alive()) return false;  // about to stop: no fault of anybody
+    if (subscribed.answer == SubscribeAnswer::broke) {
       if (const auto culprit = subscriptions_.broke(packet, clock_.now())) {
         refused.add(*culprit, kHangsUp);
         tell(refused);
       }
       return false;
     }
-    const bool silent = subscribed.answer == Answer::none;
+    const bool silent = subscribed.answer == SubscribeAnswer::none;
     refused.silent = refused.silent || silent;
     for (const auto& [topic, reason] : subscribed.refused) refused.add(topic, reason);
     std::vector<std::string> granted;

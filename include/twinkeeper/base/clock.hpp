@@ -23,6 +23,7 @@ struct MonotonicTimeline {
 
 using Instant = MonotonicTimeline::time_point;
 using WallTime = std::chrono::sys_time<Duration>;
+inline constexpr WallTime kClockIsSet{std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}};  // before it: never set
 
 // Thread rule: every call may come from any thread.
 class Clock {
