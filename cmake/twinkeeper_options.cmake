@@ -44,7 +44,9 @@ if(TWINKEEPER_SANITIZE)
   target_compile_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE} -fno-omit-frame-pointer
                                                     -fno-sanitize-recover=all)
   # Instrumented code defeats GCC's flow analysis: it then takes std::optional's storage for uninitialised.
-  target_compile_options(twinkeeper_flags INTERFACE -Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(twinkeeper_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
   target_link_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE})
   if(TWINKEEPER_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     target_compile_options(twinkeeper_flags INTERFACE -fsanitize=fuzzer-no-link)  # what libFuzzer is led by

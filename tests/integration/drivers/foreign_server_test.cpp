@@ -11,6 +11,7 @@
 #include "drivers/endpoint_poller.hpp"
 #include "drivers/modbus_tcp_transport.hpp"
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::drivers;
@@ -59,14 +60,9 @@ class ForeignServer {
   std::uint16_t port_ = 0;
 };
 
-struct Samples final : SampleSink {
+struct ForeignServerSamples final : SampleSink {
   void accept(signals::Sample&& sample) override { taken.push_back(std::move(sample)); }
   std::vector<signals::Sample> taken;
-};
-
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
 };
 
 }  // namespace
@@ -103,8 +99,8 @@ TEST_CASE("Floats in four byte orders and integers and bits of a foreign server 
   add(RegisterKind::holding, 300, ValueType::INT16, ByteOrder::ABCD, 0.0);
 
   const base::SystemClock clock;
-  Samples samples;
-  Events events;
+  ForeignServerSamples samples;
+  test::CollectedEvents events;
   EndpointPoller poller({plc}, clock.now(), clock, samples, events, make_modbus_tcp_transport(plc.address, clock));
   for (int cycle = 0; cycle < 3; ++cycle) {
     samples.taken.clear();

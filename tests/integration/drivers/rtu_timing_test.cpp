@@ -56,13 +56,13 @@ class Yardstick {
   std::jthread thread_;
 };
 
-struct Samples final : SampleSink {
+struct RtuTimingSamples final : SampleSink {
   void accept(signals::Sample&& sample) override { ++(sample.quality == signals::Quality::good ? good : bad); }
   std::atomic<int> good{0};
   std::atomic<int> bad{0};
 };
 
-struct Events final : signals::EventSink {
+struct Ignored final : signals::EventSink {
   void raise(signals::Event) override {}
 };
 
@@ -157,8 +157,8 @@ TEST_CASE("at each baud rate a line is silent as long as RTU demands and a cycle
       device.poll_interval = computed;  // one cycle after the other: the worst case that check lets pass
       REQUIRE(bus_time(std::array{device}).met());
 
-      Samples samples;
-      Events events;
+      RtuTimingSamples samples;
+      Ignored events;
       EndpointPoller poller({device}, clock.now() + 10ms, clock, samples, events,
                             make_serial_transport(device.line, clock));
       std::jthread polling([&](const std::stop_token& stop) {

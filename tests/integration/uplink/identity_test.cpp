@@ -64,7 +64,7 @@ TEST_CASE("a list that is out of date or of another authority lets nobody in and
   rig.settings.crl = rig.folder.path() + "/list.crl";
   std::filesystem::copy_file(pki() + file, rig.settings.crl);
   rig.start();
-  REQUIRE(eventually(seconds{20}, [&] { return rig.events.count(code) == 1; }));
+  REQUIRE(eventually(seconds{20}, [&, expected = code] { return rig.events.count(expected) == 1; }));
   REQUIRE(eventually(seconds{20}, [&] { return rig.statistics.connect_failures_total >= 2u; }));
   CHECK(rig.statistics.connects_total == 0u);
   for (const auto& event : rig.events.events()) CHECK((event.code == code || event.subject != "uplink"));

@@ -9,10 +9,10 @@ using namespace twinkeeper::acquisition;
 using namespace std::chrono_literals;
 using Kind = ConditionPart::Kind;
 
-constexpr base::Instant kOrigin{5s};
+constexpr base::Instant kBeginning{5s};
 
 struct Rig {
-  explicit Rig(std::vector<RegimeSettings> regimes) : selector(std::move(regimes), kOrigin, 1s, {3s, 3s, 3s}) {}
+  explicit Rig(std::vector<RegimeSettings> regimes) : selector(std::move(regimes), kBeginning, 1s, {3s, 3s, 3s}) {}
 
   void value(signals::TagIndex tag, double value, std::int64_t tick,
              signals::Quality quality = signals::Quality::good) {
@@ -20,7 +20,7 @@ struct Rig {
     sample.tag = tag;
     sample.value = value;
     sample.quality = quality;
-    sample.time = kOrigin + tick * 1s;
+    sample.time = kBeginning + tick * 1s;
     selector.accept(sample);
   }
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/fake_clock.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -20,12 +21,7 @@ using diagnosis::AnomalyEventKind;
 using diagnosis::AnomalyState;
 using nlohmann::json;
 
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
-
-struct Rig {
+struct AlarmListRig {
   AnomalyEvent event(const std::string& id, AnomalyEventKind kind, AnomalyState state, int severity = 500) const {
     AnomalyEvent made;
     made.id = id;
@@ -44,20 +40,20 @@ struct Rig {
 
   test::TemporaryFolder folder;
   support::FakeClock clock{base::Instant{1h}};
-  Events events;
+  test::CollectedEvents events;
 };
 
 }  // namespace
 
 TEST_CASE("the list has what stands or is shelved, the worst first") {
-  Rig rig;
+  AlarmListRig rig;
   auto list = rig.list();
   list.observe(rig.event("a", AnomalyEventKind::raised, AnomalyState::active));
   list.observe(rig.event("b", AnomalyEventKind::raised, AnomalyState::active, 900));
   list.observe(rig.event("c", AnomalyEventKind::raised, AnomalyState::active));
   list.observe(rig.event("c", AnomalyEventKind::cleared, AnomalyState::returned));
   list.observe(rig.event("a", AnomalyEventKind::shelved, AnomalyState::shelved));
-  json alarms = Rig::members(list)["alarms"];
+  json alarms = AlarmListRig::members(list)["alarms"];
   REQUIRE(alarms.size() == 2);
   CHECK(alarms[0]["anomaly"] == "b");
   CHECK(alarms[0]["priority"] == "critical");
@@ -67,15 +63,15 @@ TEST_CASE("the list has what stands or is shelved, the worst first") {
   CHECK(alarms[1]["by"] == "ann");
   CHECK(alarms[1]["until"].is_string());
   list.observe(rig.event("a", AnomalyEventKind::cleared, AnomalyState::returned));
-  CHECK(Rig::members(list)["alarms"][1]["standing"] == false);
+  CHECK(AlarmListRig::members(list)["alarms"][1]["standing"] == false);
   AnomalyEvent off = rig.event("a", AnomalyEventKind::unshelved, AnomalyState::returned);
   off.cleared_at = rig.clock.now();
   list.observe(off);
-  CHECK(Rig::members(list)["alarms"].size() == 1);
+  CHECK(AlarmListRig::members(list)["alarms"].size() == 1);
 }
 
 TEST_CASE("what operators have said outlives a restart, for as long as it holds") {
-  Rig rig;
+  AlarmListRig rig;
   {
     auto list = rig.list();
     list.observe(rig.event("a", AnomalyEventKind::raised, AnomalyState::active));
@@ -100,8 +96,8 @@ TEST_CASE("what operators have said outlives a restart, for as long as it holds"
     CHECK(left <= 30min);
     CHECK(left > 30min - 2ms);
     CHECK(words.maintenance.at("plc").comment == "new pump");
-    CHECK(Rig::members(list)["shelved"][0]["name"] == "b");
-    CHECK(Rig::members(list)["maintenance"][0]["by"] == "bob");
+    CHECK(AlarmListRig::members(list)["shelved"][0]["name"] == "b");
+    CHECK(AlarmListRig::members(list)["maintenance"][0]["by"] == "bob");
   }
   rig.clock.step_wall_clock(-1000h);  // a clock that has lost its battery
   CHECK(rig.list().words().shelved.at("b").until <= rig.clock.now() + app::kLongestShelving);
@@ -113,7 +109,7 @@ TEST_CASE("what operators have said outlives a restart, for as long as it holds"
 }
 
 TEST_CASE("an acknowledgement whose alarm is not back soon after the start is forgotten") {
-  Rig rig;
+  AlarmListRig rig;
   {
     auto list = rig.list();
     for (const char* id : {"a", "b"}) {
@@ -138,7 +134,7 @@ TEST_CASE("an acknowledgement whose alarm is not back soon after the start is fo
 }
 
 TEST_CASE("a damaged file of operators' words is told, and the service goes on") {
-  Rig rig;
+  AlarmListRig rig;
   std::ofstream(rig.folder.file("alarms.json")) << R"({"schema": "twinkeeper.operator_words/1", "shelved": [)";
   auto list = rig.list();
   REQUIRE(rig.events.raised.size() == 1);

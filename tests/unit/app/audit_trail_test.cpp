@@ -8,16 +8,12 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace {
 
 using namespace twinkeeper;
-
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
 
 std::vector<std::string> lines(const std::string& file) {
   std::ifstream in(file);
@@ -31,7 +27,7 @@ std::vector<std::string> lines(const std::string& file) {
 TEST_CASE("the audit trail is private, goes on after a restart, and keeps the newest two files") {
   const test::TemporaryFolder folder;
   const std::string file = folder.file("commands.log");
-  Events events;
+  test::CollectedEvents events;
   const std::string line(1000, 'x');
   for (int run = 0; run < 3; ++run) {
     app::AuditTrail trail(file, events);
@@ -58,7 +54,7 @@ TEST_CASE("an audit trail that can't be written is told once, and again after it
   const test::TemporaryFolder folder;
   const auto place = std::filesystem::path(folder.path()) / "state";
   const std::string file = (place / "commands.log").string();
-  Events events;
+  test::CollectedEvents events;
   app::AuditTrail trail(file, events);
   trail.append([](std::uint64_t) { return "a"; });
   trail.append([](std::uint64_t) { return "b"; });
@@ -77,7 +73,7 @@ TEST_CASE("an audit trail does not follow a link to somewhere else") {
   const std::string file = folder.file("commands.log");
   std::ofstream(folder.file("other")) << "theirs\n";
   std::filesystem::create_symlink(folder.file("other"), file);
-  Events events;
+  test::CollectedEvents events;
   app::AuditTrail trail(file, events);
   trail.append([](std::uint64_t) { return "a"; });
   CHECK(lines(folder.file("other")) == std::vector<std::string>{"theirs"});

@@ -5,6 +5,7 @@
 
 #include "app/check_report.hpp"
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/fake_clock.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -13,11 +14,6 @@ namespace {
 using namespace twinkeeper;
 using namespace std::chrono_literals;
 using nlohmann::json;
-
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
 
 app::Plan plan(const std::string& state, std::size_t twins = 1) {
   app::Plan out;
@@ -36,8 +32,8 @@ app::Plan plan(const std::string& state, std::size_t twins = 1) {
   return out;
 }
 
-struct Rig {
-  explicit Rig(app::Plan with) : plan(std::move(with)) {
+struct AwsDeskRig {
+  explicit AwsDeskRig(app::Plan with) : plan(std::move(with)) {
     desk.emplace(plan, clock, events, statistics, requests,
                  app::AwsDesk::Outside{[] {},
                                        [this](std::string topic, std::string payload) {
@@ -68,7 +64,7 @@ struct Rig {
 
   test::TemporaryFolder folder;
   support::FakeClock clock{base::Instant{1h}};
-  Events events;
+  test::CollectedEvents events;
   uplink::Statistics statistics;
   app::ReloadRequests requests;
   app::Plan plan;
@@ -79,7 +75,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("nothing is sent before the connection stands or after it is lost") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   rig.desk->run();
   CHECK(rig.sent.empty());
   rig.connect();
@@ -92,7 +88,7 @@ TEST_CASE("nothing is sent before the connection stands or after it is lost") {
 }
 
 TEST_CASE("the newest step becomes the twin's shadow") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   CHECK(rig.desk->topics().size() == 9);
   rig.connect();
   rig.answer_get("twin-tank0", {{"reported", {{"old", 1}}}}, 4);
@@ -100,7 +96,7 @@ TEST_CASE("the newest step becomes the twin's shadow") {
   step.mode = estimation::Mode::tracking;
   rig.desk->note(0, step, {});
   rig.desk->run();
-  const json update = rig.last(Rig::topic("twin-tank0", "update"));
+  const json update = rig.last(AwsDeskRig::topic("twin-tank0", "update"));
   REQUIRE(update.is_object());
   CHECK(update["version"] == 4);
   CHECK(update["state"]["reported"]["mode"] == "tracking");
@@ -108,14 +104,14 @@ TEST_CASE("the newest step becomes the twin's shadow") {
 }
 
 TEST_CASE("a shadow that may not be subscribed to is left alone") {
-  Rig rig(plan("/s"));
-  rig.connect({Rig::topic("twin-tank0", "get/rejected")});
+  AwsDeskRig rig(plan("/s"));
+  rig.connect({AwsDeskRig::topic("twin-tank0", "get/rejected")});
   REQUIRE(rig.sent.size() == 1);
-  CHECK(rig.sent[0].first == Rig::topic("config", "get"));
+  CHECK(rig.sent[0].first == AwsDeskRig::topic("config", "get"));
 }
 
 TEST_CASE("only so many twins have a shadow as a connection has topics for") {
-  Rig rig(plan("/s", 40));
+  AwsDeskRig rig(plan("/s", 40));
   CHECK(app::twins_with_shadow(rig.plan.config).size() == 11);
   CHECK(rig.desk->topics().size() == 49);
   rig.plan.config.commands.enabled = true;
@@ -143,14 +139,14 @@ TEST_CASE("without shadows there are still jobs and Device Defender") {
   CHECK(checked["shadows"].empty());
   CHECK(checked["jobs"] == true);
   CHECK_FALSE(checked["topics_subscribed"].empty());
-  Rig rig(std::move(with));
+  AwsDeskRig rig(std::move(with));
   rig.connect();
   REQUIRE(rig.sent.size() == 1);
   CHECK(rig.sent[0].first == "$aws/things/gw/jobs/$next/get");
 }
 
 TEST_CASE("at most four requests wait for their answers and every twin has its turn") {
-  Rig rig(plan("/s", 8));
+  AwsDeskRig rig(plan("/s", 8));
   rig.connect();
   for (int i = 0; i < 10; ++i) rig.desk->run();
   CHECK(rig.sent.size() == 4);
@@ -165,7 +161,7 @@ TEST_CASE("at most four requests wait for their answers and every twin has its t
 }
 
 TEST_CASE("what the shadow config desires becomes a reload with the overlay") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   rig.connect();
   rig.answer_get("config", {{"desired", {{"spool", {{"max_age", "3d"}}}}}}, 12);
   const auto request = rig.requests.take();
@@ -180,21 +176,21 @@ TEST_CASE("what the shadow config desires becomes a reload with the overlay") {
 
   app::Plan with = plan("/s");
   with.config.overlay = config::Overlay{"/s/config_overlay.json", R"({"spool":{"max_age":"3d"}})", 12};
-  Rig after(std::move(with));
+  AwsDeskRig after(std::move(with));
   after.connect();
   after.answer_get("config", {{"desired", {{"spool", {{"max_age", "3d"}}}}}}, 14);
   CHECK_FALSE(after.requests.take());
-  CHECK(after.last(Rig::topic("config", "update"))["state"]["reported"] ==
+  CHECK(after.last(AwsDeskRig::topic("config", "update"))["state"]["reported"] ==
         json::parse(R"({"spool":{"max_age":"3d"},"config_hash":"sha256:1","config_result":"applied",
                         "config_version":12})"));
 }
 
 TEST_CASE("a refused overlay is reported with its faults and not asked for again") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   rig.connect();
   rig.answer_get("config", {{"desired", {{"spool", {{"max_age", "x"}}}}}}, 12);
-  const json first = rig.last(Rig::topic("config", "update"));
-  rig.answer(Rig::topic("config", "update/accepted"),
+  const json first = rig.last(AwsDeskRig::topic("config", "update"));
+  rig.answer(AwsDeskRig::topic("config", "update/accepted"),
              {{"state", first["state"]}, {"version", 13}, {"clientToken", first["clientToken"]}});
   auto request = rig.requests.take();
   REQUIRE(request);
@@ -202,7 +198,7 @@ TEST_CASE("a refused overlay is reported with its faults and not asked for again
   rig.clock.advance(2s);
   rig.desk->run();
   rig.desk->run();
-  const json reported = rig.last(Rig::topic("config", "update"))["state"]["reported"];
+  const json reported = rig.last(AwsDeskRig::topic("config", "update"))["state"]["reported"];
   CHECK(reported["config_result"] == "refused");
   CHECK(reported["config_version"] == 12);
   CHECK(reported["config_error"] == json::array({"spool.max_age: x is no duration"}));
@@ -212,13 +208,13 @@ TEST_CASE("a refused overlay is reported with its faults and not asked for again
 }
 
 TEST_CASE("a desired section that would not fit into the shadow twice is refused") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   rig.connect();
   const json large{{"twins", {{"tank0", {{"model", {{"description", std::string(3500, 'x')}}}}}}}};
   rig.answer_get("config", {{"desired", large}}, 12);
   CHECK_FALSE(rig.requests.take());
   rig.desk->run();
-  const json reported = rig.last(Rig::topic("config", "update"))["state"]["reported"];
+  const json reported = rig.last(AwsDeskRig::topic("config", "update"))["state"]["reported"];
   CHECK(reported["config_result"] == "refused");
   CHECK(reported["config_version"] == 12);
   CHECK(reported["config_error"][0].get<std::string>().find("accepted: at most 3500") != std::string::npos);
@@ -231,7 +227,7 @@ TEST_CASE("a desired section that would not fit into the shadow twice is refused
 TEST_CASE("a desired section that is gone takes the overlay with it") {
   app::Plan with = plan("/s");
   with.config.overlay = config::Overlay{"/s/config_overlay.json", R"({"spool":{"max_age":"3d"}})", 12};
-  Rig rig(std::move(with));
+  AwsDeskRig rig(std::move(with));
   rig.connect();
   rig.answer_get("config", {{"reported", {{"spool", {{"max_age", "3d"}}}}}}, 15);
   const auto request = rig.requests.take();
@@ -240,7 +236,7 @@ TEST_CASE("a desired section that is gone takes the overlay with it") {
 }
 
 TEST_CASE("messages of others and floods of them are survived") {
-  Rig rig(plan("/s"));
+  AwsDeskRig rig(plan("/s"));
   rig.connect();
   for (int i = 0; i < 10'000; ++i) rig.desk->arrived("$aws/things/gw/shadow/name/config/update/delta", "{", false);
   rig.desk->arrived("twinkeeper/gw/command/write", "{}", false);

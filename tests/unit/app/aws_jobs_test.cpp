@@ -6,6 +6,7 @@
 
 #include "config/yaml_text.hpp"
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace {
@@ -14,15 +15,10 @@ using namespace twinkeeper;
 using namespace std::chrono_literals;
 using aws::Json;
 
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
-
 const std::string kTopic = "$aws/things/gw/jobs/";
 
-struct Rig {
-  Rig() {
+struct AwsJobsRig {
+  AwsJobsRig() {
     plan.config.gateway.id = "gw";
     plan.config.gateway.state_directory = folder.path();
     plan.config.hash = "sha256:1";
@@ -74,7 +70,7 @@ struct Rig {
   test::TemporaryFolder folder;
   app::Plan plan;
   app::ReloadRequests requests;
-  Events events;
+  test::CollectedEvents events;
   base::Instant now{1h};
   int starts = 0;
   std::string line = "a \"line\"";  // each of the log
@@ -92,7 +88,7 @@ Json update(const std::string& twin = "tanks") {
 }  // namespace
 
 TEST_CASE("documents that can't be carried out are rejected with the reason") {
-  Rig rig;
+  AwsJobsRig rig;
   CHECK(rig.reason({{"operation", "format-disk"}}).find("format-disk is not supported by this version") !=
         std::string::npos);
   CHECK(rig.reason("text").find("names no operation") != std::string::npos);
@@ -111,7 +107,7 @@ TEST_CASE("documents that can't be carried out are rejected with the reason") {
 
 TEST_CASE("a model goes to the main thread and its outcome comes back, over a restart of everything") {
   for (const bool done : {true, false}) {
-    Rig rig;
+    AwsJobsRig rig;
     rig.give(update());
     auto request = rig.requests.take();
     REQUIRE(request);
@@ -129,7 +125,7 @@ TEST_CASE("a model goes to the main thread and its outcome comes back, over a re
 }
 
 TEST_CASE("a job whose outcome was lost with the process is begun again") {
-  Rig rig;
+  AwsJobsRig rig;
   rig.give({{"operation", "reload-config"}});
   REQUIRE(rig.requests.take());
   rig.start();
@@ -138,7 +134,7 @@ TEST_CASE("a job whose outcome was lost with the process is begun again") {
 }
 
 TEST_CASE("a job that can't be kept on disk is not begun but fails") {
-  Rig rig;
+  AwsJobsRig rig;
   rig.plan.config.gateway.state_directory = rig.folder.file("missing");
   rig.start();
   rig.give({{"operation", "reload-config"}});
@@ -156,7 +152,7 @@ TEST_CASE("a job that can't be kept on disk is not begun but fails") {
 }
 
 TEST_CASE("collected logs are one bounded message") {
-  Rig rig;
+  AwsJobsRig rig;
   rig.give({{"operation", "collect-logs"}, {"lines", 100'000}});
   REQUIRE(rig.published.size() == 1);
   CHECK(rig.published[0]["job"] == "j1");
@@ -167,7 +163,7 @@ TEST_CASE("collected logs are one bounded message") {
 }
 
 TEST_CASE("collected logs tell the configuration without user names and passwords") {
-  Rig rig;
+  AwsJobsRig rig;
   rig.plan.config.expanded =
       "uplink:\n  username: alice\n  password_file: /etc/pass\n  digits: 5\nlist:\n  - username: bob\n";
   CHECK(app::configuration_to_collect(rig.plan.config).empty());  // no jobs
@@ -180,7 +176,7 @@ TEST_CASE("collected logs tell the configuration without user names and password
 }
 
 TEST_CASE("of a long configuration collected logs have the first lines, as many as there is room for") {
-  Rig rig;
+  AwsJobsRig rig;
   rig.plan.config.uplink->jobs = true;
   for (int i = 0; i < 20'000; ++i) rig.plan.config.expanded += "- \"\\\\\"\n";
   const std::string whole = rig.plan.config.expanded;

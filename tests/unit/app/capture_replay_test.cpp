@@ -13,6 +13,7 @@
 #include "app/twin_loop.hpp"
 #include "drivers/endpoint_poller.hpp"
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/temporary_folder.hpp"
 #include "unit/drivers/capture_rig.hpp"
 
@@ -83,11 +84,6 @@ drivers::CaptureHeader header_of(const app::Plan& plan) {
   return header;
 }
 
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
-
 struct Collected final : app::ReplayOutput {
   void sample(const signals::Sample&) override { ++samples; }
   void anomaly(const diagnosis::AnomalyEvent& event) override { anomalies.push_back(event.id); }
@@ -110,7 +106,8 @@ struct PatientSink final : drivers::CaptureSink {
 // One controller as the live service has it, on a clock of its own: a poller in front of a faulty slave, captured,
 // whose samples come to the twin loop when that poller's time has come.
 struct LiveEndpoint final : drivers::SampleSink {
-  LiveEndpoint(const app::Plan& plan, std::size_t index, unsigned seed, app::CaptureWriter& writer, Events& events)
+  LiveEndpoint(const app::Plan& plan, std::size_t index, unsigned seed, app::CaptureWriter& writer,
+               test::CollectedEvents& events)
       : sink(writer.sink(index)),
         clock(kOrigin - 10ms, seed),
         recorder(index, kOrigin, sink),
@@ -168,7 +165,7 @@ class StallingClock final : public base::Clock {
 
 std::string record(const app::Plan& plan, const std::string& file, unsigned seed, Collected& live,
                    std::size_t& late_notes) {
-  Events events;
+  test::CollectedEvents events;
   auto opened = app::CaptureWriter::open(file, 1ULL << 30, events);
   REQUIRE(opened.ok());
   app::CaptureWriter& writer = *opened.value();
@@ -320,7 +317,7 @@ TEST_CASE("A replay ends before the first loss of a capture and says so") {
 TEST_CASE("A capture that can't be written any more ends with one event, in whole turns") {
   const test::TemporaryFolder folder;
   const app::Plan plan = make_plan();
-  Events events;
+  test::CollectedEvents events;
   const std::string file = folder.file("small.capture");
   auto opened = app::CaptureWriter::open(file, 1ULL << 30, events);
   REQUIRE(opened.ok());
@@ -361,7 +358,7 @@ TEST_CASE("A capture that can't be written any more ends with one event, in whol
 
 TEST_CASE("Turns that found no room at the very end of a capture are told, too") {
   const test::TemporaryFolder folder;
-  Events events;
+  test::CollectedEvents events;
   const std::string file = folder.file("a.capture");
   auto opened = app::CaptureWriter::open(file, 1 << 30, events);
   REQUIRE(opened.ok());
@@ -377,7 +374,7 @@ TEST_CASE("Turns that found no room at the very end of a capture are told, too")
 
 TEST_CASE("A capture is its owner's alone and replaces nothing") {
   const test::TemporaryFolder folder;
-  Events events;
+  test::CollectedEvents events;
   const std::string file = folder.file("a.capture");
   for (int i = 0; i < 2; ++i) {
     auto opened = app::CaptureWriter::open(file, 1 << 20, events);

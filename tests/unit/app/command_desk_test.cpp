@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/fake_clock.hpp"
 #include "support/temporary_folder.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -19,11 +20,6 @@ namespace {
 using namespace twinkeeper;
 using namespace std::chrono_literals;
 using nlohmann::json;
-
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
 
 config::Config gateway(const std::string& state) {
   config::Config config;
@@ -57,8 +53,8 @@ config::Config gateway(const std::string& state) {
 }
 
 // A desk with one connection, whose orders the test takes.
-struct Rig {
-  explicit Rig(const std::function<void(config::Config&)>& change = {}) {
+struct CommandDeskRig {
+  explicit CommandDeskRig(const std::function<void(config::Config&)>& change = {}) {
     if (change) change(config);
     begin();
   }
@@ -121,7 +117,7 @@ struct Rig {
 
   test::TemporaryFolder folder;
   support::FakeClock clock{base::Instant{1h}};
-  Events events;
+  test::CollectedEvents events;
   app::Plan plan{gateway(folder.path()), {}};
   config::Config& config = plan.config;
   app::OrderQueue alarms;
@@ -138,7 +134,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("a command becomes an order, and its outcome an answer and a line of the trail") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.give(rig.command("plc.setpoint", 1.25));
   CHECK(rig.woken == 1);
   CHECK(rig.answers.empty());
@@ -171,7 +167,7 @@ TEST_CASE("a command becomes an order, and its outcome an answer and a line of t
 }
 
 TEST_CASE("an order lives no longer than its command, and no longer than max_age") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.give(rig.at(0s, 10s));
   CHECK(rig.queue.take()->valid_until == rig.clock.now() + 10s);
   rig.give(rig.at(0s, 24h));
@@ -179,27 +175,27 @@ TEST_CASE("an order lives no longer than its command, and no longer than max_age
 }
 
 TEST_CASE("while the clock is not synchronised every command is refused, unless the configuration trusts it") {
-  Rig careful;
+  CommandDeskRig careful;
   careful.clock.set_synchronised(false);
   CHECK(careful.refusal(careful.command("plc.setpoint", 1)) == "the clock of the gateway is not synchronised");
-  Rig trusting([](config::Config& config) { config.commands.require_synchronised_clock = false; });
+  CommandDeskRig trusting([](config::Config& config) { config.commands.require_synchronised_clock = false; });
   trusting.clock.set_synchronised(false);
   CHECK(trusting.refusal(trusting.command("plc.setpoint", 1)).empty());
 }
 
 TEST_CASE("retained commands and verbs that are not allowed are refused") {
-  Rig rig;
+  CommandDeskRig rig;
   CHECK(rig.refusal(rig.command("plc.setpoint", 1), true) == "retained");
   CHECK(rig.refusal(rig.command("plc.setpoint", 1), false, "reboot") == "malformed: unknown verb reboot");
   json describe = rig.command("", 0);
   describe["arguments"] = json::object();
   CHECK(rig.refusal(describe, false, "describe") == "not allowed: describe");
-  Rig none([](config::Config& config) { config.commands.allow.clear(); });
+  CommandDeskRig none([](config::Config& config) { config.commands.allow.clear(); });
   CHECK(none.refusal(none.command("plc.setpoint", 1)) == "not allowed: write");
 }
 
 TEST_CASE("commands have their time") {
-  Rig rig;
+  CommandDeskRig rig;
   CHECK(rig.refusal(rig.at(-1s, 30s)) == "issued before this start of the service");
   rig.clock.advance(10min);
   CHECK(rig.refusal(rig.at(-61s, 30s)) == "older than 1min");
@@ -211,7 +207,7 @@ TEST_CASE("commands have their time") {
 }
 
 TEST_CASE("a clock that is set after the start does not let older commands in") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.clock.advance(5s);
   rig.clock.step_wall_clock(24h);  // the start was a day later than it seemed
   CHECK(rig.refusal(rig.at(-6s, 30s)) == "issued before this start of the service");
@@ -219,7 +215,7 @@ TEST_CASE("a clock that is set after the start does not let older commands in") 
 }
 
 TEST_CASE("a command is obeyed once for as long as it could be obeyed at all") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.clock.advance(10min);
   // Issued as far in the future as is allowed, so that it lives longest.
   const json command = rig.at(5s, 24h);
@@ -233,14 +229,14 @@ TEST_CASE("a command is obeyed once for as long as it could be obeyed at all") {
 }
 
 TEST_CASE("a refused command does not become one that is obeyed when it is repeated") {
-  Rig rig;
+  CommandDeskRig rig;
   const json command = rig.command("plc.setpoint", 5);
   CHECK(rig.refusal(command) == "outside of min_value and max_value");
   CHECK(rig.refusal(command) == "repeated");
 }
 
 TEST_CASE("after a restart no command is obeyed a second time, and one that waited meanwhile is") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.clock.advance(10s);
   const json obeyed = rig.command("plc.setpoint", 1);
   CHECK(rig.refusal(obeyed).empty());
@@ -264,7 +260,7 @@ TEST_CASE("after a restart no command is obeyed a second time, and one that wait
 }
 
 TEST_CASE("a write that can't be remembered on disk is refused, what does no harm twice is not") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"write", "describe"}; });
+  CommandDeskRig rig([](config::Config& config) { config.commands.allow = {"write", "describe"}; });
   CHECK(rig.refusal(rig.command("plc.setpoint", 1)).empty());
   const std::string file = rig.folder.file("commands.seen");
   std::filesystem::remove(file);
@@ -284,7 +280,7 @@ TEST_CASE("a write that can't be remembered on disk is refused, what does no har
 }
 
 TEST_CASE("what arrives as the service stops is answered, whichever desk has it") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"write", "shelve"}; });
+  CommandDeskRig rig([](config::Config& config) { config.commands.allow = {"write", "shelve"}; });
   json shelve = rig.command("", 0);
   shelve["arguments"] = {{"anomaly", "plc.connection"}, {"duration", "1h"}, {"comment", "known"}};
   rig.desk->arrived("twinkeeper/gw/command/shelve", shelve.dump(), false);
@@ -297,7 +293,7 @@ TEST_CASE("what arrives as the service stops is answered, whichever desk has it"
 }
 
 TEST_CASE("lines of the trail are numbered without a gap across restarts") {
-  Rig rig;
+  CommandDeskRig rig;
   for (int run = 0; run < 3; ++run) {
     for (int k = 0; k < 3; ++k) rig.refusal(rig.command("plc.other", 1));
     rig.begin();
@@ -308,7 +304,7 @@ TEST_CASE("lines of the trail are numbered without a gap across restarts") {
 }
 
 TEST_CASE("orders about alarms go to who has them, and their outcome is answered") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"shelve", "describe", "maintenance"}; });
+  CommandDeskRig rig([](config::Config& config) { config.commands.allow = {"shelve", "describe", "maintenance"}; });
   json shelve = rig.command("", 0);
   shelve["arguments"] = {{"anomaly", "plc.connection"}, {"duration", "1h"}, {"comment", "known"}};
   rig.give(shelve, false, "shelve");
@@ -355,7 +351,7 @@ TEST_CASE("orders about alarms go to who has them, and their outcome is answered
 }
 
 TEST_CASE("a reload is answered once it is accepted, and again by the gateway that comes after it") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
+  CommandDeskRig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
   const std::string id = rig.plain("reload");
   CHECK(rig.answers.back()["result"] == "accepted");
   auto request = rig.reloads.take();
@@ -380,7 +376,7 @@ TEST_CASE("a reload is answered once it is accepted, and again by the gateway th
 }
 
 TEST_CASE("an accepted reload has its second answer also if another reload or the stop of the service comes first") {
-  Rig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
+  CommandDeskRig rig([](config::Config& config) { config.commands.allow = {"reload"}; });
   const std::string id = rig.plain("reload");
   rig.desk->stop();
   rig.orders->stop();
@@ -407,7 +403,7 @@ TEST_CASE("an accepted reload has its second answer also if another reload or th
 }
 
 TEST_CASE("limits include their ends, coils take true and false") {
-  Rig rig;
+  CommandDeskRig rig;
   CHECK(rig.refusal(rig.command("plc.setpoint", 0.5)).empty());
   CHECK(rig.refusal(rig.command("plc.setpoint", 2)).empty());
   CHECK(rig.refusal(rig.command("plc.setpoint", 0.4999)) == "outside of min_value and max_value");
@@ -420,7 +416,7 @@ TEST_CASE("limits include their ends, coils take true and false") {
 }
 
 TEST_CASE("a register is written so often in any minute, and so are commands obeyed") {
-  Rig rig;
+  CommandDeskRig rig;
   const auto pump = [&] { return rig.refusal(rig.command("plc.pump", true)); };
   CHECK(pump().empty());
   rig.clock.advance(30s);
@@ -432,7 +428,7 @@ TEST_CASE("a register is written so often in any minute, and so are commands obe
   CHECK(pump().empty());
   CHECK(pump() == "more than 2 writes a minute");
 
-  Rig few([](config::Config& config) { config.commands.per_minute = 3; });
+  CommandDeskRig few([](config::Config& config) { config.commands.per_minute = 3; });
   for (int k = 0; k < 3; ++k) CHECK(few.refusal(few.command("plc.setpoint", 1)).empty());
   CHECK(few.refusal(few.command("plc.setpoint", 1)) == "more than 3 commands a minute");
   few.clock.advance(1min);
@@ -440,7 +436,7 @@ TEST_CASE("a register is written so often in any minute, and so are commands obe
 }
 
 TEST_CASE("what can't be read is answered only if it says to whom, and recorded anyhow") {
-  Rig rig;
+  CommandDeskRig rig;
   rig.desk->arrived("twinkeeper/gw/command/write", "rubbish", false);
   rig.desk->run();
   CHECK(rig.answers.empty());
@@ -454,7 +450,7 @@ TEST_CASE("what can't be read is answered only if it says to whom, and recorded 
 }
 
 TEST_CASE("a flood of commands is bounded, and its loss is recorded") {
-  Rig rig;
+  CommandDeskRig rig;
   for (int k = 0; k < 1000; ++k) rig.desk->arrived("twinkeeper/gw/command/write", "rubbish", false);
   rig.desk->run();
   const auto trail = rig.trail();
@@ -481,7 +477,7 @@ TEST_CASE("a flood of commands is bounded, and its loss is recorded") {
 }
 
 TEST_CASE("orders that find no room or no poller any more are told as not written") {
-  Rig rig;
+  CommandDeskRig rig;
   for (std::size_t k = 0; k < drivers::WriteQueue::kMost; ++k) {
     rig.give(rig.command("plc.setpoint", 1));
     REQUIRE(rig.answers.empty());

@@ -16,6 +16,7 @@
 
 #include "app/control_client.hpp"
 #include "support/catch.hpp"
+#include "support/collected_events.hpp"
 #include "support/eventually.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -26,11 +27,6 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 
 constexpr base::Duration kSoon = 20s;
-
-struct Events final : signals::EventSink {
-  void raise(signals::Event event) override { raised.push_back(std::move(event)); }
-  std::vector<signals::Event> raised;
-};
 
 app::Plan plan_at(const std::string& folder) {
   app::Plan plan;
@@ -49,8 +45,8 @@ app::Plan plan_at(const std::string& folder) {
 }
 
 // A server whose orders are carried out by a thread of the test.
-struct Rig {
-  Rig() {
+struct ControlServerRig {
+  ControlServerRig() {
     orders.on_describe([] {});
     orders.on_purge([this](const uplink::PurgeFilter& filter) -> base::Result<uplink::Purged> {
       purges.push_back(filter);
@@ -75,7 +71,7 @@ struct Rig {
   test::TemporaryFolder folder;
   app::Plan plan = plan_at(folder.path());
   base::SystemClock clock;
-  Events events;
+  test::CollectedEvents events;
   base::WakeUp bell;
   std::vector<uplink::PurgeFilter> purges;  // the spool thread's until it has answered
   std::atomic<bool> broken = false;
@@ -104,17 +100,17 @@ std::string rest_of(const app::SocketDescriptor& socket) {
 }  // namespace
 
 TEST_CASE("a question is answered, one after the other, and what changes something is recorded with the user") {
-  Rig rig;
+  ControlServerRig rig;
   auto client = rig.connect();
   REQUIRE(client.ask("alarms", "{}").ok());
-  const json list = Rig::answer(client);
+  const json list = ControlServerRig::answer(client);
   CHECK(list["schema"] == "twinkeeper.control/1");
   CHECK(list["result"] == "done");
   CHECK(list["alarms"].empty());
   REQUIRE(client.ask("describe", "{}").ok());
   REQUIRE(client.ask("maintenance", R"({"name":"nobody","duration":"1h"})").ok());
-  CHECK(Rig::answer(client)["verb"] == "describe");
-  CHECK(Rig::answer(client)["reason"] == "there is no twin or device nobody");
+  CHECK(ControlServerRig::answer(client)["verb"] == "describe");
+  CHECK(ControlServerRig::answer(client)["reason"] == "there is no twin or device nobody");
   std::ifstream trail(rig.folder.file("commands.log"));
   std::vector<json> lines;
   for (std::string line; std::getline(trail, line);) lines.push_back(json::parse(line));
@@ -127,7 +123,7 @@ TEST_CASE("a question is answered, one after the other, and what changes somethi
 }
 
 TEST_CASE("what is no request ends the connection with the reason") {
-  Rig rig;
+  ControlServerRig rig;
   const auto said = [&](const std::string& text) {
     const auto socket = app::connect_to(rig.plan.config.gateway.control_socket).value();
     send(socket, text);
@@ -138,19 +134,19 @@ TEST_CASE("what is no request ends the connection with the reason") {
   CHECK(said(std::string(200'000, 'x')).find("larger than 64 KiB") != std::string::npos);
   auto client = rig.connect();
   REQUIRE(client.ask("write", R"({"tag":"plc.level","value":1})").ok());
-  CHECK(Rig::answer(client)["reason"] == "malformed: unknown verb write");
+  CHECK(ControlServerRig::answer(client)["reason"] == "malformed: unknown verb write");
 }
 
 TEST_CASE("eight clients are served, a ninth is told, and there is room again when one has gone") {
-  Rig rig;
+  ControlServerRig rig;
   std::vector<app::ControlClient> clients;
   for (int k = 0; k < 8; ++k) {
     clients.push_back(rig.connect());
     REQUIRE(clients.back().ask("alarms", "{}").ok());
-    CHECK(Rig::answer(clients.back())["result"] == "done");
+    CHECK(ControlServerRig::answer(clients.back())["result"] == "done");
   }
   auto ninth = rig.connect();
-  CHECK(Rig::answer(ninth)["reason"] == "too many clients");
+  CHECK(ControlServerRig::answer(ninth)["reason"] == "too many clients");
   clients.pop_back();
   json answer;
   for (int tries = 0; tries < 1000 && answer["result"] != "done"; ++tries) {
@@ -163,10 +159,10 @@ TEST_CASE("eight clients are served, a ninth is told, and there is room again wh
 }
 
 TEST_CASE("a purge is done piece by piece and answered once with all that went") {
-  Rig rig;
+  ControlServerRig rig;
   auto client = rig.connect();
   REQUIRE(client.ask("purge", R"({"all":true})").ok());
-  const json all = Rig::answer(client);
+  const json all = ControlServerRig::answer(client);
   CHECK(all["result"] == "done");
   CHECK(all["subject"] == "all");
   CHECK(all["messages"] == 30);
@@ -176,26 +172,26 @@ TEST_CASE("a purge is done piece by piece and answered once with all that went")
   CHECK(rig.purges[0].messages);
   CHECK_FALSE(rig.purges[0].stream);
   REQUIRE(client.ask("purge", R"({"stream":"a.b","dead":true})").ok());
-  CHECK(Rig::answer(client)["subject"] == "a.b, what was set aside");
+  CHECK(ControlServerRig::answer(client)["subject"] == "a.b, what was set aside");
   CHECK(rig.purges[3].stream == "a.b");
   CHECK_FALSE(rig.purges[3].messages);
   CHECK(rig.purges[3].dead);
   rig.broken = true;
   REQUIRE(client.ask("purge", R"({"stream":"a.b"})").ok());
-  const json failed = Rig::answer(client);
+  const json failed = ControlServerRig::answer(client);
   CHECK(failed["result"] == "failed");
   CHECK(failed["reason"] == "the disk is gone");
   REQUIRE(client.ask("purge", R"({"stream":"a.b","spool":"/nowhere"})").ok());
-  CHECK(Rig::answer(client)["reason"] == "the spool of this service is in " + rig.folder.path());
+  CHECK(ControlServerRig::answer(client)["reason"] == "the spool of this service is in " + rig.folder.path());
 }
 
 TEST_CASE("a reload is answered on its connection, also by the gateway that comes after it") {
-  Rig rig;
+  ControlServerRig rig;
   std::optional<app::ReloadRequest> request;
   const auto ask = [&] {
     auto client = rig.connect();
     REQUIRE(client.ask("reload", "{}").ok());
-    CHECK(Rig::answer(client)["result"] == "accepted");
+    CHECK(ControlServerRig::answer(client)["result"] == "accepted");
     REQUIRE(test::eventually(kSoon, [&] { return (request = rig.reloads.take()).has_value(); }));
     CHECK(request->by == "the control socket");
     return client;
@@ -203,10 +199,10 @@ TEST_CASE("a reload is answered on its connection, also by the gateway that come
   auto wrong = ask();
   auto another = rig.connect();
   REQUIRE(another.ask("reload", "{}").ok());
-  CHECK(Rig::answer(another)["reason"] == "a reload is asked for already");
+  CHECK(ControlServerRig::answer(another)["reason"] == "a reload is asked for already");
   CHECK_FALSE(another.line(kSoon).ok());  // hung up
   rig.reloads.settle({std::move(*request), false, {"a.yaml:1:1: a", "a.yaml:2:1: b"}, "it has 2 fault(s)", 78});
-  const json failed = Rig::answer(wrong);
+  const json failed = ControlServerRig::answer(wrong);
   CHECK(failed["result"] == "failed");
   CHECK(failed["reason"] == "it has 2 fault(s): a.yaml:1:1: a");
   CHECK(failed["faults"] == json::array({"a.yaml:1:1: a", "a.yaml:2:1: b"}));
@@ -220,7 +216,7 @@ TEST_CASE("a reload is answered on its connection, also by the gateway that come
   rig.reloads.settle({std::move(*request), true});
   app::OrderDesk next(rig.plan, rig.clock, rig.events, rig.reloads, [] {});
   next.run();
-  const json done = Rig::answer(right);
+  const json done = ControlServerRig::answer(right);
   CHECK(done["result"] == "done");
   CHECK(done["faults"].empty());
   std::ifstream trail(rig.folder.file("commands.log"));
@@ -232,7 +228,7 @@ TEST_CASE("a reload is answered on its connection, also by the gateway that come
 }
 
 TEST_CASE("samples go to whoever records, and nowhere while nobody does") {
-  Rig rig;
+  ControlServerRig rig;
   signals::Sample sample;
   sample.quality = signals::Quality::good;
   sample.value = 1.5;
@@ -241,7 +237,7 @@ TEST_CASE("samples go to whoever records, and nowhere while nobody does") {
   CHECK_FALSE(rig.tap.try_take(nothing));
   auto client = rig.connect();
   REQUIRE(client.ask("record", "{}").ok());
-  const json begun = Rig::answer(client);
+  const json begun = ControlServerRig::answer(client);
   CHECK(begun["result"] == "accepted");
   CHECK(begun["tags"][0]["name"] == "plc.level");
   CHECK(begun["tags"][0]["unit"] == "m");
@@ -260,10 +256,10 @@ TEST_CASE("samples go to whoever records, and nowhere while nobody does") {
 }
 
 TEST_CASE("a client that takes nothing does not hold the others, and its loss is counted") {
-  Rig rig;
+  ControlServerRig rig;
   auto lazy = rig.connect();
   REQUIRE(lazy.ask("record", "{}").ok());
-  const json begun = Rig::answer(lazy);
+  const json begun = ControlServerRig::answer(lazy);
   auto busy = rig.connect();
   signals::Sample sample;
   sample.quality = signals::Quality::good;
@@ -271,7 +267,7 @@ TEST_CASE("a client that takes nothing does not hold the others, and its loss is
   for (int round = 0; round < 40; ++round) {
     for (int k = 0; k < 8000; ++k) rig.tap.push(sample);
     REQUIRE(busy.ask("alarms", "{}").ok());
-    CHECK(Rig::answer(busy)["result"] == "done");
+    CHECK(ControlServerRig::answer(busy)["result"] == "done");
   }
   std::uint64_t lost = 0;
   for (int k = 0; k < 200 && lost == 0; ++k) {
@@ -309,7 +305,7 @@ TEST_CASE("without a folder for the socket the service is told and runs on") {
   app::Plan plan = plan_at(folder.path());
   plan.config.gateway.control_socket = folder.file("nowhere/control");
   const base::SystemClock clock;
-  Events events;
+  test::CollectedEvents events;
   app::ReloadRequests reloads;
   app::OrderDesk orders(plan, clock, events, reloads, [] {});
   app::SampleTap tap;

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr base::Instant kOrigin{1000s};
+constexpr base::Instant kIsolationOrigin{1000s};
 constexpr base::Duration kPoll = 100ms;
 constexpr signals::TagIndex kHealthyTag = 1;  // the sick one's device and twin come first in every order
 
@@ -118,8 +118,8 @@ Outcome run(const std::optional<Sick>& sick) {
   };
   int polls = 0;
   const auto act = [&](base::Instant now) {
-    for (; kOrigin + polls * kPoll + 3ms <= now; ++polls) {
-      const base::Instant time = kOrigin + polls * kPoll + 3ms;
+    for (; kIsolationOrigin + polls * kPoll + 3ms <= now; ++polls) {
+      const base::Instant time = kIsolationOrigin + polls * kPoll + 3ms;
       const auto value = sick ? sick->value(polls) : std::nullopt;
       if (value) send(sick_samples, 0, *value, time);
       // A jump in between, so that gate, CUSUM and alarms of the healthy twin have work, too.
@@ -141,11 +141,11 @@ Outcome run(const std::optional<Sick>& sick) {
     }
     if (outcome.healthy.size() >= 300) stop.request_stop();
   };
-  support::FakeClock world(kOrigin - 50ms);
+  support::FakeClock world(kIsolationOrigin - 50ms);
   const CostlyClock clock(world, sick ? sick->cost : 0ns, act);
   app::TwinLoop loop(
-      plan, std::get<0>(std::move(twins)), {&sick_samples, &samples}, outbox, [] {}, kOrigin, clock);
-  app::Heartbeat heart("twins", 1h, kOrigin);
+      plan, std::get<0>(std::move(twins)), {&sick_samples, &samples}, outbox, [] {}, kIsolationOrigin, clock);
+  app::Heartbeat heart("twins", 1h, kIsolationOrigin);
   loop.run(stop.get_token(), heart);
   outcome.healthy_missed = loop.twin_figures(healthy).steps_missed_total;
   if (sick) outcome.sick_missed = loop.twin_figures(0).steps_missed_total;
@@ -153,7 +153,7 @@ Outcome run(const std::optional<Sick>& sick) {
   return outcome;
 }
 
-bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+bool same_event_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 void check_same(const Outcome& outcome, const Outcome& alone) {
   CHECK(outcome.dropped == 0);
@@ -167,11 +167,11 @@ void check_same(const Outcome& outcome, const Outcome& alone) {
     INFO("step " << k);
     REQUIRE(step.step == expected.step);
     REQUIRE(step.mode == expected.mode);
-    REQUIRE(same_bits(step.x[0], expected.x[0]));
-    REQUIRE(same_bits(step.std[0], expected.std[0]));
-    REQUIRE(same_bits(step.nis, expected.nis));
-    REQUIRE(same_bits(row.innovation, expected_row.innovation));
-    REQUIRE(same_bits(row.std, expected_row.std));
+    REQUIRE(same_event_bits(step.x[0], expected.x[0]));
+    REQUIRE(same_event_bits(step.std[0], expected.std[0]));
+    REQUIRE(same_event_bits(step.nis, expected.nis));
+    REQUIRE(same_event_bits(row.innovation, expected_row.innovation));
+    REQUIRE(same_event_bits(row.std, expected_row.std));
     REQUIRE(row.fused == expected_row.fused);
     REQUIRE(row.quality == expected_row.quality);
   }

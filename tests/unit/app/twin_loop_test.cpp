@@ -11,10 +11,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr base::Instant kOrigin{1000s};
+constexpr base::Instant kLoopOrigin{1000s};
 
 // One device with one register, one twin with one state that the register measures, both every 100 ms.
-app::Plan make_plan() {
+app::Plan make_loop_plan() {
   app::Plan plan;
   config::DeviceConfig device;
   device.driver.name = "plc";
@@ -52,9 +52,9 @@ app::Plan make_plan() {
   return plan;
 }
 
-struct Rig {
-  app::Plan plan = make_plan();
-  support::FakeClock clock{kOrigin - 50ms};
+struct TwinLoopRig {
+  app::Plan plan = make_loop_plan();
+  support::FakeClock clock{kLoopOrigin - 50ms};
   app::SampleQueue queue{4096};
   app::Outbox outbox{plan};
   std::vector<estimation::TwinStep> steps;
@@ -63,7 +63,7 @@ struct Rig {
   bool spool_stalls = false;
   std::vector<diagnosis::AnomalyEvent> anomalies;
   std::size_t snapshots = 0;
-  app::Heartbeat heart{"twins", 1h, kOrigin};
+  app::Heartbeat heart{"twins", 1h, kLoopOrigin};
 
   std::unique_ptr<app::TwinLoop> make_loop() {
     estimation::TwinSettings settings;
@@ -72,7 +72,7 @@ struct Rig {
     std::vector<estimation::Twin> twins;
     twins.push_back(std::get<estimation::Twin>(std::move(twin)));
     return std::make_unique<app::TwinLoop>(
-        plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kOrigin, clock);
+        plan, std::move(twins), std::vector{&queue}, outbox, [] {}, kLoopOrigin, clock);
   }
   void send(double value, base::Instant time) { queue.try_push(test::good_sample(0, value, time)); }
   void collect() {
@@ -106,17 +106,17 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("TwinLoop closes each tick half a period after it and fuses the sample of that tick") {
-  Rig rig;
+  TwinLoopRig rig;
   auto loop = rig.make_loop();
   int polls = 0;
-  rig.run(*loop, kOrigin + 5s, [&](base::Instant now) {
-    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls)
-      rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
+  rig.run(*loop, kLoopOrigin + 5s, [&](base::Instant now) {
+    for (; kLoopOrigin + polls * 100ms + 3ms <= now; ++polls)
+      rig.send(1.0 + 0.001 * (polls % 7), kLoopOrigin + polls * 100ms + 3ms);
   });
   REQUIRE(rig.steps.size() >= 48);
   for (std::size_t k = 0; k < rig.steps.size(); ++k) {
     CHECK(rig.steps[k].step == static_cast<std::int64_t>(k));
-    CHECK(rig.steps[k].time == kOrigin + static_cast<std::int64_t>(k) * 100ms);
+    CHECK(rig.steps[k].time == kLoopOrigin + static_cast<std::int64_t>(k) * 100ms);
     CHECK(rig.steps[k].outputs[0].fused);
   }
   CHECK(loop->twin_figures(0).steps_missed_total == 0);
@@ -128,17 +128,18 @@ TEST_CASE("TwinLoop closes each tick half a period after it and fuses the sample
 TEST_CASE("TwinLoop computes after a stall what a punctual run computes, and counts the steps that were late") {
   const auto value = [](int poll) { return std::sin(0.3 * poll); };
   const auto run = [&](bool stalled) {
-    Rig rig;
+    TwinLoopRig rig;
     auto loop = rig.make_loop();
     int polls = 0;
     bool stall = stalled;
-    rig.run(*loop, kOrigin + 6s, [&](base::Instant now) {
-      if (stall && now >= kOrigin + 2s) {
+    rig.run(*loop, kLoopOrigin + 6s, [&](base::Instant now) {
+      if (stall && now >= kLoopOrigin + 2s) {
         stall = false;
         rig.clock.advance(1500ms);  // the machine did not run this thread
         now = rig.clock.now();
       }
-      for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(value(polls), kOrigin + polls * 100ms + 3ms);
+      for (; kLoopOrigin + polls * 100ms + 3ms <= now; ++polls)
+        rig.send(value(polls), kLoopOrigin + polls * 100ms + 3ms);
     });
     return std::pair(std::move(rig.steps), loop->twin_figures(0).steps_missed_total.load());
   };
@@ -152,12 +153,12 @@ TEST_CASE("TwinLoop computes after a stall what a punctual run computes, and cou
 }
 
 TEST_CASE("TwinLoop raises one connection alarm for a device that stays silent and the twin goes on predicting") {
-  Rig rig;
+  TwinLoopRig rig;
   auto loop = rig.make_loop();
   int polls = 0;
-  rig.run(*loop, kOrigin + 20s, [&](base::Instant now) {
-    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) {
-      if (polls < 50) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms + 3ms);
+  rig.run(*loop, kLoopOrigin + 20s, [&](base::Instant now) {
+    for (; kLoopOrigin + polls * 100ms + 3ms <= now; ++polls) {
+      if (polls < 50) rig.send(1.0 + 0.001 * (polls % 7), kLoopOrigin + polls * 100ms + 3ms);
     }
   });
   REQUIRE(rig.anomalies.size() == 1);
@@ -170,12 +171,12 @@ TEST_CASE("TwinLoop raises one connection alarm for a device that stays silent a
 
 TEST_CASE("TwinLoop bridges a stall of the spool thread, and says which steps a longer one has cost") {
   const auto run = [](base::Duration stall) {
-    auto rig = std::make_unique<Rig>();
+    auto rig = std::make_unique<TwinLoopRig>();
     auto loop = rig->make_loop();
     int polls = 0;
-    rig->run(*loop, kOrigin + 40s, [&](base::Instant now) {
-      rig->spool_stalls = now >= kOrigin + 2s && now < kOrigin + 2s + stall;
-      for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig->send(1.0, kOrigin + polls * 100ms + 3ms);
+    rig->run(*loop, kLoopOrigin + 40s, [&](base::Instant now) {
+      rig->spool_stalls = now >= kLoopOrigin + 2s && now < kLoopOrigin + 2s + stall;
+      for (; kLoopOrigin + polls * 100ms + 3ms <= now; ++polls) rig->send(1.0, kLoopOrigin + polls * 100ms + 3ms);
     });
     return rig;
   };
@@ -191,9 +192,9 @@ TEST_CASE("TwinLoop bridges a stall of the spool thread, and says which steps a 
   for (std::size_t i = 0; i < rig->steps.size(); ++i) {
     const app::Unsent& unsent = rig->unsent[i];
     if (unsent.count > 0) {
-      CHECK(unsent.first == kOrigin + expected * 100ms);
+      CHECK(unsent.first == kLoopOrigin + expected * 100ms);
       expected += static_cast<std::int64_t>(unsent.count);
-      CHECK(unsent.last == kOrigin + (expected - 1) * 100ms);
+      CHECK(unsent.last == kLoopOrigin + (expected - 1) * 100ms);
     }
     CHECK(rig->steps[i].step == expected++);
   }
@@ -202,30 +203,31 @@ TEST_CASE("TwinLoop bridges a stall of the spool thread, and says which steps a 
 
 TEST_CASE("A loop goes on from what another remembered, and is as it was where that does not fit or takes too long") {
   using Resumed = app::TwinLoop::Resumed;
-  const auto feed = [](Rig& rig, int& polls) {
+  const auto feed = [](TwinLoopRig& rig, int& polls) {
     return [&rig, &polls](base::Instant now) {
-      for (; kOrigin + polls * 100ms <= now; ++polls) rig.send(1.0 + 0.001 * (polls % 7), kOrigin + polls * 100ms);
+      for (; kLoopOrigin + polls * 100ms <= now; ++polls)
+        rig.send(1.0 + 0.001 * (polls % 7), kLoopOrigin + polls * 100ms);
     };
   };
-  Rig first;
+  TwinLoopRig first;
   auto remembered = first.make_loop();
   app::CheckpointRecord record;
   CHECK_FALSE(remembered->remember(0, record));  // it has not begun
   int polls = 0;
-  first.run(*remembered, kOrigin + 20s, feed(first, polls));
+  first.run(*remembered, kLoopOrigin + 20s, feed(first, polls));
   REQUIRE(remembered->remember(0, record));
   CHECK(record.step.mode == estimation::Mode::tracking);
   app::Checkpoint checkpoint;
   checkpoint.archive = record.archive;
   checkpoint.header.tick = record.tick;
 
-  const base::Duration shift = kOrigin - 3 * 100ms - record.step.time;
+  const base::Duration shift = kLoopOrigin - 3 * 100ms - record.step.time;
   const auto steps_of = [&](const std::function<void(app::TwinLoop&)>& prepare) {
-    Rig rig;
+    TwinLoopRig rig;
     auto loop = rig.make_loop();
     prepare(*loop);
     int sent = 0;
-    rig.run(*loop, kOrigin + 1s, feed(rig, sent));
+    rig.run(*loop, kLoopOrigin + 1s, feed(rig, sent));
     return rig.steps;
   };
   const auto fresh = steps_of([](app::TwinLoop&) {});
@@ -233,7 +235,7 @@ TEST_CASE("A loop goes on from what another remembered, and is as it was where t
     app::Checkpoint cut = checkpoint;
     cut.archive.pop_back();
     CHECK(loop.resume(0, cut, shift, 3, base::Instant::max()) == Resumed::misfit);
-    CHECK(loop.resume(0, checkpoint, shift, 3, kOrigin - 1h) == Resumed::too_slow);
+    CHECK(loop.resume(0, checkpoint, shift, 3, kLoopOrigin - 1h) == Resumed::too_slow);
   });
   const auto resumed = steps_of([&](app::TwinLoop& loop) {
     CHECK(loop.resume(0, checkpoint, shift, 3, base::Instant::max()) == Resumed::done);
@@ -246,7 +248,7 @@ TEST_CASE("A loop goes on from what another remembered, and is as it was where t
     CHECK(refused[k].std == fresh[k].std);
   }
   CHECK(resumed[0].step == 0);
-  CHECK(resumed[0].time == kOrigin);
+  CHECK(resumed[0].time == kLoopOrigin);
   CHECK(resumed[0].mode == estimation::Mode::tracking);
   CHECK(resumed[0].x[0] == Approx(record.step.x[0]).margin(0.01));
   CHECK(resumed[0].std[0] < fresh[0].std[0]);
@@ -254,7 +256,7 @@ TEST_CASE("A loop goes on from what another remembered, and is as it was where t
 }
 
 TEST_CASE("TwinLoop obeys orders about alarms within a moment, and what it publishes says so") {
-  Rig rig;
+  TwinLoopRig rig;
   auto loop = rig.make_loop();
   std::vector<app::Outcome> outcomes;
   std::uint64_t number = 0;
@@ -268,14 +270,14 @@ TEST_CASE("TwinLoop obeys orders about alarms within a moment, and what it publi
   };
   // The device is silent, so that its alarm of the connection stands by the first second.
   int turn = 0;
-  rig.run(*loop, kOrigin + 5s, [&](base::Instant now) {
-    if (now >= kOrigin + 1s && turn == 0) {
+  rig.run(*loop, kLoopOrigin + 5s, [&](base::Instant now) {
+    if (now >= kLoopOrigin + 1s && turn == 0) {
       order(app::Order::Kind::acknowledge, "plc.connection");
       order(app::Order::Kind::acknowledge, "tank.level.gate");
       order(app::Order::Kind::shelve, "nobody.connection", 1s);
       ++turn;
     }
-    if (now >= kOrigin + 2s && turn == 1) {
+    if (now >= kLoopOrigin + 2s && turn == 1) {
       order(app::Order::Kind::maintenance, "plc", 1s);
       ++turn;
     }
@@ -292,7 +294,7 @@ TEST_CASE("TwinLoop obeys orders about alarms within a moment, and what it publi
   for (const auto& event : rig.anomalies) kinds.push_back(event.event);
   CHECK(kinds == std::vector<Kind>{Kind::raised, Kind::acknowledged, Kind::suppressed, Kind::unsuppressed});
   CHECK(rig.anomalies[1].by == "ann");
-  CHECK(rig.anomalies[1].time <= kOrigin + 1s + 300ms);
+  CHECK(rig.anomalies[1].time <= kLoopOrigin + 1s + 300ms);
   CHECK(rig.anomalies[3].state == diagnosis::AnomalyState::acknowledged);
   const base::Duration held = rig.anomalies[3].time - rig.anomalies[2].time;
   CHECK(held >= 900ms);
@@ -300,7 +302,7 @@ TEST_CASE("TwinLoop obeys orders about alarms within a moment, and what it publi
 }
 
 TEST_CASE("TwinLoop publishes and hands out on demand what it would only later") {
-  Rig rig;
+  TwinLoopRig rig;
   rig.plan.config.twins[0].publish.state_interval = 1h;
   rig.plan.config.devices[0].publish.interval.reset();
   auto loop = rig.make_loop();
@@ -308,9 +310,9 @@ TEST_CASE("TwinLoop publishes and hands out on demand what it would only later")
   std::vector<app::TappedSample> tapped;
   int polls = 0;
   int turn = 0;
-  rig.run(*loop, kOrigin + 3s, [&](base::Instant now) {
-    for (; kOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(1.0 + polls, kOrigin + polls * 100ms + 3ms);
-    if (now >= kOrigin + 1s && turn == 0) {
+  rig.run(*loop, kLoopOrigin + 3s, [&](base::Instant now) {
+    for (; kLoopOrigin + polls * 100ms + 3ms <= now; ++polls) rig.send(1.0 + polls, kLoopOrigin + polls * 100ms + 3ms);
+    if (now >= kLoopOrigin + 1s && turn == 0) {
       CHECK(rig.steps.size() == 1);  // tick 0
       for (const auto kind : {app::Order::Kind::snapshot, app::Order::Kind::remember}) {
         app::Order order;
@@ -322,14 +324,14 @@ TEST_CASE("TwinLoop publishes and hands out on demand what it would only later")
       }
       ++turn;
     }
-    loop->tap().set_open(now >= kOrigin + 1s && now < kOrigin + 2s);
+    loop->tap().set_open(now >= kLoopOrigin + 1s && now < kLoopOrigin + 2s);
     app::TappedSample sample;
     while (loop->tap().try_take(sample)) tapped.push_back(sample);
     app::Outcome next;
     while (loop->orders().take_outcome(next)) outcome = next;
   });
   REQUIRE(rig.steps.size() == 2);
-  CHECK(rig.steps[1].time >= kOrigin + 900ms);
+  CHECK(rig.steps[1].time >= kLoopOrigin + 900ms);
   CHECK(rig.snapshots == 1);
   REQUIRE(outcome.records.size() == 1);
   CHECK(outcome.records[0].step.time == rig.steps[1].time);

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr base::Instant kOrigin{500s};
+constexpr base::Instant kRunOrigin{500s};
 
 struct Settings {
   std::string model = "cascaded_tanks";  // of docs/models/examples
@@ -47,23 +47,25 @@ app::Plan plan_of(const Settings& settings) {
 
 app::TwinRun run_of(const app::Plan& plan) {
   auto twins = std::get<std::vector<estimation::Twin>>(app::make_twins(plan));
-  return std::move(app::make_twin_runs(plan, std::move(twins), kOrigin)[0]);
+  return std::move(app::make_twin_runs(plan, std::move(twins), kRunOrigin)[0]);
 }
 
-bool same(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
+bool same_told(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
 
-bool same(const estimation::TwinStep& a, const estimation::TwinStep& b) {
-  bool equal = a.step == b.step && a.mode == b.mode && same(a.nis, b.nis) && a.nis_dof == b.nis_dof &&
-               std::equal(a.x.begin(), a.x.end(), b.x.begin(), [](double x, double y) { return same(x, y); }) &&
-               std::equal(a.std.begin(), a.std.end(), b.std.begin(), [](double x, double y) { return same(x, y); });
+bool same_told(const estimation::TwinStep& a, const estimation::TwinStep& b) {
+  bool equal =
+      a.step == b.step && a.mode == b.mode && same_told(a.nis, b.nis) && a.nis_dof == b.nis_dof &&
+      std::equal(a.x.begin(), a.x.end(), b.x.begin(), [](double x, double y) { return same_told(x, y); }) &&
+      std::equal(a.std.begin(), a.std.end(), b.std.begin(), [](double x, double y) { return same_told(x, y); });
   for (std::size_t j = 0; j < a.inputs.size(); ++j) {
-    equal = equal && same(a.inputs[j].value, b.inputs[j].value) && a.inputs[j].quality == b.inputs[j].quality;
+    equal = equal && same_told(a.inputs[j].value, b.inputs[j].value) && a.inputs[j].quality == b.inputs[j].quality;
   }
   for (std::size_t i = 0; i < a.outputs.size(); ++i) {
     const estimation::OutputStep& y = a.outputs[i];
     const estimation::OutputStep& z = b.outputs[i];
-    equal = equal && same(y.measured, z.measured) && same(y.expected, z.expected) && same(y.innovation, z.innovation) &&
-            same(y.std, z.std) && y.fused == z.fused && y.quality == z.quality && y.reason == z.reason;
+    equal = equal && same_told(y.measured, z.measured) && same_told(y.expected, z.expected) &&
+            same_told(y.innovation, z.innovation) && same_told(y.std, z.std) && y.fused == z.fused &&
+            y.quality == z.quality && y.reason == z.reason;
   }
   return equal;
 }
@@ -93,7 +95,7 @@ std::vector<Arrival> arrivals_of(const app::Plan& plan, std::int64_t ticks, std:
         const auto offset =
             static_cast<std::int64_t>((chance(random) - 0.5) * 0.98 * static_cast<double>(period.count()));
         signals::Sample sample = test::good_sample(static_cast<signals::TagIndex>(tag), value,
-                                                   kOrigin + tick * period + base::Duration{offset});
+                                                   kRunOrigin + tick * period + base::Duration{offset});
         if (chance(random) < 0.03) {
           sample.quality = signals::Quality::bad;
           sample.reason = signals::Reason::timeout;
@@ -156,7 +158,7 @@ TEST_CASE("Samples out of order give the same state as samples in order, bit for
     // What is further back than the history when the run ends has been overwritten with what came later.
     for (std::size_t tick = kTicks - 100; tick < kTicks; ++tick) {
       CAPTURE(tick);
-      CHECK(same(steps[tick], expected[tick]));
+      CHECK(same_told(steps[tick], expected[tick]));
     }
     CHECK(std::any_of(expected.begin(), expected.end(), [](const auto& step) { return step.nis_dof > 0; }));
   }
@@ -205,7 +207,7 @@ TEST_CASE("A tick is judged once it is behind the watermark, and ticks left out 
   sample.raw.kind = signals::RawKind::float64;
   std::int64_t first_told = -1;
   for (std::int64_t tick = 0; tick < 20 && first_told < 0; ++tick) {
-    sample.time = kOrigin + tick * 1s;
+    sample.time = kRunOrigin + tick * 1s;
     sample.quality = signals::Quality::bad;
     sample.reason = signals::Reason::not_finite;
     run.accept(sample);
@@ -213,12 +215,12 @@ TEST_CASE("A tick is judged once it is behind the watermark, and ticks left out 
     if (!anomalies.empty()) first_told = tick;
   }
   REQUIRE(first_told >= 3);
-  CHECK(anomalies[0].time == kOrigin + (first_told - 3) * 1s);
+  CHECK(anomalies[0].time == kRunOrigin + (first_told - 3) * 1s);
 
   app::TwinRun patient = run;
   for (std::int64_t tick = first_told + 1; tick <= first_told + 50; ++tick) patient.step(tick, anomalies);
   const estimation::TwinStep& step = run.step(first_told + 50, anomalies);
-  CHECK(same(step, patient.newest()));
+  CHECK(same_told(step, patient.newest()));
   CHECK(run.at(first_told + 20) != nullptr);
   CHECK(run.at(-1) == nullptr);
 }
@@ -260,7 +262,7 @@ TEST_CASE("A run that is archived at any step and read into a new one goes on bi
     const estimation::TwinStep& same_step = restarted.step(tick - own, told);
     estimation::TwinStep as_counted = same_step;
     as_counted.step += own;
-    REQUIRE(same(as_counted, step));
+    REQUIRE(same_told(as_counted, step));
     CHECK(same_step.time == step.time + shift);
     REQUIRE(told.size() == expected.size());
     for (; seen < told.size(); ++seen) {

@@ -19,7 +19,7 @@ namespace {
 
 const std::string kTopic = "$aws/things/gw/jobs/";
 
-struct Service {
+struct JobClientService {
   struct Execution {
     std::string id;
     Json document;
@@ -81,15 +81,15 @@ struct Service {
   }
 };
 
-struct Rig {
-  explicit Rig(const std::string& kept = {}) : client("gw", "t1", kept, 1) { client.connected(now); }
+struct JobClientRig {
+  explicit JobClientRig(const std::string& kept = {}) : client("gw", "t1", kept, 1) { client.connected(now); }
   void talk() {
     while (const auto publication = client.due(now)) {
       ++sent;
       for (const auto& answer : service.handle(*publication)) client.take(answer.topic, answer.payload, now);
     }
   }
-  Service service;
+  JobClientService service;
   JobClient client;
   base::Instant now{1h};
   int sent = 0;
@@ -98,7 +98,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("queued jobs are carried out one after the other") {
-  Rig rig;
+  JobClientRig rig;
   rig.service.executions = {{"one", {{"operation", "a"}}}, {"two", {{"operation", "b"}}}};
   rig.talk();
   auto job = rig.client.take_job();
@@ -122,7 +122,7 @@ TEST_CASE("queued jobs are carried out one after the other") {
 }
 
 TEST_CASE("details have no control character, whatever the reason had") {
-  Rig rig;
+  JobClientRig rig;
   rig.service.executions = {{"one", {{"operation", "a"}}}};
   rig.talk();
   REQUIRE(rig.client.take_job());
@@ -142,7 +142,7 @@ TEST_CASE("details have no control character, whatever the reason had") {
 }
 
 TEST_CASE("a status whose details are refused goes out without them, and the next job begins") {
-  Rig rig;
+  JobClientRig rig;
   rig.service.refuse_details = true;
   rig.service.executions = {{"one", {{"operation", "a"}}}, {"two", {{"operation", "b"}}}};
   rig.talk();
@@ -159,12 +159,12 @@ TEST_CASE("a status whose details are refused goes out without them, and the nex
 }
 
 TEST_CASE("a job that is announced later is started") {
-  Rig rig;
+  JobClientRig rig;
   rig.talk();
   CHECK_FALSE(rig.client.take_job());
   rig.service.executions = {{"one", {{"operation", "a"}}}};
-  rig.client.take(kTopic + "notify-next", Json{{"execution", Service::as_json(rig.service.executions[0])}}.dump(),
-                  rig.now);
+  rig.client.take(kTopic + "notify-next",
+                  Json{{"execution", JobClientService::as_json(rig.service.executions[0])}}.dump(), rig.now);
   rig.talk();
   CHECK(rig.client.take_job());
 }
@@ -172,12 +172,12 @@ TEST_CASE("a job that is announced later is started") {
 TEST_CASE("a job under way at a restart comes again, a finished one is only told") {
   for (const bool finished : {false, true}) {
     CAPTURE(finished);
-    Rig first;
+    JobClientRig first;
     first.service.executions = {{"one", {{"operation", "a"}}}};
     first.talk();
     REQUIRE(first.client.take_job());
     if (finished) first.client.finish(JobStatus::failed, {{"why", "because"}});
-    Rig second(first.client.keep());
+    JobClientRig second(first.client.keep());
     second.service = first.service;
     second.talk();
     if (finished) {
@@ -198,7 +198,7 @@ TEST_CASE("a job under way at a restart comes again, a finished one is only told
 
 TEST_CASE("a job that was cancelled or deleted meanwhile is forgotten") {
   for (const bool deleted : {false, true}) {
-    Rig rig;
+    JobClientRig rig;
     rig.service.executions = {{"one", {{"operation", "a"}}}};
     rig.talk();
     REQUIRE(rig.client.take_job());
@@ -213,7 +213,7 @@ TEST_CASE("a job that was cancelled or deleted meanwhile is forgotten") {
 }
 
 TEST_CASE("what is no answer to a request changes nothing") {
-  Rig rig;
+  JobClientRig rig;
   CHECK_FALSE(rig.client.take("$aws/things/other/jobs/notify-next", "{}", rig.now));
   for (const char* payload : {"", "{}", "[]", "{\"execution\":7}", "{\"execution\":{}}",
                               "{\"clientToken\":\"x\",\"execution\":{\"jobId\":\"one\",\"status\":\"IN_PROGRESS\"}}"}) {
@@ -229,7 +229,7 @@ TEST_CASE("whatever is lost, repeated or turned around, each job ends once and w
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    Service service;
+    JobClientService service;
     for (int i = 0; i < 4; ++i) service.executions.push_back({"job" + std::to_string(i), {{"n", i}}});
     std::string disk;
     std::optional<JobClient> client(std::in_place, "gw", "t0", disk, seed);

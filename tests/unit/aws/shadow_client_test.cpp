@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::string kTopic = "$aws/things/gw/shadow/name/twin-tanks/";
+const std::string kShadowTopic = "$aws/things/gw/shadow/name/twin-tanks/";
 
-struct Service {
+struct ShadowClientService {
   std::optional<Json> state;  // {"reported":…, "desired":…}
   std::uint64_t version = 0;
   int updates = 0;
@@ -25,17 +25,17 @@ struct Service {
   static aws::Publication refusal(const std::string& what, int code, const std::string& text, const Json& request) {
     Json out{{"code", code}, {"message", text}, {"timestamp", 1}};
     if (request.contains("clientToken")) out["clientToken"] = request["clientToken"];
-    return {kTopic + what + "/rejected", out.dump()};
+    return {kShadowTopic + what + "/rejected", out.dump()};
   }
 
   std::vector<aws::Publication> handle(const aws::Publication& request) {
     const Json message = Json::parse(request.payload);
-    if (request.topic == kTopic + "get") {
+    if (request.topic == kShadowTopic + "get") {
       if (!state) return {refusal("get", 404, "No shadow exists with name: 'twin-tanks'", message)};
-      return {{kTopic + "get/accepted",
+      return {{kShadowTopic + "get/accepted",
                Json{{"state", *state}, {"version", version}, {"clientToken", message["clientToken"]}}.dump()}};
     }
-    REQUIRE(request.topic == kTopic + "update");
+    REQUIRE(request.topic == kShadowTopic + "update");
     if (refuse_with != 0) {
       const int code = refuse_with;
       return {
@@ -55,12 +55,12 @@ struct Service {
     ++updates;
     Json accepted{{"state", message["state"]}, {"version", version}, {"timestamp", 1}};
     if (message.contains("clientToken")) accepted["clientToken"] = message["clientToken"];
-    std::vector<aws::Publication> out{{kTopic + "update/accepted", accepted.dump()}};
+    std::vector<aws::Publication> out{{kShadowTopic + "update/accepted", accepted.dump()}};
     const Json reported = next.value("reported", Json::object());
     Json differs = aws::difference(reported, next.value("desired", Json::object()));
     for (auto it = differs.begin(); it != differs.end();) it = it->is_null() ? differs.erase(it) : std::next(it);
     if (!differs.empty()) {
-      out.push_back({kTopic + "update/delta", Json{{"state", differs}, {"version", version}}.dump()});
+      out.push_back({kShadowTopic + "update/delta", Json{{"state", differs}, {"version", version}}.dump()});
     }
     return out;
   }
@@ -76,8 +76,8 @@ aws::ShadowSettings settings() {
   return out;
 }
 
-struct Rig {
-  explicit Rig(aws::ShadowSettings with = settings()) : client(std::move(with)) { client.connected(now); }
+struct ShadowClientRig {
+  explicit ShadowClientRig(aws::ShadowSettings with = settings()) : client(std::move(with)) { client.connected(now); }
 
   // Until there is nothing to send at this instant.
   void talk() {
@@ -88,7 +88,7 @@ struct Rig {
     }
   }
 
-  Service service;
+  ShadowClientService service;
   aws::ShadowClient client;
   base::Instant now{1h};
   std::vector<aws::Publication> sent;
@@ -97,11 +97,11 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("a shadow that does not exist is created by the first report") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.client.report({{"mode", "tracking"}});
   rig.talk();
   REQUIRE(rig.sent.size() == 2);
-  CHECK(rig.sent[0].topic == kTopic + "get");
+  CHECK(rig.sent[0].topic == kShadowTopic + "get");
   CHECK(Json::parse(rig.sent[1].payload)["state"] == Json{{"reported", {{"mode", "tracking"}}}});
   CHECK_FALSE(Json::parse(rig.sent[1].payload).contains("version"));
   CHECK(rig.service.reported() == Json{{"mode", "tracking"}});
@@ -109,7 +109,7 @@ TEST_CASE("a shadow that does not exist is created by the first report") {
 }
 
 TEST_CASE("keys that disappeared are nulled, also those of an earlier start") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.service.state = Json{{"reported", {{"old", 1}, {"states", {{"a", 1}, {"b", 2}}}}}};
   rig.service.version = 17;
   rig.client.report({{"states", {{"a", 1}}}});
@@ -126,7 +126,7 @@ TEST_CASE("updates keep their interval and the dead-band") {
   with.same = [](const Json& a, const Json& b) {
     return a.is_number() && b.is_number() && std::abs(a.get<double>() - b.get<double>()) < 0.1;
   };
-  Rig rig(with);
+  ShadowClientRig rig(with);
   for (int second = 0; second < 600; ++second) {
     rig.client.report({{"level", 1.0 + 0.05 * (second % 2)}});
     rig.talk();
@@ -149,7 +149,7 @@ TEST_CASE("what is not worth an update is looked at once, not at every turn") {
     ++compared;
     return a.is_number() && b.is_number() && std::abs(a.get<double>() - b.get<double>()) < 0.1;
   };
-  Rig rig(with);
+  ShadowClientRig rig(with);
   rig.client.report({{"level", 1.0}});
   rig.talk();
   rig.now += 61s;
@@ -164,7 +164,7 @@ TEST_CASE("what is not worth an update is looked at once, not at every turn") {
 }
 
 TEST_CASE("an update that rests on an old version is made again on the new one") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.client.report({{"a", 1}});
   rig.talk();
   rig.service.state = Json{{"reported", {{"a", 1}, {"b", 2}}}, {"desired", {{"x", 1}}}};
@@ -181,7 +181,7 @@ TEST_CASE("an update that rests on an old version is made again on the new one")
 }
 
 TEST_CASE("what is desired is handed up once, whole and with its version") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.service.state = Json{{"desired", {{"a", 1}, {"b", {{"c", 2}}}}}};
   rig.service.version = 5;
   rig.client.report({{"r", 1}});
@@ -192,7 +192,7 @@ TEST_CASE("what is desired is handed up once, whole and with its version") {
   CHECK_FALSE(rig.client.take_desired());
   const auto news = [&](const Json& change) {
     const Json request{{"state", {{"desired", change}}}};
-    for (const auto& answer : rig.service.handle({kTopic + "update", request.dump()})) {
+    for (const auto& answer : rig.service.handle({kShadowTopic + "update", request.dump()})) {
       rig.client.take(answer.topic, answer.payload, rig.now);
     }
     rig.talk();
@@ -213,7 +213,7 @@ TEST_CASE("what is desired is handed up once, whole and with its version") {
 TEST_CASE("a shadow whose version is lower than before is taken up") {
   const bool reconnected = GENERATE(true, false);
   CAPTURE(reconnected);
-  Rig rig;
+  ShadowClientRig rig;
   rig.service.state = Json{{"desired", {{"a", 1}}}};
   rig.service.version = 17;
   rig.client.report({{"r", 1}});
@@ -236,14 +236,14 @@ TEST_CASE("a shadow whose version is lower than before is taken up") {
 }
 
 TEST_CASE("an answer to get that is older than what came meanwhile is asked for again, after a pause") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.service.state = Json{{"desired", {{"a", 1}}}};
   rig.service.version = 5;
   const auto get = rig.client.due(rig.now);
   REQUIRE(get);
   const auto old = rig.service.handle(*get);
   for (const auto& answer :
-       rig.service.handle({kTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
+       rig.service.handle({kShadowTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
     rig.client.take(answer.topic, answer.payload, rig.now);
   }
   for (const auto& answer : old) rig.client.take(answer.topic, answer.payload, rig.now);
@@ -258,14 +258,14 @@ TEST_CASE("an answer to get that is older than what came meanwhile is asked for 
 }
 
 TEST_CASE("a part of what is desired is never taken for the whole") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.service.state = Json{{"desired", {{"a", 1}}}};
   rig.service.version = 5;
   const auto get = rig.client.due(rig.now);
   REQUIRE(get);
   // Somebody's change overtakes the answer.
   for (const auto& answer :
-       rig.service.handle({kTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
+       rig.service.handle({kShadowTopic + "update", Json{{"state", {{"desired", {{"b", 2}}}}}}.dump()})) {
     rig.client.take(answer.topic, answer.payload, rig.now);
   }
   CHECK_FALSE(rig.client.take_desired());
@@ -278,7 +278,7 @@ TEST_CASE("a part of what is desired is never taken for the whole") {
 TEST_CASE("a document that is too large loses what matters least and says so once") {
   auto with = settings();
   with.least_important = {"outputs", "states"};
-  Rig rig(with);
+  ShadowClientRig rig(with);
   Json large{{"mode", "tracking"}};
   for (int i = 0; i < 300; ++i) {
     large["outputs"]["output_" + std::to_string(i)] = {{"value", i}, {"std", 0.5}};
@@ -307,7 +307,7 @@ TEST_CASE("a document that is too large loses what matters least and says so onc
 TEST_CASE("413 makes the document smaller until it is taken") {
   auto with = settings();
   with.least_important = {"states"};
-  Rig rig(with);
+  ShadowClientRig rig(with);
   Json large{{"mode", "tracking"}};
   for (int i = 0; i < 180; ++i) large["states"]["state_" + std::to_string(i)] = {{"value", i}, {"std", 0.5}};
   rig.client.report(large);
@@ -323,7 +323,7 @@ TEST_CASE("413 makes the document smaller until it is taken") {
 }
 
 TEST_CASE("throttled requests come again after pauses that grow, refused ones are told once") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.client.report({{"a", 1}});
   rig.service.refuse_with = 429;
   for (int second = 0; second < 300; ++second, rig.now += 1s) rig.talk();
@@ -341,7 +341,7 @@ TEST_CASE("throttled requests come again after pauses that grow, refused ones ar
 }
 
 TEST_CASE("what is no answer of this client changes nothing") {
-  Rig rig;
+  ShadowClientRig rig;
   rig.client.report({{"a", 1}});
   rig.talk();
   const std::uint64_t version = rig.client.version();
@@ -350,7 +350,7 @@ TEST_CASE("what is no answer of this client changes nothing") {
                               "{\"version\":\"7\"}", "{\"code\":409,\"clientToken\":\"other\"}"}) {
     for (const char* end :
          {"get/accepted", "get/rejected", "update/accepted", "update/rejected", "update/delta", "x"}) {
-      CHECK(rig.client.take(kTopic + end, payload, rig.now));
+      CHECK(rig.client.take(kShadowTopic + end, payload, rig.now));
     }
   }
   CHECK(rig.client.version() == version);
@@ -364,7 +364,7 @@ TEST_CASE("whatever the way loses, repeats or turns around, the right document i
     auto with = settings();
     with.seed = seed;
     with.least_interval = 5s;
-    Rig rig(with);
+    ShadowClientRig rig(with);
     std::deque<aws::Publication> to_service, to_client;
     Json wanted = Json::object();
     const auto chance = [&random](unsigned percent) { return random() % 100 < percent; };
@@ -385,7 +385,7 @@ TEST_CASE("whatever the way loses, repeats or turns around, the right document i
       }
       if (faulty && chance(5)) {  // somebody else
         const Json request{{"state", {{"desired", {{"x", random() % 3}}}, {"reported", {{"strange", random() % 3}}}}}};
-        for (const auto& answer : rig.service.handle({kTopic + "update", request.dump()})) {
+        for (const auto& answer : rig.service.handle({kShadowTopic + "update", request.dump()})) {
           carry(to_client, answer, true);
         }
       }

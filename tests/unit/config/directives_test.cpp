@@ -7,7 +7,7 @@ using namespace twinkeeper::config;
 namespace {
 
 // "line what"
-std::vector<std::string> faults(std::string text) {
+std::vector<std::string> faults_in(std::string text) {
   std::vector<std::string> out;
   for (const auto& fault : take_directives(text, 0)) out.push_back(std::to_string(fault.mark.line) + " " + fault.what);
   return out;
@@ -33,17 +33,17 @@ TEST_CASE("take_directives accepts %YAML 1.2 with a document start and keeps eve
 
 TEST_CASE("take_directives refuses every other directive at its line") {
   using Faults = std::vector<std::string>;
-  CHECK(faults("%YAML 1.1\n---\n") == Faults{"1 the directive \"%YAML 1.1\""});
-  CHECK(faults("%YAML 1.2\n%YAML 1.2\n---\n") == Faults{"2 the directive \"%YAML 1.2\" a second time"});
-  CHECK(faults("\n# c\r\n%TAG ! tag:x,1:\r\n---\r\n") == Faults{"3 the directive \"%TAG ! tag:x,1:\""});
-  CHECK(faults("a: 1\n...\n%YAML 1.1\n") == Faults{"3 the directive \"%YAML 1.1\""});
-  CHECK(faults("%\n---\n") == Faults{"1 the directive \"%\""});
-  CHECK(faults("%YAML 1.2\na: 1\n") == Faults{"2 a document without --- after a directive"});
+  CHECK(faults_in("%YAML 1.1\n---\n") == Faults{"1 the directive \"%YAML 1.1\""});
+  CHECK(faults_in("%YAML 1.2\n%YAML 1.2\n---\n") == Faults{"2 the directive \"%YAML 1.2\" a second time"});
+  CHECK(faults_in("\n# c\r\n%TAG ! tag:x,1:\r\n---\r\n") == Faults{"3 the directive \"%TAG ! tag:x,1:\""});
+  CHECK(faults_in("a: 1\n...\n%YAML 1.1\n") == Faults{"3 the directive \"%YAML 1.1\""});
+  CHECK(faults_in("%\n---\n") == Faults{"1 the directive \"%\""});
+  CHECK(faults_in("%YAML 1.2\na: 1\n") == Faults{"2 a document without --- after a directive"});
 }
 
 TEST_CASE("take_directives refuses directives within a document") {
   using Faults = std::vector<std::string>;
-  CHECK(faults("a: 1\n%YAML 1.1\n") == Faults{"2 the directive \"%YAML 1.1\""});
-  CHECK(faults("a: 1\n%YAML 1.2\nb: 2\n") == Faults{"2 the directive \"%YAML 1.2\" within the document"});
-  CHECK(faults("a: 1\n...\n%YAML 1.2\n").empty());
+  CHECK(faults_in("a: 1\n%YAML 1.1\n") == Faults{"2 the directive \"%YAML 1.1\""});
+  CHECK(faults_in("a: 1\n%YAML 1.2\nb: 2\n") == Faults{"2 the directive \"%YAML 1.2\" within the document"});
+  CHECK(faults_in("a: 1\n...\n%YAML 1.2\n").empty());
 }

@@ -12,7 +12,7 @@ namespace {
 
 const std::string kFull = std::string(TWINKEEPER_SOURCE_DIR) + "/tests/unit/config/examples/full.yaml";
 
-config::Config loaded(const std::string& file) {
+config::Config loaded_file(const std::string& file) {
   auto result = config::load(file, {false, {}});
   if (const auto* faults = std::get_if<std::vector<config::Diagnostic>>(&result)) {
     for (const auto& fault : *faults) UNSCOPED_INFO(fault.text());
@@ -24,9 +24,9 @@ config::Config loaded(const std::string& file) {
 }  // namespace
 
 TEST_CASE("the expanded text of a configuration loads to the same expanded text and hashes") {
-  const config::Config first = loaded(kFull);
+  const config::Config first = loaded_file(kFull);
   const TemporaryFolder folder;
-  const config::Config second = loaded(folder.write("again.yaml", first.expanded));
+  const config::Config second = loaded_file(folder.write("again.yaml", first.expanded));
   CHECK(second.expanded == first.expanded);
   CHECK(second.hash == first.hash);
   REQUIRE(second.twins.size() == first.twins.size());
@@ -45,8 +45,8 @@ TEST_CASE("the expanded text of every template's example loads to the same model
         "gateway: {id: gw, state_directory: /tmp/x}\ntwins:\n  - name: twin\n    period: 1s\n    model: " +
         entry.path().string() + "\n    inputs: {";
     for (const auto& input : std::get<config::ModelFile>(alone).model.inputs) text += input.name + ": 0, ";
-    const config::Config first = loaded(folder.write("first.yaml", text + "}\n"));
-    const config::Config second = loaded(folder.write("again.yaml", first.expanded));
+    const config::Config first = loaded_file(folder.write("first.yaml", text + "}\n"));
+    const config::Config second = loaded_file(folder.write("again.yaml", first.expanded));
     CHECK(second.expanded == first.expanded);
     CHECK(second.twins[0].model.hash == first.twins[0].model.hash);
     CHECK(second.twins[0].model.parameters.size() == first.twins[0].model.parameters.size());
@@ -57,10 +57,12 @@ TEST_CASE("the expanded text of every template's example loads to the same model
 
 TEST_CASE("hashes change with a value and not with comments or the order of keys") {
   const TemporaryFolder folder;
-  const auto a = loaded(folder.write("a.yaml", "gateway: {id: gw, state_directory: /tmp/x}\nspool: {max_age: 1d}\n"));
-  const auto b =
-      loaded(folder.write("b.yaml", "# other\nspool:\n  max_age: 24h\ngateway: {state_directory: /tmp/x, id: gw}\n"));
-  const auto c = loaded(folder.write("c.yaml", "gateway: {id: gw, state_directory: /tmp/x}\nspool: {max_age: 2d}\n"));
+  const auto a =
+      loaded_file(folder.write("a.yaml", "gateway: {id: gw, state_directory: /tmp/x}\nspool: {max_age: 1d}\n"));
+  const auto b = loaded_file(
+      folder.write("b.yaml", "# other\nspool:\n  max_age: 24h\ngateway: {state_directory: /tmp/x, id: gw}\n"));
+  const auto c =
+      loaded_file(folder.write("c.yaml", "gateway: {id: gw, state_directory: /tmp/x}\nspool: {max_age: 2d}\n"));
   CHECK(a.hash == b.hash);
   CHECK(a.hash != c.hash);
 }

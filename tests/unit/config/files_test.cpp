@@ -15,12 +15,12 @@ namespace {
 constexpr const char* kConfig =
     "gateway: {id: gw}\nuplink: {endpoint: broker, cert: c.pem, key: k.pem, root_ca: r.pem}\n";
 
-struct Rig {
+struct FilesRig {
   TemporaryFolder folder;
   std::string file = folder.write("a.yaml", kConfig);
   std::string key = folder.write("k.pem", "key\n");
 
-  Rig() {
+  FilesRig() {
     folder.write("c.pem", "certificate\n");
     folder.write("r.pem", "certificate\n");
     ::chmod(key.c_str(), 0600);
@@ -40,7 +40,7 @@ bool only_permissions(const std::vector<config::Diagnostic>& faults) {
 }  // namespace
 
 TEST_CASE("a key for its owner or readable by its group is accepted") {
-  const Rig rig;
+  const FilesRig rig;
   for (const mode_t mode : {0400, 0600, 0440, 0640}) {
     ::chmod(rig.key.c_str(), mode);
     CHECK(rig.faults().empty());
@@ -48,7 +48,7 @@ TEST_CASE("a key for its owner or readable by its group is accepted") {
 }
 
 TEST_CASE("a key that others can read or the group can write is a fault of permission alone") {
-  const Rig rig;
+  const FilesRig rig;
   for (const mode_t mode : {0604, 0644, 0660, 0602, 0601, 0666}) {
     ::chmod(rig.key.c_str(), mode);
     INFO(mode);
@@ -57,7 +57,7 @@ TEST_CASE("a key that others can read or the group can write is a fault of permi
 }
 
 TEST_CASE("a fault of permission beside another fault is not the only one") {
-  const Rig rig;
+  const FilesRig rig;
   ::chmod(rig.key.c_str(), 0644);
   ::unlink((rig.folder.path() / "r.pem").c_str());
   const auto faults = rig.faults();
@@ -66,7 +66,7 @@ TEST_CASE("a fault of permission beside another fault is not the only one") {
 }
 
 TEST_CASE("files are left alone where the caller does not need them") {
-  const Rig rig;
+  const FilesRig rig;
   ::unlink(rig.key.c_str());
   CHECK(rig.faults(false).empty());
   CHECK(rig.faults(true).size() == 1);

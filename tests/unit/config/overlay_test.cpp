@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kConfig = R"(gateway: {id: gw, state_directory: state}
+constexpr const char* kOverlaid = R"(gateway: {id: gw, state_directory: state}
 devices:
   - name: plc
     controller: tcp://127.0.0.1:1502
@@ -46,9 +46,9 @@ uplink: {endpoint: broker, cert: c, key: k, root_ca: r}
 spool: {max_age: 7d}
 )";
 
-struct Rig {
+struct OverlayRig {
   TemporaryFolder folder;
-  std::string file = folder.write("gateway.yaml", kConfig);
+  std::string file = folder.write("gateway.yaml", kOverlaid);
   std::string overlay = config::overlay_file(folder.path().string() + "/state");
 
   config::Loaded load(const std::string& text) const {
@@ -78,7 +78,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("an overlay changes what it names and nothing else") {
-  const Rig rig;
+  const OverlayRig rig;
   const auto bare = rig.good("");
   CHECK_FALSE(bare.overlay);
   const auto laid = rig.good(
@@ -103,7 +103,7 @@ TEST_CASE("an overlay changes what it names and nothing else") {
 }
 
 TEST_CASE("an overlay is a file of the state directory") {
-  const Rig rig;
+  const OverlayRig rig;
   std::filesystem::create_directory(rig.folder.path().string() + "/state");
   rig.folder.write("state/config_overlay.json", R"({"version": 9, "overlay": {"uplink": {"digits": 5}}})");
   config::LoadOptions options;
@@ -118,7 +118,7 @@ TEST_CASE("an overlay is a file of the state directory") {
 }
 
 TEST_CASE("what an overlay may not reach stays as it is") {
-  const Rig rig;
+  const OverlayRig rig;
   const std::string refused = "can't be changed by an overlay";
   CHECK(rig.fault(R"({"gateway": {"id": "other"}})") == "gateway: " + refused);
   CHECK(rig.fault(R"({"gateway": {"state_directory": "/tmp"}})") == "gateway: " + refused);
@@ -143,7 +143,7 @@ TEST_CASE("what an overlay may not reach stays as it is") {
 }
 
 TEST_CASE("an overlay reaches no key of a device or register but those that say how often and how it is judged") {
-  const Rig rig;
+  const OverlayRig rig;
   const std::set<std::string> of_device{
       "busy_retries",  "collection_jitter", "collection_offset", "optimization", "optimization_max_register_fill",
       "poll_interval", "publish",           "registers",         "timeout"};
@@ -180,7 +180,7 @@ TEST_CASE("an overlay reaches no key of a device or register but those that say 
 }
 
 TEST_CASE("what does not fit is told with its place") {
-  const Rig rig;
+  const OverlayRig rig;
   CHECK(rig.fault(R"({"twins": {"tnak": {}}})") ==
         "twins.tnak: the file has nothing of this name, did you mean \"tank\"?");
   CHECK(rig.fault(R"({"twins": []})") == "twins: is no mapping by name");
@@ -194,8 +194,8 @@ TEST_CASE("what does not fit is told with its place") {
 }
 
 TEST_CASE("a model of its own file takes no overlay but another text") {
-  const Rig rig;
-  const std::string text = kConfig;
+  const OverlayRig rig;
+  const std::string text = kOverlaid;
   const std::size_t from = text.find("    model:\n");
   const std::size_t to = text.find("    inputs: {pump");
   const std::string model = text.substr(from + 4, to - from - 4);
@@ -222,7 +222,7 @@ TEST_CASE("a model of its own file takes no overlay but another text") {
 }
 
 TEST_CASE("however an overlay is spoilt, what it may not reach stays as it is") {
-  const Rig rig;
+  const OverlayRig rig;
   const auto bare = rig.good("");
   std::mt19937_64 random(1);
   const std::string whole =

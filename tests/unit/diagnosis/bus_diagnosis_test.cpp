@@ -11,7 +11,7 @@ using signals::Reason;
 namespace {
 
 // Two devices behind one controller, polled every 100 ms and every 500 ms, looked at as often.
-struct Bench {
+struct BusDiagnosisBench {
   std::vector<DeviceDiagnosisSetup> setups{{"plc", {{"a", true}, {"b", true}}, 100ms, 300ms},
                                            {"meter", {{"power", true}}, 500ms, 300ms}};
   BusDiagnosis bus{"tcp://10.0.0.7:502", setups};
@@ -44,7 +44,7 @@ using Told = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("A lost bus raises one alarm with the tags of all its devices, and nothing beside it") {
-  Bench bench;
+  BusDiagnosisBench bench;
   bench.run(5s, false, false);
   bench.run(20s, true, true);
   REQUIRE(bench.told() == Told{"gateway.plc.connection raised"});
@@ -57,14 +57,14 @@ TEST_CASE("A lost bus raises one alarm with the tags of all its devices, and not
 }
 
 TEST_CASE("A device that is lost alone on its bus has its own alarm") {
-  Bench bench;
+  BusDiagnosisBench bench;
   bench.run(5s, false, false);
   bench.run(20s, true, false);
   CHECK(bench.told() == Told{"plc.connection raised"});
 }
 
 TEST_CASE("The alarm of a device lost earlier gives way to that of the bus and names it as its cause") {
-  Bench bench;
+  BusDiagnosisBench bench;
   bench.run(5s, false, false);
   bench.run(5s, true, false);
   bench.run(20s, true, true);
@@ -73,7 +73,7 @@ TEST_CASE("The alarm of a device lost earlier gives way to that of the bus and n
 }
 
 TEST_CASE("A device that stays away when the bus is heard again gets its own alarm") {
-  Bench bench;
+  BusDiagnosisBench bench;
   bench.run(5s, false, false);
   bench.run(20s, true, true);
   bench.run(20s, false, true);

@@ -13,7 +13,7 @@ namespace {
 constexpr TagCondition kGood{Quality::good, Reason::none};
 constexpr TagCondition bad(Reason reason) { return {Quality::bad, reason}; }
 
-struct Bench {
+struct DeviceDiagnosisBench {
   DeviceDiagnosis diagnosis{{"plc", {{"a", true}, {"b", false}, {"c", true}}, 100ms, 300ms}};
   base::Instant now{10s};
   std::vector<AnomalyEvent> out;
@@ -30,7 +30,7 @@ struct Bench {
 }  // namespace
 
 TEST_CASE("A lost device raises one alarm that lists all tags and clears when it answers") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(50, kGood, kGood, kGood);
   CHECK(bench.out.empty());
   bench.polls(3, bad(Reason::timeout), bad(Reason::stale), bad(Reason::timeout));
@@ -48,7 +48,7 @@ TEST_CASE("A lost device raises one alarm that lists all tags and clears when it
 }
 
 TEST_CASE("A single lost request raises nothing") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   for (int i = 0; i < 20; ++i) {
     bench.polls(3, bad(Reason::timeout), bad(Reason::timeout), bad(Reason::timeout));
     bench.polls(1, kGood, kGood, kGood);
@@ -57,7 +57,7 @@ TEST_CASE("A single lost request raises nothing") {
 }
 
 TEST_CASE("Registers refused with an exception share one alarm that names them") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(20, kGood, bad(Reason::exception), bad(Reason::exception));
   REQUIRE(bench.out.size() == 1);
   CHECK(bench.out[0].id == "plc.b.exception");
@@ -70,7 +70,7 @@ TEST_CASE("Registers refused with an exception share one alarm that names them")
 }
 
 TEST_CASE("Registers that fail later join the alarm within a minute") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(20, bad(Reason::exception), kGood, kGood);
   bench.polls(700, bad(Reason::exception), bad(Reason::exception), kGood);
   REQUIRE(bench.out.size() == 2);
@@ -79,7 +79,7 @@ TEST_CASE("Registers that fail later join the alarm within a minute") {
 }
 
 TEST_CASE("Sensor alarms are raised here only for tags that no twin uses") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(20, bad(Reason::stuck), bad(Reason::stuck), bad(Reason::out_of_range));
   REQUIRE(bench.out.size() == 2);
   CHECK(bench.out[0].id == "plc.a.stuck");
@@ -88,7 +88,7 @@ TEST_CASE("Sensor alarms are raised here only for tags that no twin uses") {
 }
 
 TEST_CASE("While a device is lost nothing else of it is raised or cleared") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(20, bad(Reason::stuck), kGood, kGood);
   REQUIRE(bench.out.size() == 1);
   bench.polls(50, bad(Reason::timeout), bad(Reason::timeout), bad(Reason::timeout));
@@ -100,7 +100,7 @@ TEST_CASE("While a device is lost nothing else of it is raised or cleared") {
 }
 
 TEST_CASE("A later fault of the same sensor takes the place of the earlier one") {
-  Bench bench;
+  DeviceDiagnosisBench bench;
   bench.polls(20, bad(Reason::stuck), kGood, kGood);
   for (int i = 0; i < 20; ++i) bench.polls(1, bad(Reason::out_of_range), kGood, kGood);
   CHECK(bench.diagnosis.alarms().active_ids() == std::vector<std::string>{"plc.a.out_of_range"});

@@ -37,10 +37,10 @@ namespace {
 constexpr double kSigma = 0.002;
 
 // A twin of two outputs and one input at 100 ms, whose innovations are seeded noise plus what a test adds.
-class Bench {
+class TwinDiagnosisBench {
  public:
-  Bench() : Bench(DiagnosisSettings{}) {}
-  explicit Bench(DiagnosisSettings settings, bool tells_level_2 = true)
+  TwinDiagnosisBench() : TwinDiagnosisBench(DiagnosisSettings{}) {}
+  explicit TwinDiagnosisBench(DiagnosisSettings settings, bool tells_level_2 = true)
       : diagnosis_({"tanks",
                     {{"pump", "V", "plc.pump"}},
                     {{"level_1", "m", "plc.level_1"}, {"level_2", "m", "plc.level_2", tells_level_2}},
@@ -110,13 +110,13 @@ using Ids = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("Healthy innovations raise nothing over three hours") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(108'000);
   CHECK(bench.out.empty());
 }
 
 TEST_CASE("A quiet evaluation allocates nothing") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100);
   const std::size_t before = allocations.load();
   bench.run(1000);
@@ -124,7 +124,7 @@ TEST_CASE("A quiet evaluation allocates nothing") {
 }
 
 TEST_CASE("A lasting shift is a process anomaly with its onset, size and honest ambiguity") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(600);
   const base::Instant start = bench.now();
   bench.run(100, -2.0);
@@ -152,7 +152,7 @@ TEST_CASE("A lasting shift is a process anomaly with its onset, size and honest 
 }
 
 TEST_CASE("A process anomaly clears after the shift is gone within the bound of cap and off-delay") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(300, 3.0);
   REQUIRE(bench.active() == Ids{"tanks.level_1.cusum"});
   const base::Instant end = bench.now();
@@ -164,7 +164,7 @@ TEST_CASE("A process anomaly clears after the shift is gone within the bound of 
 }
 
 TEST_CASE("Departures of other outputs join the standing process anomaly") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100, 2.5);
   REQUIRE(bench.active() == Ids{"tanks.level_1.cusum"});
   bench.run(700, 2.5, -2.0);
@@ -175,14 +175,14 @@ TEST_CASE("Departures of other outputs join the standing process anomaly") {
 }
 
 TEST_CASE("Outputs that depart together are one anomaly") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(200, 2.0, 2.0);
   REQUIRE(bench.out.size() == 1);
   CHECK(bench.out[0].tags.size() == 2);
 }
 
 TEST_CASE("A jump of one output beyond the gate while the others agree is the sensor") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(600);
   const base::Instant start = bench.now();
   bench.run(100, 0.0, 40.0);
@@ -203,7 +203,7 @@ TEST_CASE("A jump of one output beyond the gate while the others agree is the se
 }
 
 TEST_CASE("A single outlier raises nothing") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   for (int i = 0; i < 20; ++i) {
     bench.run(100);
     bench.run(1, 30.0);
@@ -212,7 +212,7 @@ TEST_CASE("A single outlier raises nothing") {
 }
 
 TEST_CASE("A ramp through the gate is a drift and not a jump") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   for (int i = 0; i < 150; ++i) bench.run(1, 0.1 * i);
   REQUIRE_FALSE(bench.out.empty());
   CHECK(bench.out[0].id == "tanks.level_1.cusum");
@@ -220,7 +220,7 @@ TEST_CASE("A ramp through the gate is a drift and not a jump") {
 }
 
 TEST_CASE("A jump of both outputs at once is the process") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100);
   bench.run(100, 20.0, 20.0);
   REQUIRE(bench.out.size() == 1);
@@ -229,7 +229,7 @@ TEST_CASE("A jump of both outputs at once is the process") {
 }
 
 TEST_CASE("A stuck sensor is one alarm dated back to its last movement") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(600);
   const base::Instant last_movement = bench.now();
   const double frozen = bench.step().outputs[1].measured;
@@ -249,7 +249,7 @@ TEST_CASE("A stuck sensor is one alarm dated back to its last movement") {
 }
 
 TEST_CASE("A reason raised for an output drops what is pending on it") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100);
   bench.run(15, 0.0, 3.0);  // above the limit, but not for the on-delay
   CHECK(bench.diagnosis().cusum(1).value() > 16.0);
@@ -264,7 +264,7 @@ TEST_CASE("A reason raised for an output drops what is pending on it") {
 }
 
 TEST_CASE("A twin says nothing about a sensor of which another twin tells") {
-  Bench bench(DiagnosisSettings{}, false);
+  TwinDiagnosisBench bench(DiagnosisSettings{}, false);
   bench.run(50);
   bench.fault(1, Reason::stuck);
   bench.run(200);
@@ -276,7 +276,7 @@ TEST_CASE("A twin says nothing about a sensor of which another twin tells") {
 }
 
 TEST_CASE("An anomaly that a stuck sensor explains is cleared when the sensor is told") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100);
   OutputStep& row = bench.step().outputs[1];
   bench.run(1);
@@ -299,7 +299,7 @@ TEST_CASE("An anomaly that a stuck sensor explains is cleared when the sensor is
 }
 
 TEST_CASE("A leak that began before a sensor stuck stays beside the sensor's alarm") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(200, 0.0, 2.5);
   REQUIRE(bench.active() == Ids{"tanks.level_2.cusum"});
   bench.fault(1, Reason::stuck);
@@ -308,7 +308,7 @@ TEST_CASE("A leak that began before a sensor stuck stays beside the sensor's ala
 }
 
 TEST_CASE("Departures right after a sensor fault join it and later ones are raised on their own") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.run(100);
   bench.fault(1, Reason::stuck);
   bench.run(10);
@@ -321,7 +321,7 @@ TEST_CASE("Departures right after a sensor fault join it and later ones are rais
 }
 
 TEST_CASE("A faulty input is a sensor alarm of the twin even while its value is held") {
-  Bench bench;
+  TwinDiagnosisBench bench;
   bench.step().inputs[0].quality = Quality::uncertain;
   bench.step().inputs[0].reason = Reason::out_of_range;
   bench.run(19);
@@ -338,7 +338,7 @@ TEST_CASE("A faulty input is a sensor alarm of the twin even while its value is 
 
 TEST_CASE("What is a matter of the device raises nothing and leaves standing alarms alone") {
   for (const Reason reason : {Reason::timeout, Reason::exception, Reason::no_match, Reason::stale}) {
-    Bench bench;
+    TwinDiagnosisBench bench;
     bench.run(100);
     bench.fault(0, Reason::stuck);
     bench.run(50);
@@ -353,7 +353,7 @@ TEST_CASE("What is a matter of the device raises nothing and leaves standing ala
 
 TEST_CASE("Innovations count only in modes that can be trusted and start from zero there") {
   for (const Mode mode : {Mode::initializing, Mode::converging, Mode::lost}) {
-    Bench bench;
+    TwinDiagnosisBench bench;
     bench.run(12, 2.0);
     CHECK(bench.diagnosis().cusum(0).value() > 5.0);
     const double held = bench.diagnosis().cusum(0).value();
@@ -371,7 +371,7 @@ TEST_CASE("Tests that are switched off raise nothing") {
   DiagnosisSettings settings;
   settings.gate.reset();
   settings.cusum.enabled = false;
-  Bench bench(settings);
+  TwinDiagnosisBench bench(settings);
   bench.run(300, 20.0);
   CHECK(bench.out.empty());
 }

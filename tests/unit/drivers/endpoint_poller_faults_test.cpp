@@ -30,8 +30,8 @@ DeviceSettings three_requests(std::uint16_t port) {
   return plc;
 }
 
-struct Rig {
-  Rig()
+struct EndpointPollerFaultsRig {
+  EndpointPollerFaultsRig()
       : poller({three_requests(server.port())}, clock.now(), clock, samples, events,
                make_modbus_tcp_transport({"127.0.0.1", server.port()}, clock)) {}
 
@@ -61,7 +61,7 @@ void check_good(const signals::Sample& sample) {
 
 // The second of three requests meets `step`: it alone is lost, for that reason, and the next cycle is whole again.
 void check_costs_one_request(Step step, Reason reason, DeviceError error, bool reconnects) {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   for (const auto& sample : rig.cycle()) check_good(sample);
   rig.server.next({});
   rig.server.next(std::move(step));
@@ -97,7 +97,7 @@ Step altered(std::size_t at, std::uint8_t with) {
 }  // namespace
 
 TEST_CASE("A device that answers well gives one good sample of every register per cycle") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   for (int i = 0; i < 10; ++i) {
     const auto samples = rig.cycle();
     REQUIRE(samples.size() == 3);
@@ -119,7 +119,7 @@ TEST_CASE("No reply at all makes its tags bad by timeout") {
 }
 
 TEST_CASE("Dripping bytes can't hold a request beyond its time-out") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   rig.cycle();
   // Eleven bytes, one every 2 ms, the first of them 105 ms late: the last would come after the time-out.
   rig.server.next({});
@@ -163,7 +163,7 @@ TEST_CASE("A reply that breaks off and stays silent is a short frame and does no
 TEST_CASE("An exception costs its own tags and keeps the connection") {
   for (const std::uint8_t code : Bytes{1, 2, 3, 4, 5, 6, 0x0A, 0x0B}) {
     check_costs_one_request(ScriptedModbusServer::exception(code), Reason::exception, DeviceError::exception, false);
-    Rig rig;
+    EndpointPollerFaultsRig rig;
     rig.server.next(ScriptedModbusServer::exception(code));
     CHECK(rig.cycle()[0].exception_code == code);
     CHECK(rig.statistics().last_exception_code == code);
@@ -177,7 +177,7 @@ TEST_CASE("A connection closed at any byte of the reply costs one request and is
 }
 
 TEST_CASE("A connection closed between requests is opened again without losing a value") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   rig.server.next({});
   rig.server.next({});
   rig.server.next({.close_after = true});
@@ -189,7 +189,7 @@ TEST_CASE("A connection closed between requests is opened again without losing a
 }
 
 TEST_CASE("Bytes that nobody asked for never become a value") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   Step padded;
   padded.alter = [](Bytes& reply) { reply.insert(reply.end(), {0, 0}); };
   rig.server.next(padded);
@@ -201,7 +201,7 @@ TEST_CASE("Bytes that nobody asked for never become a value") {
 }
 
 TEST_CASE("An unplugged device goes bad at once and comes back by itself within the back-off") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   rig.cycle();
   rig.server.unplug();
   base::Instant newest = rig.clock.now();
@@ -226,7 +226,7 @@ TEST_CASE("An unplugged device goes bad at once and comes back by itself within 
 }
 
 TEST_CASE("A device that always answers with a wrong transaction keeps its reason while it is left alone") {
-  Rig rig;
+  EndpointPollerFaultsRig rig;
   for (int i = 0; i < 100; ++i) rig.server.next(altered(1, 0x55));
   for (int i = 0; i < 10; ++i) {
     for (const auto& sample : rig.cycle()) CHECK(sample.reason == Reason::no_match);

@@ -15,8 +15,8 @@ using namespace std::chrono_literals;
 namespace {
 
 // A slave on a line of 9600 baud that has some addresses and refuses a request with any other in it.
-struct Bench {
-  explicit Bench(std::set<int> has, ProbePace pace = {20ms, 10'000}) : addresses(std::move(has)) {
+struct ProbeBench {
+  explicit ProbeBench(std::set<int> has, ProbePace pace = {20ms, 10'000}) : addresses(std::move(has)) {
     auto owned = std::make_unique<test::FakeLine>(clock);
     line = owned.get();
     line->answer = [this](const ReadRequest& request) {
@@ -68,7 +68,7 @@ TEST_CASE("A scan of addresses finds exactly those that the device has") {
     for (int a = first - 3; a <= last + 3; ++a) {
       if (random() % 8 != 0) has.insert(a);
     }
-    Bench bench(has);
+    ProbeBench bench(has);
     const auto found = scan_addresses(*bench.link, {}, static_cast<std::uint16_t>(std::max(0, first)),
                                       static_cast<std::uint16_t>(last));
     CHECK_FALSE(found.unknown_from);
@@ -88,19 +88,19 @@ TEST_CASE("A scan of addresses finds exactly those that the device has") {
 TEST_CASE("A scan of addresses asks a whole block at once, and about twice per address that is absent") {
   std::set<int> has;
   for (int a = 0; a < 250; ++a) has.insert(a);
-  Bench whole(has);
+  ProbeBench whole(has);
   CHECK(all_of(scan_addresses(*whole.link, {}, 0, 249).readable).size() == 250);
   CHECK(whole.requests == 2);
-  Bench none({});
+  ProbeBench none({});
   CHECK(all_of(scan_addresses(*none.link, {}, 0, 124).refused).size() == 125);
   CHECK(none.requests == 2 * 125 - 1);
-  Bench top({65535});
+  ProbeBench top({65535});
   const auto found = scan_addresses(*top.link, {}, 65530, 65535);
   CHECK(all_of(found.readable) == std::set<int>{65535});
 }
 
 TEST_CASE("A scan of addresses ends at its limit of requests and leaves a pause between them") {
-  Bench bench({}, {50ms, 40});
+  ProbeBench bench({}, {50ms, 40});
   const base::Instant begun = bench.clock.now();
   const auto found = scan_addresses(*bench.link, {}, 0, 999);
   CHECK(bench.requests == 40);
@@ -114,24 +114,24 @@ TEST_CASE("A scan of addresses ends at its limit of requests and leaves a pause 
 }
 
 TEST_CASE("A scan of addresses ends where the device is silent, busy or lacks the function, and says from where on") {
-  Bench silent({1, 2, 3});
+  ProbeBench silent({1, 2, 3});
   silent.silent = [](const ReadRequest&) { return true; };
   const auto found = scan_addresses(*silent.link, {}, 1, 3);
   CHECK(found.unknown_from == 1);
   CHECK(found.ended == "no answer three times in a row");
   CHECK(silent.requests == 3);
-  Bench lacking({});
+  ProbeBench lacking({});
   lacking.exception = 1;
   CHECK(scan_addresses(*lacking.link, {}, 0, 9).ended == "the device does not know the function");
   CHECK(lacking.requests == 1);
-  Bench busy({});
+  ProbeBench busy({});
   busy.exception = 6;
   CHECK(scan_addresses(*busy.link, {}, 0, 9).ended == "the device stays busy");
   CHECK(busy.requests == 6);
 }
 
 TEST_CASE("A scan of slaves counts an exception as an answer, but not a gateway's word that there is none") {
-  Bench bench({0});
+  ProbeBench bench({0});
   bench.silent = [](const ReadRequest& request) { return request.unit == 3 || request.unit == 5; };
   auto found = scan_slaves(*bench.link, {}, 1, 6);
   REQUIRE(found.size() == 6);
@@ -143,7 +143,7 @@ TEST_CASE("A scan of slaves counts an exception as an answer, but not a gateway'
 }
 
 TEST_CASE("A slave that was late is left alone before it is asked again, so that no late reply stands for another") {
-  Bench bench({0, 1});
+  ProbeBench bench({0, 1});
   int round = 0;
   bench.silent = [&](const ReadRequest& request) {
     if (round++ > 0) return false;
@@ -159,7 +159,7 @@ TEST_CASE("A slave that was late is left alone before it is asked again, so that
 }
 
 TEST_CASE("Latency has quantiles by nearest rank and counts what went wrong by its kind") {
-  Bench bench({0}, {0ms, 1000});
+  ProbeBench bench({0}, {0ms, 1000});
   int round = 0;
   bench.silent = [&](const ReadRequest& request) {
     ++round;

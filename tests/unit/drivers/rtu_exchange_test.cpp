@@ -15,7 +15,7 @@ using test::Bytes;
 using test::FakeLine;
 using test::reply_to;
 
-struct Rig {
+struct RtuExchangeRig {
   support::FakeClock clock{base::Instant{1000s}};
   FakeLine line{clock};
   std::unique_ptr<Exchange> exchange = make_rtu_exchange(line, clock, SerialTiming{1ms});
@@ -28,7 +28,7 @@ struct Rig {
 }  // namespace
 
 TEST_CASE("an RTU reply gives its data and the instants of request and last byte") {
-  Rig rig;
+  RtuExchangeRig rig;
   rig.line.answer = [&](const ReadRequest& request) { rig.line.arrive(reply_to(request, 7), 20ms); };
   const base::Instant begin = rig.clock.now();
   const ExchangeResult result = rig.run();
@@ -41,7 +41,7 @@ TEST_CASE("an RTU reply gives its data and the instants of request and last byte
 }
 
 TEST_CASE("an RTU request waits for 3.5 characters of silence and discards what came unasked") {
-  Rig rig;
+  RtuExchangeRig rig;
   rig.line.answer = [&](const ReadRequest& request) { rig.line.arrive(reply_to(request, 7), 20ms); };
   REQUIRE(rig.run().error == DeviceError::none);
   const base::Instant end = rig.clock.now();
@@ -53,7 +53,7 @@ TEST_CASE("an RTU request waits for 3.5 characters of silence and discards what 
 }
 
 TEST_CASE("noise and another slave's frame before an RTU reply are passed over") {
-  Rig rig;
+  RtuExchangeRig rig;
   for (const bool foreign : {false, true}) {
     CAPTURE(foreign);
     rig.line.answer = [&](const ReadRequest& request) {
@@ -71,7 +71,7 @@ TEST_CASE("noise and another slave's frame before an RTU reply are passed over")
 }
 
 TEST_CASE("a frame of another slave alone costs one repetition, and then a late reply is reckoned with") {
-  Rig rig;
+  RtuExchangeRig rig;
   int requests = 0;
   rig.line.answer = [&](const ReadRequest& request) {
     ReadRequest other = request;
@@ -84,7 +84,7 @@ TEST_CASE("a frame of another slave alone costs one repetition, and then a late 
   CHECK(reply_word(result.data, 0) == 7);
   CHECK(result.may_come_late);
   CHECK(requests == 2);
-  CHECK(rig.exchange->longest_extra(Rig::kTimeout) >= Rig::kTimeout);
+  CHECK(rig.exchange->longest_extra(RtuExchangeRig::kTimeout) >= RtuExchangeRig::kTimeout);
 }
 
 TEST_CASE("what comes instead of an RTU reply is told by its kind") {
@@ -134,7 +134,7 @@ TEST_CASE("what comes instead of an RTU reply is told by its kind") {
   };
   for (const Case& one : cases) {
     CAPTURE(one.name);
-    Rig rig;
+    RtuExchangeRig rig;
     rig.line.answer = [&](const ReadRequest& request) { rig.line.arrive(one.bytes(request), 10ms); };
     const base::Instant begin = rig.clock.now();
     const ExchangeResult result = rig.run();
@@ -142,24 +142,24 @@ TEST_CASE("what comes instead of an RTU reply is told by its kind") {
     CHECK(result.mismatch == one.mismatch);
     CHECK(result.may_come_late == one.may_come_late);
     CHECK(result.exception_code == (one.error == DeviceError::exception ? 2 : 0));
-    CHECK(rig.clock.now() <= begin + Rig::kTimeout);
+    CHECK(rig.clock.now() <= begin + RtuExchangeRig::kTimeout);
     // A reply of the right size that is spoilt is over; nothing is gained by waiting.
-    if (one.mismatch == Mismatch::checksum) CHECK(rig.clock.now() < begin + Rig::kTimeout / 2);
+    if (one.mismatch == Mismatch::checksum) CHECK(rig.clock.now() < begin + RtuExchangeRig::kTimeout / 2);
   }
 }
 
 TEST_CASE("bytes with pauses between them are no spoilt reply that ends the waiting") {
-  Rig rig;
+  RtuExchangeRig rig;
   rig.line.answer = [&](const ReadRequest&) { rig.line.arrive({5, 0x83, 2, 0, 0}, 10ms, 30ms); };
   const base::Instant begin = rig.clock.now();
   const ExchangeResult result = rig.run();
   CHECK(result.error != DeviceError::none);
   CHECK(result.may_come_late);  // they may be several senders' and the reply still to come
-  CHECK(rig.clock.now() == begin + Rig::kTimeout);
+  CHECK(rig.clock.now() == begin + RtuExchangeRig::kTimeout);
 }
 
 TEST_CASE("a reply to what was asked before the connection was lost is reckoned with") {
-  Rig rig;
+  RtuExchangeRig rig;
   rig.line.answer = [&](const ReadRequest&) { rig.line.lose_after(10ms); };
   const ExchangeResult result = rig.run();
   CHECK(result.error == DeviceError::closed);
@@ -167,7 +167,7 @@ TEST_CASE("a reply to what was asked before the connection was lost is reckoned 
 }
 
 TEST_CASE("bytes that still drip at the time-out are late and not short") {
-  Rig rig;
+  RtuExchangeRig rig;
   rig.line.answer = [&](const ReadRequest& request) { rig.line.arrive(reply_to(request, 7), 10ms, 30ms); };
   const ExchangeResult result = rig.run();
   CHECK(result.error == DeviceError::no_answer);
@@ -176,7 +176,7 @@ TEST_CASE("bytes that still drip at the time-out are late and not short") {
 
 // Every request is answered with a number of its own, so a value that belongs to another request shows.
 TEST_CASE("100 000 RTU transactions with a faulty slave give no wrong value as good") {
-  Rig rig;
+  RtuExchangeRig rig;
   std::mt19937_64 engine(11);
   const auto below = [&](std::uint64_t limit) { return engine() % limit; };
   std::uint16_t number = 0;
@@ -227,7 +227,7 @@ TEST_CASE("100 000 RTU transactions with a faulty slave give no wrong value as g
       }
     }
     // As the poller does, though for all slaves at once: the one that may answer late is left alone.
-    rig.clock.advance(result.may_come_late ? 4 * Rig::kTimeout : 5ms);
+    rig.clock.advance(result.may_come_late ? 4 * RtuExchangeRig::kTimeout : 5ms);
   }
   CHECK(wrong == 0);
   CHECK(good > 40'000);

@@ -21,7 +21,7 @@ using signals::Reason;
 
 namespace {
 
-const VectorXd kNoInput = VectorXd::Zero(1);
+const VectorXd kIdle = VectorXd::Zero(1);
 
 // Slow modes that do not oscillate, all of them seen by every output, and a process that is quieter than the sensors.
 model::StateSpace coupled(std::uint64_t seed, Index n, Index p, Noise noise) {
@@ -68,7 +68,7 @@ class Rig {
 
   // Until `fresh` says otherwise every output is there.
   void step() {
-    signals::Frame frame = frame_of(kNoInput, plant_.step(kNoInput) + bias, k_++);
+    signals::Frame frame = frame_of(kIdle, plant_.step(kIdle) + bias, k_++);
     for (std::size_t i = 0; i < fresh.size(); ++i) frame.outputs[i].fresh = fresh[i];
     twin_.step(frame, out);
   }
@@ -216,14 +216,14 @@ TEST_CASE("A row that no other shows passes again once process noise could have 
   Twin twin = make_twin(model, settings);
   TwinStep out = twin.make_record();
   VectorXd y = VectorXd::Zero(2);
-  for (int k = 0; k < 100; ++k) twin.step(frame_of(kNoInput, y, k), out);
+  for (int k = 0; k < 100; ++k) twin.step(frame_of(kIdle, y, k), out);
   const double usual = out.outputs[1].std;
   y(1) = 20.0 * usual;
   int isolated = 0;
-  for (twin.step(frame_of(kNoInput, y), out); !out.outputs[1].fused; twin.step(frame_of(kNoInput, y), out)) ++isolated;
+  for (twin.step(frame_of(kIdle, y), out); !out.outputs[1].fused; twin.step(frame_of(kIdle, y), out)) ++isolated;
   // ν² = g² Σ and Σ has grown by Q in every step.
   CHECK(isolated == Approx((400.0 / 25.0 - 1.0) * usual * usual / 1e-4).epsilon(0.01));
-  for (int k = 0; k < 100; ++k) twin.step(frame_of(kNoInput, y), out);
+  for (int k = 0; k < 100; ++k) twin.step(frame_of(kIdle, y), out);
   CHECK(out.mode == Mode::tracking);
   CHECK(out.outputs[1].std == Approx(usual).epsilon(0.01));
 }
@@ -322,9 +322,9 @@ TEST_CASE("The order of the outputs decides no vote") {
     if (k % 50 == 49) {
       for (double& value : bias) value = engine() % 3 == 0 ? 1000.0 : 0.0;
     }
-    const VectorXd y = plant.step(kNoInput) + bias;
-    left.step(frame_of(kNoInput, y, k), told);
-    right.step(frame_of(kNoInput, order * y, k), told_shuffled);
+    const VectorXd y = plant.step(kIdle) + bias;
+    left.step(frame_of(kIdle, y, k), told);
+    right.step(frame_of(kIdle, order * y, k), told_shuffled);
     for (std::size_t i = 0; i < 4; ++i) {
       const OutputStep& row = told.outputs[i];
       CAPTURE(k, i, row.test_ratio);

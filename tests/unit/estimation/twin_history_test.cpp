@@ -14,14 +14,15 @@ using Eigen::VectorXd;
 
 namespace {
 
-bool same(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
+bool same_step(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
 
-bool same(const TwinStep& a, const TwinStep& b) {
-  bool equal = a.mode == b.mode && same(a.nis, b.nis) && a.nis_dof == b.nis_dof;
-  for (std::size_t i = 0; i < a.x.size(); ++i) equal = equal && same(a.x[i], b.x[i]) && same(a.std[i], b.std[i]);
+bool same_step(const TwinStep& a, const TwinStep& b) {
+  bool equal = a.mode == b.mode && same_step(a.nis, b.nis) && a.nis_dof == b.nis_dof;
+  for (std::size_t i = 0; i < a.x.size(); ++i)
+    equal = equal && same_step(a.x[i], b.x[i]) && same_step(a.std[i], b.std[i]);
   for (std::size_t i = 0; i < a.outputs.size(); ++i) {
-    equal = equal && same(a.outputs[i].expected, b.outputs[i].expected) && same(a.outputs[i].std, b.outputs[i].std) &&
-            a.outputs[i].fused == b.outputs[i].fused;
+    equal = equal && same_step(a.outputs[i].expected, b.outputs[i].expected) &&
+            same_step(a.outputs[i].std, b.outputs[i].std) && a.outputs[i].fused == b.outputs[i].fused;
   }
   return equal;
 }
@@ -53,7 +54,7 @@ int check_recall(const model::StateSpace& model, const std::vector<signals::Fram
     }
     plain.step(frame, expected);
     wandering.step(frame, told);
-    REQUIRE(same(told, expected));
+    REQUIRE(same_step(told, expected));
     for (const OutputStep& row : expected.outputs) followed += row.fused && row.test_ratio > 1.0;
   }
   CHECK(wandering.counters().gated_rows == plain.counters().gated_rows);

@@ -14,12 +14,12 @@ using Eigen::VectorXd;
 
 namespace {
 
-const VectorXd kNoInput = VectorXd::Zero(1);
+const VectorXd kUnforced = VectorXd::Zero(1);
 
 // Steps with quiet outputs, of which `fresh` ones are there; returns the mode of the last.
 Mode run(Twin& twin, TwinStep& out, int steps, const std::vector<bool>& fresh) {
   for (int k = 0; k < steps; ++k) {
-    signals::Frame frame = frame_of(kNoInput, VectorXd::Zero(static_cast<Eigen::Index>(fresh.size())), k);
+    signals::Frame frame = frame_of(kUnforced, VectorXd::Zero(static_cast<Eigen::Index>(fresh.size())), k);
     for (std::size_t i = 0; i < fresh.size(); ++i) frame.outputs[i].fresh = fresh[i];
     twin.step(frame, out);
   }
@@ -137,7 +137,7 @@ TEST_CASE("A row that the gate rejects for long makes the twin degraded") {
   for (int k = 0; k < 51; ++k) {
     VectorXd y = VectorXd::Zero(2);
     y(1) = 100.0;
-    twin.step(frame_of(kNoInput, y), out);
+    twin.step(frame_of(kUnforced, y), out);
   }
   CHECK(out.mode == Mode::degraded);
 }
@@ -165,18 +165,18 @@ TEST_CASE("A step that gives no finite number is rolled back and told as lost an
     Twin twin = make_twin(model);
     TwinStep out = twin.make_record();
     Plant plant(model, 62, VectorXd::Zero(3));
-    for (int k = 0; k < 100; ++k) twin.step(frame_of(kNoInput, plant.step(kNoInput), k), out);
-    signals::Frame frame = frame_of(kNoInput, plant.step(kNoInput));
+    for (int k = 0; k < 100; ++k) twin.step(frame_of(kUnforced, plant.step(kUnforced), k), out);
+    signals::Frame frame = frame_of(kUnforced, plant.step(kUnforced));
     frame.inputs[0].value = 1.7e308;
     while (out.mode != Mode::lost) twin.step(frame, out);
     CHECK(twin.counters().rolled_back_steps == 1);
     for (const double x : out.x) CHECK(std::isfinite(x));
     for (const OutputStep& output : out.outputs) CHECK_FALSE(output.fused);
     for (int k = 0; k < 10; ++k) {
-      twin.step(frame_of(kNoInput, plant.step(kNoInput)), out);
+      twin.step(frame_of(kUnforced, plant.step(kUnforced)), out);
       REQUIRE(out.mode == Mode::initializing);
     }
-    for (int k = 0; k < 300; ++k) twin.step(frame_of(kNoInput, plant.step(kNoInput)), out);
+    for (int k = 0; k < 300; ++k) twin.step(frame_of(kUnforced, plant.step(kUnforced)), out);
     CHECK(out.mode == Mode::tracking);
     CHECK(twin.counters().steps >= 411);
   }
@@ -216,7 +216,7 @@ TEST_CASE("A second roll-back during the new start does not stop the twin from c
     for (const double x : out.x) REQUIRE((std::isfinite(x) || out.mode == Mode::initializing));
   }
   CHECK(twin.counters().rolled_back_steps > 0);
-  for (int k = 0; k < 1000; ++k) twin.step(frame_of(kNoInput, VectorXd::Zero(1)), out);
+  for (int k = 0; k < 1000; ++k) twin.step(frame_of(kUnforced, VectorXd::Zero(1)), out);
   CHECK(out.mode == Mode::tracking);
 }
 

@@ -13,14 +13,14 @@ using signals::Reason;
 
 namespace {
 
-VectorXd one(double value) { return VectorXd::Constant(1, value); }
+VectorXd scalar(double value) { return VectorXd::Constant(1, value); }
 
 // The lag of plants_for_tests, meant for 20 … 80 at its input and 30 … 90 at its output; noise 0.1.
 model::StateSpace ranged() {
   model::StateSpace model = lags(1);
   model.inputs[0].valid = {20.0, 80.0};
   model.outputs[0].valid = {30.0, 90.0};
-  model.initial = one(50.0);
+  model.initial = scalar(50.0);
   return model;
 }
 
@@ -30,13 +30,13 @@ struct Bench {
   explicit Bench(const model::StateSpace& model, TwinSettings settings = {})
       : twin(make_twin(model, std::move(settings))), out(twin.make_record()) {}
   bool valid(double u, double y) {
-    twin.step(frame_of(one(u), one(y)), out);
+    twin.step(frame_of(scalar(u), scalar(y)), out);
     CHECK(out.tests_held == !out.valid);
     return out.valid;
   }
 };
 
-TwinSettings ungated() {
+TwinSettings without_gate() {
   TwinSettings settings;
   settings.gate.reset();
   return settings;
@@ -45,7 +45,7 @@ TwinSettings ungated() {
 }  // namespace
 
 TEST_CASE("A twin is valid while every signal is within its range, and tells which are not") {
-  Bench bench(ranged(), ungated());
+  Bench bench(ranged(), without_gate());
   CHECK(bench.valid(50.0, 50.0));
   CHECK(bench.valid(20.0, 90.0));  // the bounds belong to the range
   CHECK_FALSE(bench.valid(19.9, 50.0));
@@ -59,13 +59,13 @@ TEST_CASE("A twin is valid while every signal is within its range, and tells whi
 
 TEST_CASE("A model without ranges is valid anywhere") {
   model::StateSpace model = lags(1);
-  Bench bench(model, ungated());
+  Bench bench(model, without_gate());
   CHECK(bench.valid(1e12, -1e12));
   CHECK_FALSE(bench.out.tests_held);
 }
 
 TEST_CASE("A value that hovers at a bound is outside once, not again and again") {
-  Bench bench(ranged(), ungated());
+  Bench bench(ranged(), without_gate());
   std::mt19937_64 engine(3);
   std::normal_distribution<double> normal;
   int changes = 0;
@@ -86,21 +86,21 @@ TEST_CASE("A value that hovers at a bound is outside once, not again and again")
 TEST_CASE("A narrow range of a noisy output is entered again by three standard deviations, at most a quarter") {
   model::StateSpace model = ranged();
   model.outputs[0].valid = {30.0, 32.0};
-  Bench noisy(model, ungated());
+  Bench noisy(model, without_gate());
   CHECK_FALSE(noisy.valid(50.0, 29.0));
   CHECK_FALSE(noisy.valid(50.0, 30.2));
   CHECK(noisy.valid(50.0, 30.4));
   model.outputs[0].valid = {30.0, 30.4};
-  Bench narrow(model, ungated());
+  Bench narrow(model, without_gate());
   CHECK_FALSE(narrow.valid(50.0, 29.0));
   CHECK_FALSE(narrow.valid(50.0, 30.05));
   CHECK(narrow.valid(50.0, 30.2));
 }
 
 TEST_CASE("Without a usable value the last verdict stands") {
-  Bench bench(ranged(), ungated());
+  Bench bench(ranged(), without_gate());
   CHECK_FALSE(bench.valid(50.0, 95.0));
-  signals::Frame frame = frame_of(one(50.0), one(60.0));
+  signals::Frame frame = frame_of(scalar(50.0), scalar(60.0));
   frame.outputs[0].fresh = false;
   bench.twin.step(frame, bench.out);
   CHECK_FALSE(bench.out.valid);
@@ -111,7 +111,7 @@ TEST_CASE("Without a usable value the last verdict stands") {
   CHECK_FALSE(bench.out.valid);
   CHECK(bench.valid(50.0, 60.0));
 
-  frame = frame_of(one(10.0), one(60.0));
+  frame = frame_of(scalar(10.0), scalar(60.0));
   frame.inputs[0].stand_in = true;
   bench.twin.step(frame, bench.out);
   CHECK(bench.out.valid);
@@ -125,7 +125,7 @@ TEST_CASE("Without a usable value the last verdict stands") {
 TEST_CASE("A limited input counts as it is used, and a sensor that jumps does not leave the range") {
   model::StateSpace model = ranged();
   model.inputs[0].limits = {0.0, 70.0};
-  Bench limited(model, ungated());
+  Bench limited(model, without_gate());
   CHECK(limited.valid(500.0, 50.0));
 
   Bench gated(ranged());

@@ -12,7 +12,7 @@ using namespace twinkeeper::model;
 
 namespace {
 
-base::Issues issues_of(const ModelSettings& settings, double period = 0.1) {
+base::Issues issues_of_build(const ModelSettings& settings, double period = 0.1) {
   Built result = build(settings, period);
   REQUIRE(std::holds_alternative<base::Issues>(result));
   return std::get<base::Issues>(std::move(result));
@@ -118,7 +118,7 @@ TEST_CASE("build refuses every spoiled model at the path of the fault") {
   for (const Fault& fault : kFaults) {
     ModelSettings settings = two_tank_settings();
     fault.spoil(settings);
-    const base::Issues issues = issues_of(settings);
+    const base::Issues issues = issues_of_build(settings);
     CAPTURE(fault.name, issues[0].path, issues[0].what);
     CHECK(issues.size() == 1);
     CHECK(issues[0].path == fault.path);
@@ -133,7 +133,7 @@ TEST_CASE("build reports faults of different sections together") {
   s.noise.Q = Rows{{-1, 0}, {0, 1}};
   s.operating_point.u = {2.0};
   s.states[0].initial_std = -1.0;
-  CHECK(issues_of(s).size() == 4);
+  CHECK(issues_of_build(s).size() == 4);
 }
 
 TEST_CASE("build takes R from noise and resolution and the operating point from nominal values") {
@@ -185,10 +185,10 @@ TEST_CASE("build accepts both noise forms when they agree and refuses them when 
   s.noise.Ry = rows(steady.Sigma);
   CHECK_FALSE(built(s).innovations_form_only);
   (*s.noise.K)[0][0] *= 1.0 + 1e-4;
-  CHECK(issues_of(s)[0].path == "model.noise.K");
+  CHECK(issues_of_build(s)[0].path == "model.noise.K");
   s.noise.K = rows(steady.K);
   (*s.noise.Ry)[1][1] *= 1.0 + 1e-4;
-  CHECK(issues_of(s)[0].path == "model.noise.Ry");
+  CHECK(issues_of_build(s)[0].path == "model.noise.Ry");
 }
 
 TEST_CASE("build turns K and Ry alone into Q and R and S of rank n_y") {

@@ -19,7 +19,7 @@ using Eigen::VectorXd;
 
 namespace {
 
-base::Issues issues_of(const ModelSettings& settings, double period = 0.5) {
+base::Issues issues_of_augmented(const ModelSettings& settings, double period = 0.5) {
   auto made = build(settings, period);
   if (auto* issues = std::get_if<base::Issues>(&made)) return *issues;
   return {};
@@ -155,7 +155,7 @@ TEST_CASE("What can be told apart is what the exact rank of the integers says") 
 TEST_CASE("Directions that no output shows are told by the names in them") {
   const auto what = [](const ModelSettings& settings, double period) {
     std::vector<std::string> told;
-    for (const auto& issue : issues_of(settings, period)) told.push_back(issue.path + ": " + issue.what);
+    for (const auto& issue : issues_of_augmented(settings, period)) told.push_back(issue.path + ": " + issue.what);
     return told;
   };
   using Told = std::vector<std::string>;
@@ -227,9 +227,9 @@ TEST_CASE("A slow plant at a fast period hides no augmented state") {
     settings.C = {{1.0, 0.0}, {0.0, 1.0}};
     settings.noise.Q = Rows{{1e-9, 0.0}, {0.0, 1e-9}};
     settings.augment = {disturbance("u"), bias("b")};
-    CHECK(issues_of(settings, 0.1).empty());
+    CHECK(issues_of_augmented(settings, 0.1).empty());
     settings.augment.push_back(bias("a"));
-    REQUIRE(issues_of(settings, 0.1).size() == 1);
-    CHECK(issues_of(settings, 0.1)[0].path == "model.augment[2]");
+    REQUIRE(issues_of_augmented(settings, 0.1).size() == 1);
+    CHECK(issues_of_augmented(settings, 0.1)[0].path == "model.augment[2]");
   }
 }

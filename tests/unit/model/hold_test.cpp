@@ -42,7 +42,7 @@ Ramps ramps_by_states(const MatrixXd& F, const MatrixXd& G, double period) {
   return {A.topLeftCorner(n, n), of_value - of_slope / period, of_slope / period};
 }
 
-double apart(const MatrixXd& left, const MatrixXd& right) {
+double held_apart(const MatrixXd& left, const MatrixXd& right) {
   return (left - right).cwiseAbs().maxCoeff() / std::max(1e-300, right.cwiseAbs().maxCoeff());
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("Ramps of random models are those of a model with the input and its sl
     const Ramps other = ramps_by_states(F, G, 0.7);
     const MatrixXd whole = held(F, G, 0.7).B;
     const double size = step.A.norm() * step.second.norm() + whole.norm();  // of what `first` is a difference of
-    REQUIRE(apart(step.A, other.A) < 1e-12);
+    REQUIRE(held_apart(step.A, other.A) < 1e-12);
     REQUIRE((step.first - other.first).norm() < 1e-12 * size);
     REQUIRE((step.second - other.second).norm() < 1e-12 * size);
     REQUIRE((step.first + step.second - whole).norm() < 1e-13 * size);

@@ -60,10 +60,10 @@ extern "C" int fdatasync(int file) {
 
 namespace {
 
-struct Rig : test::SpoolRig {
+struct DiskFaultRig : test::SpoolRig {
   std::optional<Spool> spool;
 
-  Rig() {
+  DiskFaultRig() {
     disk = {};
     sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
     for (const char* name : {"pwrite", "pwrite64"}) {
@@ -72,7 +72,7 @@ struct Rig : test::SpoolRig {
     vfs->xSetSystemCall(vfs, "open", reinterpret_cast<sqlite3_syscall_ptr>(failing_open));
     open();
   }
-  ~Rig() {
+  ~DiskFaultRig() {
     disk = {};
     spool.reset();
     sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
@@ -121,7 +121,7 @@ Disk failing(const std::string& fault) {
 TEST_CASE("a disk that takes nothing for a while is told once and costs nothing") {
   const std::string fault = GENERATE("fdatasync fails", "writing fails", "read-only");
   CAPTURE(fault);
-  Rig rig;
+  DiskFaultRig rig;
   const std::uint64_t epoch = rig.spool->epoch();
   rig.produce(200);
   disk = failing(fault);
@@ -142,7 +142,7 @@ TEST_CASE("a disk that takes nothing for a while is told once and costs nothing"
 }
 
 TEST_CASE("while a disk takes nothing the memory for messages is bounded and what falls out is told") {
-  Rig rig;
+  DiskFaultRig rig;
   disk = failing("fdatasync fails");
   rig.produce(5000, 2000);
   const auto rows = rig.spool->next_backlog(0, 1u << 20, 1u << 30);
@@ -160,7 +160,7 @@ TEST_CASE("a disk that fails and recovers at random neither loses nor doubles a 
   const unsigned seed = GENERATE(range(0u, 10u));
   CAPTURE(seed);
   std::mt19937_64 engine(seed);
-  Rig rig;
+  DiskFaultRig rig;
   rig.settings.max_bytes = 1 << 20;
   rig.open();
   std::map<std::pair<std::uint64_t, std::uint64_t>, int> made;
@@ -200,7 +200,7 @@ TEST_CASE("a disk that fails and recovers at random neither loses nor doubles a 
 }
 
 TEST_CASE("a file that opens at run time leaves no commit that is due for ever") {
-  Rig rig;
+  DiskFaultRig rig;
   rig.spool.reset();
   disk = failing("writing fails");
   rig.settings.commit_interval = seconds{5};
@@ -218,7 +218,7 @@ TEST_CASE("a file that opens at run time leaves no commit that is due for ever")
 }
 
 TEST_CASE("starts without a file that can be written never use a row number twice") {
-  Rig rig;
+  DiskFaultRig rig;
   for (int start = 0; start < 3; ++start) {
     rig.spool.reset();
     disk = failing("writing fails");
@@ -238,7 +238,7 @@ TEST_CASE("starts without a file that can be written never use a row number twic
 TEST_CASE("bringing a spool of the version before up to date can be cut off anywhere") {
   for (int writes = 0; writes < 40; ++writes) {
     CAPTURE(writes);
-    Rig rig;
+    DiskFaultRig rig;
     for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
     rig.spool.reset();
     rig.make_database_older();
@@ -258,7 +258,7 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
   bool cut = true;
   for (int writes = 0; cut; writes += full ? 2 : 20) {
     CAPTURE(full, writes);
-    Rig rig;
+    DiskFaultRig rig;
     rig.settings.max_bytes = 1 << 20;
     rig.open();
     const auto fill = [&] {
@@ -299,7 +299,7 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
 }
 
 TEST_CASE("a start on a disk that has no room for another file leaves the spool where it is") {
-  Rig rig;
+  DiskFaultRig rig;
   for (int i = 0; i < 3; ++i) rig.spool->append(test::state_message(rig.clock.now()));
   rig.spool.reset();
   disk.no_new_files = true;
@@ -315,7 +315,7 @@ TEST_CASE("a start on a disk that has no room for another file leaves the spool 
 }
 
 TEST_CASE("where a quota is used up the reserve is given up as on a full disk") {
-  Rig rig;
+  DiskFaultRig rig;
   rig.produce(100);
   disk.quota_taken_by = rig.folder.file("spool.reserve");
   REQUIRE(std::filesystem::exists(disk.quota_taken_by));

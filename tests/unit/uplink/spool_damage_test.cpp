@@ -16,7 +16,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig : test::SpoolRig {
+struct SpoolDamageRig : test::SpoolRig {
   void fill(int rows, std::size_t bytes = 100) {
     Spool spool = open();
     for (int i = 0; i < rows; ++i) spool.append(test::state_message(clock.now(), bytes));
@@ -61,7 +61,7 @@ void copy_spool(const std::string& from, const std::string& to) {
 }  // namespace
 
 TEST_CASE("a spool that is no database is set aside and never stops the start") {
-  Rig rig;
+  SpoolDamageRig rig;
   rig.fill(10);
   const std::uint64_t before = rig.open().epoch();
   overwrite(rig.folder.file("spool.db"), 0, 4096);
@@ -76,7 +76,7 @@ TEST_CASE("a spool that is no database is set aside and never stops the start") 
 }
 
 TEST_CASE("an empty file in the place of the spool is a new spool") {
-  Rig rig;
+  SpoolDamageRig rig;
   std::ofstream(rig.folder.file("spool.db")).flush();
   Spool spool = rig.open();
   spool.append(test::state_message(rig.clock.now()));
@@ -85,7 +85,7 @@ TEST_CASE("an empty file in the place of the spool is a new spool") {
 }
 
 TEST_CASE("a folder in the place of the spool is set aside") {
-  Rig rig;
+  SpoolDamageRig rig;
   std::filesystem::create_directory(rig.folder.file("spool.db"));
   Spool spool = rig.open();
   spool.append(test::state_message(rig.clock.now()));
@@ -95,7 +95,7 @@ TEST_CASE("a folder in the place of the spool is set aside") {
 }
 
 TEST_CASE("a spool whose write-ahead log is cut anywhere starts with a prefix of what was committed") {
-  Rig rig;
+  SpoolDamageRig rig;
   Spool writer = rig.open();
   for (int i = 0; i < 40; ++i) {
     writer.append(test::state_message(rig.clock.now(), 500));
@@ -124,7 +124,7 @@ TEST_CASE("a spool whose write-ahead log is cut anywhere starts with a prefix of
 
 TEST_CASE("random damage anywhere in the file never crashes the spool nor stops it from storing") {
   for (unsigned seed = 0; seed < 20; ++seed) {
-    Rig rig;
+    SpoolDamageRig rig;
     rig.fill(200, 900);
     std::mt19937 random(seed);
     const auto size = std::filesystem::file_size(rig.folder.file("spool.db"));
@@ -151,7 +151,7 @@ TEST_CASE("random damage anywhere in the file never crashes the spool nor stops 
 }
 
 TEST_CASE("what is spooled is for nobody else's eyes") {
-  Rig rig;
+  SpoolDamageRig rig;
   Spool spool = rig.open();
   spool.append(test::state_message(rig.clock.now()));
   spool.commit();
@@ -164,7 +164,7 @@ TEST_CASE("what is spooled is for nobody else's eyes") {
 }
 
 TEST_CASE("a row whose bytes rotted on disk is dropped and told") {
-  Rig rig;
+  SpoolDamageRig rig;
   rig.fill(5);
   rig.change_database({"UPDATE message SET body = replace(CAST(body AS TEXT), 'tanks', 'tnaks') WHERE seq = 3"});
   Spool spool = rig.open();
@@ -181,7 +181,7 @@ TEST_CASE("a row whose bytes rotted on disk is dropped and told") {
 }
 
 TEST_CASE("a file that is ruined under a running spool is set aside and the spool goes on in a new epoch") {
-  Rig rig;
+  SpoolDamageRig rig;
   Spool spool = rig.open();
   for (int i = 0; i < 4000; ++i) {
     spool.append(test::state_message(rig.clock.now(), 1000));
@@ -209,7 +209,7 @@ TEST_CASE("a file that is ruined under a running spool is set aside and the spoo
 }
 
 TEST_CASE("a state directory that is missing or can not be written to is the only reason to refuse") {
-  Rig rig;
+  SpoolDamageRig rig;
   SpoolSettings settings;
   settings.directory = rig.folder.file("missing");
   auto missing = Spool::open(settings, "gw1", rig.clock, "boot-1", rig.events);
@@ -241,7 +241,7 @@ TEST_CASE("a state directory that is missing or can not be written to is the onl
 }
 
 TEST_CASE("a process killed at any moment loses no committed message and never reuses an id") {
-  Rig rig;
+  SpoolDamageRig rig;
   std::mt19937 random(3);
   std::set<std::pair<std::uint64_t, std::uint64_t>> committed;
   std::set<std::uint64_t> epochs;

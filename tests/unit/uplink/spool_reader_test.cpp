@@ -11,7 +11,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig : test::SpoolRig {
+struct SpoolReaderRig : test::SpoolRig {
   SpoolReader look() {
     auto reader = SpoolReader::open(folder.path(), "boot-1");
     REQUIRE(reader.ok());
@@ -27,7 +27,7 @@ struct Rig : test::SpoolRig {
 }  // namespace
 
 TEST_CASE("what waits is counted beside the spool that owns it without pinning its log") {
-  Rig rig;
+  SpoolReaderRig rig;
   Spool spool = rig.open();
   SpoolReader reader = rig.look();
   std::uintmax_t longest = 0;
@@ -58,7 +58,7 @@ TEST_CASE("what waits is counted beside the spool that owns it without pinning i
 }
 
 TEST_CASE("a purge takes what it is told to and tells it while gaps and rows on their way stay") {
-  Rig rig;
+  SpoolReaderRig rig;
   Spool spool = rig.open();
   for (int i = 0; i < 1500; ++i) {
     spool.append(test::state_message(rig.clock.now(), 20, "twins.a.state"));
@@ -94,7 +94,7 @@ TEST_CASE("a purge takes what it is told to and tells it while gaps and rows on 
 }
 
 TEST_CASE("a purge can be done piece by piece") {
-  Rig rig;
+  SpoolReaderRig rig;
   Spool spool = rig.open();
   for (int i = 0; i < 3000; ++i) spool.append(test::state_message(rig.clock.now()));
   uplink::PurgeFilter filter{.stream = {}, .messages = true, .dead = true};
@@ -116,7 +116,7 @@ TEST_CASE("a purge can be done piece by piece") {
 }
 
 TEST_CASE("a tool that purges begins no epoch and leaves a damaged file where it is") {
-  Rig rig;
+  SpoolReaderRig rig;
   std::uint64_t epoch = 0;
   {
     Spool spool = rig.open();
@@ -148,7 +148,7 @@ TEST_CASE("a tool that purges begins no epoch and leaves a damaged file where it
 
 TEST_CASE("what was set aside is bounded in number and in bytes and the newest are kept") {
   const std::size_t bytes = GENERATE(100, 50'000);
-  Rig rig;
+  SpoolReaderRig rig;
   Spool spool = rig.open();
   for (int i = 0; i < 500; ++i) {
     spool.refuse(spool.append(test::state_message(rig.clock.now(), bytes)), "not authorized");
@@ -167,7 +167,7 @@ TEST_CASE("what was set aside is bounded in number and in bytes and the newest a
 }
 
 TEST_CASE("a spool of the version before is brought up to date with what it holds") {
-  Rig rig;
+  SpoolReaderRig rig;
   {
     Spool spool = rig.open();
     for (int i = 0; i < 3; ++i) spool.append(test::state_message(rig.clock.now()));

@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 namespace {
 
-struct Rig : test::SpoolRig {
+struct SpoolRig : test::SpoolRig {
   // 128 KiB that keep what is there.
   void keep_the_oldest() {
     settings.max_bytes = 128 << 10;
@@ -48,7 +48,7 @@ std::map<std::string, std::set<std::uint64_t>> told(const std::vector<StoredMess
 }  // namespace
 
 TEST_CASE("the spool numbers each stream from one and gives rows back in order") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   for (int i = 0; i < 3; ++i) {
     CHECK(spool.append(test::state_message(rig.clock.now())).seq == static_cast<std::uint64_t>(i + 1));
@@ -68,7 +68,7 @@ TEST_CASE("the spool numbers each stream from one and gives rows back in order")
 }
 
 TEST_CASE("only acknowledged rows leave the spool and the others survive a restart") {
-  Rig rig;
+  SpoolRig rig;
   std::uint64_t first_epoch = 0;
   {
     Spool spool = rig.open();
@@ -94,7 +94,7 @@ TEST_CASE("only acknowledged rows leave the spool and the others survive a resta
 }
 
 TEST_CASE("an epoch is never used twice although the clock stands still or the state directory was lost") {
-  Rig rig;
+  SpoolRig rig;
   std::uint64_t last = 0;
   for (int i = 0; i < 3; ++i) {
     Spool spool = rig.open();
@@ -112,7 +112,7 @@ TEST_CASE("an epoch is never used twice although the clock stands still or the s
 }
 
 TEST_CASE("rows are committed in groups after the interval or a hundred rows") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   CHECK_FALSE(spool.commit_due());
   spool.append(test::state_message(rig.clock.now()));
@@ -132,7 +132,7 @@ TEST_CASE("rows are committed in groups after the interval or a hundred rows") {
 }
 
 TEST_CASE("a row acknowledged before its commit is in no hurry to reach the disk") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   const auto stored = spool.append(test::state_message(rig.clock.now()));
   spool.acknowledge({stored.row});
@@ -143,7 +143,7 @@ TEST_CASE("a row acknowledged before its commit is in no hurry to reach the disk
 }
 
 TEST_CASE("a full spool gives up the oldest states first and tells each one") {
-  Rig rig;
+  SpoolRig rig;
   rig.settings.max_bytes = 256 << 10;
   Spool spool = rig.open();
   for (int i = 0; i < 20; ++i) spool.append(test::anomaly_message(rig.clock.now()));
@@ -173,7 +173,7 @@ TEST_CASE("a full spool gives up the oldest states first and tells each one") {
 }
 
 TEST_CASE("with the policy newest a full spool keeps what it has") {
-  Rig rig;
+  SpoolRig rig;
   rig.keep_the_oldest();
   Spool spool = rig.open();
   for (int i = 0; i < 500; ++i) {
@@ -191,7 +191,7 @@ TEST_CASE("with the policy newest a full spool keeps what it has") {
 }
 
 TEST_CASE("with the policy newest an anomaly finds room in a spool full of states") {
-  Rig rig;
+  SpoolRig rig;
   rig.keep_the_oldest();
   Spool spool = rig.open();
   for (int i = 0; i < 500; ++i) {
@@ -208,7 +208,7 @@ TEST_CASE("with the policy newest an anomaly finds room in a spool full of state
 }
 
 TEST_CASE("a row that is held outlives every bound") {
-  Rig rig;
+  SpoolRig rig;
   rig.settings.max_bytes = 128 << 10;
   rig.settings.max_age = std::chrono::hours{1};
   Spool spool = rig.open();
@@ -233,7 +233,7 @@ TEST_CASE("a row that is held outlives every bound") {
 }
 
 TEST_CASE("rows older than the limit are given up and told but gaps are kept") {
-  Rig rig;
+  SpoolRig rig;
   rig.settings.max_age = std::chrono::hours{1};
   Spool spool = rig.open();
   for (int i = 0; i < 5; ++i) spool.append(test::state_message(rig.clock.now()));
@@ -252,7 +252,7 @@ TEST_CASE("rows older than the limit are given up and told but gaps are kept") {
 }
 
 TEST_CASE("losses of one life are told in the next if nobody heard them") {
-  Rig rig;
+  SpoolRig rig;
   rig.settings.max_age = std::chrono::hours{1};
   {
     Spool spool = rig.open();
@@ -267,7 +267,7 @@ TEST_CASE("losses of one life are told in the next if nobody heard them") {
 }
 
 TEST_CASE("messages lost on their way to the spool take their sequence numbers and are told") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   const base::Instant first = rig.clock.now();
   spool.append(test::state_message(first));
@@ -284,7 +284,7 @@ TEST_CASE("messages lost on their way to the spool take their sequence numbers a
 }
 
 TEST_CASE("a refused message goes to the dead and is told") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   const auto stored = spool.append(test::state_message(rig.clock.now()));
   spool.commit();
@@ -295,7 +295,7 @@ TEST_CASE("a refused message goes to the dead and is told") {
 }
 
 TEST_CASE("messages made before the clock was synchronised get their wall time at that moment") {
-  Rig rig;
+  SpoolRig rig;
   rig.clock.set_synchronised(false);
   rig.clock.set_wall(base::WallTime{seconds{1000}});
   Spool spool = rig.open();
@@ -318,7 +318,7 @@ TEST_CASE("messages made before the clock was synchronised get their wall time a
 }
 
 TEST_CASE("rows of a boot that never knew the time get an estimate and say so") {
-  Rig rig;
+  SpoolRig rig;
   {
     Spool spool = rig.open("boot-1");  // a boot with the right time comes first
     spool.append(test::state_message(rig.clock.now()));
@@ -341,7 +341,7 @@ TEST_CASE("rows of a boot that never knew the time get an estimate and say so") 
 }
 
 TEST_CASE("a second process is kept out of the spool") {
-  Rig rig;
+  SpoolRig rig;
   Spool spool = rig.open();
   auto second = Spool::open(rig.settings, "gw1", rig.clock, "boot-1", rig.events);
   REQUIRE_FALSE(second.ok());
@@ -349,7 +349,7 @@ TEST_CASE("a second process is kept out of the spool") {
 }
 
 TEST_CASE("wall times are filled in and estimated a few rows at a time") {
-  Rig rig;
+  SpoolRig rig;
   const base::WallTime now = rig.clock.wall_now();
   constexpr int kRows = 3000;
   rig.clock.set_wall(base::WallTime{seconds{1000}});
