@@ -28,8 +28,6 @@
 
 namespace twinkeeper::drivers {
 
-inline constexpr int kRestAfterTimeout = 4;  // time-outs that a slave rests whose reply may still come
-
 struct ExchangeResult {
   DeviceError error = DeviceError::none;
   Mismatch mismatch = Mismatch::none;  // with DeviceError::mismatch

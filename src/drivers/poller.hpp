@@ -17,6 +17,7 @@ namespace twinkeeper::drivers {
 inline constexpr base::Duration kReturnAfter = std::chrono::milliseconds{100};
 inline constexpr int kAddressesPerName = 2;  // "localhost" and the like: one of IPv4, one of IPv6
 inline constexpr int kUnansweredBeforeBackOff = 2;
+inline constexpr int kRestAfterTimeout = 4;  // time-outs that a slave rests whose reply may still come
 
 class SampleSink {
  public:

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "drivers/poller.hpp"
+
 namespace twinkeeper::drivers {
 namespace {
 

@@ -19,16 +19,22 @@ namespace {
 
 using MemoryText = Owned<BIO, BIO_free_all>;
 
+constexpr const char* kParameters = "ssl_server";
+
 void free_blocks(STACK_OF(X509_INFO) * blocks) { sk_X509_INFO_pop_free(blocks, X509_INFO_free); }
 
 // `flags`: X509_V_FLAG_CRL_…, 0 for no revocation. False: what OpenSSL goes by is not what was asked for.
 bool check_revocation(unsigned long flags) {
+  const X509_VERIFY_PARAM* before = X509_VERIFY_PARAM_lookup(kParameters);
+  if ((X509_VERIFY_PARAM_get_flags(before) & X509_V_FLAG_CRL_CHECK) != 0) {  // ours: OpenSSL frees it without its name
+    X509_VERIFY_PARAM_set1_name(const_cast<X509_VERIFY_PARAM*>(before), nullptr);
+  }
   X509_VERIFY_PARAM_table_cleanup();
   if (flags == 0) return true;
   X509_VERIFY_PARAM* parameters = X509_VERIFY_PARAM_new();
   if (parameters == nullptr) return false;
   // What OpenSSL's own entry of this name holds, and the flags.
-  const bool set = X509_VERIFY_PARAM_set1_name(parameters, "ssl_server") == 1 &&
+  const bool set = X509_VERIFY_PARAM_set1_name(parameters, kParameters) == 1 &&
                    X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER) == 1 &&
                    X509_VERIFY_PARAM_set_trust(parameters, X509_TRUST_SSL_SERVER) == 1 &&
                    X509_VERIFY_PARAM_set_flags(parameters, flags) == 1;
