@@ -5,6 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "app/replay_csv.hpp"
+#include "config/model_writer.hpp"
+
 namespace twinkeeper::app {
 namespace {
 
@@ -40,6 +43,25 @@ identification::Record record_of(const logs::LogTable& log, base::Duration perio
   record.u = columns_of(log, inputs);
   record.y = columns_of(log, outputs);
   return record;
+}
+
+std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
+  std::vector<std::size_t> columns;
+  for (const auto* signals : {&inputs, &outputs}) {
+    for (const auto& column : *signals) {
+      if (column) columns.push_back(*column);
+    }
+  }
+  std::string text = "time";
+  for (const std::size_t column : columns) text += "," + log.columns[column].name;
+  for (std::size_t row = 0; row < log.rows(); ++row) {
+    text += '\n' + log.time_texts[row];
+    for (const std::size_t column : columns) {
+      text += ',';
+      append_shortest(text, log.values[column][row]);
+    }
+  }
+  return config::hash_of(text);
 }
 
 std::optional<logs::RowRange> parse_rows(const std::string& text) {

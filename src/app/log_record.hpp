@@ -20,6 +20,10 @@ using ColumnOfSignal = std::vector<std::optional<std::size_t>>;
 [[nodiscard]] identification::Record record_of(const logs::LogTable& log, base::Duration period,
                                                const ColumnOfSignal& inputs, const ColumnOfSignal& outputs);
 
+// Identifies the rows that a model was made of: times as they stand in the log, then values, with the signals' names.
+[[nodiscard]] std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs,
+                                       const ColumnOfSignal& outputs);
+
 // "A:B", "A:" or ":B"; nothing if it is none of these.
 [[nodiscard]] std::optional<logs::RowRange> parse_rows(const std::string& text);
 
