@@ -76,11 +76,12 @@ void print_identification(std::ostream& out, const identification::Identified& f
     out << separator << time_constant_of(pole);
     separator = ", ";
   }
-  out << "\ncandidates, by fit on rows that were not fitted (last 30 %, first 30 %):\n";
+  out << "\ncandidates, by fit on rows that were not fitted (last 30 %, first 30 %, last half, first half):\n";
   for (std::size_t i = 0; i < std::min(kCandidatesShown, found.candidates.size()); ++i) {
     const auto& one = found.candidates[i];
-    out << "  " << one.kind << ", order " << one.order << ": " << percents(one.mean()) << " (" << percents(one.first)
-        << ", " << percents(one.second) << ")\n";
+    out << "  " << one.kind << ", order " << one.order << ": " << percents(one.mean) << " (";
+    for (std::size_t f = 0; f < one.folds.size(); ++f) out << (f == 0 ? "" : ", ") << percents(one.folds[f]);
+    out << ")\n";
   }
   if (found.correlations.size() > 0) {
     out << "canonical correlations:";

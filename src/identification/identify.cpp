@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <numeric>
 
 #include "identification/candidates.hpp"
 #include "identification/excitation.hpp"
@@ -21,8 +22,9 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr Index kLeastDelay = 4;  // ticks: shorter ones are left to the states
-constexpr double kTrainPart = 0.7;
+constexpr Index kLeastDelay = 4;                        // ticks: shorter ones are left to the states
+constexpr std::array<double, 2> kTrainParts{0.7, 0.5};  // from the front and from the back
+constexpr std::size_t kFolds = 2 * kTrainParts.size();
 constexpr int kStepsOfCandidates = 12;
 constexpr int kStepsOfChosen = 60;
 constexpr double kArxMustLead = 3.0;  // points: a model of many lags is taken for that only
@@ -33,11 +35,15 @@ struct Tried {
   bool lags = false;  // ARX or VAR
   Focus focus = Focus::simulation;
   Index order = 0;
-  std::array<std::optional<LinearModel>, 2> models;  // by fold
-  std::array<std::optional<Sections>, 2> sections;
-  std::array<double, 2> figure{-100.0, -100.0};
-  [[nodiscard]] double mean() const { return 0.5 * (figure[0] + figure[1]); }
-  [[nodiscard]] bool complete() const { return models[0] && models[1]; }
+  std::array<std::optional<LinearModel>, kFolds> models;  // by fold
+  std::array<std::optional<Sections>, kFolds> sections;
+  std::array<double, kFolds> figure{};
+  [[nodiscard]] double mean() const {
+    return std::accumulate(figure.begin(), figure.end(), 0.0) / static_cast<double>(kFolds);
+  }
+  [[nodiscard]] bool complete() const {
+    return std::all_of(models.begin(), models.end(), [](const auto& one) { return one.has_value(); });
+  }
 };
 
 double mean_of(const VectorXd& fits) {
@@ -58,16 +64,18 @@ class Identification {
     m_ = data_.front().u.rows();
     p_ = data_.front().y.rows();
     const Index ticks = ticks_in(data_);
-    const Index train = static_cast<Index>(kTrainPart * static_cast<double>(ticks));
-    add_fold(slice(data_, 0, train), slice(data_, train, ticks));
-    add_fold(slice(data_, ticks - train, ticks), slice(data_, 0, ticks - train));
+    for (const double part : kTrainParts) {
+      const auto train = static_cast<Index>(part * static_cast<double>(ticks));
+      add_fold(slice(data_, 0, train), slice(data_, train, ticks));
+      add_fold(slice(data_, ticks - train, ticks), slice(data_, 0, ticks - train));
+    }
     add_fold(data_, {});
     scale_ = scale_of(data_);
   }
 
   [[nodiscard]] bool good() const {
-    return !folds_[0].train.empty() && !folds_[1].train.empty() && !folds_[0].validate.empty() &&
-           !folds_[1].validate.empty();
+    return std::none_of(folds_.begin(), folds_.begin() + kFolds,
+                        [](const Fold& fold) { return fold.train.empty() || fold.validate.empty(); });
   }
 
   void run(const std::vector<std::string>& outputs, Identified& out) {
@@ -139,9 +147,9 @@ class Identification {
   }
 
   void try_all() {
-    each(2 * tried_.size(), [&](std::size_t i) {
-      Tried& tried = tried_[i / 2];
-      const std::size_t f = i % 2;
+    each(kFolds * tried_.size(), [&](std::size_t i) {
+      Tried& tried = tried_[i / kFolds];
+      const std::size_t f = i % kFolds;
       const Fold& fold = folds_[f];
       if (tried.lags) {
         if (10 * tried.order * (m_ + p_) > ticks_in(fold.train)) return;
@@ -169,14 +177,16 @@ class Identification {
     const double least = (lags ? best_lags : best) - kWithin;
     for (const Tried& tried : tried_) {
       if (!tried.complete()) continue;
-      out.candidates.push_back({kind_of(tried, m_ > 0), tried.order, tried.figure[0], tried.figure[1]});
+      out.candidates.push_back(
+          {kind_of(tried, m_ > 0), tried.order, tried.mean(), {tried.figure.begin(), tried.figure.end()}});
       if (tried.lags != lags || tried.mean() < least) continue;
       const bool smaller = chosen_ == nullptr || tried.order < chosen_->order;
-      const bool better = chosen_ != nullptr && tried.order == chosen_->order && tried.mean() > chosen_->mean();
+      // One that was fitted to the one-step errors has its noise from the same criterion.
+      const bool better = chosen_ != nullptr && tried.order == chosen_->order && tried.focus == Focus::prediction;
       if (smaller || better) chosen_ = &tried;
     }
     std::stable_sort(out.candidates.begin(), out.candidates.end(),
-                     [](const auto& a, const auto& b) { return a.mean() > b.mean(); });
+                     [](const auto& a, const auto& b) { return a.mean > b.mean; });
     if (chosen_ == nullptr) return;
     out.kind = kind_of(*chosen_, m_ > 0);
     out.order = chosen_->order;
@@ -184,7 +194,7 @@ class Identification {
 
   // The chosen kind and order on the whole record, from its subspaces and from where the folds ended.
   LinearModel refit() const {
-    const Fold& whole = folds_[2];
+    const Fold& whole = folds_[kFolds];
     if (chosen_->lags) return arx(whole.train, chosen_->order, whole.cap).model;
     std::vector<Sections> starts;
     if (auto start = best_start(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
@@ -198,13 +208,13 @@ class Identification {
 
   void finish(const std::vector<std::string>& outputs, Identified& out) {
     if (chosen_ == nullptr) return;
-    if (!folds_[2].subspaces.empty()) out.correlations = folds_[2].subspaces.front().correlations();
+    if (!folds_[kFolds].subspaces.empty()) out.correlations = folds_[kFolds].subspaces.front().correlations();
     const LinearModel core = refit();
     Gain gain;
     std::array<Figures, 2 * kFigures> figures;
     each(3, [&](std::size_t i) {
       if (i == 2) {
-        gain = gain_of(folds_[2], core);
+        gain = gain_of(folds_[kFolds], core);
       } else {
         figures_of(folds_[i], *chosen_->models[i], &figures[kFigures * i]);
       }
@@ -228,7 +238,7 @@ class Identification {
       one.arx_one_step = both(3);
     }
     write(core, gain, out);
-    judge({folds_[0].train, folds_[1].train, folds_[2].train}, core, m_ > 0, outputs, out);
+    judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, m_ > 0, outputs, out);
   }
 
   Gain gain_of(const Fold& fold, const LinearModel& model) const {

@@ -15,8 +15,8 @@
 
 namespace twinkeeper::identification {
 
-inline constexpr double kLeastOutput = 20.0;  // %
-inline constexpr double kLeastMean = 40.0;    // %
+inline constexpr double kLeastOutput = 15.0;  // %
+inline constexpr double kLeastMean = 30.0;    // %
 inline constexpr double kLeastStep = 5.0;     // %, one step ahead: less is noise
 
 // `records`: both training parts and the whole, scaled; `model`: of the whole. Fills in verdict, reasons and warnings.

@@ -40,7 +40,7 @@ class IdentifyCase(unittest.TestCase):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
 
-    def score(self, log, column, estimate, skip=50):
+    def score(self, log, column, estimate, skip):
         """Fit in %, RMSE and the persistence floor, by the scorer of the data."""
         done = subprocess.run([sys.executable, SCORE / "fit.py", log, column, estimate, f"yhat.{column}", str(skip)],
                               stdout=subprocess.PIPE, text=True, check=True)

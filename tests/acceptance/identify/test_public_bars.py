@@ -20,7 +20,8 @@ class Bars(IdentifyCase):
             self.run_command("compare", "--model", "model.yaml", "--input", log, "--horizon", horizon, "--x0", "estimate",
                              "--output", "c.csv")
             for output in outputs:
-                figures[output, horizon] = self.score(log, output, self.folder / "c.csv")
+                # The rows that x0 is made of are not scored in a simulation; the anchors of one step count all rows.
+                figures[output, horizon] = self.score(log, output, self.folder / "c.csv", 50 if horizon == "inf" else 0)
         print(report, figures)
         return figures
 
