@@ -19,7 +19,8 @@ struct Scale {  // scaled = (value − zero) / unit
 [[nodiscard]] Experiments scaled(const Experiments& experiments, const Scale& scale);
 
 struct Fold {
-  Experiments train, validate;  // by the scale of the training part
+  Scale scale;                  // of the training part
+  Experiments train, validate;  // scaled by it
   double cap = 1.0;             // exp(−1/N), N being the ticks it is trained on
   std::vector<Subspace> subspaces;
 };

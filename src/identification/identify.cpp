@@ -92,9 +92,9 @@ class Identification {
   void add_fold(const Experiments& train, const Experiments& validate) {
     Fold fold;
     if (!train.empty()) {
-      const Scale scale = scale_of(train);
-      fold.train = scaled(train, scale);
-      if (!validate.empty()) fold.validate = scaled(validate, scale);
+      fold.scale = scale_of(train);
+      fold.train = scaled(train, fold.scale);
+      if (!validate.empty()) fold.validate = scaled(validate, fold.scale);
       fold.cap = largest_pole(ticks_in(train));
     }
     folds_.push_back(std::move(fold));
@@ -238,7 +238,11 @@ class Identification {
       one.arx_one_step = both(3);
     }
     write(core, gain, out);
-    judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, m_ > 0, outputs, out);
+    std::vector<MatrixXd> errors{simulation_errors(folds_[kFolds].train, core)};
+    for (std::size_t f = 0; f < kFolds && m_ > 0; ++f) {
+      errors.push_back(simulation_errors(scaled(data_, folds_[f].scale), *chosen_->models[f]));
+    }
+    judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, errors, m_ > 0, outputs, out);
   }
 
   Gain gain_of(const Fold& fold, const LinearModel& model) const {

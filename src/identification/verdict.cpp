@@ -33,9 +33,11 @@ double growing_radius(const std::array<std::reference_wrapper<const Experiments>
 }
 
 // How much of the squared errors two levels instead of one take away, at the best tick for it.
+constexpr Index kBeside = 10;  // ticks
 struct LevelShift {
   double part = 0.0;
-  double size = 0.0;  // scaled
+  double size = 0.0;    // scaled
+  double sudden = 0.0;  // between the kBeside ticks before and after
   Index tick = 0;
 };
 LevelShift level_shift(const Eigen::RowVectorXd& errors) {
@@ -46,20 +48,43 @@ LevelShift level_shift(const Eigen::RowVectorXd& errors) {
   double sum = 0.0;
   for (Index k = 0; k + 1 < count && squares > 0.0; ++k) {
     sum += errors(k) - mean;
-    if (10 * (k + 1) < count || 10 * (k + 1) > 9 * count) continue;
+    if (10 * (k + 1) < count || 10 * (k + 1) > 9 * count || k < kBeside || k + 1 + kBeside > count) continue;
     const auto before = static_cast<double>(k + 1);
     const auto after = static_cast<double>(count - k - 1);
     const double part = sum * sum * (1.0 / before + 1.0 / after) / squares;
     if (part <= out.part) continue;
-    out = {part, std::abs(sum / before + sum / after), k + 1};
+    out = {part, std::abs(sum / before + sum / after), 0.0, k + 1};
+  }
+  if (out.tick > 0) {
+    out.sudden =
+        std::abs(errors.segment(out.tick, kBeside).mean() - errors.segment(out.tick - kBeside, kBeside).mean());
   }
   return out;
+}
+
+// Told once per output, by the model that shows it best: one that was fitted to rows on one side of the shift.
+void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<std::string>& outputs, Identified& out) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    LevelShift most;
+    for (const MatrixXd& one : errors) {
+      if (!one.allFinite()) continue;
+      const LevelShift shift = level_shift(one.row(static_cast<Index>(i)));
+      if (shift.part > most.part) most = shift;
+    }
+    // A drift, too, has two halves that differ, but nowhere a step.
+    if (most.part < 0.5 || most.size < 0.2 || most.sudden < 0.7 * most.size) continue;
+    out.warnings.push_back("the level of " + outputs[i] +
+                           words(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
+                                 "change of the operating point? Use the rows on one side of it",
+                                 most.size, static_cast<int>(most.tick)));
+  }
 }
 
 }  // namespace
 
 void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,
-           bool has_inputs, const std::vector<std::string>& outputs, Identified& out) {
+           const std::vector<MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
+           Identified& out) {
   const Experiments& whole = records[2];
   const auto ticks = static_cast<double>(ticks_in(whole));
   const auto count = static_cast<double>(out.outputs.size());
@@ -107,16 +132,7 @@ void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& recor
         "its slowest pole is as slow as the record is long: an integrator, or a drift; its time "
         "constant and steady gain are not to be relied on, and a long simulation drifts");
   }
-  if (!has_inputs) return;
-  const MatrixXd errors = simulation_errors(whole, model);
-  for (Index i = 0; i < errors.rows(); ++i) {
-    const LevelShift shift = level_shift(errors.row(i));
-    if (shift.part < 0.4 || shift.size < 0.2) continue;
-    out.warnings.push_back("the level of " + outputs[static_cast<std::size_t>(i)] +
-                           words(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
-                                 "change of the operating point? Use the rows on one side of it",
-                                 shift.size, static_cast<int>(shift.tick)));
-  }
+  if (has_inputs) tell_level_shifts(errors, outputs, out);
 }
 
 }  // namespace twinkeeper::identification

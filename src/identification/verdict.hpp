@@ -19,8 +19,10 @@ inline constexpr double kLeastOutput = 15.0;  // %
 inline constexpr double kLeastMean = 30.0;    // %
 inline constexpr double kLeastStep = 5.0;     // %, one step ahead: less is noise
 
-// `records`: both training parts and the whole, scaled; `model`: of the whole. Fills in verdict, reasons and warnings.
+// `records`: two training parts and the whole, scaled; `model`: of the whole; `errors`: of its and the folds' models'
+// free simulations of the whole, n_y × ticks, scaled. Fills in verdict, reasons and warnings.
 void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,
-           bool has_inputs, const std::vector<std::string>& outputs, Identified& out);
+           const std::vector<Eigen::MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
+           Identified& out);
 
 }  // namespace twinkeeper::identification
