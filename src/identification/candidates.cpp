@@ -87,9 +87,11 @@ std::optional<Fitted> best_start(const Fold& fold, Focus focus, Index n) {
   return best;
 }
 
-Found refine(const Fold& fold, Focus focus, Sections start, int steps) {
+Found refine(const Fold& fold, Focus focus, Sections start, int steps, bool feed_through) {
+  if (!feed_through) start.D.setZero();
   FitSettings settings;
   settings.steps = steps;
+  settings.feed_through = feed_through;
   settings.cap = fold.cap;
   settings.offset = focus == Focus::simulation;
   settings.weigh_by_error = focus == Focus::prediction;
@@ -97,6 +99,7 @@ Found refine(const Fold& fold, Focus focus, Sections start, int steps) {
   Fitted fitted = fit(fold.train, focus, std::move(start), settings);
   Found out;
   out.sections = fitted.sections;
+  out.errors = fitted.errors;
   out.cost = fitted.cost;
   if (focus == Focus::simulation) {
     out.model = matrices_of(fitted.sections);

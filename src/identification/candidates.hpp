@@ -33,11 +33,12 @@ struct Fold {
 struct Found {
   LinearModel model;  // K where it came out of the fit
   Sections sections;
+  Eigen::VectorXd errors;  // mean squares by output, of what was fitted
   double cost = 0.0;
 };
 // The best start for `n` states of every horizon and weighting; nothing if no subspace has as many.
 [[nodiscard]] std::optional<Fitted> best_start(const Fold& fold, Focus focus, Eigen::Index n);
-// `steps`: at most.
-[[nodiscard]] Found refine(const Fold& fold, Focus focus, Sections start, int steps);
+// `steps`: at most. Without `feed_through` D stays zero.
+[[nodiscard]] Found refine(const Fold& fold, Focus focus, Sections start, int steps, bool feed_through = true);
 
 }  // namespace twinkeeper::identification

@@ -13,6 +13,7 @@
 #include "identification/predictor_gain.hpp"
 #include "identification/regression.hpp"
 #include "identification/verdict.hpp"
+#include "twinkeeper/base/elementary.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
 namespace twinkeeper::identification {
@@ -56,6 +57,12 @@ std::string kind_of(const Tried& tried, bool has_inputs) {
   if (tried.lags) return has_inputs ? "ARX" : "VAR";
   if (!has_inputs) return "subspace, prediction error";
   return tried.focus == Focus::simulation ? "subspace, simulation focus" : "subspace, prediction focus";
+}
+
+double log_errors(const Found& found) {
+  double sum = 0.0;
+  for (const double error : found.errors) sum += base::log(std::max(error, 1e-15));
+  return sum;
 }
 
 class Identification {
@@ -199,11 +206,23 @@ class Identification {
     std::vector<Sections> starts;
     if (auto start = best_start(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
     for (const auto& sections : chosen_->sections) starts.push_back(*sections);
-    std::vector<Found> found(starts.size());
-    each(starts.size(), [&](std::size_t i) { found[i] = refine(whole, chosen_->focus, starts[i], kStepsOfChosen); });
-    const auto best =
-        std::min_element(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.cost < b.cost; });
-    return best->model;
+    const std::size_t count = starts.size();
+    std::vector<Found> found(2 * count);  // with D, then without
+    each(m_ > 0 ? 2 * count : count, [&](std::size_t i) {
+      found[i] = refine(whole, chosen_->focus, starts[i % count], kStepsOfChosen, i < count);
+    });
+    const auto least = [&](std::size_t from) {
+      const auto begin = found.begin() + static_cast<std::ptrdiff_t>(from);
+      return *std::min_element(begin, begin + static_cast<std::ptrdiff_t>(count),
+                               [](const Found& a, const Found& b) { return log_errors(a) < log_errors(b); });
+    };
+    const Found best = least(0);
+    if (m_ == 0) return best.model;
+    // A D that only follows the noise keeps outputs from being fused while an input is stale, so it must earn its place.
+    const Found plain = least(count);
+    const auto samples = static_cast<double>(ticks_in(whole.train));
+    const double price = static_cast<double>(m_ * p_) * base::log(samples);
+    return samples * (log_errors(plain) - log_errors(best)) < price ? plain.model : best.model;
   }
 
   void finish(const std::vector<std::string>& outputs, Identified& out) {
