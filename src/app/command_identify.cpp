@@ -315,7 +315,7 @@ int identify_command(const IdentifyArguments& arguments) {
   const base::Duration period{std::llround(step * 1e9)};
   const auto record = record_of(log, period, signals.input_columns, signals.output_columns);
   const auto cut = identification::cut_into_experiments(record, signals.inputs, signals.outputs);
-  if (!cut.ok()) return told(log.file + ": " + cut.error().message(), kExitBadData);
+  if (!cut.ok()) return told(log.file + ": " + cut.error().message() + ", or a longer --sample-time", kExitBadData);
   if (cut.value().ticks_lost > 0) {
     std::cerr << "warning: " << log.file << ": " << cut.value().ticks_lost << " of " << cut.value().ticks
               << " samples are lost at gaps; " << cut.value().experiments.size() << " experiments are left\n";

@@ -20,6 +20,7 @@ Index rows_for_start(const Experiment& data) {
 VectorXd start_of(const Experiment& data, const LinearModel& model) {
   const Index n = model.A.rows();
   const Index p = model.C.rows();
+  if (model.B.cols() == 0) return VectorXd::Zero(n);  // noise alone moves it: nothing to run freely from
   const Index rows = rows_for_start(data);
   MatrixXd slopes(rows * p, n);
   VectorXd errors(rows * p);

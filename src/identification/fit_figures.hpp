@@ -2,7 +2,8 @@
 //
 //   simulated  x0 of the least squared errors over the first rows (kRowsForStart of them, a third of a short
 //              experiment), ŷ run from it without any y; those rows are not counted
-//   predicted  H ticks ahead by the predictor, from the same x0, over the same rows; persistence is ŷ(k) = y(k−H)
+//   predicted  H ticks ahead by the predictor, from the same x0 (0 without inputs), over the same rows; persistence is
+//              ŷ(k) = y(k−H)
 // Filled samples are not counted. NaN: an output that does not move, or a model that grows beyond all numbers.
 // Thread rule: pure functions. Allocates.
 #pragma once

@@ -264,9 +264,10 @@ class Identification {
     judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, errors, m_ > 0, outputs, out);
   }
 
-  Gain gain_of(const Fold& fold, const LinearModel& model) const {
-    if (chosen_->lags) return {model.K, innovation_covariance(fold.train, model)};
-    return fit_gain(fold.train, model, model.K);
+  // A model out of the prediction focus has its gain from there, an ARX model by what it is.
+  static Gain gain_of(const Fold& fold, const LinearModel& model) {
+    if (model.K.size() > 0) return {model.K, innovation_covariance(fold.train, model)};
+    return fit_gain(fold.train, model);
   }
 
   void figures_of(const Fold& fold, LinearModel model, Figures* out) const {

@@ -188,11 +188,10 @@ Candidate refine(const Experiments& experiments, const LinearModel& model, Candi
 
 }  // namespace
 
-Gain fit_gain(const Experiments& experiments, const LinearModel& model, const MatrixXd& first) {
+Gain fit_gain(const Experiments& experiments, const LinearModel& model) {
   const Index n = model.A.rows();
   const Index p = model.C.rows();
   std::vector<MatrixXd> starts = kalman_gains(experiments, model);
-  if (first.size() > 0) starts.push_back(first);
   if (starts.empty()) starts.emplace_back(MatrixXd::Zero(n, p));
   Candidate best;
   double least = std::numeric_limits<double>::infinity();
@@ -220,8 +219,23 @@ Gain fit_gain(const Experiments& experiments, const LinearModel& model, const Ma
 }
 
 MatrixXd innovation_covariance(const Experiments& experiments, const LinearModel& model) {
-  const MatrixXd x0 = MatrixXd::Zero(model.A.rows(), static_cast<Index>(experiments.size()));
-  MatrixXd out = run(experiments, model, model.K, x0, VectorXd::Ones(model.C.rows()), nullptr, nullptr).covariance;
+  const Index p = model.C.rows();
+  MatrixXd out = MatrixXd::Zero(p, p);
+  double count = 0.0;
+  for (const Experiment& data : experiments) {
+    const Index from = std::min<Index>(static_cast<Index>(kRowsForStart), data.count() / 3);
+    VectorXd x = VectorXd::Zero(model.A.rows());
+    std::size_t cell = 0;
+    for (Index k = 0; k < data.count(); ++k) {
+      VectorXd v = data.y.col(k) - model.o - model.C * x - model.D * data.u.col(k);
+      for (; cell < data.missing.size() && data.missing[cell].second == k; ++cell) v(data.missing[cell].first) = 0.0;
+      x = model.A * x + model.B * data.u.col(k) + model.K * v;
+      if (k < from) continue;
+      out += v * v.transpose();
+      count += 1.0;
+    }
+  }
+  out /= count;
   out.diagonal().array() += kInnovationFloor;
   return out;
 }

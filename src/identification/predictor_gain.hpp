@@ -20,10 +20,10 @@ namespace twinkeeper::identification {
 struct Gain {
   Eigen::MatrixXd K, Ry;
 };
-// `first`: a gain to start from beside others, may be empty.
-[[nodiscard]] Gain fit_gain(const Experiments& experiments, const LinearModel& model, const Eigen::MatrixXd& first);
+// The K of `model` does not count.
+[[nodiscard]] Gain fit_gain(const Experiments& experiments, const LinearModel& model);
 
-// Of the one-step errors of a model with its K, from x0 = 0.
+// Of the one-step errors of a model with its K, from x0 = 0 on; the first rows of each experiment do not count.
 [[nodiscard]] Eigen::MatrixXd innovation_covariance(const Experiments& experiments, const LinearModel& model);
 
 struct Noise {

@@ -22,16 +22,16 @@ struct Normal {
 
 // Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs).
 Normal normal_equations(const Experiments& experiments, Index outputs, Index inputs) {
-  constexpr Index kChunk = 256;
+  constexpr Index kRowsAtOnce = 256;
   const Index m = experiments.front().u.rows();
   const Index p = experiments.front().y.rows();
   const Index width = outputs * p + (inputs + 1) * m;
   Normal out{MatrixXd::Zero(width, width), MatrixXd::Zero(width, p), VectorXd::Zero(p)};
-  MatrixXd rows(width, kChunk);
+  MatrixXd rows(width, kRowsAtOnce);
   for (const auto& e : experiments) {
     Index from = std::max(outputs, inputs);
     while (from < e.count()) {
-      const Index count = std::min(kChunk, e.count() - from);
+      const Index count = std::min(kRowsAtOnce, e.count() - from);
       for (Index k = 0; k < count; ++k) {
         auto column = rows.col(k);
         for (Index i = 0; i < outputs; ++i) column.segment(i * p, p) = e.y.col(from + k - i - 1);

@@ -112,7 +112,7 @@ TEST_CASE("The gain is found from the one-step errors, and Q, R and S lead to it
   const Experiments record = record_of(given, 4000, 0.3, 5);
   LinearModel without = given;
   without.K.resize(0, 0);
-  const Gain gain = fit_gain(record, without, {});
+  const Gain gain = fit_gain(record, without);
   CHECK((gain.K - given.K).cwiseAbs().maxCoeff() < 0.06);
   const Noise noise = split_noise(given, gain);
   model::StateSpace space;
