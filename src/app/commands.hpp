@@ -50,6 +50,18 @@ struct CompareArguments {  // as written, but for the files
 };
 int compare_command(const CompareArguments& arguments);
 
+struct IdentifyArguments {  // as written, but for the files
+  std::string input_file;
+  std::optional<std::string> inputs;
+  std::string outputs;
+  std::string order = "auto";
+  std::string method = "auto";
+  std::optional<std::string> rows;
+  std::optional<std::string> sample_time;
+  std::string output_file;
+};
+int identify_command(const IdentifyArguments& arguments);
+
 struct ForecastArguments {  // as written, but for the files
   std::string config_file;
   std::optional<std::string> twin;

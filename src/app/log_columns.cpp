@@ -8,9 +8,6 @@
 
 namespace twinkeeper::app {
 
-namespace {
-
-// "Volume Flow RateRMS" → "Volume_Flow_RateRMS": what a model has to call it, as its names are identifiers.
 std::string as_identifier(const std::string& name) {
   std::string out;
   for (const char c : name) {
@@ -21,8 +18,6 @@ std::string as_identifier(const std::string& name) {
   }
   return out;
 }
-
-}  // namespace
 
 int told(const std::string& what, int code) {
   std::cerr << "twinkeeper: " << what << '\n';

@@ -26,6 +26,8 @@ struct ColumnsOfLog {
   const std::string& file;
   const std::vector<logs::LogColumn>& columns;
 };
+// "Volume Flow RateRMS" → "Volume_Flow_RateRMS": what a model has to call it, as its names are identifiers.
+[[nodiscard]] std::string as_identifier(const std::string& name);
 // Every name that a model may give one of the columns.
 [[nodiscard]] std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns);
 

@@ -164,6 +164,22 @@ int main(int argc, char** argv) {
   compare->add_option("--output", judged.output_file, "Writes measured and predicted values as CSV");
   compare->footer("Example: twinkeeper compare --model dryer.yaml --input dryer.csv --rows 500:1000 --horizon 5");
 
+  IdentifyArguments found;
+  auto* identify = cli.add_subcommand("identify", "Makes a model from a log");
+  identify->add_option("--input", found.input_file, "Log: CSV, time first; .gz is read as it is")->required();
+  identify->add_option("--inputs", found.inputs,
+                       "Columns that move the plant, a,b,…; without them the outputs' own time series is modelled");
+  identify->add_option("--outputs", found.outputs, "Columns that it shows, y,z,…")->required();
+  identify->add_option("--order", found.order, "Number of states (arx, var: of lags), or auto [auto]");
+  identify->add_option("--method", found.method,
+                       "auto, n4sid (subspaces, refined by prediction errors), arx, or var for time series [auto]");
+  identify->add_option("--rows", found.rows, "Rows A:B of the log, zero-based, B not included [all]");
+  identify->add_option("--sample-time", found.sample_time, "Step of the model [the usual step of the log]");
+  identify->add_option("--output", found.output_file, "Model file to write")->required();
+  identify->footer(
+      "Example: twinkeeper identify --input dryer.csv --inputs heater --outputs air_temperature --rows 0:500 --output "
+      "dryer.yaml");
+
   ForecastArguments future;
   auto* forecast = cli.add_subcommand("forecast", "What a twin expects from its checkpoint on, with bands");
   forecast->add_option("--config", future.config_file, "Configuration file")->required();
@@ -342,6 +358,7 @@ int main(int argc, char** argv) {
       return finish(past.input_file ? replay_log_command(past) : replay_command(past));
     }
     if (*compare) return finish(compare_command(judged));
+    if (*identify) return finish(identify_command(found));
     if (*forecast) return finish(forecast_command(future));
     if (*record) return finish(record_command(recorded));
     if (*alarms) {

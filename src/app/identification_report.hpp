@@ -1,0 +1,18 @@
+// What `identify` prints: the record, the figures beside those of persistence and ARX, poles, candidates, verdict.
+//
+// Thread rule: pure functions. Allocates.
+#pragma once
+
+#include <ostream>
+#include <string>
+
+#include "identification/identify.hpp"
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::app {
+
+[[nodiscard]] const char* name_of(identification::Verdict verdict);
+void print_identification(std::ostream& out, const identification::Identified& found, const model::StateSpace& model,
+                          const identification::Cut& cut);
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,376 @@
+#include "identification/identify.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+
+#include "identification/candidates.hpp"
+#include "identification/excitation.hpp"
+#include "identification/fit_figures.hpp"
+#include "identification/predictor_gain.hpp"
+#include "identification/regression.hpp"
+#include "identification/verdict.hpp"
+#include "twinkeeper/base/elementary.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::identification {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+constexpr Index kLeastDelay = 4;                        // ticks: shorter ones are left to the states
+constexpr std::array<double, 2> kTrainParts{0.7, 0.5};  // from the front and from the back
+constexpr std::size_t kFolds = 2 * kTrainParts.size();
+constexpr int kStepsOfCandidates = 12;
+constexpr int kStepsOfChosen = 60;
+constexpr double kArxMustLead = 3.0;  // points: a model of many lags is taken for that only
+constexpr std::size_t kFigures = 5;   // of a fold: simulated, one step, ten steps, ARX one step, ARX simulated
+constexpr std::array<Index, 4> kArxLags{1, 2, 4, 10};
+
+struct Tried {
+  bool lags = false;  // ARX or VAR
+  Focus focus = Focus::simulation;
+  Index order = 0;
+  std::array<std::optional<LinearModel>, kFolds> models;  // by fold
+  std::array<std::optional<Sections>, kFolds> sections;
+  std::array<double, kFolds> figure{};
+  [[nodiscard]] double mean() const {
+    return std::accumulate(figure.begin(), figure.end(), 0.0) / static_cast<double>(kFolds);
+  }
+  [[nodiscard]] bool complete() const {
+    return std::all_of(models.begin(), models.end(), [](const auto& one) { return one.has_value(); });
+  }
+};
+
+double mean_of(const VectorXd& fits) {
+  double sum = 0.0;
+  for (Index i = 0; i < fits.size(); ++i) sum += std::isfinite(fits(i)) ? std::max(fits(i), -100.0) : -100.0;
+  return sum / static_cast<double>(fits.size());
+}
+
+std::string kind_of(const Tried& tried, bool has_inputs) {
+  if (tried.lags) return has_inputs ? "ARX" : "VAR";
+  if (!has_inputs) return "subspace, prediction error";
+  return tried.focus == Focus::simulation ? "subspace, simulation focus" : "subspace, prediction focus";
+}
+
+double log_errors(const Found& found) {
+  double sum = 0.0;
+  for (const double error : found.errors) sum += base::log(std::max(error, 1e-15));
+  return sum;
+}
+
+class Identification {
+ public:
+  Identification(Experiments data, const IdentifySettings& settings) : data_(std::move(data)), settings_(settings) {
+    m_ = data_.front().u.rows();
+    p_ = data_.front().y.rows();
+    const Index ticks = ticks_in(data_);
+    for (const double part : kTrainParts) {
+      const auto train = static_cast<Index>(part * static_cast<double>(ticks));
+      add_fold(slice(data_, 0, train), slice(data_, train, ticks));
+      add_fold(slice(data_, ticks - train, ticks), slice(data_, 0, ticks - train));
+    }
+    add_fold(data_, {});
+    scale_ = scale_of(data_);
+  }
+
+  [[nodiscard]] bool good() const {
+    return std::none_of(folds_.begin(), folds_.begin() + kFolds,
+                        [](const Fold& fold) { return fold.train.empty() || fold.validate.empty(); });
+  }
+
+  void run(const std::vector<std::string>& outputs, Identified& out) {
+    if (settings_.method == Method::automatic || settings_.method == Method::n4sid) find_subspaces();
+    list();
+    try_all();
+    choose(out);
+    finish(outputs, out);
+  }
+
+  [[nodiscard]] const std::vector<Fold>& folds() const { return folds_; }
+
+ private:
+  void add_fold(const Experiments& train, const Experiments& validate) {
+    Fold fold;
+    if (!train.empty()) {
+      fold.scale = scale_of(train);
+      fold.train = scaled(train, fold.scale);
+      if (!validate.empty()) fold.validate = scaled(validate, fold.scale);
+      fold.cap = largest_pole(ticks_in(train));
+    }
+    folds_.push_back(std::move(fold));
+  }
+
+  void each(std::size_t count, const std::function<void(std::size_t)>& job) const {
+    if (settings_.for_each) {
+      settings_.for_each(count, job);
+      return;
+    }
+    for (std::size_t i = 0; i < count; ++i) job(i);
+  }
+
+  void find_subspaces() {
+    struct Wanted {
+      std::size_t fold;
+      Index horizon;
+    };
+    std::vector<Wanted> wanted;
+    for (std::size_t f = 0; f < folds_.size(); ++f) {
+      const auto fit = horizons(folds_[f].train);
+      for (auto s = fit.rbegin(); s != fit.rend(); ++s) wanted.push_back({f, *s});
+    }
+    std::vector<std::optional<Subspace>> found(wanted.size());
+    each(wanted.size(),
+         [&](std::size_t i) { found[i] = Subspace::of(folds_[wanted[i].fold].train, wanted[i].horizon); });
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (found[i]) folds_[wanted[i].fold].subspaces.push_back(std::move(*found[i]));
+    }
+  }
+
+  void list() {
+    const bool lags_only = settings_.method == Method::arx || settings_.method == Method::var;
+    if (!lags_only) {
+      const Index ticks = ticks_in(folds_[0].train);
+      Index most = kMostStates;
+      // Ten samples to a parameter.
+      while (most > 1 && 10 * (most * (m_ + 2 * p_) + m_ * p_) > ticks * p_) --most;
+      for (Index n = settings_.order.value_or(most); n >= settings_.order.value_or(1); --n) {
+        if (m_ > 0) tried_.push_back({false, Focus::simulation, n, {}, {}});
+        tried_.push_back({false, Focus::prediction, n, {}, {}});
+      }
+    }
+    if (settings_.method == Method::n4sid || (settings_.method == Method::automatic && settings_.order)) return;
+    for (const Index lags : kArxLags) {
+      if (settings_.order) break;
+      tried_.push_back({true, Focus::prediction, lags, {}, {}});
+    }
+    if (settings_.order) tried_.push_back({true, Focus::prediction, *settings_.order, {}, {}});
+  }
+
+  void try_all() {
+    each(kFolds * tried_.size(), [&](std::size_t i) {
+      Tried& tried = tried_[i / kFolds];
+      const std::size_t f = i % kFolds;
+      const Fold& fold = folds_[f];
+      if (tried.lags) {
+        if (10 * tried.order * (m_ + p_) > ticks_in(fold.train)) return;
+        tried.models[f] = arx(fold.train, tried.order, fold.cap).model;
+      } else {
+        auto start = best_start(fold, tried.focus, tried.order);
+        if (!start) return;
+        Found found = refine(fold, tried.focus, std::move(start->sections), kStepsOfCandidates);
+        tried.models[f] = std::move(found.model);
+        tried.sections[f] = std::move(found.sections);
+      }
+      const Figures figures =
+          m_ > 0 ? simulated(fold.validate, *tried.models[f]) : predicted(fold.validate, *tried.models[f], 1);
+      tried.figure[f] = mean_of(figures.fit);
+    });
+  }
+
+  void choose(Identified& out) {
+    double best = -std::numeric_limits<double>::infinity();
+    double best_lags = best;
+    for (const Tried& tried : tried_) {
+      if (tried.complete()) (tried.lags ? best_lags : best) = std::max(tried.lags ? best_lags : best, tried.mean());
+    }
+    const bool lags = best_lags > best + kArxMustLead || best == -std::numeric_limits<double>::infinity();
+    const double least = (lags ? best_lags : best) - kWithin;
+    for (const Tried& tried : tried_) {
+      if (!tried.complete()) continue;
+      out.candidates.push_back(
+          {kind_of(tried, m_ > 0), tried.order, tried.mean(), {tried.figure.begin(), tried.figure.end()}});
+      if (tried.lags != lags || tried.mean() < least) continue;
+      const bool smaller = chosen_ == nullptr || tried.order < chosen_->order;
+      // One that was fitted to the one-step errors has its noise from the same criterion.
+      const bool better = chosen_ != nullptr && tried.order == chosen_->order && tried.focus == Focus::prediction;
+      if (smaller || better) chosen_ = &tried;
+    }
+    std::stable_sort(out.candidates.begin(), out.candidates.end(),
+                     [](const auto& a, const auto& b) { return a.mean > b.mean; });
+    if (chosen_ == nullptr) return;
+    out.kind = kind_of(*chosen_, m_ > 0);
+    out.order = chosen_->order;
+  }
+
+  // The chosen kind and order on the whole record, from its subspaces and from where the folds ended.
+  LinearModel refit() const {
+    const Fold& whole = folds_[kFolds];
+    if (chosen_->lags) return arx(whole.train, chosen_->order, whole.cap).model;
+    std::vector<Sections> starts;
+    if (auto start = best_start(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
+    for (const auto& sections : chosen_->sections) starts.push_back(*sections);
+    const std::size_t count = starts.size();
+    std::vector<Found> found(2 * count);  // with D, then without
+    each(m_ > 0 ? 2 * count : count, [&](std::size_t i) {
+      found[i] = refine(whole, chosen_->focus, starts[i % count], kStepsOfChosen, i < count);
+    });
+    const auto least = [&](std::size_t from) {
+      const auto begin = found.begin() + static_cast<std::ptrdiff_t>(from);
+      return *std::min_element(begin, begin + static_cast<std::ptrdiff_t>(count),
+                               [](const Found& a, const Found& b) { return log_errors(a) < log_errors(b); });
+    };
+    const Found best = least(0);
+    if (m_ == 0) return best.model;
+    // A D that only follows the noise keeps outputs from being fused while an input is stale, so it must earn its place.
+    const Found plain = least(count);
+    const auto samples = static_cast<double>(ticks_in(whole.train));
+    const double price = static_cast<double>(m_ * p_) * base::log(samples);
+    return samples * (log_errors(plain) - log_errors(best)) < price ? plain.model : best.model;
+  }
+
+  void finish(const std::vector<std::string>& outputs, Identified& out) {
+    if (chosen_ == nullptr) return;
+    if (!folds_[kFolds].subspaces.empty()) out.correlations = folds_[kFolds].subspaces.front().correlations();
+    const LinearModel core = refit();
+    Gain gain;
+    std::array<Figures, 2 * kFigures> figures;
+    each(3, [&](std::size_t i) {
+      if (i == 2) {
+        gain = gain_of(folds_[kFolds], core);
+      } else {
+        figures_of(folds_[i], *chosen_->models[i], &figures[kFigures * i]);
+      }
+    });
+    out.outputs.resize(static_cast<std::size_t>(p_));
+    for (Index i = 0; i < p_; ++i) {
+      OutputFigures& one = out.outputs[static_cast<std::size_t>(i)];
+      const auto both = [&](std::size_t k) { return 0.5 * (figures[k].fit(i) + figures[kFigures + k].fit(i)); };
+      const auto stays = [&](std::size_t k) {
+        return 0.5 * (figures[k].persistence(i) + figures[kFigures + k].persistence(i));
+      };
+      if (m_ > 0) {
+        one.simulation = both(0);
+        one.arx_simulation = both(4);
+        one.simulation_worst = std::min(figures[0].fit(i), figures[kFigures].fit(i));
+      }
+      one.one_step = both(1);
+      one.ten_steps = both(2);
+      one.persistence_one = stays(1);
+      one.persistence_ten = stays(2);
+      one.arx_one_step = both(3);
+    }
+    write(core, gain, out);
+    std::vector<MatrixXd> errors{simulation_errors(folds_[kFolds].train, core)};
+    for (std::size_t f = 0; f < kFolds && m_ > 0; ++f) {
+      errors.push_back(simulation_errors(scaled(data_, folds_[f].scale), *chosen_->models[f]));
+    }
+    judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, errors, m_ > 0, outputs, out);
+  }
+
+  // A model out of the prediction focus has its gain from there, an ARX model by what it is.
+  static Gain gain_of(const Fold& fold, const LinearModel& model) {
+    if (model.K.size() > 0) return {model.K, innovation_covariance(fold.train, model)};
+    return fit_gain(fold.train, model);
+  }
+
+  void figures_of(const Fold& fold, LinearModel model, Figures* out) const {
+    model.K = gain_of(fold, model).K;
+    if (m_ > 0) out[0] = simulated(fold.validate, model);
+    out[1] = predicted(fold.validate, model, 1);
+    out[2] = predicted(fold.validate, model, 10);
+    Index lags = 10;
+    while (lags > 1 && 10 * lags * (m_ + p_) > ticks_in(fold.train)) lags /= 2;
+    const LinearModel floor = arx(fold.train, lags, fold.cap).model;
+    out[3] = predicted(fold.validate, floor, 1);
+    if (m_ > 0) out[4] = simulated(fold.validate, floor);
+  }
+
+  // In physical units, in the basis in which the noise is well scaled.
+  void write(const LinearModel& core, const Gain& gain, Identified& out) const {
+    const Noise noise = split_noise(core, gain);
+    const MatrixXd back = noise.T_inverse;
+    const auto y_unit = scale_.y_unit.asDiagonal();
+    const MatrixXd u_inverse = scale_.u_unit.cwiseInverse().asDiagonal();
+    const MatrixXd y_inverse = scale_.y_unit.cwiseInverse().asDiagonal();
+    out.A = back * core.A * noise.T;
+    out.B = back * core.B * u_inverse;
+    out.C = y_unit * core.C * noise.T;
+    out.D = y_unit * core.D * u_inverse;
+    out.K = back * gain.K * y_inverse;
+    out.Ry = y_unit * gain.Ry * y_unit;
+    out.Q = noise.Q;
+    out.R = y_unit * noise.R * y_unit;
+    out.S = noise.S * y_unit;
+    out.u_op = scale_.u_zero;
+    out.y_op = scale_.y_zero + y_unit * core.o;
+  }
+
+  Experiments data_;
+  const IdentifySettings& settings_;
+  Index m_ = 0, p_ = 0;
+  std::vector<Fold> folds_;  // two, and the whole record
+  Scale scale_;
+  std::vector<Tried> tried_;
+  const Tried* chosen_ = nullptr;
+};
+
+// Inputs that pass through states which only wait.
+void add_waiting_states(Identified& model) {
+  Index more = 0;
+  for (const Index delay : model.delays) more += delay;
+  if (more == 0) return;
+  const Index n = model.A.rows();
+  const Index p = model.C.rows();
+  const auto grow = [&](MatrixXd& matrix, Index rows, Index columns) {
+    MatrixXd larger = MatrixXd::Zero(rows, columns);
+    larger.topLeftCorner(matrix.rows(), matrix.cols()) = matrix;
+    matrix = std::move(larger);
+  };
+  grow(model.A, n + more, n + more);
+  grow(model.B, n + more, model.B.cols());
+  grow(model.C, p, n + more);
+  grow(model.K, n + more, p);
+  grow(model.Q, n + more, n + more);
+  grow(model.S, n + more, p);
+  Index at = n;
+  for (std::size_t j = 0; j < model.delays.size(); ++j) {
+    const Index delay = model.delays[j];
+    if (delay == 0) continue;
+    const auto input = static_cast<Index>(j);
+    const Index last = at + delay - 1;
+    model.A.block(0, last, n, 1) = model.B.col(input).head(n);
+    model.C.col(last) = model.D.col(input);
+    model.B.col(input).setZero();
+    model.D.col(input).setZero();
+    model.B(at, input) = 1.0;
+    for (Index k = at; k < last; ++k) model.A(k + 1, k) = 1.0;
+    at += delay;
+  }
+}
+
+}  // namespace
+
+base::Result<Identified> identify(const Experiments& experiments, const std::vector<std::string>& inputs,
+                                  const std::vector<std::string>& outputs, const IdentifySettings& settings) {
+  const auto refused = [](const std::vector<std::string>& faults) {
+    std::string all;
+    for (const auto& fault : faults) all += (all.empty() ? "" : "\n") + fault;
+    return base::Error(base::ErrorCode::corrupt, all);
+  };
+  const Excitation excitation = examine_excitation(experiments, inputs, outputs);
+  if (!excitation.faults.empty()) return refused(excitation.faults);
+  Identified out;
+  out.warnings = excitation.warnings;
+  out.delays = dead_times(scaled(experiments, scale_of(experiments)));
+  for (Index& delay : out.delays) delay = delay < kLeastDelay ? 0 : delay;
+  Experiments data = without_dead_times(experiments, out.delays);
+  if (ticks_in(data) < kFewestRows) {
+    out.delays.assign(out.delays.size(), 0);
+    data = experiments;
+  }
+  Identification work(std::move(data), settings);
+  if (!work.good()) return refused({"the stretches without gaps are too short to keep a part back"});
+  work.run(outputs, out);
+  if (out.kind.empty()) return refused({"the record is too short for the order or method that was asked for"});
+  add_waiting_states(out);
+  return out;
+}
+
+}  // namespace twinkeeper::identification

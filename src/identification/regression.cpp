@@ -1,0 +1,133 @@
+#include "identification/regression.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "identification/decompositions.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::identification {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+struct Normal {
+  MatrixXd G;          // regressors × regressors
+  MatrixXd right;      // regressors × n_y
+  VectorXd squares;    // of y
+  double count = 0.0;  // ticks
+};
+
+// Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs).
+Normal normal_equations(const Experiments& experiments, Index outputs, Index inputs) {
+  constexpr Index kRowsAtOnce = 256;
+  const Index m = experiments.front().u.rows();
+  const Index p = experiments.front().y.rows();
+  const Index width = outputs * p + (inputs + 1) * m;
+  Normal out{MatrixXd::Zero(width, width), MatrixXd::Zero(width, p), VectorXd::Zero(p)};
+  MatrixXd rows(width, kRowsAtOnce);
+  for (const auto& e : experiments) {
+    Index from = std::max(outputs, inputs);
+    while (from < e.count()) {
+      const Index count = std::min(kRowsAtOnce, e.count() - from);
+      for (Index k = 0; k < count; ++k) {
+        auto column = rows.col(k);
+        for (Index i = 0; i < outputs; ++i) column.segment(i * p, p) = e.y.col(from + k - i - 1);
+        for (Index i = 0; i <= inputs; ++i) column.segment(outputs * p + i * m, m) = e.u.col(from + k - i);
+      }
+      out.G.selfadjointView<Eigen::Lower>().rankUpdate(rows.leftCols(count));
+      out.right.noalias() += rows.leftCols(count) * e.y.middleCols(from, count).transpose();
+      out.squares += e.y.middleCols(from, count).rowwise().squaredNorm();
+      out.count += static_cast<double>(count);
+      from += count;
+    }
+  }
+  out.G.triangularView<Eigen::StrictlyUpper>() = out.G.transpose().triangularView<Eigen::StrictlyUpper>();
+  out.G.diagonal().array() += 1e-10 * std::max(out.G.diagonal().maxCoeff(), 1e-300);
+  return out;
+}
+
+}  // namespace
+
+Regression arx(const Experiments& experiments, Index order, double cap) {
+  const Index m = experiments.front().u.rows();
+  const Index p = experiments.front().y.rows();
+  const Normal normal = normal_equations(experiments, order, order);
+  const MatrixXd found = solve_symmetric(normal.G, normal.right).transpose();
+  Regression out;
+  LinearModel& model = out.model;
+  model.A = MatrixXd::Zero(order * p, order * p);
+  for (Index i = 0; i < order; ++i) model.A.block(i * p, 0, p, p) = found.middleCols(i * p, p);
+  if (order > 1) model.A.topRightCorner((order - 1) * p, (order - 1) * p).setIdentity();
+  out.radius = model::spectral_radius(model.A);
+  if (out.radius > cap) {
+    double factor = 1.0;
+    for (Index i = 0; i < order; ++i) {
+      factor *= cap / out.radius;
+      model.A.block(i * p, 0, p, p) *= factor;
+    }
+  }
+  model.K = model.A.leftCols(p);
+  model.C = MatrixXd::Zero(p, order * p);
+  model.C.leftCols(p).setIdentity();
+  model.D = found.middleCols(order * p, m);
+  model.B = MatrixXd::Zero(order * p, m);
+  for (Index i = 0; i < order; ++i) model.B.middleRows(i * p, p) = found.middleCols(order * p + (i + 1) * m, m);
+  model.B += model.K * model.D;
+  model.o = VectorXd::Zero(p);
+  return out;
+}
+
+std::vector<Index> dead_times(const Experiments& experiments) {
+  constexpr Index kPast = 4;
+  constexpr double kSignificant = 3.5;
+  const Index m = experiments.front().u.rows();
+  const Index p = experiments.front().y.rows();
+  std::vector<Index> out(static_cast<std::size_t>(m), 0);
+  if (m == 0) return out;
+  Index taps = kLongestDelay;
+  while (taps >= 8 && 4 * (kPast * p + (taps + 1) * m) > ticks_in(experiments)) taps -= 4;
+  if (taps < 8) return out;
+  const Normal normal = normal_equations(experiments, kPast, taps);
+  const Index width = normal.G.rows();
+  const MatrixXd inverse = solve_symmetric(normal.G, MatrixXd::Identity(width, width));
+  const MatrixXd found = inverse * normal.right;
+  const double freedom = normal.count - static_cast<double>(width);
+  for (Index j = 0; j < m; ++j) {
+    Index first = taps + 1;
+    for (Index i = 0; i < p; ++i) {
+      const double square = std::max(normal.squares(i) - found.col(i).dot(normal.right.col(i)), 0.0) / freedom;
+      for (Index k = 0; k < first; ++k) {
+        const Index at = kPast * p + k * m + j;
+        if (std::abs(found(at, i)) > kSignificant * std::sqrt(square * std::max(inverse(at, at), 0.0))) first = k;
+      }
+    }
+    out[static_cast<std::size_t>(j)] = first > taps ? 0 : first;
+  }
+  return out;
+}
+
+Experiments without_dead_times(const Experiments& experiments, const std::vector<Index>& delays) {
+  const Index longest = delays.empty() ? 0 : *std::max_element(delays.begin(), delays.end());
+  if (longest == 0) return experiments;
+  Experiments out;
+  for (const auto& e : experiments) {
+    const Index count = e.count() - longest;
+    if (count < kShortestExperiment) continue;
+    Experiment moved;
+    moved.y = e.y.rightCols(count);
+    moved.u.resize(e.u.rows(), count);
+    for (Index j = 0; j < e.u.rows(); ++j) {
+      moved.u.row(j) = e.u.row(j).segment(longest - delays[static_cast<std::size_t>(j)], count);
+    }
+    for (const auto& cell : e.missing) {
+      if (cell.second >= longest) moved.missing.emplace_back(cell.first, cell.second - longest);
+    }
+    out.push_back(std::move(moved));
+  }
+  return out;
+}
+
+}  // namespace twinkeeper::identification

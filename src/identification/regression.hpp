@@ -1,0 +1,32 @@
+// Models by linear regression on past samples: ARX, which without inputs is a vector autoregression, and dead times.
+//
+//   y(k) = Σ_{i=1…N} A_i y(k−i) + Σ_{i=0…N} B_i u(k−i) + e(k)
+//
+// As a state-space model in observer form it has N n_y states, and K = [A_1; …; A_N]. Where its poles lie beyond `cap`
+// they are all drawn in by one factor γ: A_i becomes γⁱ A_i. Samples that were filled count as any other.
+// Thread rule: pure functions. Allocates. Source: Ljung, System Identification (1999), §4.2 and §10.1.
+#pragma once
+
+#include <vector>
+
+#include "identification/experiments.hpp"
+#include "identification/parallel_sections.hpp"
+
+namespace twinkeeper::identification {
+
+struct Regression {
+  LinearModel model;
+  double radius = 0.0;  // of the poles as they were found, before `cap`
+};
+[[nodiscard]] Regression arx(const Experiments& experiments, Eigen::Index order, double cap);
+
+// By input: the ticks that pass until any output answers. From the impulse response (ARX with the four last outputs and
+// kLongestDelay + 1 taps of each input), the first tap that is beyond 3.5 of its standard deviations. Zero where nothing
+// answers, or the record is too short to tell.
+inline constexpr Eigen::Index kLongestDelay = 60;
+[[nodiscard]] std::vector<Eigen::Index> dead_times(const Experiments& experiments);
+
+// Inputs moved by so many ticks; the first ticks of each experiment go.
+[[nodiscard]] Experiments without_dead_times(const Experiments& experiments, const std::vector<Eigen::Index>& delays);
+
+}  // namespace twinkeeper::identification

@@ -1,0 +1,138 @@
+#include "identification/verdict.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "identification/fit_figures.hpp"
+#include "identification/regression.hpp"
+#include "twinkeeper/base/elementary.hpp"
+#include "twinkeeper/model/analysis.hpp"
+
+namespace twinkeeper::identification {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+
+template <class... Values>
+std::string words(const char* format, Values... values) {
+  std::array<char, 240> text{};
+  std::snprintf(text.data(), text.size(), format, values...);
+  return text.data();
+}
+
+// The smallest pole radius that the parts of the record and two orders agree on; far beyond 1 if the record grows.
+double growing_radius(const std::array<std::reference_wrapper<const Experiments>, 3>& records) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Experiments& record : records) {
+    for (const Index order : {2, 4}) least = std::min(least, arx(record, order, 1.0).radius);
+  }
+  return least;
+}
+
+// How much of the squared errors two levels instead of one take away, at the best tick for it.
+constexpr Index kBeside = 10;  // ticks
+struct LevelShift {
+  double part = 0.0;
+  double size = 0.0;    // scaled
+  double sudden = 0.0;  // between the kBeside ticks before and after
+  Index tick = 0;
+};
+LevelShift level_shift(const Eigen::RowVectorXd& errors) {
+  LevelShift out;
+  const Index count = errors.size();
+  const double mean = errors.mean();
+  const double squares = (errors.array() - mean).square().sum();
+  double sum = 0.0;
+  for (Index k = 0; k + 1 < count && squares > 0.0; ++k) {
+    sum += errors(k) - mean;
+    if (10 * (k + 1) < count || 10 * (k + 1) > 9 * count || k < kBeside || k + 1 + kBeside > count) continue;
+    const auto before = static_cast<double>(k + 1);
+    const auto after = static_cast<double>(count - k - 1);
+    const double part = sum * sum * (1.0 / before + 1.0 / after) / squares;
+    if (part <= out.part) continue;
+    out = {part, std::abs(sum / before + sum / after), 0.0, k + 1};
+  }
+  if (out.tick > 0) {
+    out.sudden =
+        std::abs(errors.segment(out.tick, kBeside).mean() - errors.segment(out.tick - kBeside, kBeside).mean());
+  }
+  return out;
+}
+
+// Told once per output, by the model that shows it best: one that was fitted to rows on one side of the shift.
+void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<std::string>& outputs, Identified& out) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    LevelShift most;
+    for (const MatrixXd& one : errors) {
+      if (!one.allFinite()) continue;
+      const LevelShift shift = level_shift(one.row(static_cast<Index>(i)));
+      if (shift.part > most.part) most = shift;
+    }
+    // A drift, too, has two halves that differ, but nowhere a step.
+    if (most.part < 0.5 || most.size < 0.2 || most.sudden < 0.7 * most.size) continue;
+    out.warnings.push_back("the level of " + outputs[i] +
+                           words(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
+                                 "change of the operating point? Use the rows on one side of it",
+                                 most.size, static_cast<int>(most.tick)));
+  }
+}
+
+}  // namespace
+
+void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,
+           const std::vector<MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
+           Identified& out) {
+  const Experiments& whole = records[2];
+  const auto ticks = static_cast<double>(ticks_in(whole));
+  const auto count = static_cast<double>(out.outputs.size());
+  double mean = 0.0;
+  bool simulates = has_inputs;
+  bool predicts = true;
+  double one_step = 0.0;
+  double persistence = 0.0;
+  for (const auto& one : out.outputs) {
+    mean += one.simulation / count;
+    one_step += one.one_step / count;
+    persistence += one.persistence_one / count;
+    simulates = simulates && one.simulation >= kLeastOutput && one.simulation_worst >= 0.0;
+    predicts = predicts && one.one_step > std::max(one.persistence_one, kLeastStep);
+  }
+  simulates = simulates && mean >= kLeastMean;
+  if (!has_inputs) {
+    out.verdict = one_step >= std::max(persistence - 1.0, kLeastStep) ? Verdict::accept : Verdict::reject;
+    if (out.verdict == Verdict::reject) {
+      out.reasons.push_back(words("one step ahead it reaches %.1f %%, persistence %.1f %%", one_step, persistence));
+    }
+  } else if (simulates) {
+    out.verdict = Verdict::accept;
+  } else {
+    out.verdict = predicts ? Verdict::prediction_only : Verdict::reject;
+    out.reasons.push_back(
+        words("what it was not fitted to it simulates at %.1f %% on the mean of the outputs; "
+              "accepted: %.0f %%, every output %.0f %%, no part below 0 %%",
+              mean, kLeastMean, kLeastOutput));
+    if (!predicts) out.reasons.emplace_back("one step ahead it is no better than persistence");
+  }
+  if (simulates && !predicts) {
+    out.warnings.emplace_back(
+        "one step ahead an output is told no better than by persistence: use it to simulate, and "
+        "beware of its innovations");
+  }
+  if (const double radius = growing_radius(records); base::log(radius) * ticks > 5.0) {
+    out.verdict = Verdict::reject;
+    out.reasons.push_back(
+        words("the record grows by itself, a pole being at %.4f: an unstable plant; record it "
+              "under the control that holds it, with set-point steps",
+              radius));
+  } else if (has_inputs && base::log(model::spectral_radius(model.A)) * ticks > -3.0) {
+    out.warnings.emplace_back(
+        "its slowest pole is as slow as the record is long: an integrator, or a drift; its time "
+        "constant and steady gain are not to be relied on, and a long simulation drifts");
+  }
+  if (has_inputs) tell_level_shifts(errors, outputs, out);
+}
+
+}  // namespace twinkeeper::identification
