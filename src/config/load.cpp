@@ -115,6 +115,9 @@ std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& f
   }
   if (text.good) {
     model_period(reader, text.settings, sample_time, out.period);
+    if (out.period > base::Duration::zero()) {
+      check_calibration(reader, "model.diagnosis", out.diagnosis, out.period, names_of_outputs(text.settings));
+    }
     if (options.examine_model && out.period > base::Duration::zero()) {
       for (const auto& issue : options.examine_model(text.settings, out.period)) {
         reader.error(issue.path, issue.what, issue.accepted);
