@@ -6,6 +6,7 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
+#include "app/log_record.hpp"
 #include "app/replay_csv.hpp"
 #include "identification/compare.hpp"
 
@@ -18,43 +19,16 @@ bool parse(std::string_view text, Number& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// "A:B", "A:" or ":B".
-std::optional<logs::RowRange> rows_of(const std::string& text) {
-  const std::size_t colon = text.find(':');
-  if (colon == std::string::npos) return std::nullopt;
-  logs::RowRange rows;
-  const std::string_view begin = std::string_view(text).substr(0, colon);
-  const std::string_view end = std::string_view(text).substr(colon + 1);
-  if (!begin.empty() && !parse(begin, rows.begin)) return std::nullopt;
-  if (!end.empty() && !parse(end, rows.end.emplace())) return std::nullopt;
-  if (rows.end && *rows.end <= rows.begin) return std::nullopt;
-  return rows;
-}
-
-identification::Record record_of(const logs::LogTable& log, const Plan& plan, const TagsOfColumns& tags) {
-  const config::TwinConfig& twin = plan.config.twins[0];
-  identification::Record record;
-  const auto rows = static_cast<Eigen::Index>(log.rows());
-  const double missing = std::numeric_limits<double>::quiet_NaN();
-  record.u = Eigen::MatrixXd::Constant(rows, static_cast<Eigen::Index>(twin.inputs.size()), missing);
-  record.y = Eigen::MatrixXd::Constant(rows, static_cast<Eigen::Index>(twin.outputs.size()), missing);
-  for (const auto time : log.times) {
-    const base::Instant instant{time - log.times.front()};
-    const std::int64_t tick = base::nearest_grid_point(base::Instant{}, twin.period, instant);
-    record.tick.push_back(record.tick.empty() ? tick : std::max(tick, record.tick.back()));
-  }
-  const auto fill = [&](Eigen::MatrixXd& into, std::size_t column, const std::optional<signals::TagIndex>& tag) {
+// The last column of a signal counts.
+template <class Sources>
+ColumnOfSignal columns_of(const Sources& sources, const TagsOfColumns& tags) {
+  ColumnOfSignal columns(sources.size());
+  for (std::size_t i = 0; i < sources.size(); ++i) {
     for (std::size_t c = 0; c < tags.size(); ++c) {
-      if (!tag || tags[c] != tag) continue;
-      for (std::size_t row = 0; row < log.rows(); ++row) {
-        const double value = log.values[c][row];
-        if (std::isfinite(value)) into(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(column)) = value;
-      }
+      if (sources[i].tag && tags[c] == sources[i].tag) columns[i] = c;
     }
-  };
-  for (std::size_t i = 0; i < twin.inputs.size(); ++i) fill(record.u, i, twin.inputs[i].tag);
-  for (std::size_t i = 0; i < twin.outputs.size(); ++i) fill(record.y, i, twin.outputs[i].tag);
-  return record;
+  }
+  return columns;
 }
 
 std::string percent(double value) {
@@ -108,7 +82,7 @@ base::Status write(const std::string& name, const logs::LogTable& log, const mod
 int compare_command(const CompareArguments& arguments) {
   logs::RowRange rows;
   if (arguments.rows) {
-    const auto parsed = rows_of(*arguments.rows);
+    const auto parsed = parse_rows(*arguments.rows);
     if (!parsed) {
       return told("compare: --rows: " + *arguments.rows + "; accepted: A:B, zero-based, the row B not included",
                   kExitUsage);
@@ -135,7 +109,9 @@ int compare_command(const CompareArguments& arguments) {
   const auto tags = match_columns({table.file, table.columns}, plan, 0, names, InputsNeeded::all);
   if (!tags) return kExitBadData;
 
-  const identification::Record record = record_of(table, plan, *tags);
+  const config::TwinConfig& twin = plan.config.twins[0];
+  const identification::Record record =
+      record_of(table, twin.period, columns_of(twin.inputs, *tags), columns_of(twin.outputs, *tags));
   const auto start = arguments.start == "zero" ? identification::Start::zero : identification::Start::estimate;
   const auto result = identification::compare(plan.models[0], record, horizon, start);
   if (!result.ok()) return told(arguments.model_file + ": " + result.error().message(), kExitConfig);

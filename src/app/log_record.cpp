@@ -1,0 +1,57 @@
+#include "app/log_record.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace twinkeeper::app {
+namespace {
+
+bool parse_row(std::string_view text, std::size_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+Eigen::MatrixXd columns_of(const logs::LogTable& log, const ColumnOfSignal& columns) {
+  Eigen::MatrixXd out =
+      Eigen::MatrixXd::Constant(static_cast<Eigen::Index>(log.rows()), static_cast<Eigen::Index>(columns.size()),
+                                std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (!columns[i]) continue;
+    for (std::size_t row = 0; row < log.rows(); ++row) {
+      const double value = log.values[*columns[i]][row];
+      if (std::isfinite(value)) out(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(i)) = value;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+identification::Record record_of(const logs::LogTable& log, base::Duration period, const ColumnOfSignal& inputs,
+                                 const ColumnOfSignal& outputs) {
+  identification::Record record;
+  for (const auto time : log.times) {
+    const base::Instant instant{time - log.times.front()};
+    const std::int64_t tick = base::nearest_grid_point(base::Instant{}, period, instant);
+    record.tick.push_back(record.tick.empty() ? tick : std::max(tick, record.tick.back()));
+  }
+  record.u = columns_of(log, inputs);
+  record.y = columns_of(log, outputs);
+  return record;
+}
+
+std::optional<logs::RowRange> parse_rows(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  logs::RowRange rows;
+  const std::string_view begin = std::string_view(text).substr(0, colon);
+  const std::string_view end = std::string_view(text).substr(colon + 1);
+  if (!begin.empty() && !parse_row(begin, rows.begin)) return std::nullopt;
+  if (!end.empty() && !parse_row(end, rows.end.emplace())) return std::nullopt;
+  if (rows.end && *rows.end <= rows.begin) return std::nullopt;
+  return rows;
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,26 @@
+// What commands that judge or make models have from a log: its rows on a fixed grid.
+//
+// Row 0 is at tick 0; a row belongs to the tick nearest its time, and ticks never fall: a row whose time goes back
+// counts as one of the newest tick. Cells that are no finite number are NaN. Thread rule: pure functions. Allocates.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "identification/compare.hpp"
+#include "logs/log_reader.hpp"
+#include "twinkeeper/base/clock.hpp"
+
+namespace twinkeeper::app {
+
+// By signal: its column in the log; absent: the log lacks it.
+using ColumnOfSignal = std::vector<std::optional<std::size_t>>;
+
+[[nodiscard]] identification::Record record_of(const logs::LogTable& log, base::Duration period,
+                                               const ColumnOfSignal& inputs, const ColumnOfSignal& outputs);
+
+// "A:B", "A:" or ":B"; nothing if it is none of these.
+[[nodiscard]] std::optional<logs::RowRange> parse_rows(const std::string& text);
+
+}  // namespace twinkeeper::app
