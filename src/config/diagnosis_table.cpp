@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "config/checks.hpp"
+#include "config/diagnosis_writer.hpp"
 #include "config/tables.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
@@ -202,6 +203,8 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
       });
   return table;
 }
+
+Json diagnosis_tree(const diagnosis::DiagnosisSettings& settings) { return diagnosis_table().write(settings); }
 
 void check_calibration(Reader& reader, const std::string& path, const diagnosis::DiagnosisSettings& settings,
                        base::Duration period, const std::vector<std::string>& outputs) {

@@ -7,7 +7,7 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
-constexpr double kOnceIn1e8 = 1e-8;
+constexpr double kChanceOfUsualLimits = 1e-8;
 constexpr double kSecondsOfDay = 86400.0;
 
 }  // namespace
@@ -23,7 +23,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
   }
   const bool calibrated = limits.calibration >= 0;
   limits.nis = calibrated ? std::optional{found->nis} : settings.nis.limit;
-  limits.nis_per_day = calibrated ? std::optional{found->nis_nominal_per_day} : kOnceIn1e8 * steps_per_day;
+  limits.nis_per_day = calibrated ? std::optional{found->nis_nominal_per_day} : kChanceOfUsualLimits * steps_per_day;
   if (!calibrated && settings.nis.limit) limits.nis_per_day.reset();
   for (const SignalSetup& output : setup_.outputs) {
     OutputLimits one;
@@ -31,7 +31,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
     one.slow_drift = settings.slow_drift.limit;
     one.noise_high = settings.noise.high;
     if (settings.noise.high == NoiseTestSettings{}.high && settings.noise.window == NoiseTestSettings{}.window) {
-      one.noise_per_day = kOnceIn1e8 * steps_per_day;
+      one.noise_per_day = kChanceOfUsualLimits * steps_per_day;
     }
     if (calibrated) {
       const auto of = std::find_if(found->outputs.begin(), found->outputs.end(),

@@ -8,7 +8,7 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
-constexpr double kOnceIn1e8 = 5.612;  // standard deviations
+constexpr double kStdOfOnceIn1e8 = 5.612;
 
 }  // namespace
 
@@ -45,7 +45,7 @@ void WindowedNis::reset() {
 }
 
 double WindowedNis::limit(const std::optional<double>& limit) const {
-  if (!limit) return estimation::chi_square_quantile(dof_, kOnceIn1e8) / dof_;
+  if (!limit) return estimation::chi_square_quantile(dof_, kStdOfOnceIn1e8) / dof_;
   if (dof_ == full_dof_) return *limit;
   return 1.0 + (*limit - 1.0) * std::sqrt(static_cast<double>(full_dof_) / dof_);
 }
