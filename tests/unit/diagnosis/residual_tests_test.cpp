@@ -68,7 +68,7 @@ class Residuals {
   std::normal_distribution<double> noise_;
 };
 
-using Ids = std::set<std::string>;
+using RaisedIds = std::set<std::string>;
 
 Calibration calibration_of(const std::vector<RegimeCalibration>& regimes) {
   Calibration calibration;
@@ -90,7 +90,7 @@ TEST_CASE("A shift of half a standard deviation is one alarm: a slow drift, date
   residuals.run(500);
   residuals.bias_a = 0.5;
   residuals.run(1000);
-  REQUIRE(residuals.raised() == Ids{"t.a.slow_drift"});
+  REQUIRE(residuals.raised() == RaisedIds{"t.a.slow_drift"});
   const AnomalyEvent& event = residuals.out[0];
   CHECK(event.kind == AnomalyKind::process);
   CHECK(*event.threshold == 28.0);
@@ -101,7 +101,7 @@ TEST_CASE("A shift of half a standard deviation is one alarm: a slow drift, date
   residuals.bias_a = 0.0;
   residuals.run(600);
   CHECK(residuals.out.back().event == AnomalyEventKind::cleared);
-  CHECK(residuals.raised() == Ids{"t.a.slow_drift"});
+  CHECK(residuals.raised() == RaisedIds{"t.a.slow_drift"});
 }
 
 TEST_CASE("A large shift is the CUSUM's alone, and nothing follows when it is over") {
@@ -112,7 +112,7 @@ TEST_CASE("A large shift is the CUSUM's alone, and nothing follows when it is ov
     residuals.run(400);
     residuals.bias_b = 0.0;
     residuals.run(1000);
-    CHECK(residuals.raised() == Ids{"t.b.cusum"});
+    CHECK(residuals.raised() == RaisedIds{"t.b.cusum"});
     CHECK(residuals.out.back().event == AnomalyEventKind::cleared);
   }
 }
@@ -122,7 +122,7 @@ TEST_CASE("A sensor twice as noisy is one alarm of its noise") {
   residuals.run(200);
   residuals.spread_a = 2.0;
   residuals.run(400);
-  CHECK(residuals.raised() == Ids{"t.a.noise_up"});
+  CHECK(residuals.raised() == RaisedIds{"t.a.noise_up"});
   REQUIRE_FALSE(residuals.out.empty());
   CHECK(residuals.out[0].kind == AnomalyKind::sensor);
   CHECK(residuals.out[0].message.find("noisier") != std::string::npos);
@@ -136,7 +136,7 @@ TEST_CASE("Noise that grows in all outputs is no sensor's: all together tell it"
   residuals.run(200);
   residuals.spread_a = residuals.spread_b = 1.55;
   residuals.run(400);
-  CHECK(residuals.raised() == Ids{"t.nis"});
+  CHECK(residuals.raised() == RaisedIds{"t.nis"});
   REQUIRE_FALSE(residuals.out.empty());
   CHECK(residuals.out[0].tags == std::vector<std::string>{"plc.a", "plc.b"});
 }
@@ -149,7 +149,7 @@ TEST_CASE("Frozen noise is told only where the regime is calibrated") {
     residuals.run(200);
     residuals.spread_a = 0.2;
     residuals.run(400);
-    CHECK(residuals.raised() == (calibrated ? Ids{"t.a.noise_down"} : Ids{}));
+    CHECK(residuals.raised() == (calibrated ? RaisedIds{"t.a.noise_down"} : RaisedIds{}));
     CHECK(residuals.diagnosis().calibrated(-1) == calibrated);
     if (!calibrated) continue;
     REQUIRE_FALSE(residuals.out.empty());
@@ -191,7 +191,7 @@ TEST_CASE("Scale, blocks and limits are those of the regime at hand") {
   residuals.run(4);
   CHECK(residuals.diagnosis().cusum(0).value() == Approx(4 * 3.0 / (2.0 * 1.5) - 0.5));
   residuals.run(11);
-  REQUIRE(residuals.raised() == Ids{"t.a.cusum"});
+  REQUIRE(residuals.raised() == RaisedIds{"t.a.cusum"});
   CHECK(*residuals.out[0].threshold == 10.0);
   CHECK(*residuals.out[0].magnitude == Approx(0.3));
   CHECK(residuals.out[0].onset == residuals.step().time - 14s);
