@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/random_plant.hpp"
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 
 namespace {
@@ -69,6 +70,37 @@ void step(benchmark::State& state, Noise noise, bool masked) {
   if (twin.counters().rolled_back_steps != 0) state.SkipWithError("a step was rolled back");
 }
 
+// All tests of the diagnosis over such steps, beside `step` itself.
+void diagnose(benchmark::State& state) {
+  std::mt19937_64 engine(42);
+  const auto [n_x, n_u, n_y] = std::array{state.range(0), state.range(1), state.range(2)};
+  const model::StateSpace space = random_model(engine, n_x, n_u, n_y, Noise::independent);
+  estimation::TwinSettings settings;
+  settings.period = std::chrono::milliseconds{100};
+  auto created = estimation::Twin::create(space, settings);
+  auto& twin = std::get<estimation::Twin>(created);
+  std::vector<estimation::TwinStep> steps;
+  for (const signals::Frame& frame : simulate(engine, space, false)) {
+    steps.push_back(twin.make_record());
+    twin.step(frame, steps.back());
+    steps.back().mode = estimation::Mode::tracking;
+  }
+  diagnosis::TwinDiagnosisSetup setup;
+  setup.twin = "t";
+  setup.period = settings.period;
+  for (Index i = 0; i < n_u; ++i) setup.inputs.push_back({"u" + std::to_string(i), "", "plc.u" + std::to_string(i)});
+  for (Index i = 0; i < n_y; ++i) setup.outputs.push_back({"y" + std::to_string(i), "", "plc.y" + std::to_string(i)});
+  diagnosis::TwinDiagnosis diagnosis(std::move(setup));
+  std::vector<diagnosis::AnomalyEvent> out;
+  std::size_t k = 64;  // the state is known by then
+  for (auto _ : state) {
+    steps[k].time += settings.period * static_cast<int>(steps.size());
+    diagnosis.evaluate(steps[k], out);
+    k = k + 1 < steps.size() ? k + 1 : 64;
+  }
+  if (!out.empty()) state.SkipWithError("an alarm was raised");
+}
+
 // Every second lag of the chain is measured.
 model::StateSpace chain(Index n, Index m, Index p) {
   std::mt19937_64 engine(42);
@@ -116,6 +148,7 @@ BENCHMARK_CAPTURE(step, masked, Noise::independent, true)->Apply(sizes);
 BENCHMARK_CAPTURE(step, correlated, Noise::correlated, false)->Apply(sizes);
 BENCHMARK_CAPTURE(step, correlated_masked, Noise::correlated, true)->Apply(sizes);
 BENCHMARK_CAPTURE(step, innovations, Noise::innovations, false)->Apply(sizes);
+BENCHMARK(diagnose)->Apply(sizes);
 void resting_sizes(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"n", "m", "p"})->Args({2, 1, 2})->Args({8, 3, 4});
 }

@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 #include <string_view>
 #include <utility>
 
+#include "app/calibration.hpp"
+#include "app/log_record.hpp"
 #include "app/version.hpp"
 #include "base/durable_file.hpp"
 #include "config/yaml_text.hpp"
@@ -23,7 +26,7 @@ constexpr std::size_t kMostLines = 500;
 constexpr std::size_t kMostLogBytes = 48 * 1024;
 constexpr std::size_t kMostConfigurationBytes = 32 * 1024;
 constexpr std::size_t kEnvelopeBytes = 2 * 1024;  // more than it takes
-constexpr const char* kOperations = "reload-config, update-model, collect-logs";
+constexpr const char* kOperations = "reload-config, update-model, recalibrate, collect-logs";
 
 std::string asker(const std::string& job) { return "job " + job; }
 
@@ -90,6 +93,8 @@ AwsJobs::AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink&
       kept_(base::content_if_any(file_)),
       client_(plan.config.uplink->client_id, token, kept_, std::hash<std::string>{}(token)) {}
 
+AwsJobs::~AwsJobs() { stop_ = true; }
+
 void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
   if (const std::string id = client_.under_way(); !id.empty()) {
     if (const auto outcome = requests_.take_outcome(asker(id))) {
@@ -100,6 +105,7 @@ void AwsJobs::run(const telemetry::MetricsReport* metrics, base::Instant now) {
       }
     }
   }
+  take_recalibrated();
   if (const auto job = client_.take_job()) {
     keep();
     // Begun all the same, a reload would come again with every start.
@@ -120,6 +126,8 @@ void AwsJobs::begin(const aws::Job& job, const telemetry::MetricsReport* metrics
     requests_.ask({asker(job.id), {}});
   } else if (operation == "update-model") {
     update_model(job.document);
+  } else if (operation == "recalibrate") {
+    recalibrate(job.document);
   } else if (operation == "collect-logs") {
     collect_logs(job.document, metrics, now);
   } else if (operation.empty()) {
@@ -131,18 +139,94 @@ void AwsJobs::begin(const aws::Job& job, const telemetry::MetricsReport* metrics
 
 void AwsJobs::update_model(const Json& document) {
   if (const std::string fault = fault_of(document, {"twin", "model", "sha256"}); !fault.empty()) return reject(fault);
-  const std::string name = aws::text(document, "twin");
-  const auto& twins = plan_.config.twins;
-  const auto twin = std::find_if(twins.begin(), twins.end(), [&](const auto& t) { return t.name == name; });
-  if (twin == twins.end()) return reject("there is no twin " + name.substr(0, 64));
-  if (twin->model.file.empty()) return reject("the model of " + name + " stands in the configuration file itself");
+  const auto twin = twin_with_file(document);
+  if (!twin) return;
   const std::string model = aws::text(document, "model");
   // The gateway's environment is nobody else's business.
   if (model.find("${") != std::string::npos) return reject("a variable has no meaning in a model that comes by a job");
   const std::string hash = config::sha256(model);
   const std::string given = aws::text(document, "sha256");
   if (hash != given && hash != "sha256:" + given) return reject("the model's text has the hash " + hash);
-  requests_.ask({asker(client_.under_way()), {{twin->model.file, model}}});
+  requests_.ask({asker(client_.under_way()), {{plan_.config.twins[*twin].model.file, model}}});
+}
+
+std::optional<std::size_t> AwsJobs::twin_with_file(const Json& document) {
+  const std::string name = aws::text(document, "twin");
+  const auto& twins = plan_.config.twins;
+  const auto twin = std::find_if(twins.begin(), twins.end(), [&](const auto& t) { return t.name == name; });
+  if (twin == twins.end()) {
+    reject("there is no twin " + name.substr(0, 64));
+  } else if (twin->model.file.empty()) {
+    reject("the model of " + name + " stands in the configuration file itself");
+  } else {
+    return static_cast<std::size_t>(twin - twins.begin());
+  }
+  return std::nullopt;
+}
+
+void AwsJobs::recalibrate(const Json& document) {
+  if (const std::string fault = fault_of(document, {"twin", "log"}, {"rows", "false_alarms_per_day"}); !fault.empty()) {
+    return reject(fault);
+  }
+  const auto twin = twin_with_file(document);
+  if (!twin) return;
+  const std::filesystem::path log = aws::text(document, "log");
+  const bool climbs = std::any_of(log.begin(), log.end(), [](const auto& part) { return part == ".."; });
+  if (log.is_absolute() || climbs) return reject("log: accepted: a file below the state directory");
+  CalibrationJob job;
+  job.plan = plan_;
+  job.twin = *twin;
+  job.log_file = plan_.config.gateway.state_directory + "/" + log.string();
+  if (document.contains("rows")) {
+    const auto rows = parse_rows(aws::text(document, "rows"));
+    if (!rows) return reject("rows: accepted: A:B, zero-based, the row B not included");
+    job.rows = *rows;
+  }
+  if (document.contains("false_alarms_per_day")) {
+    const Json& asked = document["false_alarms_per_day"];
+    if (!asked.is_number() || !(asked.get<double>() > 0.0)) return reject("false_alarms_per_day: accepted: above 0");
+    job.false_alarms_per_day = asked.get<double>();
+  }
+  job.stop = [this] { return stop_.load(); };
+  model_file_ = plan_.config.twins[*twin].model.file;
+  recalibrated_ = std::async(std::launch::async, [job = std::move(job), file = model_file_]() mutable {
+    Recalibrated out;
+    const auto fail = [&out](const std::string& why) {
+      out.fault = why;
+      return std::move(out);
+    };
+    const auto opened = logs::LogReader::open(job.log_file);
+    if (!opened.ok()) return fail(opened.error().message());
+    const logs::LogReader& reader = opened.value();
+    const auto tags = match_columns({reader.file(), reader.columns()}, job.plan, job.twin, tag_names(job.plan.config),
+                                    InputsNeeded::none);
+    if (!tags) return fail("the log's columns are not those of the twin's tags; see the service's log");
+    job.tags = *tags;
+    const auto loaded = load_model_file(file, job.plan.config.twins[job.twin].period, {});
+    const auto* model = std::get_if<config::ModelFile>(&loaded);
+    if (model == nullptr) return fail(file + " can't be read any more");
+    const auto overlap = made_the_model(model->provenance, job.log_file, job.rows);
+    if (!overlap.ok()) return fail(overlap.error().message());
+    job.rows_made_the_model = overlap.value();
+    const auto calibrated = calibrate_twin(job);
+    if (!calibrated.ok()) return fail(calibrated.error().message());
+    const CalibrationOutcome& outcome = calibrated.value();
+    out.told = told_of(outcome, job);
+    const std::string rows = std::to_string(job.rows.begin) + ":" + std::to_string(job.rows.begin + outcome.rows);
+    const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
+    out.model = calibrated_model_file(outcome, model->provenance, job.log_file, rows, now);
+    return out;
+  });
+}
+
+void AwsJobs::take_recalibrated() {
+  if (!recalibrated_.valid() || recalibrated_.wait_for(std::chrono::seconds{0}) != std::future_status::ready) return;
+  const Recalibrated found = recalibrated_.get();
+  if (!found.fault.empty()) return reject(found.fault);
+  for (const std::string& line : found.told) {
+    events_.raise({signals::EventLevel::info, "aws", "recalibrated", line});
+  }
+  requests_.ask({asker(client_.under_way()), {{model_file_, found.model}}});
 }
 
 void AwsJobs::collect_logs(const Json& document, const telemetry::MetricsReport* metrics, base::Instant now) {

@@ -4,6 +4,9 @@
 //   update-model    twin, model (the text of a model file), sha256 (of that text): the text takes the place of the
 //                   twin's model file if the whole configuration is right with it, and everything starts anew; the file
 //                   before is kept beside as FILE.before
+//   recalibrate     twin, log (a file below the state directory, as `record` writes them), and if wanted rows (A:B) and
+//                   false_alarms_per_day: calibrate over these rows, which were healthy; the twin's model file takes the
+//                   limits and the next version, as by update-model. Takes its time on a thread of its own
 //   collect-logs    lines (200 unless given, at most 500): the newest lines of the log, the newest metrics, the overlay
 //                   in force, the effective configuration, as one message on P/logs of at most kMostCollectedBytes
 //
@@ -13,7 +16,9 @@
 // Thread rule: one thread. Waits for the disk when a job begins and ends.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,6 +47,9 @@ class AwsJobs {
   // What is referred to outlives the object. The plan's `expanded` is what configuration_to_collect() gave.
   AwsJobs(const Plan& plan, ReloadRequests& requests, signals::EventSink& events, const std::string& token,
           Outside outside);
+  ~AwsJobs();
+  AwsJobs(const AwsJobs&) = delete;
+  AwsJobs& operator=(const AwsJobs&) = delete;
 
   [[nodiscard]] aws::JobClient& client() { return client_; }
   // `metrics`: the newest, nullptr if there are none yet.
@@ -50,10 +58,20 @@ class AwsJobs {
  private:
   void begin(const aws::Job& job, const telemetry::MetricsReport* metrics, base::Instant now);
   void update_model(const aws::Json& document);
+  void recalibrate(const aws::Json& document);
+  void take_recalibrated();
+  // The twin whose model file can be replaced; nothing after the job was rejected.
+  [[nodiscard]] std::optional<std::size_t> twin_with_file(const aws::Json& document);
   void collect_logs(const aws::Json& document, const telemetry::MetricsReport* metrics, base::Instant now);
   void reject(const std::string& why);
   void end(aws::JobStatus status, aws::JobDetails details);
   void keep();
+
+  struct Recalibrated {
+    std::string model;  // the text
+    std::string fault;
+    std::vector<std::string> told;
+  };
 
   const Plan& plan_;
   ReloadRequests& requests_;
@@ -63,6 +81,9 @@ class AwsJobs {
   std::string kept_;
   bool keeping_failed_ = false;
   aws::JobClient client_;
+  std::atomic<bool> stop_{false};
+  std::string model_file_;  // of the twin that is recalibrated
+  std::future<Recalibrated> recalibrated_;
 };
 
 }  // namespace twinkeeper::app

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iostream>
+#include <map>
 
 #include "app/commands.hpp"
 #include "app/event_log.hpp"
@@ -24,11 +25,18 @@ class LogReport final : public LogReplayOutput {
   LogReport(const logs::LogReader& log, std::optional<CsvFile> steps, bool every_step, bool judged)
       : log_(log), steps_(std::move(steps)), every_step_(every_step), judged_(judged) {}
 
-  void begin(const model::StateSpace& model) {
+  void begin(const model::StateSpace& model, const diagnosis::Calibration& calibration) {
+    calibration_ = &calibration;
     if (steps_) steps_->row(step_header(model));
   }
   void row(std::string_view time_text, std::int64_t tick, const estimation::TwinStep& step, std::string_view regime,
            bool anomaly) override {
+    if (calibration_ && calibration_->given() && !step.tests_held) {
+      const std::string_view name = regime.empty() ? diagnosis::kWholeLog : regime;
+      const bool known = std::any_of(calibration_->regimes.begin(), calibration_->regimes.end(),
+                                     [&](const auto& one) { return one.name == name; });
+      if (!known) ++not_calibrated_[std::string(name)];
+    }
     if (!steps_) return;
     write_step(line_, time_text, tick, step, regime, anomaly && judged_);
     steps_->row(line_);
@@ -50,6 +58,8 @@ class LogReport final : public LogReplayOutput {
     std::cout << time_text << "  anomaly " << diagnosis::to_string(event.event) << " " << event.id << ": "
               << escape_control_bytes(event.message) << '\n';
   }
+  // Regimes without limits of their own in a model that has some, and how many rows were in them.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& not_calibrated() const { return not_calibrated_; }
   [[nodiscard]] base::Status close() { return steps_ ? steps_->close() : base::Status{base::Success{}}; }
 
  private:
@@ -58,6 +68,8 @@ class LogReport final : public LogReplayOutput {
   const bool every_step_;
   const bool judged_;
   std::string line_, time_;
+  const diagnosis::Calibration* calibration_ = nullptr;
+  std::map<std::string, std::uint64_t> not_calibrated_;
 };
 
 std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
@@ -108,7 +120,7 @@ int replay_log_command(const ReplayArguments& arguments) {
     steps.emplace(std::move(file).value());
   }
   LogReport report(log, std::move(steps), arguments.every_step, chosen.judged);
-  report.begin(chosen.plan.models[chosen.twin]);
+  report.begin(chosen.plan.models[chosen.twin], chosen.plan.config.twins[chosen.twin].diagnosis.calibration);
   const auto replayed = replay_log(chosen.plan, chosen.twin, log, *tags, report);
   const auto written = report.close();
   if (!replayed.ok()) return told(replayed.error().message(), exit_code_of_log(replayed.error()));
@@ -120,6 +132,9 @@ int replay_log_command(const ReplayArguments& arguments) {
             << (chosen.judged ? std::to_string(summary.rows_with_anomaly) + " rows with an anomaly"
                               : "the model has no diagnosis: ungated, no anomaly is told")
             << std::endl;
+  for (const auto& [regime, rows] : report.not_calibrated()) {
+    std::cout << "not_calibrated: regime " << regime << ", " << rows << " rows tested by the usual limits" << std::endl;
+  }
   if (summary.rows_late > 0) {
     std::cerr << "warning: " << log.file() << ": " << summary.rows_late
               << " rows go back in time; they were fused where they belong, but for " << summary.rows_dropped

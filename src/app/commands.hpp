@@ -62,6 +62,18 @@ struct IdentifyArguments {  // as written, but for the files
 };
 int identify_command(const IdentifyArguments& arguments);
 
+struct CalibrateArguments {                            // as written, but for the files
+  std::optional<std::string> model_file, config_file;  // one of them
+  std::optional<std::string> twin;
+  std::string input_file;
+  std::optional<std::string> rows;
+  double false_alarms_per_day = 1.0 / 30.0;
+  std::optional<std::string> diagnosis_file;
+  std::optional<std::string> sample_time;
+  std::string output_file;
+};
+int calibrate_command(const CalibrateArguments& arguments);
+
 struct ForecastArguments {  // as written, but for the files
   std::string config_file;
   std::optional<std::string> twin;

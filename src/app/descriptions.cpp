@@ -1,5 +1,7 @@
 #include "app/descriptions.hpp"
 
+#include <algorithm>
+
 #include "drivers/names.hpp"
 
 namespace twinkeeper::app {
@@ -53,6 +55,14 @@ telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
   const auto sources = describe_tags(plan.config);
   telemetry::TwinDescription description;
   for (const auto& regime : plan.config.twins[twin].regimes) description.regimes.push_back(regime.name);
+  const auto& known = settings.diagnosis.calibration;
+  const auto limits_of = [&](const std::string& regime) {
+    const bool found =
+        std::any_of(known.regimes.begin(), known.regimes.end(), [&](const auto& one) { return one.name == regime; });
+    description.limits.push_back({regime, known.given() && found});
+  };
+  for (const auto& regime : settings.regimes) limits_of(regime.name);
+  if (settings.regimes.empty()) limits_of(diagnosis::kWholeLog);
   description.name = settings.name;
   description.period = settings.period;
   description.state_interval = settings.publish.state_interval;

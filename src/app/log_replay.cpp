@@ -16,8 +16,10 @@ constexpr std::int64_t kOnTick = 100;  // a row within period / kOnTick of a tic
 class LogReplay {
  public:
   LogReplay(const Plan& plan, std::size_t twin, logs::LogReader& log,
-            const std::vector<std::optional<signals::TagIndex>>& tags, LogReplayOutput& output)
+            const std::vector<std::optional<signals::TagIndex>>& tags, LogReplayOutput& output,
+            const logs::RowRange& rows)
       : log_(log),
+        rows_(rows),
         output_(output),
         period_(plan.config.twins[twin].period),
         tags_(tags),
@@ -32,6 +34,7 @@ class LogReplay {
     Row next;
     auto more = read(row);
     while (more.ok() && more.value()) {
+      if (output_.stopped()) return base::Error(base::ErrorCode::cancelled, "stopped");
       more = read(next);
       if (!more.ok()) break;
       if (auto status = take(row, more.value() && next.tick == row.tick); !status.ok()) return status.error();
@@ -56,6 +59,11 @@ class LogReplay {
   };
 
   base::Result<bool> read(Row& row) {
+    for (; passed_ < rows_.begin; ++passed_) {
+      if (auto more = log_.next(read_); !more.ok() || !more.value()) return more;
+    }
+    if (rows_.end && passed_ >= *rows_.end) return false;
+    ++passed_;
     auto more = log_.next(read_);
     if (!more.ok() || !more.value()) return more;
     if (!zero_) zero_ = read_.time;
@@ -138,6 +146,8 @@ class LogReplay {
   }
 
   logs::LogReader& log_;
+  const logs::RowRange rows_;
+  std::size_t passed_ = 0;  // rows of the log
   LogReplayOutput& output_;
   const base::Duration period_;
   const std::vector<std::optional<signals::TagIndex>>& tags_;
@@ -156,8 +166,8 @@ class LogReplay {
 
 base::Result<LogReplaySummary> replay_log(const Plan& plan, std::size_t twin, logs::LogReader& log,
                                           const std::vector<std::optional<signals::TagIndex>>& tags,
-                                          LogReplayOutput& output) {
-  return LogReplay(plan, twin, log, tags, output).run();
+                                          LogReplayOutput& output, const logs::RowRange& rows) {
+  return LogReplay(plan, twin, log, tags, output, rows).run();
 }
 
 }  // namespace twinkeeper::app

@@ -5,7 +5,7 @@
 // and of several rows in one tick each is told as if it were the last, the next going on from the same state. A row
 // whose tick is closed already goes back in time: its samples are late, as live ones would be, and what is told is its
 // step as it is with them, or the newest if its step is further back than the twin's history. A cell without a number
-// is no sample. Errors: of the reader; corrupt when two rows are more than kLongestGap periods apart. Thread rule: one
+// is no sample. Errors: of the reader; corrupt when two rows are more than kLongestGap periods apart; cancelled. Thread rule: one
 // thread. Allocation: none per row, but for the second and further rows of one tick.
 #pragma once
 
@@ -34,6 +34,7 @@ class LogReplayOutput {
   // A tick without a row, in between; `time` in the log's own terms.
   virtual void step_without_row(std::chrono::nanoseconds /*time*/, const estimation::TwinStep&,
                                 std::string_view /*regime*/, bool /*anomaly*/) {}
+  [[nodiscard]] virtual bool stopped() const { return false; }  // asked before each row: the replay ends, cancelled
   virtual void anomaly(std::string_view /*time_text*/, const diagnosis::AnomalyEvent&) {}
 };
 
@@ -47,9 +48,9 @@ struct LogReplaySummary {
   std::uint64_t rows_with_anomaly = 0;
 };
 
-// `tags`: by column of the log, absent: not used.
+// `tags`: by column of the log, absent: not used. Rows outside of `rows` are passed over: the first within is row 0.
 [[nodiscard]] base::Result<LogReplaySummary> replay_log(const Plan& plan, std::size_t twin, logs::LogReader& log,
                                                         const std::vector<std::optional<signals::TagIndex>>& tags,
-                                                        LogReplayOutput& output);
+                                                        LogReplayOutput& output, const logs::RowRange& rows = {});
 
 }  // namespace twinkeeper::app

@@ -180,6 +180,25 @@ int main(int argc, char** argv) {
       "Example: twinkeeper identify --input dryer.csv --inputs heater --outputs air_temperature --rows 0:500 --output "
       "dryer.yaml");
 
+  CalibrateArguments healthy;
+  auto* calibrate =
+      cli.add_subcommand("calibrate", "Size of the noise and limits of the diagnosis from healthy rows of a log");
+  auto* of_model =
+      calibrate->add_option("--model", healthy.model_file, "Model file; the log's columns are its signals");
+  auto* of_twin =
+      calibrate->add_option("--config", healthy.config_file, "Or a twin of a configuration, by its regimes");
+  calibrate->add_option("--twin", healthy.twin, "Twin, if there are several")->needs(of_twin);
+  calibrate->add_option("--input", healthy.input_file, "Log: CSV, time first; .gz is read as it is")->required();
+  calibrate->add_option("--rows", healthy.rows, "Rows A:B of the log, zero-based, B not included [all]");
+  calibrate->add_option("--false-alarms-per-day", healthy.false_alarms_per_day,
+                        "Asked of all tests of the twin together [1/30]");
+  calibrate->add_option("--diagnosis", healthy.diagnosis_file, "File laid over the model's diagnosis");
+  calibrate->add_option("--sample-time", healthy.sample_time, "Step of a continuous model")->needs(of_model);
+  calibrate->add_option("--output", healthy.output_file, "The model file with what was found")->required();
+  of_twin->excludes(of_model);
+  calibrate->footer(
+      "Example: twinkeeper calibrate --model tanks.yaml --input healthy.csv --rows 5000: --output calibrated.yaml");
+
   ForecastArguments future;
   auto* forecast = cli.add_subcommand("forecast", "What a twin expects from its checkpoint on, with bands");
   forecast->add_option("--config", future.config_file, "Configuration file")->required();
@@ -359,6 +378,10 @@ int main(int argc, char** argv) {
     }
     if (*compare) return finish(compare_command(judged));
     if (*identify) return finish(identify_command(found));
+    if (*calibrate) {
+      if (!healthy.config_file && !healthy.model_file) return usage_fault(cli, "--config or --model is required");
+      return finish(calibrate_command(healthy));
+    }
     if (*forecast) return finish(forecast_command(future));
     if (*record) return finish(record_command(recorded));
     if (*alarms) {

@@ -142,12 +142,20 @@ Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>
   }
   if (!file.has_diagnosis) {
     twin.diagnosis.gate.reset();
-    twin.diagnosis.cusum.enabled = false;
+    twin.diagnosis.cusum.enabled = twin.diagnosis.slow_drift.enabled = false;
+    twin.diagnosis.nis.enabled = twin.diagnosis.noise.enabled = false;
   }
   plan.models.push_back(std::get<model::StateSpace>(build(file.model, file.period)));
   plan.config.devices.push_back(std::move(device));
   plan.config.twins.push_back(std::move(twin));
   return plan;
+}
+
+void rebuild_model(Plan& plan, std::size_t twin) {
+  const config::TwinConfig& config = plan.config.twins[twin];
+  std::vector<double> dead_times;
+  for (const auto& input : config.inputs) dead_times.push_back(std::chrono::duration<double>(input.delay).count());
+  plan.models[twin] = std::get<model::StateSpace>(build(config.model, config.period, dead_times));
 }
 
 namespace {
@@ -157,11 +165,8 @@ std::variant<Plan, Faults> make_plan_once(const std::string& file, const config:
   if (auto* faults = std::get_if<Faults>(&loaded)) return std::move(*faults);
   Plan plan{std::move(std::get<config::Config>(loaded)), {}};
   // Once more, as only a whole configuration knows the hash of its models.
-  for (const auto& twin : plan.config.twins) {
-    std::vector<double> dead_times;
-    for (const auto& input : twin.inputs) dead_times.push_back(std::chrono::duration<double>(input.delay).count());
-    plan.models.push_back(std::get<model::StateSpace>(build(twin.model, twin.period, dead_times)));
-  }
+  plan.models.resize(plan.config.twins.size());
+  for (std::size_t i = 0; i < plan.models.size(); ++i) rebuild_model(plan, i);
   const auto twins = make_twins(plan);
   if (const auto* issues = std::get_if<base::Issues>(&twins)) {
     Faults faults;

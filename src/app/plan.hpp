@@ -63,6 +63,9 @@ struct TagOrigin {
                                                                       std::optional<base::Duration> sample_time,
                                                                       config::LoadOptions options);
 
+// After the settings of its model have changed in a way that needs no checks.
+void rebuild_model(Plan& plan, std::size_t twin);
+
 // One line per fault; returns the exit code they stand for (78; 77 if key modes are the sole fault, 66 if `file` itself
 // can't be read).
 int report(const Faults& faults, std::ostream& out);

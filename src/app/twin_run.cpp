@@ -56,6 +56,7 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
   setup.twin = twin.name;
   setup.settings = twin.diagnosis;
   setup.period = twin.period;
+  for (const auto& regime : twin.regimes) setup.regimes.push_back(regime.name);
   const auto signal = [&](const std::string& name, const std::string& unit,
                           const std::optional<signals::TagIndex>& tag) {
     return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};

@@ -54,6 +54,10 @@ void resolve_twins(Reader& reader, ConfigText& text, const Tags& tags, const Loa
 [[nodiscard]] ModelText read_model(Reader& reader, const Cursor& at);
 // Lays the diagnosis of a file over `out`. False: it could not be read.
 bool overlay_diagnosis(Reader& reader, const std::string& file, diagnosis::DiagnosisSettings& out);
+[[nodiscard]] std::vector<std::string> names_of_outputs(const model::ModelSettings& model);
+// Limits that were calibrated for another step, window or drift than the one in use are errors. `path`: of the diagnosis.
+void check_calibration(Reader& reader, const std::string& path, const diagnosis::DiagnosisSettings& settings,
+                       base::Duration period, const std::vector<std::string>& outputs);
 // Names, shapes, limits, and values given twice. `path` is that of the model, such as twins[0].model.
 [[nodiscard]] bool check_model(Reader& reader, const std::string& path, const model::ModelSettings& settings);
 

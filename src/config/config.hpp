@@ -133,6 +133,7 @@ struct ModelFile {
   diagnosis::DiagnosisSettings diagnosis;  // defaults, then the model's, then LoadOptions::diagnosis_file
   bool has_diagnosis = false;              // any of the two had one
   base::Duration period{};
+  std::string provenance;  // as JSON; empty: none
   std::vector<Diagnostic> warnings;
 };
 // `sample_time`: of a continuous model, before its own.

@@ -4,6 +4,7 @@
 
 #include "config/checks.hpp"
 #include "config/overlay.hpp"
+#include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
@@ -56,6 +57,26 @@ void model_period(Reader& reader, const model::ModelSettings& model, const std::
   } else if (own) {
     out = *own;
   }
+}
+
+Json tree_of(const Node& node) {
+  switch (node.kind) {
+    case NodeKind::mapping: {
+      Json out = Json::object();
+      for (const Entry& entry : node.entries) out[entry.key] = tree_of(entry.value);
+      return out;
+    }
+    case NodeKind::sequence: {
+      Json out = Json::array();
+      for (const Node& item : node.items) out.push_back(tree_of(item));
+      return out;
+    }
+    case NodeKind::scalar: break;
+    default: return nullptr;
+  }
+  if (resolve(node) == ScalarType::text) return node.text;
+  Json value = Json::parse(node.text, nullptr, false);
+  return value.is_discarded() ? Json(node.text) : value;
 }
 
 Config to_config(Reader& reader, ConfigText text) {
@@ -115,6 +136,9 @@ std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& f
   }
   if (text.good) {
     model_period(reader, text.settings, sample_time, out.period);
+    if (out.period > base::Duration::zero()) {
+      check_calibration(reader, "model.diagnosis", out.diagnosis, out.period, names_of_outputs(text.settings));
+    }
     if (options.examine_model && out.period > base::Duration::zero()) {
       for (const auto& issue : options.examine_model(text.settings, out.period)) {
         reader.error(issue.path, issue.what, issue.accepted);
@@ -122,6 +146,7 @@ std::variant<ModelFile, std::vector<Diagnostic>> load_model(const std::string& f
     }
   }
   if (reader.errors() > 0) return reader.take_errors();
+  if (const Entry* provenance = find(*root->node, "provenance")) out.provenance = tree_of(provenance->value).dump();
   out.model = std::move(text.settings);
   out.model.hash = sha256(to_yaml(model_table().write(out.model)));
   out.model.file = file;

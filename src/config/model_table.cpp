@@ -89,40 +89,6 @@ const Table<OperatingPointSettings>& operating_point_table() {
   return table;
 }
 
-Type<std::optional<double>> gate() {
-  const Type<double> width = number({0.0, 1000.0, true});
-  const std::string accepted = width.accepted + " | off";
-  return {accepted,
-          {{"anyOf", Json::array({width.schema, {{"const", "off"}}})}},
-          [width, accepted](Reader& reader, const Cursor& at, std::optional<double>& value) {
-            if (at.node->kind == NodeKind::scalar && at.node->text == "off") {
-              value.reset();
-              return true;
-            }
-            double read = 0.0;
-            if (at.node->kind == NodeKind::scalar && resolve(*at.node) == ScalarType::text) {
-              reader.error(at, describe(*at.node) + " is not accepted", accepted);
-              return false;
-            }
-            if (!width.read(reader, at, read)) return false;
-            value = read;
-            return true;
-          },
-          [](const std::optional<double>& value) { return value ? Json(*value) : Json("off"); }};
-}
-
-const Table<diagnosis::CusumSettings>& cusum_table() {
-  using T = diagnosis::CusumSettings;
-  static const Table<T> table(
-      "a mapping with enabled, drift and limit",
-      {
-          key<T>("enabled", boolean(), &T::enabled, "Whether the test runs"),
-          key<T>("drift", number({0.0, 100.0, false}), &T::drift, "Allowance per step, in standard deviations"),
-          key<T>("limit", number({0.0, 1e6, true}), &T::limit, "Alarm above it, in standard deviations"),
-      });
-  return table;
-}
-
 Key<ModelSettings> model_type() {
   std::vector<std::pair<std::string, std::string>> types;
   for (const auto& type : model::model_types()) types.emplace_back(type, type);
@@ -233,21 +199,6 @@ Key<ModelSettings> of_state_space(Key<ModelSettings> key) {
 }
 
 }  // namespace
-
-const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
-  using T = diagnosis::DiagnosisSettings;
-  static const Table<T> table(
-      "a mapping with gate, gate_timeout, cusum, on_delay, off_delay",
-      {
-          key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
-          key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
-                 "Consecutive rejection after which the other outputs decide: sensor isolated, or followed"),
-          key<T>("cusum", mapping(cusum_table()), &T::cusum, "Two-sided cumulative sum test per output"),
-          key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
-          key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),
-      });
-  return table;
-}
 
 const Table<ModelSettings>& model_table() {
   using T = ModelSettings;

@@ -59,6 +59,7 @@ class TwinCheck {
     outputs();
     late_samples();
     regimes();
+    calibration();
   }
 
  private:
@@ -77,6 +78,22 @@ class TwinCheck {
       return;
     }
     diagnosis_table().read(reader_, at, twin_.diagnosis);
+  }
+
+  void calibration() {
+    if (!twin_.period) return;
+    check_calibration(reader_, child_path(twin_.path, "diagnosis"), twin_.diagnosis, *twin_.period,
+                      names_of_outputs(twin_.model.settings));
+    const diagnosis::Calibration& known = twin_.diagnosis.calibration;
+    std::vector<std::string> missing;
+    const auto need = [&](const std::string& name) {
+      const auto is = [&](const diagnosis::RegimeCalibration& regime) { return regime.name == name; };
+      if (std::none_of(known.regimes.begin(), known.regimes.end(), is)) missing.push_back(name);
+    };
+    for (const RegimeText& regime : twin_.regimes) need(regime.settings.name);
+    if (twin_.regimes.empty()) need(diagnosis::kWholeLog);
+    if (!known.given() || missing.empty()) return;
+    reader_.warn(twin_.path, "not_calibrated: " + join(missing) + ": the usual limits apply there");
   }
 
   // Whether the twin has one that fits its model.
@@ -341,6 +358,12 @@ class TwinCheck {
 };
 
 }  // namespace
+
+std::vector<std::string> names_of_outputs(const model::ModelSettings& model) {
+  std::vector<std::string> names;
+  for (const auto& output : model.outputs) names.push_back(output.name);
+  return names;
+}
 
 ModelText read_model(Reader& reader, const Cursor& at) {
   ModelText out;

@@ -46,9 +46,13 @@ void TwinDiagnosis::define_alarms() {
   for (Output& output : outputs_) {
     add_reasons(output);
     output.gate = book_.add(gate_definition(output.setup));
-    output.process = book_.add(process_definition(output.setup));
+    output.process = book_.add(process_definition(output.setup, "cusum"));
+    output.slow_drift = book_.add(process_definition(output.setup, "slow_drift"));
+    output.noise_up = book_.add(noise_definition(output.setup, true));
+    output.noise_down = book_.add(noise_definition(output.setup, false));
   }
   for (Signal& input : inputs_) add_reasons(input);
+  nis_alarm_ = book_.add(nis_definition());
 }
 
 AlarmDefinition TwinDiagnosis::gate_definition(const SignalSetup& signal) const {
@@ -66,11 +70,11 @@ AlarmDefinition TwinDiagnosis::gate_definition(const SignalSetup& signal) const 
   return definition;
 }
 
-AlarmDefinition TwinDiagnosis::process_definition(const SignalSetup& signal) const {
+AlarmDefinition TwinDiagnosis::process_definition(const SignalSetup& signal, const char* test) const {
   AlarmDefinition definition;
-  definition.id = setup_.twin + "." + signal.name + ".cusum";
+  definition.id = setup_.twin + "." + signal.name + "." + test;
   definition.kind = AnomalyKind::process;
-  definition.test = "cusum";
+  definition.test = test;
   definition.message_cleared = signal.tag + " agrees with the model again.";
   definition.advice =
       "Look for what has changed in the process (leak, blockage, wear, an unknown load); if nothing has, " +
@@ -79,6 +83,42 @@ AlarmDefinition TwinDiagnosis::process_definition(const SignalSetup& signal) con
   definition.severity = 700;
   definition.ne107 = NamurStatus::maintenance_required;
   definition.unit = signal.unit;
+  definition.off_delay = setup_.settings.off_delay;
+  return definition;
+}
+
+AlarmDefinition TwinDiagnosis::noise_definition(const SignalSetup& signal, bool up) const {
+  AlarmDefinition definition;
+  definition.test = up ? "noise_up" : "noise_down";
+  definition.id = setup_.twin + "." + signal.name + "." + definition.test;
+  definition.kind = AnomalyKind::sensor;
+  definition.message_cleared = signal.tag + " is as noisy as usual again.";
+  definition.advice = up ? "Look for a loose contact, interference or damping that is gone at " + signal.tag + "."
+                         : "Look for a blocked impulse line or new damping at " + signal.tag + ".";
+  definition.tags = {signal.tag};
+  definition.severity = 400;
+  definition.ne107 = NamurStatus::maintenance_required;
+  definition.off_delay = setup_.settings.off_delay;
+  return definition;
+}
+
+AlarmDefinition TwinDiagnosis::nis_definition() const {
+  AlarmDefinition definition;
+  definition.id = setup_.twin + ".nis";
+  definition.kind = AnomalyKind::process;
+  definition.test = "nis";
+  definition.message =
+      "The measurements of " + setup_.twin +
+      " together are further from what the model expects than they should be, and no single one says why.";
+  definition.message_cleared = "The measurements of " + setup_.twin + " agree with the model again.";
+  definition.advice =
+      "See whether the machine runs in a way the model was not made for; compare what the model "
+      "expects with the measurements over the last hour.";
+  for (const SignalSetup& output : setup_.outputs) {
+    if (!output.tag.empty()) definition.tags.push_back(output.tag);
+  }
+  definition.severity = 600;
+  definition.ne107 = NamurStatus::off_spec;
   definition.off_delay = setup_.settings.off_delay;
   return definition;
 }
@@ -123,18 +163,33 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
 }
 
 void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
+  event.threshold = limits(index).cusum;
+  event.nominal_false_alarms_per_day = limits(index).cusum_per_day;
+  describe_shift(event, index, row, outputs_[index].cusum);
+  if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, outputs_[index].process);
+}
+
+void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
+  event.threshold = limits(index).slow_drift;
+  event.nominal_false_alarms_per_day = limits(index).slow_per_day;
+  describe_shift(event, index, row, outputs_[index].slow);
+  if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, outputs_[index].slow_drift);
+}
+
+void TwinDiagnosis::describe_shift(AnomalyEvent& event, std::size_t index, const OutputStep& row,
+                                   const TwoSidedCusum& sum) const {
   const Output& output = outputs_[index];
+  const OutputLimits& limits = this->limits(index);
   fill_figures(event, row);
-  event.statistic = output.cusum.value();
-  event.threshold = setup_.settings.cusum.limit;
-  event.nominal_false_alarms_per_day = cusum_false_alarms_per_day_;
+  event.statistic = sum.value();
+  add_evidence(event);
   output.trend.copy_to(event.trend);
   if (event.event == AnomalyEventKind::cleared) return;
-  const double shift = output.cusum.mean();
+  const double shift = sum.mean() * limits.scale / (limits.block_factor * limits.block);  // in √Σ_ii
   const double magnitude = std::isfinite(row.std) ? shift * row.std : event.magnitude.value_or(0.0);
   event.magnitude = magnitude;
   if (event.event == AnomalyEventKind::raised) {
-    event.onset = output.cusum.onset();
+    event.onset = sum.onset();
     event.ambiguous_with = {"sensor:" + output.setup.tag};
     event.hypotheses = {{"process:" + output.setup.name, 0.5}, {"sensor:" + output.setup.tag, 0.5}};
   }
@@ -143,7 +198,46 @@ void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, con
   event.ne107 = large ? NamurStatus::off_spec : NamurStatus::maintenance_required;
   event.message = output.setup.tag + " stays " + quantity(std::abs(magnitude), output.setup.unit) + side(magnitude) +
                   " what the model expects: the process has changed, or the sensor has drifted.";
-  add_joined_tags(event, output.process);
+}
+
+void TwinDiagnosis::describe_noise(AnomalyEvent& event, std::size_t index, bool up, const OutputStep& row) const {
+  const Output& output = outputs_[index];
+  const OutputLimits& limits = this->limits(index);
+  fill_figures(event, row);
+  event.statistic = output.noise.value();
+  event.threshold = up ? limits.noise_high : limits.noise_low;
+  event.nominal_false_alarms_per_day = limits.noise_per_day;
+  add_evidence(event);
+  output.trend.copy_to(event.trend);
+  if (event.event == AnomalyEventKind::cleared) return;
+  if (event.event == AnomalyEventKind::raised) {
+    event.onset = up ? output.noise.onset_up() : output.noise.onset_down();
+  }
+  char factor[32];
+  const double times = std::sqrt(std::max(output.noise.value(), 0.0));
+  std::snprintf(factor, sizeof factor, "%.2g", up || times <= 0.0 ? times : 1.0 / times);
+  event.message = output.setup.tag + " is " +
+                  (up || times > 0.0 ? std::string(factor) + " times " + (up ? "noisier" : "quieter") + " than expected"
+                                     : std::string("quieter than expected")) +
+                  (up ? "." : ": it may be frozen or damped.");
+  add_joined_tags(event, up ? output.noise_up : output.noise_down);
+}
+
+void TwinDiagnosis::describe_nis(AnomalyEvent& event) const {
+  event.statistic = nis_.value();
+  event.threshold = nis_.limit(limits().nis);
+  event.nominal_false_alarms_per_day = limits().nis_per_day;
+  add_evidence(event);
+  if (event.event == AnomalyEventKind::raised) event.onset = nis_.onset();
+}
+
+void TwinDiagnosis::add_evidence(AnomalyEvent& event) const {
+  event.evidence_hours.reset();
+  event.observed_false_alarms.reset();
+  if (limits().calibration < 0) return;
+  const RegimeCalibration& found = setup_.settings.calibration.regimes[static_cast<std::size_t>(limits().calibration)];
+  event.evidence_hours = found.hours;
+  event.observed_false_alarms = found.false_alarms;
 }
 
 void TwinDiagnosis::add_joined_tags(AnomalyEvent& event, AlarmHandle alarm) const {

@@ -42,9 +42,6 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
   const DiagnosisSettings& settings = setup_.settings;
   const double period_s = std::chrono::duration<double>(setup_.period).count();
   const double steps_per_day = kSecondsPerDay / period_s;
-  if (settings.cusum.enabled) {
-    cusum_false_alarms_per_day_ = 2.0 * steps_per_day / cusum_run_length(settings.cusum.drift, settings.cusum.limit);
-  }
   if (settings.gate) {
     const double delay_steps = std::ceil(std::chrono::duration<double>(settings.on_delay).count() / period_s);
     const auto rejections = std::max<std::int64_t>(kLeastRejections, 1 + static_cast<std::int64_t>(delay_steps));
@@ -59,9 +56,15 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     Output signal;
     signal.setup = output;
     signal.cusum = TwoSidedCusum(settings.cusum.drift, 2.0 * settings.cusum.limit);
+    signal.slow = TwoSidedCusum(settings.slow_drift.drift, 2.0 * settings.slow_drift.limit);
+    if (settings.noise.enabled) signal.noise = VarianceRatio(settings.noise.window);
     signal.trend = TrendRing(std::max<base::Duration>(setup_.period, std::chrono::seconds{1}));
     outputs_.push_back(std::move(signal));
   }
+  if (settings.nis.enabled) nis_ = WindowedNis(settings.nis.window, static_cast<int>(outputs_.size()), gate_);
+  limits_.push_back(make_limits(setup_.regimes.empty() ? kWholeLog : ""));
+  for (const std::string& regime : setup_.regimes) limits_.push_back(make_limits(regime));
+  take_limits();
   define_alarms();
 }
 
@@ -69,17 +72,22 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
   const base::Instant now = step.time;
   const bool testing = takes_rows(step.mode) && !step.tests_held;
-  if (testing && (!testing_ || step.regime != regime_)) {
+  const bool anew = testing && (!testing_ || step.regime != regime_);
+  testing_ = testing;
+  if (step.regime != regime_) {
+    regime_ = step.regime;
+    take_limits();
+  }
+  if (anew) {
     for (Output& output : outputs_) {
-      output.cusum.reset();
-      output.over_since.reset();
+      output.begin_sums_anew();
+      output.noise.reset();
       output.rejected_since.reset();
       output.rejections = 0;
       output.jump = false;
     }
+    nis_.reset();
   }
-  testing_ = testing;
-  regime_ = step.regime;
 
   for (std::size_t j = 0; j < inputs_.size(); ++j) {
     const estimation::InputStep& told = step.inputs[j];
@@ -89,7 +97,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
     if (outputs_[i].setup.tag.empty()) continue;
     const OutputStep& row = step.outputs[i];
     read(outputs_[i], row.measured, row.quality, row.reason, now);
-    take_row(outputs_[i], row, testing, now);
+    take_row(i, row, testing, now);
   }
 
   for (Signal& input : inputs_) {
@@ -112,6 +120,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
     }
   }
   if (setup_.settings.cusum.enabled) evaluate_process(step, out);
+  if (testing) evaluate_slow_tests(step, out);
 }
 
 void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason reason, base::Instant now) const {
@@ -134,8 +143,9 @@ void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason r
   }
 }
 
-void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing, base::Instant now) const {
-  const double limit = setup_.settings.cusum.limit;
+void TwinDiagnosis::take_row(std::size_t index, const OutputStep& row, bool testing, base::Instant now) {
+  Output& output = outputs_[index];
+  const OutputLimits& limits = this->limits(index);
   if (std::isfinite(row.measured) && std::isfinite(row.expected)) {
     output.trend.add({now, row.measured, row.expected});
   }
@@ -146,9 +156,8 @@ void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing
     output.rejected_since.reset();
     output.rejections = 0;
     output.jump = false;
-    if (!book_.active(output.process)) {
-      output.cusum.reset();
-      output.over_since.reset();
+    if (!book_.active(output.process) && !book_.active(output.slow_drift)) {
+      output.begin_sums_anew();
       output.joined.reset();
     }
     return;
@@ -156,15 +165,15 @@ void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing
   if (!output.measured) return;
   if (output.restart) {
     output.restart = false;
-    output.cusum.reset();
-    output.over_since.reset();
+    output.begin_sums_anew();
+    output.noise.reset();
   }
 
   // An isolated row stays rejected while the twin's own uncertainty would let anything pass.
   if (row.test_ratio > 1.0 || row.reason == Reason::spike) {
     if (!output.rejected_since) {
       output.rejected_since = now;
-      output.jump = output.cusum.value() < 0.5 * limit;
+      output.jump = output.cusum.value() < 0.5 * limits.cusum;
     }
     if (output.rejections < kLeastRejections) ++output.rejections;
   } else {
@@ -172,10 +181,15 @@ void TwinDiagnosis::take_row(Output& output, const OutputStep& row, bool testing
     output.rejections = 0;
     output.jump = false;
   }
+  const double z = std::clamp(row.innovation / row.std / limits.scale, -gate_, gate_);
+  output.noise.add(z, now);
+  if (!output.block.add(z, limits.block, now)) return;
+  const double mean = output.block.sum() * limits.block_factor;
+  output.slow.add(mean, output.block.begin());
   if (!setup_.settings.cusum.enabled) return;
-  output.cusum.add(std::clamp(row.innovation / row.std, -gate_, gate_), now);
+  output.cusum.add(mean, output.block.begin());
   const bool standing = book_.active(output.process) || output.joined;
-  if (output.cusum.value() > (standing ? 0.5 * limit : limit)) {
+  if (output.cusum.value() > (standing ? 0.5 * limits.cusum : limits.cusum)) {
     if (!output.over_since) output.over_since = now;
   } else {
     output.over_since.reset();
@@ -209,15 +223,17 @@ void TwinDiagnosis::evaluate_reasons(Signal& signal, const OutputStep* row, base
 void TwinDiagnosis::explain(Output& output, const std::string& cause, base::Instant now,
                             std::vector<AnomalyEvent>& out) {
   const auto name_cause = [&](AnomalyEvent& event) { event.caused_by = {cause}; };
-  if (book_.clear_now(output.gate, now, out, name_cause)) release_joined(output.gate);
-  if (!book_.active(output.process)) return;
+  for (const AlarmHandle alarm : {output.gate, output.noise_up, output.noise_down}) {
+    if (book_.clear_now(alarm, now, out, name_cause)) release_joined(alarm);
+  }
   const std::optional<base::Instant> began =
       output.reason == Reason::stuck ? output.unchanged_since : output.faulty_since;
-  if (!began || book_.told(output.process).onset + setup_.period < *began) return;
-  book_.clear_now(output.process, now, out, name_cause);
-  release_joined(output.process);
-  output.cusum.reset();
-  output.over_since.reset();
+  for (const AlarmHandle alarm : {output.process, output.slow_drift}) {
+    if (!book_.active(alarm) || !began || book_.told(alarm).onset + setup_.period < *began) continue;
+    book_.clear_now(alarm, now, out, name_cause);
+    release_joined(alarm);
+    output.begin_sums_anew();
+  }
 }
 
 void TwinDiagnosis::evaluate_gate(std::size_t index, const OutputStep& row, base::Instant now,
@@ -234,8 +250,7 @@ void TwinDiagnosis::evaluate_gate(std::size_t index, const OutputStep& row, base
   book_.update(output.gate, condition, now, out, [&](AnomalyEvent& event) { describe_gate(event, index, row); });
   if (stood && !book_.active(output.gate)) {
     release_joined(output.gate);
-    output.cusum.reset();
-    output.over_since.reset();
+    output.begin_sums_anew();
   }
 }
 
@@ -283,8 +298,7 @@ void TwinDiagnosis::release_joined(AlarmHandle alarm) {
   for (Output& output : outputs_) {
     if (output.joined != alarm) continue;
     output.joined.reset();
-    output.cusum.reset();
-    output.over_since.reset();
+    output.begin_sums_anew();
   }
 }
 
@@ -296,10 +310,9 @@ bool TwinDiagnosis::process_condition(std::size_t index) const {
 }
 
 bool TwinDiagnosis::others_quiet(std::size_t index) const {
-  const double half = 0.5 * setup_.settings.cusum.limit;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (i == index || outputs_[i].health != Health::good) continue;
-    if (outputs_[i].rejected_since || outputs_[i].cusum.value() >= half) return false;
+    if (outputs_[i].rejected_since || outputs_[i].cusum.value() >= 0.5 * limits(i).cusum) return false;
   }
   return true;
 }
@@ -320,8 +333,12 @@ bool TwinDiagnosis::sensor_waits_elsewhere(std::size_t index) const {
 // The alarm that stands and explains a departure of this output, if there is one.
 std::optional<AlarmHandle> TwinDiagnosis::standing_cause(std::size_t index, base::Instant now) const {
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
-    if (i != index && book_.active(outputs_[i].process) && process_condition(i)) return outputs_[i].process;
+    const Output& output = outputs_[i];
+    if (i != index && book_.active(output.process) && process_condition(i)) return output.process;
+    if (book_.active(output.slow_drift) && output.slow_over_since) return output.slow_drift;
+    if (book_.active(output.noise_up) && output.noise_over_since) return output.noise_up;
   }
+  if (book_.active(nis_alarm_) && nis_over_since_) return nis_alarm_;
   const auto recent = [&](AlarmHandle alarm) {
     return book_.active(alarm) && now - book_.told(alarm).raised_at <= join_window_;
   };

@@ -187,9 +187,9 @@ class AnomalyWriter {
     writer_.number("sigma", event_.sigma);
     writer_.number("magnitude", event_.magnitude);
     writer_.number("nominal_false_alarms_per_day", event_.nominal_false_alarms_per_day);
-    // Known only after a calibration.
-    writer_.null("observed_false_alarms");
-    writer_.null("evidence_hours");
+    const auto& observed = event_.observed_false_alarms;  // known only after a calibration
+    writer_.number("observed_false_alarms", observed ? std::optional<double>(*observed) : std::nullopt);
+    writer_.number("evidence_hours", event_.evidence_hours);
     brief_or_null("by", event_.by);
     brief_or_null("comment", event_.comment);
     optional_time("shelved_until", event_.shelved_until);

@@ -89,7 +89,12 @@ struct TwinDescription {
   base::Duration state_interval{};
   StateLayout layout = StateLayout::nested;
   ModelIdentity model;
-  std::vector<std::string> regimes;       // names, in the order of TwinStep::regime
+  std::vector<std::string> regimes;  // names, in the order of TwinStep::regime
+  struct RegimeLimits {
+    std::string regime;
+    bool calibrated = false;
+  };
+  std::vector<RegimeLimits> limits;       // of the regimes, or of the twin as a whole
   std::vector<SignalDescription> states;  // the model's order, as in a TwinStep
   std::vector<InputDescription> inputs;
   std::vector<OutputDescription> outputs;

@@ -105,6 +105,11 @@ void encode_twin_info(const TwinDescription& twin, base::Instant time, signals::
   writer.text("hash", twin.model.hash);
   writer.integer("order", static_cast<std::int64_t>(twin.states.size()));
   writer.close_object();
+  if (!twin.limits.empty()) {
+    writer.open_object("calibration");
+    for (const auto& one : twin.limits) writer.text(one.regime, one.calibrated ? "calibrated" : "not_calibrated");
+    writer.close_object();
+  }
   writer.open_array("states");
   for (const SignalDescription& state : twin.states) {
     writer.open_element();

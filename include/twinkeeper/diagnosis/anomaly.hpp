@@ -81,6 +81,9 @@ struct AnomalyEvent {
   std::vector<std::string> ambiguous_with;
   std::vector<std::string> caused_by;
   std::optional<double> nominal_false_alarms_per_day;
+  // What the limit was held against when it was calibrated: alarms of all tests in so many healthy hours.
+  std::optional<int> observed_false_alarms;
+  std::optional<double> evidence_hours;
   std::string regime;             // of the twin at this event, empty: none
   std::vector<TrendPoint> trend;  // ≤ 60
   // Who has said what of it last, and until when it is shelved or suppressed. Not in the archive: what operators have
@@ -97,7 +100,7 @@ struct AnomalyEvent {
     a.list(hypotheses);
     a.list(ambiguous_with);
     a.list(caused_by);
-    a(nominal_false_alarms_per_day, regime);
+    a(nominal_false_alarms_per_day, observed_false_alarms, evidence_hours, regime);
     a.list(trend);
   }
 };

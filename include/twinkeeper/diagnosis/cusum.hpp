@@ -23,6 +23,7 @@ class TwoSidedCusum {
 
   void add(double z, base::Instant time);
   void reset();
+  void set_cap(double cap) { cap_ = cap; }  // of a sum that begins anew
 
   [[nodiscard]] double value() const { return rising() ? up_.sum : down_.sum; }
   [[nodiscard]] bool rising() const { return up_.sum >= down_.sum; }
@@ -52,6 +53,32 @@ class TwoSidedCusum {
   double drift_ = 0.5;
   double cap_ = 32.0;
   Side up_, down_;
+};
+
+// BlockMean: sums of L residuals, so that what goes into a CUSUM is nearly white where the residuals are not.
+class BlockMean {
+ public:
+  // True if `z` was the last of `length`.
+  bool add(double z, int length, base::Instant time) {
+    if (count_ == 0) begin_ = time;
+    sum_ = count_ == 0 ? z : sum_ + z;
+    if (++count_ < length) return false;
+    count_ = 0;
+    return true;
+  }
+  void reset() { count_ = 0; }
+  [[nodiscard]] double sum() const { return sum_; }  // of the block that is full
+  [[nodiscard]] base::Instant begin() const { return begin_; }
+
+  template <class Archive>
+  void archive(Archive& a) {
+    a(sum_, count_, begin_);
+  }
+
+ private:
+  double sum_ = 0.0;
+  int count_ = 0;
+  base::Instant begin_;
 };
 
 // Mean number of steps of white N(shift, 1) residuals until the one-sided sum exceeds `limit`: Siegmund's formula with

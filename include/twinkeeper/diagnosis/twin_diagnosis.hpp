@@ -1,26 +1,43 @@
 // TwinDiagnosis: what one twin's steps say about its sensors and its process.
 //
-//   z = ν_i / √Σ_ii, cut to ±g        S⁺ ← min(2h, max(0, S⁺ + z − k))        S⁻ ← min(2h, max(0, S⁻ − z − k))
+//   z = ν_i / (s √Σ_ii), cut to ±g      b = Σ_L z / (√L s_L)
+//   S⁺ ← min(2h, max(0, S⁺ + b − k))    S⁻ ← min(2h, max(0, S⁻ − b − k))
 //   symbol  meaning
 //   ν_i     innovation of output i; Σ_ii its variance
 //   g       gate (5 if off)
-//   k, h    drift and limit of the CUSUM; the cap at 2h bounds the time to clear to about (2h − h/2)/k steps
+//   s       robust standard deviation of ν_i / √Σ_ii in the regime at hand; 1 where it is not calibrated
+//   L, s_L  rows in a block, so that b is nearly white, and the standard deviation of Σ_L z / √L; 1 where not calibrated
+//   k, h    drift and limit of a CUSUM; the cap at 2h bounds the time to clear to about (2h − h/2)/k blocks
 //
-//   id                        kind     test
-//   <twin>.<signal>.<reason>  sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
-//                                      rate_of_change, stuck) for an output or an input with a tag
-//   <twin>.<output>.gate      sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below h/2
-//                                      at the first rejection, and no other output departing. An isolated row
-//                                      (twin.hpp) counts as rejected as long as it is told as `spike`
-//   <twin>.<output>.cusum     process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay. One residual cannot tell
-//                                      a change of the process from a biased sensor: ambiguous_with names the sensor
+//   id                          kind     test
+//   <twin>.<signal>.<reason>    sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
+//                                        rate_of_change, stuck) for an output or an input with a tag
+//   <twin>.<output>.gate        sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below
+//                                        h/2 at the first rejection, and no other output departing. An isolated row
+//                                        (twin.hpp) counts as rejected as long as it is told as `spike`
+//   <twin>.<output>.cusum       process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay. One residual cannot
+//                                        tell a change of the process from a biased sensor: ambiguous_with names it
+//   <twin>.<output>.slow_drift  process  the same with a smaller k and a larger h: shifts below 0.8 standard deviations
+//   <twin>.<output>.noise_up    sensor   variance ratio (variance_ratio.hpp) above its limit, and that of no other output
+//   <twin>.<output>.noise_down  sensor   below its lower limit; only where the regime is calibrated, as written noise
+//                                        levels are guesses and mostly too large
+//   <twin>.nis                  process  windowed NIS (windowed_nis.hpp) of all outputs above its limit, and no sum of
+//                                        one output above h/2, or that for a window's length
+//   The last four clear at half of what their limit is above (below) the value expected.
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
 // input, in the modes tracking, degraded, predict_only, where the model is valid, and if the twin has regimes in one
 // that is settled. Else the sums are held; they begin at zero when rows take part again, when the regime changes, when
 // a reason of the output clears, and when a reason explains them.
 //
+// Limits are those of the regime's calibration. A regime without one in a model that has some takes those of the tests;
+// calibrated() says which it is.
+//
 // One cause, one alarm:
+//  - slow_drift, noise_up, noise_down and nis speak only where nothing else does: while an alarm of the output stands or
+//    waits for its delay, or one that explains it by the rules below, or another of these four stands (for nis: any but an
+//    old sensor alarm of a reason), their sums and windows are empty and begin anew after it. A crossing of a CUSUM
+//    while one of these stands joins it.
 //  - While a cusum alarm of the twin stands, crossings of other outputs join it (tags, `changed`).
 //  - While a sensor alarm of another signal stands, raised at most gate_timeout + off_delay ago, they join it: its
 //    wrong values have bent the state. While the condition of such an alarm waits for its delay, they wait.
@@ -32,8 +49,9 @@
 //
 // Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
 // Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
-// Nominal false alarms of white Gaussian innovations, delays of the CUSUM left out: cusum, 2 / ARL per step with
-// ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, the chance that independent rejections fill on_delay.
+// Nominal false alarms of white Gaussian innovations, delays left out: the sums, 2 / ARL per block with
+// ARL = (e^{2kb} − 2kb − 1) / (2k²), b = h + 1.166; gate, the chance that independent rejections fill on_delay; nis and
+// noise, 10⁻⁸ per step, an upper bound, as windows overlap, or what calibration has found.
 //
 // Errors: none; a step of another shape than the setup breaks an invariant (abort). Thread rule: one thread.
 // Allocation: evaluate() none while no event is due.
@@ -53,6 +71,8 @@
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/settings.hpp"
 #include "twinkeeper/diagnosis/trend_ring.hpp"
+#include "twinkeeper/diagnosis/variance_ratio.hpp"
+#include "twinkeeper/diagnosis/windowed_nis.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
 
 namespace twinkeeper::diagnosis {
@@ -70,6 +90,7 @@ struct TwinDiagnosisSetup {
   std::vector<SignalSetup> outputs;  // model's order
   DiagnosisSettings settings;
   base::Duration period{};
+  std::vector<std::string> regimes = {};  // names, in the order of TwinStep::regime
 };
 
 class TwinDiagnosis {
@@ -82,11 +103,17 @@ class TwinDiagnosis {
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
   [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
   [[nodiscard]] const TwoSidedCusum& cusum(std::size_t output) const { return outputs_[output].cusum; }
+  [[nodiscard]] const TwoSidedCusum& slow_drift(std::size_t output) const { return outputs_[output].slow; }
+  [[nodiscard]] const VarianceRatio& noise(std::size_t output) const { return outputs_[output].noise; }
+  [[nodiscard]] const WindowedNis& nis() const { return nis_; }
+  // Whether the limits of a regime (−1: of a twin without regimes) were calibrated.
+  [[nodiscard]] bool calibrated(int regime) const { return limits_of(regime).calibration >= 0; }
 
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, testing_, regime_);
+    a(book_, inputs_, outputs_, nis_, nis_over_since_, testing_, regime_);
+    if constexpr (Archive::kReading) take_limits();
   }
 
  private:
@@ -109,7 +136,10 @@ class TwinDiagnosis {
   struct Output : Signal {
     AlarmHandle gate = 0;
     AlarmHandle process = 0;
-    TwoSidedCusum cusum;
+    AlarmHandle slow_drift = 0, noise_up = 0, noise_down = 0;
+    TwoSidedCusum cusum, slow;
+    BlockMean block;
+    VarianceRatio noise;
     TrendRing trend;
     bool measured = false;  // the row takes part in this step
     bool restart = false;   // its sensor was faulty: the CUSUM begins anew with the next row
@@ -117,18 +147,51 @@ class TwinDiagnosis {
     int rejections = 0;     // without a break
     std::optional<base::Instant> rejected_since;
     std::optional<base::Instant> over_since;  // the CUSUM is above its limit
-    std::optional<AlarmHandle> joined;        // another alarm that this output's crossing belongs to
+    std::optional<base::Instant> slow_over_since, noise_over_since;
+    std::optional<AlarmHandle> joined;  // another alarm that this output's crossing belongs to
+
+    void begin_sums_anew() {
+      cusum.reset();
+      slow.reset();
+      block.reset();
+      over_since.reset();
+      slow_over_since.reset();
+    }
 
     template <class Archive>
     void archive(Archive& a) {
       Signal::archive(a);
-      a(cusum, trend, measured, restart, jump, rejections, rejected_since, over_since, joined);
+      a(cusum, slow, block, noise, trend, measured, restart, jump, rejections, rejected_since, over_since);
+      a(slow_over_since, noise_over_since, joined);
     }
   };
 
+  struct OutputLimits {
+    double scale = 1.0, block_factor = 1.0;  // 1 / (√L s_L)
+    int block = 1;
+    double cusum = 16.0, slow_drift = 28.0;
+    double noise_low = 0.0, noise_high = 2.4;                          // low 0: not tested
+    std::optional<double> cusum_per_day, slow_per_day, noise_per_day;  // nominal false alarms
+  };
+  struct RegimeLimits {
+    std::vector<OutputLimits> outputs;
+    std::optional<double> nis;
+    std::optional<double> nis_per_day;
+    int calibration = -1;  // position among the settings' calibrated regimes; −1: not calibrated
+  };
+  // Limits (twin_limits.cpp).
+  [[nodiscard]] RegimeLimits make_limits(const std::string& regime) const;
+  [[nodiscard]] const RegimeLimits& limits_of(int regime) const {
+    const auto place = static_cast<std::size_t>(regime + 1);
+    return limits_[place < limits_.size() ? place : 0];
+  }
+  [[nodiscard]] const RegimeLimits& limits() const { return limits_of(regime_); }
+  [[nodiscard]] const OutputLimits& limits(std::size_t output) const { return limits().outputs[output]; }
+  void take_limits();
+
   // Reading a step (twin_diagnosis.cpp).
   void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now) const;
-  void take_row(Output& output, const estimation::OutputStep& row, bool testing, base::Instant now) const;
+  void take_row(std::size_t index, const estimation::OutputStep& row, bool testing, base::Instant now);
   // Deciding (twin_diagnosis.cpp).
   void evaluate_reasons(Signal& signal, const estimation::OutputStep* row, base::Instant now,
                         std::vector<AnomalyEvent>& out);
@@ -142,23 +205,44 @@ class TwinDiagnosis {
   [[nodiscard]] bool others_quiet(std::size_t index) const;
   [[nodiscard]] bool sensor_waits_elsewhere(std::size_t index) const;
   [[nodiscard]] std::optional<AlarmHandle> standing_cause(std::size_t index, base::Instant now) const;
+  // Where nothing else speaks (twin_slow_tests.cpp).
+  void evaluate_slow_tests(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  void evaluate_slow_drift(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  void evaluate_noise(std::size_t index, const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  void evaluate_nis(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  [[nodiscard]] bool speaks(const Output& output) const;
+  [[nodiscard]] bool calm() const;
+  [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
+  [[nodiscard]] bool anything_recent(base::Instant now) const;
   // Wording (twin_alarms.cpp).
   [[nodiscard]] AlarmDefinition gate_definition(const SignalSetup& signal) const;
-  [[nodiscard]] AlarmDefinition process_definition(const SignalSetup& signal) const;
+  [[nodiscard]] AlarmDefinition process_definition(const SignalSetup& signal, const char* test) const;
+  [[nodiscard]] AlarmDefinition noise_definition(const SignalSetup& signal, bool up) const;
+  [[nodiscard]] AlarmDefinition nis_definition() const;
   void define_alarms();
   void describe_reason(AnomalyEvent& event, AlarmHandle alarm, const Signal& signal,
                        const estimation::OutputStep* row) const;
   void describe_gate(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
   void describe_process(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void describe_slow_drift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void describe_shift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row,
+                      const TwoSidedCusum& sum) const;
+  void describe_noise(AnomalyEvent& event, std::size_t index, bool up, const estimation::OutputStep& row) const;
+  void describe_nis(AnomalyEvent& event) const;
+  void add_evidence(AnomalyEvent& event) const;
   void add_joined_tags(AnomalyEvent& event, AlarmHandle alarm) const;
 
   TwinDiagnosisSetup setup_;
   AlarmBook book_;
   std::vector<Signal> inputs_;
   std::vector<Output> outputs_;
+  WindowedNis nis_;
+  AlarmHandle nis_alarm_ = 0;
+  std::optional<base::Instant> nis_over_since_;
   double gate_;  // g
   base::Duration join_window_;
-  std::optional<double> cusum_false_alarms_per_day_, gate_false_alarms_per_day_;
+  std::vector<RegimeLimits> limits_;  // by regime + 1
+  std::optional<double> gate_false_alarms_per_day_;
   bool testing_ = false;  // in the step before, rows could take part
   int regime_ = -1;       // of the step before
 };

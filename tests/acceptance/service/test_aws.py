@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import random
 import unittest.mock
 
 from rig import RigTestCase, configuration, main, wait_until
@@ -131,7 +132,10 @@ class Aws(ServiceParts, RigTestCase):
                 (update(better, sha256="00"), "the model's text has the hash sha256:"),
                 (update(better, twin="basins"), "there is no twin basins"),
                 (update(better, path="/etc/passwd"), "unknown member path"),
-                ({"operation": "recalibrate", "twin": "tanks"}, "recalibrate is not supported by this version"),
+                ({"operation": "reboot"}, "reboot is not supported by this version"),
+                ({"operation": "recalibrate", "twin": "tanks"}, "log is missing"),
+                ({"operation": "recalibrate", "twin": "tanks", "log": "../tanks_model.yaml"}, "below the state directory"),
+                ({"operation": "recalibrate", "twin": "tanks", "log": "none.csv"}, "none.csv"),
                 ({"version": "1.0", "steps": []}, "the document names no operation"))):
             details = self.run_job(f"refused-{number}", document, "REJECTED").details
             self.assertIn(reason, details["reason"])
@@ -144,6 +148,28 @@ class Aws(ServiceParts, RigTestCase):
         self.assertIn("nonsense: unknown key", details["reason"])
         wait_until(lambda: not os.path.exists(os.path.join(self.folder, "state", "job.json")), 30,
                    "the job to be forgotten")
+        self.end()
+        self.check_schemas()
+
+    def test_recalibration(self):
+        self.begin()
+        self.wait_for_mode("tracking")
+        source = random.Random(3)
+        levels, rows = [0.5, 0.5], ["time,plc.pump,plc.level_1,plc.level_2"]
+        for k in range(3000):
+            measured = [level + source.gauss(0.0, 0.004) for level in levels]  # twice what the model says
+            rows.append(f"{k / 10},5.0,{measured[0]},{measured[1]}")
+            deviations = [level - 0.5 for level in levels]
+            levels = [0.5 + 0.998 * deviations[0] + source.gauss(0.0, 0.0002),
+                      0.5 + 0.002 * deviations[0] + 0.998 * deviations[1] + source.gauss(0.0, 0.0002)]
+        with open(os.path.join(self.folder, "state", "healthy.csv"), "w", encoding="utf-8") as file:
+            file.write("\n".join(rows) + "\n")
+        self.run_job("calibrate-1", {"operation": "recalibrate", "twin": "tanks", "log": "healthy.csv", "rows": "100:"},
+                     "SUCCEEDED")
+        self.arrives("twins.tanks.state", lambda d: d["model"]["version"] == 2, 30, "the calibrated model")
+        info = self.arrives("twins.tanks.info", lambda d: d["model"]["version"] == 2, 30, "its description")
+        self.assertEqual(info["calibration"], {"all": "calibrated"})
+        self.assertRegex(self.daemon.stderr(), r"all covariances of the model times (3\.[6-9]|4)")
         self.end()
         self.check_schemas()
 

@@ -246,6 +246,27 @@ twins:
   }
 }
 
+TEST_CASE("load lays a twin's limits over calibrated ones key by key") {
+  const TemporaryFolder folder;
+  const auto file = folder.write("a.yaml", R"(gateway: {id: gw}
+twins:
+  - name: room
+    period: 1s
+    model: {model: {name: room, time: continuous, states: [{name: t}], outputs: [{name: t}], A: [[-1]], C: [[1]],
+                    noise: {Q: [[1]], R: [[1]]}},
+            diagnosis: {calibration: {period: 1s, regimes: {all: {hours: 2, nis: 2.5, outputs: {t: {scale: 1.5, cusum: 18}}}}}}}
+    diagnosis: {calibration: {regimes: {all: {outputs: {t: {cusum: 20}}}}}}
+)");
+  const auto calibration = loaded(file).twins[0].diagnosis.calibration;
+  REQUIRE(calibration.regimes.size() == 1);
+  CHECK(calibration.regimes[0].nis == 2.5);
+  CHECK(calibration.regimes[0].hours == 2.0);
+  REQUIRE(calibration.regimes[0].outputs.size() == 1);
+  CHECK(calibration.regimes[0].outputs[0].scale == 1.5);
+  CHECK(calibration.regimes[0].outputs[0].cusum == 20.0);
+  CHECK(calibration.regimes[0].outputs[0].block == 1);
+}
+
 TEST_CASE("load replaces variables in scalars and takes defaults for unset and empty ones") {
   const TemporaryFolder folder;
   const auto file = folder.write("a.yaml", kSmall);

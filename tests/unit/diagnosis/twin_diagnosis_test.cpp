@@ -370,7 +370,8 @@ TEST_CASE("Innovations count only in modes that can be trusted and start from ze
 TEST_CASE("Tests that are switched off raise nothing") {
   DiagnosisSettings settings;
   settings.gate.reset();
-  settings.cusum.enabled = false;
+  settings.cusum.enabled = settings.slow_drift.enabled = false;
+  settings.nis.enabled = settings.noise.enabled = false;
   TwinDiagnosisBench bench(settings);
   bench.run(300, 20.0);
   CHECK(bench.out.empty());

@@ -1,0 +1,383 @@
+#include "app/calibration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "app/log_record.hpp"
+#include "app/log_replay.hpp"
+#include "app/replay_csv.hpp"
+#include "config/diagnosis_writer.hpp"
+#include "config/model_writer.hpp"
+#include "twinkeeper/base/timestamp.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using identification::NisRow;
+using identification::RegimeRows;
+
+constexpr double kNoiseTolerance = 1.25;  // of variances, either way: within it the model's noise is left alone
+
+// Takes the steps that diagnosis tests, by regime.
+class Innovations final : public LogReplayOutput {
+ public:
+  Innovations(const config::TwinConfig& twin, const std::function<bool()>& stop, std::vector<RegimeRows>& regimes)
+      : regimes_(regimes), stop_(stop) {
+    if (!regimes_.empty()) return;
+    const auto add = [&](const std::string& name) {
+      regimes_.push_back({name, std::vector<std::vector<double>>(twin.model.outputs.size()), {}});
+    };
+    for (const auto& regime : twin.regimes) add(regime.name);
+    if (twin.regimes.empty()) add(diagnosis::kWholeLog);
+  }
+
+  void row(std::string_view, std::int64_t, const estimation::TwinStep& step, std::string_view, bool) override {
+    if (last_ && step.step <= *last_) return;  // late, or one more row of the tick
+    last_ = step.step;
+    take(step);
+  }
+  void step_without_row(std::chrono::nanoseconds, const estimation::TwinStep& step, std::string_view, bool) override {
+    last_ = step.step;
+  }
+  [[nodiscard]] bool stopped() const override { return stop_ && stop_(); }
+  [[nodiscard]] std::uint64_t tested() const { return tested_; }
+
+ private:
+  void take(const estimation::TwinStep& step) {
+    using estimation::Mode;
+    const bool in_mode = step.mode == Mode::tracking || step.mode == Mode::degraded || step.mode == Mode::predict_only;
+    const auto index = static_cast<std::size_t>(std::max(step.regime, 0));
+    if (!in_mode || step.tests_held || index >= regimes_.size()) {
+      parted_ = true;
+      return;
+    }
+    ++tested_;
+    RegimeRows& rows = regimes_[index];
+    if (parted_ || index != regime_) part(rows);
+    parted_ = false;
+    regime_ = index;
+    for (std::size_t i = 0; i < rows.z.size(); ++i) {
+      const estimation::OutputStep& output = step.outputs[i];
+      const bool takes_part = std::isfinite(output.innovation) && output.std > 0.0 && std::isfinite(output.test_ratio);
+      rows.z[i].push_back(takes_part ? output.innovation / output.std : std::nan(""));
+    }
+    rows.nis.push_back(step.nis_dof > 0 && std::isfinite(step.nis) ? NisRow{step.nis, step.nis_dof} : NisRow{});
+  }
+  static void part(RegimeRows& rows) {
+    if (rows.nis.empty()) return;
+    for (auto& z : rows.z) z.push_back(std::nan(""));
+    rows.nis.push_back({});
+  }
+
+  std::vector<RegimeRows>& regimes_;
+  const std::function<bool()>& stop_;
+  std::optional<std::int64_t> last_;
+  std::size_t regime_ = 0;
+  bool parted_ = true;
+  std::uint64_t tested_ = 0;
+};
+
+struct Passed {
+  std::uint64_t rows = 0, tested = 0;
+};
+
+// The rows through the twin as the plan has it; what they show is appended to `regimes`.
+base::Result<Passed> pass(const Plan& plan, const CalibrationJob& job, const logs::RowRange& rows,
+                          std::vector<RegimeRows>& regimes) {
+  auto log = logs::LogReader::open(job.log_file);
+  if (!log.ok()) return log.error();
+  Innovations innovations(plan.config.twins[job.twin], job.stop, regimes);
+  const auto replayed = replay_log(plan, job.twin, log.value(), job.tags, innovations, rows);
+  if (!replayed.ok()) return replayed.error();
+  return Passed{replayed.value().rows, innovations.tested()};
+}
+
+// Of the outputs' robust variances, the one in the middle.
+double common_variance(const std::vector<RegimeRows>& regimes) {
+  std::vector<double> variances;
+  for (const RegimeRows& rows : regimes) {
+    for (const auto& z : rows.z) {
+      const auto count = std::count_if(z.begin(), z.end(), [](double v) { return !std::isnan(v); });
+      if (static_cast<std::size_t>(count) < identification::kLeastRows) continue;
+      const double scale = identification::robust_scale(z);
+      if (scale > 0.0) variances.push_back(scale * scale);
+    }
+  }
+  return variances.empty() ? 1.0 : identification::median(std::move(variances));
+}
+
+void multiply(std::optional<model::Rows>& rows, double factor) {
+  if (!rows) return;
+  for (auto& row : *rows) {
+    for (double& value : row) value *= factor;
+  }
+}
+
+// √((N + d) / (N − d)) with d parameters to an output.
+double widening_of(const model::ModelSettings& model, std::uint64_t rows) {
+  const auto n_x = static_cast<double>(model.states.size());
+  const auto n_u = static_cast<double>(model.inputs.size());
+  const auto n_y = static_cast<double>(std::max<std::size_t>(model.outputs.size(), 1));
+  const double parameters = (n_x * (n_u + 2.0 * n_y) + n_u * n_y) / n_y;
+  const auto n = static_cast<double>(rows);
+  if (n <= 2.0 * parameters) return 2.0;
+  return std::max(kLeastWidening, std::sqrt((n + parameters) / (n - parameters)));
+}
+
+// As `identify` makes it.
+std::string hash_of_training_rows(const logs::LogTable& log, const ColumnOfSignal& inputs,
+                                  const ColumnOfSignal& outputs) {
+  std::vector<std::size_t> columns;
+  for (const auto* signals : {&inputs, &outputs}) {
+    for (const auto& column : *signals) columns.push_back(*column);
+  }
+  std::string text = "time";
+  for (const std::size_t column : columns) text += "," + log.columns[column].name;
+  for (std::size_t row = 0; row < log.rows(); ++row) {
+    text += '\n' + log.time_texts[row];
+    for (const std::size_t column : columns) {
+      text += ',';
+      append_shortest(text, log.values[column][row]);
+    }
+  }
+  return config::hash_of(text);
+}
+
+std::string figure(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+base::Result<std::vector<RegimeRows>> refitted_rows(const CalibrationJob& job, std::size_t end, bool gated) {
+  std::vector<RegimeRows> regimes;
+  const auto folds = blocked_folds(job.rows.begin, end, kRefitFolds);
+  for (std::size_t fold = 0; fold < folds.size(); ++fold) {
+    std::vector<logs::RowRange> others;
+    for (std::size_t other = 0; other < folds.size(); ++other) {
+      if (other != fold) others.push_back(folds[other]);
+    }
+    auto model = job.refit(others);
+    if (!model.ok()) return model.error();
+    Plan plan = job.plan;
+    plan.config.twins[job.twin].model = std::move(model).value();
+    if (!gated) plan.config.twins[job.twin].diagnosis.gate.reset();
+    rebuild_model(plan, job.twin);
+    const auto passed = pass(plan, job, folds[fold], regimes);
+    if (!passed.ok()) return passed.error();
+  }
+  return regimes;
+}
+
+}  // namespace
+
+std::vector<logs::RowRange> blocked_folds(std::size_t begin, std::size_t end, std::size_t folds) {
+  std::vector<logs::RowRange> out;
+  const std::size_t rows = end - begin;
+  for (std::size_t i = 0; i < folds; ++i) {
+    out.push_back({begin + i * rows / folds, begin + (i + 1) * rows / folds});
+  }
+  return out;
+}
+
+void scale_noise(model::ModelSettings& model, double factor) {
+  for (auto* rows : {&model.noise.Q, &model.noise.R, &model.noise.S, &model.noise.Ry}) multiply(*rows, factor);
+  for (model::OutputSettings& output : model.outputs) {
+    if (!output.noise_std) continue;
+    const double floor = output.resolution ? *output.resolution * *output.resolution / 12.0 : 0.0;
+    const double variance = factor * (*output.noise_std * *output.noise_std + floor) - floor;
+    if (variance > 0.0) {
+      output.noise_std = std::sqrt(variance);
+    } else if (model.noise.R) {
+      output.noise_std.reset();
+    } else {
+      output.noise_std = 0.0;
+    }
+  }
+  for (model::AugmentSettings& one : model.augment) {
+    if (one.noise_density) *one.noise_density *= std::sqrt(factor);
+    if (one.std) *one.std *= std::sqrt(factor);
+  }
+}
+
+base::Result<bool> made_the_model(const std::string& provenance, const std::string& log_file,
+                                  const logs::RowRange& rows) {
+  using Json = nlohmann::json;
+  const Json tree = Json::parse(provenance.empty() ? "{}" : provenance, nullptr, false);
+  if (!tree.is_object() || !tree.contains("data") || !tree["data"].is_object()) return false;
+  const Json& data = tree["data"];
+  const auto text = [&](const char* key) {
+    return data.contains(key) && data[key].is_string() ? data[key].get<std::string>() : std::string();
+  };
+  const std::string hash = text("hash");
+  const auto made_of = parse_rows(text("rows"));
+  if (hash.empty() || !made_of) return false;
+  const auto same = [&](const logs::RowRange& range) -> base::Result<bool> {
+    const auto log = logs::read_log(log_file, range);
+    if (!log.ok()) {
+      if (log.error().code() == base::ErrorCode::invalid_argument) return false;  // a shorter log
+      return log.error();
+    }
+    std::array<ColumnOfSignal, 2> columns;
+    for (std::size_t side = 0; side < 2; ++side) {
+      const char* key = side == 0 ? "inputs" : "outputs";
+      if (!data.contains(key) || !data[key].is_array()) continue;
+      for (const Json& name : data[key]) {
+        const auto& all = log.value().columns;
+        const auto found =
+            std::find_if(all.begin(), all.end(), [&](const auto& column) { return name == column.name; });
+        if (found == all.end()) return false;
+        columns[side].emplace_back(static_cast<std::size_t>(found - all.begin()));
+      }
+    }
+    return hash_of_training_rows(log.value(), columns[0], columns[1]) == hash;
+  };
+  const bool apart = (rows.end && *rows.end <= made_of->begin) || (made_of->end && *made_of->end <= rows.begin);
+  if (!apart) {
+    const auto there = same(*made_of);
+    if (!there.ok() || there.value()) return there;
+  }
+  return same(rows);  // the same rows cut out of a longer log
+}
+
+base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
+  CalibrationOutcome out;
+  config::TwinConfig& twin = job.plan.config.twins[job.twin];
+  twin.diagnosis.calibration = {};
+  const auto gate = twin.diagnosis.gate;
+
+  twin.diagnosis.gate.reset();
+  std::vector<RegimeRows> regimes;
+  const auto ungated = pass(job.plan, job, job.rows, regimes);
+  if (!ungated.ok()) return ungated.error();
+  out.rows = ungated.value().rows;
+  out.steps_tested = ungated.value().tested;
+  const std::size_t end = job.rows.begin + static_cast<std::size_t>(out.rows);
+  const bool refits = job.rows_made_the_model && job.refit != nullptr;
+  if (refits) {
+    auto refitted = refitted_rows(job, end, false);
+    if (!refitted.ok()) return refitted.error();
+    regimes = std::move(refitted).value();
+    out.refitted = true;
+  }
+  const double variance = common_variance(regimes);
+  if (variance > kNoiseTolerance || variance * kNoiseTolerance < 1.0) {
+    out.noise_factor = variance;
+    scale_noise(twin.model, variance);
+    rebuild_model(job.plan, job.twin);
+  }
+
+  twin.diagnosis.gate = gate;
+  regimes.clear();
+  if (refits) {
+    // A refitted model says of itself what its noise is: what the factor does to the model it does to it.
+    const auto refit = job.refit;
+    const double factor = out.noise_factor;
+    job.refit = [&refit, factor](const std::vector<logs::RowRange>& rows) {
+      auto model = refit(rows);
+      if (model.ok()) {
+        auto scaled = std::move(model).value();
+        scale_noise(scaled, factor);
+        return base::Result<model::ModelSettings>(std::move(scaled));
+      }
+      return model;
+    };
+    auto refitted = refitted_rows(job, end, true);
+    if (!refitted.ok()) return refitted.error();
+    regimes = std::move(refitted).value();
+  } else {
+    const auto gated = pass(job.plan, job, job.rows, regimes);
+    if (!gated.ok()) return gated.error();
+  }
+
+  identification::CalibrationRequest request;
+  request.settings = twin.diagnosis;
+  for (const auto& output : twin.model.outputs) request.outputs.push_back(output.name);
+  request.period = twin.period;
+  request.false_alarms_per_day = job.false_alarms_per_day;
+  if (job.rows_made_the_model && !refits) out.widening = request.widening = widening_of(twin.model, out.rows);
+  out.figures = identification::calibrate(regimes, request);
+  for (const RegimeRows& rows : regimes) {
+    const bool found = std::any_of(out.figures.begin(), out.figures.end(),
+                                   [&](const auto& one) { return one.limits.name == rows.name; });
+    if (!found) out.too_short.push_back(rows.name);
+  }
+  if (out.figures.empty()) {
+    return base::Error(base::ErrorCode::invalid_argument,
+                       job.log_file + ": fewer than " + std::to_string(identification::kLeastRows) +
+                           " rows in which the twin is tested (" + std::to_string(out.steps_tested) +
+                           "): nothing can be calibrated");
+  }
+  twin.diagnosis.calibration = identification::calibration_of(out.figures, request);
+  out.diagnosis = twin.diagnosis;
+  out.model = twin.model;
+  ++out.model.version;
+  return out;
+}
+
+std::vector<std::string> told_of(const CalibrationOutcome& outcome, const CalibrationJob& job) {
+  std::vector<std::string> lines;
+  if (job.rows_made_the_model) {
+    lines.push_back(outcome.refitted
+                        ? "these rows made the model: limits are from " + std::to_string(kRefitFolds) +
+                              " cross-refits, each judged on the block it was not fitted to"
+                        : "these rows made the model: limits are from the training rows, widened by " +
+                              figure(outcome.widening) + "; calibrate again with rows the model has not seen");
+  }
+  if (outcome.noise_factor != 1.0) {
+    lines.push_back("noise: all covariances of the model times " + figure(outcome.noise_factor) +
+                    ": the innovations are " + figure(std::sqrt(outcome.noise_factor)) +
+                    " times as large as it said; gains stay as they are");
+  }
+  for (const auto& one : outcome.figures) {
+    const auto& limits = one.limits;
+    lines.push_back("regime " + limits.name + ": " + figure(limits.hours) + " h of evidence; false alarms nominal " +
+                    figure(limits.nominal_per_day) + " a day, observed " + std::to_string(limits.false_alarms) +
+                    " (at most " + figure(one.at_most_per_day) + " a day at 95 %)" +
+                    (one.extrapolated ? "; beyond the evidence, extrapolated" : ""));
+    for (std::size_t i = 0; i < limits.outputs.size(); ++i) {
+      const auto& output = limits.outputs[i];
+      const auto& figures = one.outputs[i];
+      lines.push_back("  " + output.name + ": scale " + figure(output.scale) + ", autocorrelation " +
+                      figure(figures.memory.first) + ", blocks of " + std::to_string(output.block) + "; limits cusum " +
+                      figure(output.cusum) + " (largest " + figure(figures.largest_cusum) + "), slow_drift " +
+                      figure(output.slow_drift) + " (" + figure(figures.largest_slow_drift) + "), noise " +
+                      figure(output.noise_low) + " … " + figure(output.noise_high));
+      constexpr double kFarOff = 0.5;
+      if (std::abs(figures.offset) > kFarOff) {
+        lines.push_back("  warning: " + output.name + " stays " + figure(figures.offset) +
+                        " standard deviations off what the model expects: its limits are wide for that; correct the "
+                        "model or estimate a sensor_bias");
+      }
+    }
+    lines.push_back("  nis limit " + figure(limits.nis) + " (largest " + figure(one.largest_nis) + ")");
+    for (const auto& name : one.left_out) lines.push_back("  not_calibrated: " + name + ": too few rows");
+  }
+  for (const auto& name : outcome.too_short) lines.push_back("not_calibrated: regime " + name + ": too few rows");
+  return lines;
+}
+
+std::string calibrated_model_file(const CalibrationOutcome& outcome, const std::string& provenance,
+                                  const std::string& log_file, const std::string& rows, base::WallTime now) {
+  using Json = nlohmann::ordered_json;
+  Json tree = provenance.empty() ? Json::object() : Json::parse(provenance, nullptr, false);
+  if (!tree.is_object()) tree = Json::object();
+  Json& done = tree["calibration"];
+  done = Json::object();
+  done["log"] = std::filesystem::path(log_file).filename().string();
+  done["rows"] = rows;
+  done["date"] = base::format_rfc3339(now);
+  done["noise_factor"] = outcome.noise_factor;
+  done["cross_refits"] = outcome.refitted;
+  done["widening"] = outcome.widening;
+  return config::model_file_text(outcome.model, config::diagnosis_tree(outcome.diagnosis), tree);
+}
+
+}  // namespace twinkeeper::app

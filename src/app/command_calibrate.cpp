@@ -1,0 +1,99 @@
+#include <fstream>
+#include <iostream>
+
+#include "app/calibration.hpp"
+#include "app/commands.hpp"
+#include "app/exit_codes.hpp"
+#include "app/log_columns.hpp"
+#include "app/log_record.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+struct TwinToCalibrate {
+  CalibrationJob job;
+  std::vector<std::string> names;  // by TagIndex, as the log has them
+  std::string provenance;
+  InputsNeeded inputs = InputsNeeded::all;
+};
+
+std::variant<TwinToCalibrate, int> of_model(const CalibrateArguments& arguments, const logs::LogReader& log) {
+  auto loaded = load_model_or_report(*arguments.model_file, arguments.sample_time, arguments.diagnosis_file);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
+  auto& file = std::get<config::ModelFile>(loaded);
+  file.has_diagnosis = true;  // the usual one, if it has none: all tests on
+  TwinToCalibrate out;
+  out.job.plan = plan_of_model(file, names_of(log.columns()));
+  for (const auto& reg : out.job.plan.config.devices[0].driver.registers) out.names.push_back(reg.name);
+  out.provenance = file.provenance;
+  return out;
+}
+
+std::variant<TwinToCalibrate, int> of_configuration(const CalibrateArguments& arguments) {
+  auto loaded = load_or_report(*arguments.config_file, false, arguments.diagnosis_file);
+  if (const int* code = std::get_if<int>(&loaded)) return *code;
+  TwinToCalibrate out;
+  out.job.plan = std::move(std::get<Plan>(loaded));
+  out.names = tag_names(out.job.plan.config);
+  out.inputs = InputsNeeded::none;
+  const auto twin = choose_twin(out.job.plan, "calibrate", arguments.twin);
+  if (!twin) return kExitUsage;
+  out.job.twin = *twin;
+  const auto& config = out.job.plan.config.twins[*twin];
+  if (config.model.file.empty()) return out;
+  const auto file = load_model_file(config.model.file, config.period, {});
+  if (const auto* model = std::get_if<config::ModelFile>(&file)) out.provenance = model->provenance;
+  return out;
+}
+
+}  // namespace
+
+int calibrate_command(const CalibrateArguments& arguments) {
+  logs::RowRange rows;
+  if (arguments.rows) {
+    const auto parsed = parse_rows(*arguments.rows);
+    if (!parsed) {
+      return told("calibrate: --rows: " + *arguments.rows + "; accepted: A:B, zero-based, the row B not included",
+                  kExitUsage);
+    }
+    rows = *parsed;
+  }
+  if (!(arguments.false_alarms_per_day > 0.0)) {
+    return told("calibrate: --false-alarms-per-day; accepted: a number above 0", kExitUsage);
+  }
+  auto opened = logs::LogReader::open(arguments.input_file);
+  if (!opened.ok()) return told(opened.error().message(), exit_code_of_log(opened.error()));
+  const logs::LogReader& log = opened.value();
+  auto chosen_or_code = arguments.model_file ? of_model(arguments, log) : of_configuration(arguments);
+  if (const int* code = std::get_if<int>(&chosen_or_code)) return *code;
+  auto& chosen = std::get<TwinToCalibrate>(chosen_or_code);
+  CalibrationJob& job = chosen.job;
+  const auto tags = match_columns({log.file(), log.columns()}, job.plan, job.twin, chosen.names, chosen.inputs);
+  if (!tags) return kExitBadData;
+  const auto twins = make_twins(job.plan);
+  if (const auto* issues = std::get_if<base::Issues>(&twins)) {
+    for (const auto& issue : *issues) told(log.file() + ": its columns are too few: " + issue.what, kExitBadData);
+    return kExitBadData;
+  }
+  job.tags = *tags;
+  job.log_file = arguments.input_file;
+  job.rows = rows;
+  job.false_alarms_per_day = arguments.false_alarms_per_day;
+  const auto overlap = made_the_model(chosen.provenance, arguments.input_file, rows);
+  if (!overlap.ok()) return told(overlap.error().message(), exit_code_of_log(overlap.error()));
+  job.rows_made_the_model = overlap.value();
+
+  const auto calibrated = calibrate_twin(job);
+  if (!calibrated.ok()) return told(calibrated.error().message(), exit_code_of_log(calibrated.error()));
+  const CalibrationOutcome& outcome = calibrated.value();
+  std::cout << outcome.rows << " rows, " << outcome.steps_tested << " steps tested\n";
+  for (const std::string& line : told_of(outcome, job)) std::cout << line << '\n';
+  const std::string range = std::to_string(rows.begin) + ":" + std::to_string(rows.begin + outcome.rows);
+  const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
+  std::ofstream out(arguments.output_file, std::ios::binary);
+  out << calibrated_model_file(outcome, chosen.provenance, arguments.input_file, range, now);
+  out.close();
+  return out ? kExitDone : told(arguments.output_file + ": can't be written", kExitIo);
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,68 @@
+// The limits that hold in each regime of a twin: its calibration's, or those of the tests.
+#include <algorithm>
+#include <cmath>
+
+#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+
+namespace twinkeeper::diagnosis {
+namespace {
+
+constexpr double kChanceOfUsualLimits = 1e-8;
+constexpr double kSecondsOfDay = 86400.0;
+
+}  // namespace
+
+TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime) const {
+  const DiagnosisSettings& settings = setup_.settings;
+  const double steps_per_day = kSecondsOfDay / std::chrono::duration<double>(setup_.period).count();
+  RegimeLimits limits;
+  const auto& known = settings.calibration.regimes;
+  const auto found = std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.name == regime; });
+  if (settings.calibration.given() && found != known.end()) {
+    limits.calibration = static_cast<int>(found - known.begin());
+  }
+  const bool calibrated = limits.calibration >= 0;
+  limits.nis = calibrated ? std::optional{found->nis} : settings.nis.limit;
+  limits.nis_per_day = calibrated ? std::optional{found->nis_nominal_per_day} : kChanceOfUsualLimits * steps_per_day;
+  if (!calibrated && settings.nis.limit) limits.nis_per_day.reset();
+  for (const SignalSetup& output : setup_.outputs) {
+    OutputLimits one;
+    one.cusum = settings.cusum.limit;
+    one.slow_drift = settings.slow_drift.limit;
+    one.noise_high = settings.noise.high;
+    if (settings.noise.high == NoiseTestSettings{}.high && settings.noise.window == NoiseTestSettings{}.window) {
+      one.noise_per_day = kChanceOfUsualLimits * steps_per_day;
+    }
+    if (calibrated) {
+      const auto of = std::find_if(found->outputs.begin(), found->outputs.end(),
+                                   [&](const OutputCalibration& o) { return o.name == output.name; });
+      if (of != found->outputs.end()) {
+        one.scale = of->scale;
+        one.block = of->block;
+        one.block_factor = 1.0 / (std::sqrt(static_cast<double>(of->block)) * of->block_scale);
+        one.cusum = of->cusum;
+        one.slow_drift = of->slow_drift;
+        one.noise_low = of->noise_low;
+        one.noise_high = of->noise_high;
+        one.noise_per_day = found->noise_nominal_per_day;
+      }
+    }
+    const double blocks_per_day = steps_per_day / one.block;
+    if (settings.cusum.enabled) {
+      one.cusum_per_day = 2.0 * blocks_per_day / cusum_run_length(settings.cusum.drift, one.cusum);
+    }
+    one.slow_per_day = 2.0 * blocks_per_day / cusum_run_length(settings.slow_drift.drift, one.slow_drift);
+    limits.outputs.push_back(one);
+  }
+  return limits;
+}
+
+// After the regime has changed.
+void TwinDiagnosis::take_limits() {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    outputs_[i].cusum.set_cap(2.0 * limits(i).cusum);
+    outputs_[i].slow.set_cap(2.0 * limits(i).slow_drift);
+  }
+}
+
+}  // namespace twinkeeper::diagnosis

@@ -1,0 +1,245 @@
+#include "identification/calibrate_limits.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "twinkeeper/base/elementary.hpp"
+#include "twinkeeper/diagnosis/cusum.hpp"
+#include "twinkeeper/diagnosis/variance_ratio.hpp"
+#include "twinkeeper/diagnosis/windowed_nis.hpp"
+
+namespace twinkeeper::identification {
+namespace {
+
+constexpr double kMadToStd = 1.4826;
+constexpr double kSimulatedBlocks = 300.0;  // run length
+constexpr int kSimulatedAlarms = 4000;
+constexpr std::size_t kStretchRows = 1000;  // whose extreme is looked at
+constexpr std::size_t kExtremes = 2500;
+
+class Randomness {
+ public:
+  explicit Randomness(std::uint64_t seed) : engine_(seed) {}
+  double uniform() { return static_cast<double>(engine_() >> 11U) * 0x1p-53; }
+  std::size_t below(std::size_t size) { return static_cast<std::size_t>(engine_() % size); }
+  double normal() {  // Marsaglia's polar method
+    if (has_spare_) {
+      has_spare_ = false;
+      return spare_;
+    }
+    double u = 0.0, v = 0.0, square = 0.0;
+    do {
+      u = 2.0 * uniform() - 1.0;
+      v = 2.0 * uniform() - 1.0;
+      square = u * u + v * v;
+    } while (square >= 1.0 || square == 0.0);
+    const double factor = std::sqrt(-2.0 * base::log(square) / square);
+    spare_ = v * factor;
+    has_spare_ = true;
+    return u * factor;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+  double spare_ = 0.0;
+  bool has_spare_ = false;
+};
+
+double two_sided_blocks(double drift, double limit) { return 0.5 * diagnosis::cusum_run_length(drift, limit); }
+
+double limit_of_white(double drift, double blocks) {
+  double low = 0.0;
+  double high = 1.0;
+  while (two_sided_blocks(drift, high) < blocks && high < 1e5) high *= 2.0;
+  for (int i = 0; i < 80; ++i) {
+    const double middle = 0.5 * (low + high);
+    (two_sided_blocks(drift, middle) < blocks ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+// Mean number of blocks until a CUSUM of AR(1) residuals goes beyond `limit`.
+double simulated_blocks(double drift, double limit, const Memory& memory) {
+  Randomness random(20);
+  const double spread = std::sqrt(1.0 - memory.phi * memory.phi);
+  const double factor = 1.0 / (std::sqrt(static_cast<double>(memory.block)) * memory.block_scale);
+  double z = random.normal();
+  double blocks = 0.0;
+  for (int alarm = 0; alarm < kSimulatedAlarms; ++alarm) {
+    double up = 0.0, down = 0.0;
+    do {
+      double sum = 0.0;
+      for (int row = 0; row < memory.block; ++row) {
+        z = memory.phi * z + spread * random.normal();
+        sum += z;
+      }
+      up = std::max(0.0, up + sum * factor - drift);
+      down = std::max(0.0, down - sum * factor - drift);
+      blocks += 1.0;
+    } while (std::max(up, down) <= limit);
+  }
+  return blocks / kSimulatedAlarms;
+}
+
+double exponent(double value) { return value - 1.0 - base::log(value); }
+
+// From extremes of kStretchRows rows each; `sign` +1: largest, −1: smallest.
+CrossingRate rate_of(std::vector<double> extremes, double sign) {
+  std::sort(extremes.begin(), extremes.end(), [&](double a, double b) { return sign * a < sign * b; });
+  const auto count = static_cast<double>(extremes.size());
+  double n = 0.0, sx = 0.0, sy = 0.0, sxx = 0.0, sxy = 0.0;
+  for (std::size_t i = extremes.size() / 5; i + 10 < extremes.size(); ++i) {
+    const double value = extremes[i];
+    if (!(sign * (value - 1.0) > 0.0) || !(value > 0.0)) continue;
+    const double within = (static_cast<double>(i) + 0.5) / count;
+    const double expected = -base::log(within);
+    const double y = base::log(expected / static_cast<double>(kStretchRows));
+    const double x = exponent(value);
+    n += 1.0;
+    sx += x;
+    sy += y;
+    sxx += x * x;
+    sxy += x * y;
+  }
+  const double spread = sxx - sx * sx / std::max(n, 1.0);
+  CrossingRate rate;
+  if (n < 20.0 || !(spread > 0.0)) return rate;
+  rate.b = std::max(-(sxy - sx * sy / n) / spread, 1e-3);
+  rate.a = sy / n + rate.b * sx / n;
+  return rate;
+}
+
+// Extremes of what `statistic` makes of rows put together from stretches at random.
+template <class Row, class Statistic>
+void walk(const std::vector<Row>& rows, std::size_t stretch, int window, Statistic statistic) {
+  Randomness random(21);
+  stretch = std::clamp<std::size_t>(stretch, 1, rows.size());
+  const std::size_t total = static_cast<std::size_t>(window) + kExtremes * kStretchRows;
+  for (std::size_t done = 0; done < total;) {
+    const std::size_t from = random.below(rows.size() - stretch + 1);
+    for (std::size_t i = 0; i < stretch && done < total; ++i, ++done) statistic(rows[from + i], done);
+  }
+}
+
+double value_at(double wanted, bool above) {  // where the exponent is `wanted`
+  double low = above ? 1.0 : 1e-9;
+  double high = above ? 2.0 : 1.0;
+  while (above && exponent(high) < wanted && high < 1e6) high *= 2.0;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = 0.5 * (low + high);
+    const bool too_small = exponent(middle) < wanted;
+    (too_small == above ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  if (values.empty()) return 0.0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double robust_scale(std::vector<double> values) {
+  const double centre = median(values);
+  for (double& value : values) value = std::abs(value - centre);
+  return kMadToStd * median(std::move(values));
+}
+
+Memory memory_of(const std::vector<double>& z) {
+  constexpr std::size_t kMostLags = 500;
+  Memory memory;
+  double square = 0.0, count = 0.0;
+  for (const double value : z) {
+    if (std::isnan(value)) continue;
+    square += value * value;
+    count += 1.0;
+  }
+  if (count < 50.0 || !(square > 0.0)) return memory;
+  const double chance = 3.0 / std::sqrt(count);
+  const std::size_t lags = std::min(kMostLags, static_cast<std::size_t>(count / 10.0));
+  double sum = 0.0;
+  for (std::size_t lag = 1; lag <= lags; ++lag) {
+    double product = 0.0, pairs = 0.0;
+    for (std::size_t i = lag; i < z.size(); ++i) {
+      const double both = z[i] * z[i - lag];
+      if (std::isnan(both)) continue;
+      product += both;
+      pairs += 1.0;
+    }
+    const double r = pairs > 0.0 ? product / pairs / (square / count) : 0.0;
+    if (lag == 1) memory.first = r;
+    if (r < chance) break;
+    sum += r;
+  }
+  if (sum <= 0.0) return memory;
+  const double of_first = (1.0 + memory.first) / (1.0 - std::min(memory.first, 0.9999));
+  const double in_all = 1.0 + 2.0 * sum;
+  const double variance = in_all > 1.2 * of_first ? in_all : of_first;
+  memory.phi = std::min((variance - 1.0) / (variance + 1.0), 0.9999);
+  memory.decorrelation = -1.0 / base::log(memory.phi);
+  memory.block = std::max(1, static_cast<int>(std::ceil(3.0 * memory.decorrelation)));
+  memory.block_scale = std::sqrt(variance);
+  return memory;
+}
+
+CusumRunLength::CusumRunLength(double drift, const Memory& memory) : drift_(drift), block_(memory.block) {
+  if (memory.phi <= 0.0) return;
+  const double limit = limit_of_white(drift, kSimulatedBlocks);
+  shift_ = limit - limit_of_white(drift, simulated_blocks(drift, limit, memory));
+}
+
+double CusumRunLength::rows(double limit) const {
+  return two_sided_blocks(drift_, std::max(limit - shift_, 0.0)) * block_;
+}
+
+double CusumRunLength::limit(double run_length) const {
+  return std::max(0.1, limit_of_white(drift_, run_length / block_) + shift_);
+}
+
+double CrossingRate::per_row(double value) const { return base::exp(a - b * exponent(value)); }
+double CrossingRate::above(double rate) const { return value_at(std::max(0.0, (a - base::log(rate)) / b), true); }
+double CrossingRate::below(double rate) const { return value_at(std::max(0.0, (a - base::log(rate)) / b), false); }
+
+CrossingRate nis_rate(const std::vector<NisRow>& rows, int window, int n_y, double gate, std::size_t stretch) {
+  if (rows.empty()) return {};
+  diagnosis::WindowedNis statistic(window, n_y, gate);
+  std::vector<double> extremes;
+  double extreme = 0.0;
+  walk(rows, stretch, window, [&](const NisRow& row, std::size_t done) {
+    statistic.add(row.nis, row.dof, {});
+    if (done < static_cast<std::size_t>(window)) return;
+    extreme = std::max(extreme, statistic.value());
+    if ((done - static_cast<std::size_t>(window) + 1) % kStretchRows != 0) return;
+    extremes.push_back(extreme);
+    extreme = 0.0;
+  });
+  return rate_of(std::move(extremes), 1.0);
+}
+
+NoiseRates noise_rates(const std::vector<double>& z, int window, std::size_t stretch) {
+  if (z.empty()) return {};
+  diagnosis::VarianceRatio statistic(window);
+  std::vector<double> largest, smallest;
+  double most = 0.0, least = std::numeric_limits<double>::infinity();
+  walk(z, stretch, window, [&](double value, std::size_t done) {
+    statistic.add(value, {});
+    if (done < static_cast<std::size_t>(window)) return;
+    most = std::max(most, statistic.value());
+    least = std::min(least, statistic.value());
+    if ((done - static_cast<std::size_t>(window) + 1) % kStretchRows != 0) return;
+    largest.push_back(most);
+    smallest.push_back(least);
+    most = 0.0;
+    least = std::numeric_limits<double>::infinity();
+  });
+  return {rate_of(std::move(largest), 1.0), rate_of(std::move(smallest), -1.0)};
+}
+
+}  // namespace twinkeeper::identification
