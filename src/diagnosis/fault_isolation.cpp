@@ -350,10 +350,11 @@ void FaultIsolation::conclude() {
     const Index onset = best[static_cast<std::size_t>(h)];
     if (onset < 0) continue;
     double weight = 0.0;
+    const double prior = 1.0 / static_cast<double>(1 + hypotheses_[static_cast<std::size_t>(h)].like.size());
     for (Index k = 0; k < steps; ++k) {
       if (!seen(k, h)) continue;
       const double known = kKappa * kKappa * information_(k, h) / information_(reference, h);
-      weight += base::exp(0.5 * (ratio(k, h) / spread * (known / (1.0 + known)) - top)) / std::sqrt(1.0 + known);
+      weight += prior * base::exp(0.5 * (ratio(k, h) / spread * (known / (1.0 + known)) - top)) / std::sqrt(1.0 + known);
     }
     const double J = information_(onset, h);
     const double scale = per_second_[static_cast<std::size_t>(h)];

@@ -77,7 +77,7 @@ struct Detectability {
 // the sum of, of a drift more than 1e-6 of its course. Two visible faults are told apart by the course of their
 // innovations over the first kFaultSteps steps, which is about when an alarm has to say something, but not by its size,
 // since nobody knows theirs:  cos = Σ_k ν₁ᵀ ν₂ / √(Σ_k ν₁ᵀ ν₁ · Σ_k ν₂ᵀ ν₂).
-inline constexpr Eigen::Index kFaultSteps = 60;
+inline constexpr Eigen::Index kFaultSteps = 30;
 
 struct FaultSignature {
   std::string name;            // "level_1.bias" after the output, "pump.fault" after the input, "level_2.disturbance"
