@@ -354,7 +354,8 @@ void FaultIsolation::conclude() {
     for (Index k = 0; k < steps; ++k) {
       if (!seen(k, h)) continue;
       const double known = kKappa * kKappa * information_(k, h) / information_(reference, h);
-      weight += prior * base::exp(0.5 * (ratio(k, h) / spread * (known / (1.0 + known)) - top)) / std::sqrt(1.0 + known);
+      weight +=
+          prior * base::exp(0.5 * (ratio(k, h) / spread * (known / (1.0 + known)) - top)) / std::sqrt(1.0 + known);
     }
     const double J = information_(onset, h);
     const double scale = per_second_[static_cast<std::size_t>(h)];

@@ -27,9 +27,9 @@
 // (a drift has one level more). Hence no grid of onsets, and the cost of an evaluation is that of W steps forth and
 // back, O(W (n³ + H n²)), however long the fault has lasted.
 //
-// Probabilities: of each hypothesis, Σ_θ exp(l / 2) / √(1 + κ² J / J_ref), all onsets and hypotheses equally likely
-// before. If the best one leaves more than noise, with s² = its χ² per degree of freedom > 1, l is divided by s², and
-// σ_f multiplied by s: a model that does not fit is not sure of itself.
+// Probabilities: of each hypothesis, Σ_θ exp(l / 2) / √(1 + κ² J / J_ref); onsets are equally likely before, and so are
+// groups of hypotheses that look alike. If the best one leaves more than noise, s² = its χ² per degree of freedom > 1,
+// l is divided by s², and σ_f multiplied by s: a model that does not fit is not sure of itself.
 //
 // Nonlinear models: A, C are those that the twin was linearised to at each step, b of an input and Q those of the
 // operating point; dead times of inputs are not in c and b: the onset is that of the effect.

@@ -1,7 +1,7 @@
 // What a filter did in one step, for those who look into the past of a twin (diagnosis/fault_isolation.hpp).
 //
 //   symbol      shape      unit      meaning
-//   correction  n_x        state     x(k+1|k) − (A x(k|k−1) + B u + d), which is L ν_V with the gain L and the rows V of
+//   correction  n_x        state     x(k+1|k) − (A x(k|k−1) + B u + d), L ν_V with the gain L and the rows V of
 //                                    the step, the projection on the states' limits included
 //   R           n_y        output²   R_ii of this step, that of a mean where the row is one
 //   root        n_x × n_x  state     lower triangular T with T Tᵀ = P(k|k−1), column-major

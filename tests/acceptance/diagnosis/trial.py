@@ -87,7 +87,8 @@ def write_configuration(folder, twins, port):
     with open(os.path.join(folder, "model.yaml"), "w", encoding="utf-8") as file:
         file.write(MODEL.format(period=PERIOD, sensor=SENSOR, variance=SENSOR * SENSOR))
     lines = [f"gateway: {{id: trial, state_directory: {folder}}}", "devices:", "  - name: plant",
-             f"    controller: tcp://127.0.0.1:{port}", "    slave_id: 1", f"    poll_interval: {round(PERIOD * 1000)}ms",
+             f"    controller: tcp://127.0.0.1:{port}", "    slave_id: 1",
+             f"    poll_interval: {round(PERIOD * 1000)}ms",
              "    collection_offset: 10ms", "    timeout: 500ms", "    registers:"]
     address = 0
     for twin in range(twins):
@@ -113,7 +114,8 @@ def free_port():
 
 
 def command(*arguments):
-    done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *arguments], capture_output=True, text=True,
+                          check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -149,8 +151,8 @@ def record(folder, configuration, plan, seed, seconds):
 
 
 def with_missing(log, path, chance, frozen, stuck_from):
-    """The log with levels missing, and those of the columns `frozen` stuck. (`record` leaves out what its own test finds
-    stuck, so that is no fault for `simulate` here.)"""
+    """The log with levels missing, and those of the columns `frozen` stuck. (`record` leaves out what its own test
+    finds stuck, so that is no fault for `simulate` here.)"""
     held = {}
     with open(log, newline="", encoding="utf-8") as source, open(path, "w", newline="", encoding="utf-8") as target:
         rows = csv.reader(row for row in source if not row.startswith("#"))
@@ -168,7 +170,8 @@ def with_missing(log, path, chance, frozen, stuck_from):
 
 
 RAISED = re.compile(r"^(\S+)  anomaly raised (\S+): (.*)$")
-CAUSE = re.compile(r"^    kind (\w+), test (\w+), began (\S+) s before(?:, magnitude (\S+)(?: ± (\S+))? (\S*))?(?:; (.*))?$")
+CAUSE = re.compile(r"^    kind (\w+), test (\w+), began (\S+) s before"
+                   r"(?:, magnitude (\S+)(?: ± (\S+))? (\S*))?(?:; (.*))?$")
 
 
 def seconds_of(text):
@@ -270,7 +273,8 @@ class Trial:
             errors = [abs(run[1]["magnitude"] / run[0].size - 1.0) for run in found
                       if run[0].size and run[1]["std"] and run[4] and self.same_unit(run)]
             print(f"| {at} {text} | {len(runs)} | {len(found)} | "
-                  + (f"{statistics.median(delays):.0f}, {delays[int(0.9 * (len(delays) - 1) + 0.5)]:.0f}" if delays else "–")
+                  + (f"{statistics.median(delays):.0f}, {delays[int(0.9 * (len(delays) - 1) + 0.5)]:.0f}"
+                     if delays else "–")
                   + f" | {sum(run[4] for run in found)} | "
                   + (f"{statistics.median(errors):.1%} of {len(errors)}" if errors else "–") + " |")
         print(f"\ndetected {self.detection_rate():.1%}, isolated of those {self.isolation_rate():.1%}, "
@@ -286,7 +290,7 @@ class Trial:
             if part:
                 print(f"  stated {min(high, 1.0):.2f} > p ≥ {low:.2f}: mean {statistics.mean(p for p, _ in part):.3f}, "
                       f"right {sum(right for _, right in part)} of {len(part)}")
-        print(f"false alarms {self.false_alarms} in {self.healthy_seconds / PERIOD:.0f} healthy steps of one pair of tanks")
+        print(f"false alarms {self.false_alarms} in {self.healthy_seconds / PERIOD:.0f} healthy steps of one pair")
 
     def same_unit(self, run):
         """The size is that of the true hypothesis, not of one that looks the same."""
