@@ -57,12 +57,28 @@ class LogReport final : public LogReplayOutput {
     if (!judged_ || (event.event != AnomalyEventKind::raised && event.event != AnomalyEventKind::cleared)) return;
     std::cout << time_text << "  anomaly " << diagnosis::to_string(event.event) << " " << event.id << ": "
               << escape_control_bytes(event.message) << '\n';
+    if (event.event == AnomalyEventKind::raised) tell_cause(event);
   }
   // Regimes without limits of their own in a model that has some, and how many rows were in them.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& not_calibrated() const { return not_calibrated_; }
   [[nodiscard]] base::Status close() { return steps_ ? steps_->close() : base::Status{base::Success{}}; }
 
  private:
+  // One indented line of figures, for scripts and for whoever wants to know more than the sentence says.
+  static void tell_cause(const diagnosis::AnomalyEvent& event) {
+    std::cout << "    kind " << diagnosis::to_string(event.kind) << ", test " << event.test << ", began "
+              << std::chrono::duration<double>(event.time - event.onset).count() << " s before";
+    if (event.magnitude) {
+      std::cout << ", magnitude " << *event.magnitude;
+      if (event.magnitude_std) std::cout << " ± " << *event.magnitude_std;
+      std::cout << ' ' << (event.magnitude_unit.empty() ? event.unit : event.magnitude_unit);
+    }
+    for (std::size_t i = 0; i < event.hypotheses.size(); ++i) {
+      std::cout << (i == 0 ? "; " : ", ") << event.hypotheses[i].name << ' ' << event.hypotheses[i].probability;
+    }
+    std::cout << '\n';
+  }
+
   const logs::LogReader& log_;
   std::optional<CsvFile> steps_;
   const bool every_step_;

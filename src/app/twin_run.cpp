@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "config/yaml_text.hpp"
+#include "twinkeeper/model/analysis.hpp"
+#include "twinkeeper/model/augmentation.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -66,6 +68,23 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
   }
   for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
     setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
+  }
+  return setup;
+}
+
+diagnosis::IsolationSetup isolation_setup(const estimation::Twin& twin) {
+  const model::StateSpace& model = twin.model();
+  const std::vector<bool>& mapped = twin.settings().mapped;
+  diagnosis::IsolationSetup setup{
+      diagnosis::FaultIsolation(model, mapped), {}, std::vector<bool>(mapped.size(), false)};
+  for (const model::Signal& state : model.states) setup.states.push_back({state.name, state.unit, {}});
+  for (std::size_t i = 0; i < mapped.size(); ++i) {
+    std::vector<std::ptrdiff_t> others;
+    for (std::size_t j = 0; j < mapped.size(); ++j) {
+      if (mapped[j] && j != i) others.push_back(static_cast<std::ptrdiff_t>(j));
+    }
+    setup.dispensable[i] = mapped[i] && !others.empty() && model::detectability(model, others).detectable &&
+                           model::indistinguishable(model, others).empty();
   }
   return setup;
 }
@@ -187,7 +206,7 @@ void TwinRun::revise() {
   for (std::int64_t tick = *from; tick <= tick_; ++tick) {
     Past& past = past_[place(tick)];
     if (tick != *from) twin_.remember(past.before);
-    twin_.step(synchroniser_.frame(tick), past.step);
+    step_twin(synchroniser_.frame(tick), past);
     past.step.step = tick - first_tick_;
     past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
     ++steps_revised_;
@@ -221,7 +240,8 @@ void TwinRun::close(std::int64_t tick) {
   newest_ = place(tick);
   Past& past = past_[newest_];
   if (history_ > 0) twin_.remember(past.before);
-  twin_.step(synchroniser_.close(tick), past.step);
+  past.left_out = diagnosis_.left_out();
+  step_twin(synchroniser_.close(tick), past);
   past.step.step = tick - first_tick_;
   if (regimes_.empty()) return;
   const acquisition::SelectedRegime regime = selector_.at(tick);
@@ -230,12 +250,19 @@ void TwinRun::close(std::int64_t tick) {
   past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
 }
 
+void TwinRun::step_twin(const signals::Frame& frame, Past& past) {
+  twin_.leave_out(past.left_out);
+  twin_.step(frame, past.step);
+  twin_.tell(past.filter);
+}
+
 void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
   while (judged_ < tick) {
-    const estimation::TwinStep& step = past_[place(++judged_)].step;
+    const Past& past = past_[place(++judged_)];
+    const estimation::TwinStep& step = past.step;
     consistency_.take(step);
     const std::size_t told = anomalies.size();
-    diagnosis_.evaluate(step, anomalies);
+    diagnosis_.evaluate(step, anomalies, past.filter.correction.empty() ? nullptr : &past.filter);
     for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime_of(step);
   }
 }
@@ -254,8 +281,10 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
     for (const auto& regime : twin.regimes) regimes.push_back(regime.name);
     const auto history = static_cast<std::int64_t>(twins[i].settings().history);
     const acquisition::SynchroniserSetup setup = synchroniser_setup(plan, i, history, origin);
+    diagnosis::TwinDiagnosis diagnosis(diagnosis_setup(plan, i, names, told));
+    diagnosis.isolate_with(isolation_setup(twins[i]));
     runs.emplace_back(std::move(twins[i]), acquisition::FrameSynchroniser(setup, plan.tag_count()),
-                      diagnosis::TwinDiagnosis(diagnosis_setup(plan, i, names, told)), std::move(regimes),
+                      std::move(diagnosis), std::move(regimes),
                       acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages),
                       std::min(watermark_of(twin).lateness, history));
   }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,12 +92,15 @@ class TwinRun {
   struct Past {
     estimation::Twin::Memory before;
     estimation::TwinStep step;
+    estimation::FilterStep filter;
+    std::optional<std::size_t> left_out;
     bool regime_holds_tests = false;
   };
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 
   [[nodiscard]] std::size_t place(std::int64_t tick) const;
   void close(std::int64_t tick);
+  void step_twin(const signals::Frame& frame, Past& past);
   void judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
 
   estimation::Twin twin_;

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "diagnosis/sensor_reasons.hpp"
+#include "diagnosis/wording.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 
 namespace twinkeeper::diagnosis {
@@ -15,12 +16,6 @@ using signals::Reason;
 constexpr double kLargeShift = 3.0;  // standard deviations
 constexpr double kGrossJump = 10.0;
 
-std::string quantity(double value, const std::string& unit) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return unit.empty() ? text : text + (" " + unit);
-}
-
 void fill_figures(AnomalyEvent& event, const OutputStep& row) {
   const auto finite = [](double value) { return std::isfinite(value) ? std::optional<double>(value) : std::nullopt; };
   event.measured = finite(row.measured);
@@ -30,7 +25,16 @@ void fill_figures(AnomalyEvent& event, const OutputStep& row) {
 
 const char* side(double magnitude) { return magnitude < 0.0 ? " below" : " above"; }
 
+// Isolation has found the cause: size, onset and message are told already.
+bool cause_is_told(const AnomalyEvent& event) { return event.magnitude_std.has_value(); }
+
 }  // namespace
+
+std::string quantity(double value, const std::string& unit) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return unit.empty() ? text : text + (" " + unit);
+}
 
 void TwinDiagnosis::define_alarms() {
   const auto add_reasons = [&](Signal& signal) {
@@ -138,12 +142,12 @@ void TwinDiagnosis::describe_reason(AnomalyEvent& event, AlarmHandle alarm, cons
   if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, alarm);
 }
 
-void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
+void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
   const Output& output = outputs_[index];
   fill_figures(event, row);
   event.statistic = std::abs(row.innovation) / row.std;
   event.threshold = gate_;
-  event.magnitude = row.innovation;
+  if (!cause_is_told(event)) event.magnitude = row.innovation;
   event.nominal_false_alarms_per_day = gate_false_alarms_per_day_;
   output.trend.copy_to(event.trend);
   if (event.event == AnomalyEventKind::cleared) return;
@@ -155,18 +159,27 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
     if (others == 0) event.ambiguous_with = {"process:" + output.setup.name};
   }
   event.ne107 = *event.statistic > kGrossJump ? NamurStatus::failure : NamurStatus::off_spec;
+  if (cause_is_told(event)) {
+    add_joined_tags(event, output.gate);
+    return;
+  }
   event.message = output.setup.tag + " has jumped to " + quantity(row.measured, output.setup.unit) + ", " +
                   quantity(std::abs(row.innovation), output.setup.unit) + side(row.innovation) +
                   " what the model expects" +
                   (event.ambiguous_with.empty() ? ", while the other sensors agree with it." : ".");
+  if (event.event == AnomalyEventKind::raised) describe_cause(event, index, output.gate);
   add_joined_tags(event, output.gate);
 }
 
-void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
-  event.threshold = limits(index).cusum;
+void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
+  const Output& output = outputs_[index];
+  const bool found = cause_is_told(event);
+  if (!found || event.kind == AnomalyKind::process) event.threshold = limits(index).cusum;
   event.nominal_false_alarms_per_day = limits(index).cusum_per_day;
-  describe_shift(event, index, row, outputs_[index].cusum);
-  if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, outputs_[index].process);
+  describe_shift(event, index, row, output.cusum);
+  if (event.event == AnomalyEventKind::cleared) return;
+  if (event.event == AnomalyEventKind::raised && !found) describe_cause(event, index, output.process);
+  add_joined_tags(event, output.process);
 }
 
 void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
@@ -181,21 +194,22 @@ void TwinDiagnosis::describe_shift(AnomalyEvent& event, std::size_t index, const
   const Output& output = outputs_[index];
   const OutputLimits& limits = this->limits(index);
   fill_figures(event, row);
-  event.statistic = sum.value();
+  if (!cause_is_told(event) || event.kind == AnomalyKind::process) event.statistic = sum.value();
   add_evidence(event);
   output.trend.copy_to(event.trend);
   if (event.event == AnomalyEventKind::cleared) return;
   const double shift = sum.mean() * limits.scale / (limits.block_factor * limits.block);  // in √Σ_ii
   const double magnitude = std::isfinite(row.std) ? shift * row.std : event.magnitude.value_or(0.0);
+  const bool large = std::abs(shift) >= kLargeShift;
+  event.severity = large ? 750 : 700;
+  event.ne107 = large ? NamurStatus::off_spec : NamurStatus::maintenance_required;
+  if (cause_is_told(event)) return;
   event.magnitude = magnitude;
   if (event.event == AnomalyEventKind::raised) {
     event.onset = sum.onset();
     event.ambiguous_with = {"sensor:" + output.setup.tag};
     event.hypotheses = {{"process:" + output.setup.name, 0.5}, {"sensor:" + output.setup.tag, 0.5}};
   }
-  const bool large = std::abs(shift) >= kLargeShift;
-  event.severity = large ? 750 : 700;
-  event.ne107 = large ? NamurStatus::off_spec : NamurStatus::maintenance_required;
   event.message = output.setup.tag + " stays " + quantity(std::abs(magnitude), output.setup.unit) + side(magnitude) +
                   " what the model expects: the process has changed, or the sensor has drifted.";
 }

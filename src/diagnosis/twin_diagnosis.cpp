@@ -68,11 +68,13 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
   define_alarms();
 }
 
-void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
+void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out,
+                             const estimation::FilterStep* filter) {
   if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
   const base::Instant now = step.time;
   const bool testing = takes_rows(step.mode) && !step.tests_held;
   const bool anew = testing && (!testing_ || step.regime != regime_);
+  record(step, filter, testing);
   testing_ = testing;
   if (step.regime != regime_) {
     regime_ = step.regime;
@@ -121,6 +123,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   }
   if (setup_.settings.cusum.enabled) evaluate_process(step, out);
   if (testing) evaluate_slow_tests(step, out);
+  if (left_out_ && !book_.active(left_out_->alarm)) left_out_.reset();
 }
 
 void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason reason, base::Instant now) const {
@@ -245,7 +248,7 @@ void TwinDiagnosis::evaluate_gate(std::size_t index, const OutputStep& row, base
   if (condition && !stood) {
     if (output.jump && !others_quiet(index)) output.jump = false;
     condition = output.jump && !book_.active(output.process) && output.rejections >= kLeastRejections &&
-                now - *output.rejected_since >= setup_.settings.on_delay;
+                now - *output.rejected_since >= setup_.settings.on_delay && isolated();
   }
   book_.update(output.gate, condition, now, out, [&](AnomalyEvent& event) { describe_gate(event, index, row); });
   if (stood && !book_.active(output.gate)) {
@@ -283,7 +286,9 @@ void TwinDiagnosis::raise_or_join(const estimation::TwinStep& step, std::vector<
       first = i;
     }
   }
-  if (!first) return;
+  if (!first) first = early_cause(step);
+  if (!first || !isolated()) return;
+  first = owner_of_cause(*first);
   const AlarmHandle alarm = outputs_[*first].process;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];

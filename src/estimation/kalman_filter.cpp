@@ -266,6 +266,38 @@ void KalmanFilter::standard_deviations(std::span<double> std) {
   std::copy_n(std_.begin(), n(), std.begin());
 }
 
+// predict() has swapped: x_next and T_next are x and T(k|k−1) of the step.
+void KalmanFilter::tell(FilterStep& out) const {
+  const FilterArrays& a = arrays_;
+  const auto np = static_cast<std::size_t>(a.np);
+  const auto pp = static_cast<std::size_t>(a.pp);
+  out.correction.assign(n(), 0.0);
+  for (std::size_t j = 0; j < n(); ++j) {
+    const double moved = a.z[j] - a.x_next[j];
+    for (std::size_t i = 0; i < n(); ++i) out.correction[i] += a.A[j * np + i] * moved;
+  }
+  for (std::size_t j = 0; telling_ && j < used_rows_.size(); ++j) {
+    for (std::size_t i = 0; i < n(); ++i) out.correction[i] += a.W[j * np + i] * a.z[np + j];
+  }
+  out.R.assign(a.R.begin(), a.R.begin() + static_cast<std::ptrdiff_t>(p()));
+  const auto pack = [](const std::vector<double>& from, std::size_t rows, std::size_t columns, std::size_t stride,
+                       std::vector<double>& to) {
+    to.resize(rows * columns);
+    for (std::size_t j = 0; j < columns; ++j) {
+      std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(j * stride), rows,
+                  to.begin() + static_cast<std::ptrdiff_t>(j * rows));
+    }
+  };
+  pack(a.T_next, n(), n(), np, out.root);
+  if (!extended_ || !extended_->running()) {
+    out.A.clear();
+    out.C.clear();
+    return;
+  }
+  pack(a.A, n(), n(), np, out.A);
+  pack(a.C, p(), n(), pp, out.C);
+}
+
 // νᵀ Σ⁻¹ ν over all good rows where some of them are not fused, by Cholesky.
 double KalmanFilter::full_nis(std::span<const double> y, std::span<const std::uint8_t> good) {
   const FilterArrays& a = arrays_;

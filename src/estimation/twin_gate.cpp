@@ -54,7 +54,7 @@ bool Twin::overdue(const RowMemory& row) const {
 bool Twin::others_agree(const RowMemory& row) const {
   int votes = 0;
   for (const RowMemory& other : course_.rows) {
-    if (&other == &row || other.verdict == Verdict::isolated) continue;
+    if (&other == &row || other.verdict == Verdict::isolated || left_out(other)) continue;
     if (overdue(other)) {
       votes -= other.last_rejected >= row.rejected_since;
     } else {
@@ -110,6 +110,10 @@ void Twin::decide_gate(TwinStep& out) {
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     used_[i] = good_[i];
     const RowMemory& row = course_.rows[i];
+    if (left_out(row)) {
+      used_[i] = 0;
+      continue;
+    }
     if (good_[i] == 0 || row.rejected_since < 0) continue;
     OutputStep& told = out.outputs[i];
     const bool followed = row.verdict == Verdict::followed;

@@ -12,7 +12,7 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 constexpr double kVisible = 1e-6;
-constexpr double kCollinear = 0.99;  // |cos| from which on two directions count as one
+constexpr double kCollinear = 0.95;  // |cos| above which two courses count as one
 
 }  // namespace
 
@@ -22,28 +22,53 @@ std::vector<FaultSignature> fault_signatures(const StateSpace& model, const Stea
   const auto p = static_cast<Index>(measured.size());
   std::vector<FaultSignature> faults;
   MatrixXd C(p, n);
-  for (Index i = 0; i < p; ++i) C.row(i) = model.C.row(measured[static_cast<std::size_t>(i)]);
+  MatrixXd D(p, model.n_u());
+  for (Index i = 0; i < p; ++i) {
+    C.row(i) = model.C.row(measured[static_cast<std::size_t>(i)]);
+    D.row(i) = model.D.row(measured[static_cast<std::size_t>(i)]);
+  }
+  const MatrixXd F = model.A - steady.K * C;
   // Settled error of the prediction per unit of disturbance, and what it is made of before anything cancels.
-  const MatrixXd error = (MatrixXd::Identity(n, n) - model.A + steady.K * C).inverse();
-  const MatrixXd disturbance = C * error;
-  const MatrixXd most_disturbance = C.cwiseAbs() * error.cwiseAbs();
-  const MatrixXd bias = MatrixXd::Identity(p, p) - disturbance * steady.K;
-  const MatrixXd most_bias = MatrixXd::Identity(p, p) + most_disturbance * steady.K.cwiseAbs();
+  const MatrixXd error = (MatrixXd::Identity(n, n) - F).inverse();
+  const MatrixXd shown = C * error;
+  const MatrixXd most = C.cwiseAbs() * error.cwiseAbs();
 
   const Eigen::LLT<MatrixXd> factor(steady.Sigma);
   const MatrixXd whitening = p > 0 ? MatrixXd(factor.matrixL().solve(MatrixXd::Identity(p, p))) : MatrixXd(0, 0);
-  const auto add = [&](std::string name, const VectorXd& innovation, const VectorXd& most) {
-    FaultSignature fault{std::move(name), whitening * innovation, false};
-    fault.visible = fault.innovation.norm() > kVisible * (whitening.cwiseAbs() * most).norm();
+  // b: what of the fault goes into the state's equation, c: into the outputs.
+  const auto add = [&](std::string name, const VectorXd& b, const VectorXd& c, bool grows) {
+    const VectorXd drive = b - steady.K * c;
+    FaultSignature fault{std::move(name), whitening * (shown * drive + c), MatrixXd(p, kFaultSteps), false};
+    VectorXd e = VectorXd::Zero(n);
+    for (Index k = 0; k < kFaultSteps; ++k) {
+      const double size = grows ? static_cast<double>(k) : 1.0;
+      fault.course.col(k) = whitening * (C * e + size * c);
+      e = (F * e + size * drive).eval();
+    }
+    if (grows) {
+      fault.innovation = fault.course.col(kFaultSteps - 1);
+      fault.visible = fault.innovation.norm() > kVisible * fault.course.norm();
+    } else {
+      const VectorXd terms = most * (b.cwiseAbs() + steady.K.cwiseAbs() * c.cwiseAbs()) + c.cwiseAbs();
+      fault.visible = fault.innovation.norm() > kVisible * (whitening.cwiseAbs() * terms).norm();
+    }
     faults.push_back(std::move(fault));
   };
-  for (Index i = 0; i < p; ++i) {
-    const auto output = static_cast<std::size_t>(measured[static_cast<std::size_t>(i)]);
-    add(model.outputs[output].name + ".bias", bias.col(i), most_bias.col(i));
+  const auto add_sensors = [&](const char* kind, bool grows) {
+    for (Index i = 0; i < p; ++i) {
+      const auto output = static_cast<std::size_t>(measured[static_cast<std::size_t>(i)]);
+      add(model.outputs[output].name + kind, VectorXd::Zero(n), VectorXd::Unit(p, i), grows);
+    }
+  };
+  add_sensors(".bias", false);
+  for (Index j = 0; j < model.n_u(); ++j) {
+    add(model.inputs[static_cast<std::size_t>(j)].name + ".fault", model.B.col(j), D.col(j), false);
   }
-  for (Index j = 0; j < n; ++j) {
-    add(model.states[static_cast<std::size_t>(j)].name + ".disturbance", disturbance.col(j), most_disturbance.col(j));
+  for (Index s = 0; s < model.n_own(); ++s) {
+    add(model.states[static_cast<std::size_t>(s)].name + ".disturbance", VectorXd::Unit(n, s), VectorXd::Zero(p),
+        false);
   }
+  add_sensors(".drift", true);
   return faults;
 }
 
@@ -61,22 +86,26 @@ Ambiguity ambiguity(const std::vector<FaultSignature>& faults) {
     std::vector<bool> member(faults.size(), false);
     member[first] = true;
     for (std::size_t next = 0; next < reached.size(); ++next) {
-      const VectorXd& here = faults[reached[next]].innovation;
+      const MatrixXd& here = faults[reached[next]].course;
       for (std::size_t other = 0; other < faults.size(); ++other) {
         if (member[other] || !faults[other].visible) continue;
-        const VectorXd& there = faults[other].innovation;
-        if (std::abs(here.dot(there)) < kCollinear * here.norm() * there.norm()) continue;
+        const MatrixXd& there = faults[other].course;
+        if (!(std::abs(here.cwiseProduct(there).sum()) > kCollinear * here.norm() * there.norm())) continue;
         member[other] = true;
         reached.push_back(other);
       }
     }
     std::vector<std::string> names;
+    std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < faults.size(); ++i) {
       if (!member[i]) continue;
       placed[i] = true;
       names.push_back(faults[i].name);
+      positions.push_back(i);
     }
-    if (names.size() > 1) result.groups.push_back(std::move(names));
+    if (names.size() < 2) continue;
+    result.groups.push_back(std::move(names));
+    result.members.push_back(std::move(positions));
   }
   return result;
 }

@@ -186,6 +186,8 @@ class AnomalyWriter {
     brief_or_null("unit", event_.unit);
     writer_.number("sigma", event_.sigma);
     writer_.number("magnitude", event_.magnitude);
+    writer_.number("magnitude_std", event_.magnitude_std);
+    brief_or_null("magnitude_unit", event_.magnitude_unit.empty() ? event_.unit : event_.magnitude_unit);
     writer_.number("nominal_false_alarms_per_day", event_.nominal_false_alarms_per_day);
     const auto& observed = event_.observed_false_alarms;  // known only after a calibration
     writer_.number("observed_false_alarms", observed ? std::optional<double>(*observed) : std::nullopt);

@@ -37,7 +37,8 @@ enum class NamurStatus : std::uint8_t { normal, failure, check_function, off_spe
 enum class OwnerKind : std::uint8_t { twin, device, gateway };
 
 struct Hypothesis {
-  std::string name;  // "process:level_1", "sensor:tank_plc.level_1"
+  std::string
+      name;  // "sensor:tank_plc.level_1" (a bias), "drift:tank_plc.level_1", "input:tank_plc.pump", "process:level_1"
   double probability = 0.0;
 
   template <class Archive>
@@ -77,6 +78,8 @@ struct AnomalyEvent {
   std::optional<base::Instant> cleared_at;
   std::optional<double> statistic, threshold, expected, measured, sigma, magnitude;
   std::string unit;
+  std::optional<double> magnitude_std;
+  std::string magnitude_unit;  // empty: `unit`
   std::vector<Hypothesis> hypotheses;
   std::vector<std::string> ambiguous_with;
   std::vector<std::string> caused_by;
@@ -96,7 +99,7 @@ struct AnomalyEvent {
     a(owner_kind, owner, id, occurrence, event, state, kind, test, message, advice);
     a.list(tags);
     a(severity, ne107, time, onset, raised_at, cleared_at);
-    a(statistic, threshold, expected, measured, sigma, magnitude, unit);
+    a(statistic, threshold, expected, measured, sigma, magnitude, unit, magnitude_std, magnitude_unit);
     a.list(hypotheses);
     a.list(ambiguous_with);
     a.list(caused_by);

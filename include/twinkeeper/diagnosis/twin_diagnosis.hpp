@@ -47,6 +47,14 @@
 //  - timeout, exception, no_match and stale are alarms of the device, not of the twin: an alarm whose signal is not
 //    heard stays as it is.
 //
+// Cause (twin_isolation.cpp), only with an isolation and a step's FilterStep: when a gate or cusum alarm is due,
+// fault_isolation.hpp ranks what explains the innovations. What it finds goes into hypotheses, onset, magnitude and
+// message; ambiguous_with lists what can't be told from the best, now or ever. If sensors are the cause with kSure, the
+// alarm is of kind sensor and test `glr`, and it is the alarm of the sensor at fault. Such a sensor is left out of the
+// twin until its alarm clears, if the model is detectable without it; one at a time. A CUSUM above h/2 is a warning:
+// every kLookEvery steps of it the cause is looked for, and if its statistic is kDecisive, the alarm is raised at once: a
+// bias that the twin soon takes over leaves a mark that no CUSUM waits for.
+//
 // Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
 // Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
 // Nominal false alarms of white Gaussian innovations, delays left out: the sums, 2 / ARL per block with
@@ -63,12 +71,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/diagnosis/alarm_book.hpp"
 #include "twinkeeper/diagnosis/anomaly.hpp"
 #include "twinkeeper/diagnosis/cusum.hpp"
+#include "twinkeeper/diagnosis/fault_isolation.hpp"
 #include "twinkeeper/diagnosis/settings.hpp"
 #include "twinkeeper/diagnosis/trend_ring.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
@@ -93,12 +103,26 @@ struct TwinDiagnosisSetup {
   std::vector<std::string> regimes = {};  // names, in the order of TwinStep::regime
 };
 
+struct IsolationSetup {
+  FaultIsolation isolation;
+  std::vector<SignalSetup> states;  // model's order; tags don't matter
+  std::vector<bool> dispensable;    // per output: the model is detectable without it
+};
+
 class TwinDiagnosis {
  public:
   explicit TwinDiagnosis(TwinDiagnosisSetup setup);
 
-  // Appends the events of this step to `out`.
-  void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  void isolate_with(IsolationSetup isolation) { isolation_.emplace(std::move(isolation)); }
+
+  // Appends the events of this step to `out`. Without `filter` nothing is isolated.
+  void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out,
+                const estimation::FilterStep* filter = nullptr);
+
+  // The output whose sensor is at fault and not to be fused.
+  [[nodiscard]] std::optional<std::size_t> left_out() const {
+    return left_out_ ? std::optional<std::size_t>(left_out_->output) : std::nullopt;
+  }
 
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
   [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
@@ -112,7 +136,7 @@ class TwinDiagnosis {
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, nis_, nis_over_since_, testing_, regime_);
+    a(book_, inputs_, outputs_, nis_, nis_over_since_, testing_, regime_, left_out_, warned_);
     if constexpr (Archive::kReading) take_limits();
   }
 
@@ -189,6 +213,16 @@ class TwinDiagnosis {
   [[nodiscard]] const OutputLimits& limits(std::size_t output) const { return limits().outputs[output]; }
   void take_limits();
 
+  struct LeftOut {
+    std::size_t output = 0;
+    AlarmHandle alarm = 0;
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(output, alarm);
+    }
+  };
+
   // Reading a step (twin_diagnosis.cpp).
   void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now) const;
   void take_row(std::size_t index, const estimation::OutputStep& row, bool testing, base::Instant now);
@@ -214,6 +248,15 @@ class TwinDiagnosis {
   [[nodiscard]] bool calm() const;
   [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
   [[nodiscard]] bool anything_recent(base::Instant now) const;
+  // The cause (twin_isolation.cpp).
+  void record(const estimation::TwinStep& step, const estimation::FilterStep* filter, bool testing);
+  [[nodiscard]] bool isolated();
+  [[nodiscard]] std::optional<std::size_t> early_cause(const estimation::TwinStep& step);
+  [[nodiscard]] std::size_t owner_of_cause(std::size_t index) const;
+  [[nodiscard]] const FaultEstimate* cause() const;
+  [[nodiscard]] double sensor_probability(std::optional<std::size_t> output) const;
+  [[nodiscard]] std::string name_of(const FaultHypothesis& hypothesis) const;
+  void describe_cause(AnomalyEvent& event, std::size_t index, AlarmHandle alarm);
   // Wording (twin_alarms.cpp).
   [[nodiscard]] AlarmDefinition gate_definition(const SignalSetup& signal) const;
   [[nodiscard]] AlarmDefinition process_definition(const SignalSetup& signal, const char* test) const;
@@ -222,8 +265,8 @@ class TwinDiagnosis {
   void define_alarms();
   void describe_reason(AnomalyEvent& event, AlarmHandle alarm, const Signal& signal,
                        const estimation::OutputStep* row) const;
-  void describe_gate(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
-  void describe_process(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void describe_gate(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row);
+  void describe_process(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row);
   void describe_slow_drift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
   void describe_shift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row,
                       const TwoSidedCusum& sum) const;
@@ -245,6 +288,9 @@ class TwinDiagnosis {
   std::optional<double> gate_false_alarms_per_day_;
   bool testing_ = false;  // in the step before, rows could take part
   int regime_ = -1;       // of the step before
+  std::optional<IsolationSetup> isolation_;
+  std::optional<LeftOut> left_out_;
+  int warned_ = 0;  // steps since the cause was looked for, while a CUSUM warns
 };
 
 }  // namespace twinkeeper::diagnosis

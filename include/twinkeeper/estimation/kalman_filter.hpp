@@ -36,6 +36,7 @@
 #include <span>
 #include <vector>
 
+#include "twinkeeper/estimation/filter_step.hpp"
 #include "twinkeeper/estimation/step_linearisation.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
@@ -120,6 +121,9 @@ class KalmanFilter {
   void widen(double factor);
   // P_ii(k+1|k) of a state, after predict().
   [[nodiscard]] double prior_variance(std::size_t state) const;
+
+  // Of the step that predict() has finished.
+  void tell(FilterStep& out) const;
 
   // Whether the next step, should it fuse the same rows, takes the steady path.
   [[nodiscard]] bool steady() const { return steady_; }

@@ -6,7 +6,8 @@
 //   symbol      shape  unit     meaning
 //   g           –      –        gate in standard deviations; without one no row is rejected and ratios are told for 5
 //   W           rows   –        fresh, not bad, and not fed through D by a bad or stand-in input: the rows of nis
-//   V           rows   –        W without the rejected ones: the rows that are fused
+//   V           rows   –        W without the rejected ones and those of a sensor that is left out: the rows that are
+//                               fused
 //
 // Inputs: limited to min…max first (`uncertain`, `saturated`); one that is not finite keeps its last value (at first:
 // the operating point) and is bad. A bad input, or one older than its max_age for which on_stale found a stand-in,
@@ -23,7 +24,7 @@
 // other mapped rows decide once for the whole spell, each with one vote:
 //   agrees     it has passed since the spell began, and is in no spell of gate_timeout itself
 //   dissents   its own spell has lasted gate_timeout, and it has been rejected since this one began
-//   abstains   it has not been heard, or is isolated
+//   abstains   it has not been heard, or is isolated or left out
 // More agree than dissent, and P was usual when the spell began (the mode was not `converging`; after an outage the
 // machine may have moved): the sensor is at fault, its row is isolated: rejected until it passes by itself. That is
 // also the second chance of a row that is right: where no other row shows the state, P grows by Q until what is
@@ -165,6 +166,11 @@ class Twin {
   void archive(Archive& a) {
     a(course_, filter_, delay_, doubt_delay_);
   }
+  // Of the newest step, unless its mode is `initializing` or it was rolled back.
+  void tell(FilterStep& out) const { filter_.tell(out); }
+  // From the next step on the rows of this output are measured and told, but not fused, until another one or none is
+  // named. No part of the memory: it is for the caller to name the same one again where steps are taken back.
+  void leave_out(std::optional<std::size_t> output) { left_out_ = output; }
   // Begins at this state (absolute) with these standard deviations, before the first step.
   void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);
   // Inputs as if they had been given before the first step, absolute; NaN leaves one as it is.
@@ -211,6 +217,7 @@ class Twin {
   }
   [[nodiscard]] bool overdue(const RowMemory& row) const;
   [[nodiscard]] bool others_agree(const RowMemory& row) const;
+  [[nodiscard]] bool left_out(const RowMemory& row) const { return left_out_ && &row == &course_.rows[*left_out_]; }
   void hold_votes();
   void decide_gate(TwinStep& out);
   [[nodiscard]] double most_widening() const;
@@ -242,7 +249,8 @@ class Twin {
   std::int64_t gate_timeout_steps_ = 0;
   Eigen::VectorXd movement_;            // diag G
   std::vector<std::uint32_t> samples_;  // per output, of this step; only if there are averages
-  double explaining_factor_ = 0.0;      // f of this step, 0: no row is followed with a ratio above 1
+  std::optional<std::size_t> left_out_;
+  double explaining_factor_ = 0.0;  // f of this step, 0: no row is followed with a ratio above 1
   Course course_;
 };
 

@@ -63,27 +63,39 @@ struct Detectability {
 // C (I − A)⁻¹ B + D; absent if a mode with λ = 1 makes it infinite.
 [[nodiscard]] std::optional<Eigen::MatrixXd> steady_state_gain(const StateSpace& model);
 
-// What a constant fault leaves in the innovation of the steady-state filter once everything has settled:
+// What a constant fault does to the innovation of the steady-state filter. From step 0 on, e(0) = 0, F = A − K C:
 //
-//   bias 1 of measured output i         ν = (I − C (I − A + K C)⁻¹ K) e_i
-//   disturbance 1 per step of state j   ν = C (I − A + K C)⁻¹ e_j              both whitened: Σ^(−1/2) ν
+//   bias 1 of measured output i         ν(k) = C e(k) + e_i      e(k+1) = F e(k) − K e_i
+//   fault 1 of input j                  ν(k) = C e(k) + D e_j    e(k+1) = F e(k) + (B − K D) e_j
+//   disturbance 1 per step of state s   ν(k) = C e(k)            e(k+1) = F e(k) + e_s
+//   drift of measured output i          that of a bias of k
 //
-// A fault is visible if its ν is not zero but for rounding: more than 1e-6 of the terms it is the sum of. Two visible
-// faults are told apart by the direction of their whitened innovations alone, since nobody knows their size.
-// What passes before all has settled may tell more.
+// and in the end, with E = (I − F)⁻¹, what follows from e = E (…); all whitened: Σ^(−1/2) ν. Dead times of inputs are
+// left out: what is late is late for good.
+//
+// A fault is visible if what remains of it in the end is not zero but for rounding: more than 1e-6 of the terms it is
+// the sum of, of a drift more than 1e-6 of its course. Two visible faults are told apart by the course of their
+// innovations over the first kFaultSteps steps, which is about when an alarm has to say something, but not by its size,
+// since nobody knows theirs:  cos = Σ_k ν₁ᵀ ν₂ / √(Σ_k ν₁ᵀ ν₁ · Σ_k ν₂ᵀ ν₂).
+inline constexpr Eigen::Index kFaultSteps = 30;
+
 struct FaultSignature {
-  std::string name;            // "level_1.bias" after the output, "level_2.disturbance" after the state
-  Eigen::VectorXd innovation;  // whitened, one element per measured output
+  std::string name;            // "level_1.bias" after the output, "pump.fault" after the input, "level_2.disturbance"
+                               // after the state, "level_1.drift"
+  Eigen::VectorXd innovation;  // in the end, one element per measured output; of a drift the last of its course
+  Eigen::MatrixXd course;      // measured outputs × kFaultSteps
   bool visible = false;
 };
-// Biases in the order of `measured`, then disturbances in the order of the states. `steady` is that of `measured`.
+// Biases in the order of `measured`, faults of the inputs, disturbances of the machine's own states, drifts. `steady` is
+// that of `measured`.
 [[nodiscard]] std::vector<FaultSignature> fault_signatures(const StateSpace& model, const SteadyState& steady,
                                                            const std::vector<Eigen::Index>& measured);
 
 struct Ambiguity {
-  std::vector<std::vector<std::string>> groups;  // of two or more that share a direction: |cos| ≥ 0.99 from one to the
-                                                 // next, so the ends of a chain may lie further apart
-  std::vector<std::string> undetectable;         // not visible
+  std::vector<std::vector<std::string>> groups;   // of two or more that share a course: |cos| > 0.95 from one to the
+                                                  // next, so the ends of a chain may lie further apart
+  std::vector<std::vector<std::size_t>> members;  // the same by position
+  std::vector<std::string> undetectable;          // not visible
 };
 [[nodiscard]] Ambiguity ambiguity(const std::vector<FaultSignature>& faults);
 

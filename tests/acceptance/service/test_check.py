@@ -72,7 +72,7 @@ class Check(RigTestCase):
         twin = json.loads(done.stdout)["twins"][0]
         self.assertEqual((twin["observable"], twin["unobservable_states"]), (False, ["level_2"]))
         self.assertEqual(list(twin["innovation_std"]), ["level_1"])
-        self.assertEqual(twin["ambiguity_groups"], [["level_1.bias", "level_1.disturbance"]])
+        self.assertEqual(twin["ambiguity_groups"], [["pump.fault", "level_1.disturbance", "level_1.drift"]])
         self.assertEqual(twin["undetectable_faults"], ["level_2.disturbance"])
         self.assertRegex(done.stderr, r"warning: \S+:\d+:\d+: twins\[0\]\.outputs: state level_2 ")
 

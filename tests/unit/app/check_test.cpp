@@ -216,7 +216,8 @@ TEST_CASE("check judges a twin by its measured outputs alone") {
   const auto with_both = whole.run()["twins"][0];
   CHECK(with_both["observable"] == true);
   CHECK(with_both["innovation_std"].size() == 2);
-  CHECK(with_both["ambiguity_groups"] == ordered_json::array({{"level_2.bias", "level_2.disturbance"}}));
+  CHECK(with_both["ambiguity_groups"] == ordered_json::array({{"pump.fault", "level_1.disturbance", "level_1.drift"},
+                                                              {"level_2.disturbance", "level_2.drift"}}));
   CHECK(with_both["undetectable_faults"] == ordered_json::array());
 
   Checked part(Edits{{"outputs: {level_1: plc.level_1, level_2: plc.level_2}", "outputs: {level_1: plc.level_1}"}});

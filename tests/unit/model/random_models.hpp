@@ -30,6 +30,7 @@ inline StateSpace random_model(std::mt19937_64& engine, Eigen::Index n, Eigen::I
   model.S = joint.topRightCorner(n, p);
   model.R = joint.bottomRightCorner(p, p);
   model.d = Eigen::VectorXd::Zero(n);
+  model.inputs.push_back({"u1", "", {}});
   for (Eigen::Index i = 0; i < n; ++i) model.states.push_back({"x" + std::to_string(i + 1), "", {}});
   for (Eigen::Index i = 0; i < p; ++i) model.outputs.push_back({"y" + std::to_string(i + 1), "", {}});
   return model;

@@ -1,0 +1,154 @@
+// FaultIsolation: which fault explains a twin's innovations best, since when, and how large it is.
+//
+//   A fault of size f from step θ on adds f b to the state's equation and f c to the outputs. What a Kalman filter that
+//   fuses every good row makes of it is linear in f:
+//     e(k+1) = (A − L C) e(k) + f (b − L c)     ν(k) = ν₀(k) + f (C e(k)/f + c) = ν₀(k) + f G(k; θ)     e(θ) = 0
+//   with ν₀ white, N(0, Σ(k)). So with J = Σ_{k ≥ θ} Gᵀ Σ⁻¹ G and ρ = Σ_{k ≥ θ} Gᵀ Σ⁻¹ ν
+//     f̂ = ρ / J      σ_f = 1 / √J      l(θ) = ρ² / J, twice the logarithm of the generalised likelihood ratio
+//
+//   symbol  shape      unit                meaning
+//   b, c    n_x, n_y   per unit of f       bias of output i: 0, e_i; drift of output i: the bias grows by f each step;
+//                                          fault of input j: B_j, D_j; disturbance of state s: e_s, 0
+//   L, Σ    n_x × n_y  state / output, …   predictor gain and innovation covariance of that filter
+//   κ       –          –                   what f is held to be before anything is seen: N(0, κ²) times the size that
+//                                          kReferenceSteps steps tell from 0 by one σ_f
+//
+// The twin's own filter is another one: its gate rejects what a large fault shows. Its steps are recorded (innovation,
+// good rows, L_V ν_V as it was, P every kBlock steps); on demand the filter above is run over the record from the P at
+// its begin, fed with the differences of the two:
+//   δ(k) = difference of the predictions     ν(k) = ν_twin(k) − C δ(k)     δ(k+1) = A δ(k) + L ν(k) − (L_V ν_V)_twin(k)
+// so inputs need not be kept, and the result is that of a second filter that had run beside the twin all the time. Rows
+// rejected for fewer than kOutlier steps on end, and passed again, are outliers and left out.
+//
+// All onsets at once: J and ρ of every θ come from one sweep backwards over the record, as quadratic and linear form of
+// (e, f): with F = A − L C, β = b − L c,
+//     N ← Cᵀ Σ⁻¹ C + Fᵀ N F      m ← Cᵀ Σ⁻¹ c + Fᵀ (N β + m)      J ← cᵀ Σ⁻¹ c + βᵀ (N β + 2 m) + J
+//     r ← Cᵀ Σ⁻¹ ν + Fᵀ r        ρ ← cᵀ Σ⁻¹ ν + βᵀ r + ρ
+// (a drift has one level more). Hence no grid of onsets, and the cost of an evaluation is that of W steps forth and
+// back, O(W (n³ + H n²)), however long the fault has lasted.
+//
+// Probabilities: of each hypothesis, Σ_θ exp(l / 2) / √(1 + κ² J / J_ref); onsets are equally likely before, and so are
+// groups of hypotheses that look alike. If the best one leaves more than noise, s² = its χ² per degree of freedom > 1,
+// l is divided by s², and σ_f multiplied by s: a model that does not fit is not sure of itself.
+//
+// Nonlinear models: A, C are those that the twin was linearised to at each step, b of an input and Q those of the
+// operating point; dead times of inputs are not in c and b: the onset is that of the effect.
+//
+// The record is no part of a checkpoint: after a restart it begins anew. Errors: none; a Σ that is not positive
+// definite ends an evaluation without a result. Edge rules: rows of virtual outputs never come; a record of fewer than
+// kLeast steps gives no result. Thread rule: one thread. Allocation: take() none after the first step; evaluations
+// allocate. Source: Willsky and Jones (1976); the backward sweep after de Jong and Penzer, Diagnosing Shocks in Time
+// Series, JASA 93 (1998).
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/estimation/filter_step.hpp"
+#include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/model/state_space.hpp"
+
+namespace twinkeeper::diagnosis {
+
+enum class FaultKind : std::uint8_t { bias, drift, input, disturbance };
+
+struct FaultHypothesis {
+  FaultKind kind = FaultKind::bias;
+  std::size_t at = 0;             // output, input or state
+  std::vector<std::size_t> like;  // hypotheses whose course can't be told from this one's (model::Ambiguity)
+};
+
+struct FaultEstimate {
+  std::size_t hypothesis = 0;
+  double probability = 0.0;
+  double statistic = 0.0;      // l of the best onset
+  double magnitude = 0.0;      // f̂; of a drift in output / s, of a disturbance in state / s
+  double magnitude_std = 0.0;  // σ_f
+  base::Instant onset;         // the step that ν shows it first
+  bool older = false;          // or before: it is the first of the record
+};
+
+class FaultIsolation {
+ public:
+  static constexpr std::size_t kWindow = 240;  // W, the most steps of an evaluation
+  static constexpr std::size_t kBlock = 16;
+  static constexpr std::size_t kLeast = 3;
+  static constexpr int kOutlier = 3;
+
+  // `mapped`: per output, whether it is ever measured.
+  FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped);
+
+  void take(const estimation::TwinStep& step, const estimation::FilterStep& filter);
+  void clear() {
+    count_ = 0;
+    evaluated_ = -1;
+    phase_ = Phase::idle;
+  }
+
+  // Begins an evaluation of the record as it is, or goes on with the one begun; one that has been let lie is given up.
+  // True when it is done: estimates() are
+  // there, best first, none if there is no result. Each call does at most a fraction of the work that keeps a step of
+  // the period short, so that an evaluation takes at most kBlock − 1 steps.
+  bool evaluate();
+  [[nodiscard]] const std::vector<FaultEstimate>& estimates() const { return estimates_; }
+  [[nodiscard]] const std::vector<FaultHypothesis>& hypotheses() const { return hypotheses_; }
+  // Of hypotheses that can't be told from that of an estimate, itself included.
+  [[nodiscard]] double group_probability(const FaultEstimate& estimate) const;
+
+ private:
+  using Matrix = Eigen::MatrixXd;
+  using Vector = Eigen::VectorXd;
+  using Index = Eigen::Index;
+  enum class Phase : std::uint8_t { idle, forth, back };
+  struct Gains {               // of one step of the filter that fuses every good row
+    Matrix F, L, X, XC, beta;  // X = Σ⁻¹ on the good rows, 0 elsewhere
+    Matrix A, C;               // of a nonlinear model
+  };
+
+  void begin();
+  [[nodiscard]] bool forward(std::int64_t k);
+  void backward(std::int64_t k);
+  void conclude();
+  [[nodiscard]] std::size_t slot(std::int64_t k) const { return static_cast<std::size_t>(k) % kSlots; }
+  [[nodiscard]] bool invert_innovation(Gains& gains, const Matrix& C);
+  void mark_outliers();
+
+  static constexpr std::size_t kSlots = kWindow + kBlock;
+
+  bool nonlinear_;
+  Matrix A_, C_, Q_, R_, S_;
+  Matrix b_, c_;        // n × H, p × H: of all hypotheses but drifts
+  std::size_t biases_;  // the first of them; drifts are these again, behind all others
+  std::vector<FaultHypothesis> hypotheses_;
+  std::vector<double> per_second_;  // of a magnitude: 1, or 1 / period where it is per step
+  std::size_t quota_;               // steps per call
+
+  // The record: rings by step.
+  std::int64_t count_ = 0;
+  std::vector<double> innovation_, noise_, correction_;  // NaN: not good
+  std::vector<std::uint8_t> rejected_;
+  std::vector<base::Instant> time_;
+  std::vector<double> roots_, As_, Cs_;  // roots by block
+
+  // An evaluation.
+  Phase phase_ = Phase::idle;
+  std::int64_t evaluated_ = -1;  // count_ when the newest one began
+  std::int64_t first_ = 0, last_ = 0, next_ = 0;
+  std::vector<std::uint8_t> good_;  // by step and row
+  std::vector<Gains> gains_;
+  std::vector<std::size_t> gain_of_;
+  bool settled_ = false;
+  Matrix P_, N_, m_, m_ramp_;
+  Vector delta_, r_;
+  std::vector<Vector> weighted_;    // Σ⁻¹ ν by step
+  std::vector<double> chi_square_;  // νᵀ Σ⁻¹ ν
+  std::vector<int> rows_;
+  Vector J_, rho_, J_ramp_, cross_, rho_ramp_;
+  Matrix information_, score_;  // J and ρ by step and hypothesis
+  std::vector<FaultEstimate> estimates_;
+};
+
+}  // namespace twinkeeper::diagnosis
