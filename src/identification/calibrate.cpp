@@ -103,7 +103,7 @@ class RegimeCalibrator {
  private:
   void output(std::size_t index) {
     std::vector<double> z = rows_.z[index];
-    OutputFigures figures;
+    InnovationFigures figures;
     figures.rows = static_cast<std::size_t>(std::count_if(z.begin(), z.end(), [](double v) { return !std::isnan(v); }));
     diagnosis::OutputCalibration limits;
     limits.name = request_.outputs[index];

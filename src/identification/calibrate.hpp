@@ -39,7 +39,7 @@ struct CalibrationRequest {
   double widening = 1.0;
 };
 
-struct OutputFigures {
+struct InnovationFigures {
   std::size_t rows = 0;
   double offset = 0.0;  // median of z in s
   Memory memory;
@@ -48,7 +48,7 @@ struct OutputFigures {
 
 struct RegimeFigures {
   diagnosis::RegimeCalibration limits;
-  std::vector<OutputFigures> outputs;  // in the order of limits.outputs
+  std::vector<InnovationFigures> outputs;  // in the order of limits.outputs
   double largest_nis = 0.0;
   double observed_per_day = 0.0, at_most_per_day = 0.0;
   bool extrapolated = false;          // the rows are fewer than one alarm takes

@@ -214,8 +214,8 @@ class TwinDiagnosis {
   void take_limits();
 
   struct LeftOut {
-    std::size_t output = 0;
-    AlarmHandle alarm = 0;
+    std::size_t output;
+    AlarmHandle alarm;
 
     template <class Archive>
     void archive(Archive& a) {
