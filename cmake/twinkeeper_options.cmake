@@ -36,6 +36,9 @@ target_compile_options(twinkeeper_flags INTERFACE -Wall -Wextra -Wpedantic -Wsha
 # GCC 12 warns of overlapping copies inside std::string where there are none (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(twinkeeper_flags INTERFACE -Wno-restrict)
+  if(CMAKE_UNITY_BUILD)  # it takes a joined file for a header that others include, too
+    target_compile_options(twinkeeper_flags INTERFACE -Wno-subobject-linkage)
+  endif()
 endif()
 if(TWINKEEPER_WERROR)
   target_compile_options(twinkeeper_flags INTERFACE -Werror)
