@@ -131,25 +131,6 @@ double widening_of(const model::ModelSettings& model, std::uint64_t rows) {
   return std::max(kLeastWidening, std::sqrt((n + parameters) / (n - parameters)));
 }
 
-// As `identify` makes it.
-std::string hash_of_training_rows(const logs::LogTable& log, const ColumnOfSignal& inputs,
-                                  const ColumnOfSignal& outputs) {
-  std::vector<std::size_t> columns;
-  for (const auto* signals : {&inputs, &outputs}) {
-    for (const auto& column : *signals) columns.push_back(*column);
-  }
-  std::string text = "time";
-  for (const std::size_t column : columns) text += "," + log.columns[column].name;
-  for (std::size_t row = 0; row < log.rows(); ++row) {
-    text += '\n' + log.time_texts[row];
-    for (const std::size_t column : columns) {
-      text += ',';
-      append_shortest(text, log.values[column][row]);
-    }
-  }
-  return config::hash_of(text);
-}
-
 std::string figure(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", value);
@@ -237,7 +218,7 @@ base::Result<bool> made_the_model(const std::string& provenance, const std::stri
         columns[side].emplace_back(static_cast<std::size_t>(found - all.begin()));
       }
     }
-    return hash_of_training_rows(log.value(), columns[0], columns[1]) == hash;
+    return hash_of_rows(log.value(), columns[0], columns[1]) == hash;
   };
   const bool apart = (rows.end && *rows.end <= made_of->begin) || (made_of->end && *made_of->end <= rows.begin);
   if (!apart) {
