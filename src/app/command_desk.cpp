@@ -29,11 +29,11 @@ bool take_place(std::deque<base::Instant>& times, int per_minute, base::Instant 
 
 // As JSON; empty: there is none.
 std::string as_sample(const drivers::RegisterSettings& reg, double value) {
-  std::string json;
+  std::string text;
   if (!std::isnan(value)) {
-    telemetry::append_register_value(json, drivers::raw_from_value(reg, value), value, reg.scaled);
+    telemetry::append_register_value(text, drivers::raw_from_value(reg, value), value, reg.scaled);
   }
-  return json;
+  return text;
 }
 
 }  // namespace

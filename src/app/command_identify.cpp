@@ -28,7 +28,7 @@
 namespace twinkeeper::app {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using ModelJson = nlohmann::ordered_json;
 using identification::Identified;
 using identification::Method;
 
@@ -189,16 +189,16 @@ model::ModelSettings settings_of(const Identified& found, const logs::LogTable& 
   return out;
 }
 
-Json provenance_of(const Identified& found, const logs::LogTable& log, const Signals& signals,
-                   const IdentifyArguments& arguments, const logs::RowRange& rows) {
+ModelJson provenance_of(const Identified& found, const logs::LogTable& log, const Signals& signals,
+                        const IdentifyArguments& arguments, const logs::RowRange& rows) {
   const auto rounded = [](double value) {
-    return std::isfinite(value) ? Json(std::round(value * 100.0) / 100.0) : Json();
+    return std::isfinite(value) ? ModelJson(std::round(value * 100.0) / 100.0) : ModelJson();
   };
-  Json out;
+  ModelJson out;
   out["command"] = "identify";
   out["version"] = kVersion;
   out["date"] = base::format_rfc3339(std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now()));
-  Json data;
+  ModelJson data;
   data["log"] = std::filesystem::path(arguments.input_file).filename().string();
   data["rows"] = std::to_string(rows.begin) + ":" + std::to_string(rows.begin + log.rows());
   data["hash"] = hash_of_rows(log, signals.input_columns, signals.output_columns);
@@ -209,10 +209,10 @@ Json provenance_of(const Identified& found, const logs::LogTable& log, const Sig
   out["order"] = found.order;
   out["delays"] = found.delays;
   out["verdict"] = name_of(found.verdict);
-  Json fits;
+  ModelJson fits;
   for (std::size_t i = 0; i < found.outputs.size(); ++i) {
     const auto& one = found.outputs[i];
-    Json& fit = fits[as_identifier(signals.outputs[i])];
+    ModelJson& fit = fits[as_identifier(signals.outputs[i])];
     if (!signals.inputs.empty()) fit["simulation"] = rounded(one.simulation);
     fit["one_step"] = rounded(one.one_step);
     fit["one_step_persistence"] = rounded(one.persistence_one);
@@ -346,8 +346,8 @@ int identify_command(const IdentifyArguments& arguments) {
     for (const auto& reason : found.reasons) told(log.file + ": " + reason, kExitBadData);
     return told(log.file + ": no model is written: none describes these rows", kExitBadData);
   }
-  const Json provenance = provenance_of(found, log, signals, arguments, wished->rows);
-  return write_text(arguments.output_file, config::model_file_text(settings, Json(), provenance));
+  const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
+  return write_text(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
 }
 
 }  // namespace twinkeeper::app
