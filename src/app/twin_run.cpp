@@ -282,7 +282,7 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
     const auto history = static_cast<std::int64_t>(twins[i].settings().history);
     const acquisition::SynchroniserSetup setup = synchroniser_setup(plan, i, history, origin);
     diagnosis::TwinDiagnosis diagnosis(diagnosis_setup(plan, i, names, told));
-    diagnosis.isolate_with(isolation_setup(twins[i]));
+    if (twin.diagnosis.isolation.enabled) diagnosis.isolate_with(isolation_setup(twins[i]));
     runs.emplace_back(std::move(twins[i]), acquisition::FrameSynchroniser(setup, plan.tag_count()),
                       std::move(diagnosis), std::move(regimes),
                       acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages),

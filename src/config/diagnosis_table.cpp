@@ -65,6 +65,14 @@ const Table<diagnosis::SlowDriftSettings>& slow_drift_table() {
   return table;
 }
 
+const Table<diagnosis::IsolationSettings>& isolation_table() {
+  using T = diagnosis::IsolationSettings;
+  static const Table<T> table(
+      "a mapping with enabled",
+      {key<T>("enabled", boolean(), &T::enabled, "Whether alarms of residuals name their cause")});
+  return table;
+}
+
 const Table<diagnosis::NisSettings>& nis_table() {
   using T = diagnosis::NisSettings;
   static const Table<T> table("a mapping with enabled, window and limit",
@@ -188,7 +196,7 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
     return out;
   };
   static const Table<T> table(
-      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, on_delay, off_delay",
+      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, isolation, on_delay, off_delay",
       {
           key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
           key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
@@ -197,6 +205,7 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
           key<T>("slow_drift", mapping(slow_drift_table()), &T::slow_drift, "The same for small shifts"),
           key<T>("nis", mapping(nis_table()), &T::nis, "All outputs together: windowed mean of the NIS"),
           key<T>("noise", mapping(noise_test_table()), &T::noise, "Variance of each output's innovations"),
+          key<T>("isolation", mapping(isolation_table()), &T::isolation, "What an alarm names as its cause"),
           key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
           key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),
           calibration(),

@@ -82,6 +82,10 @@ struct Calibration {
   bool operator==(const Calibration&) const = default;
 };
 
+struct IsolationSettings {
+  bool enabled = false;  // what it remembers is not in checkpoints yet, nor does it know of samples out of order
+};
+
 struct DiagnosisSettings {
   std::optional<double> gate = 5.0;                        // g, in standard deviations; absent: off
   base::Duration gate_timeout = std::chrono::seconds{30};  // rejection in a row after which the other rows decide
@@ -89,6 +93,7 @@ struct DiagnosisSettings {
   SlowDriftSettings slow_drift;
   NisSettings nis;
   NoiseTestSettings noise;
+  IsolationSettings isolation;
   base::Duration on_delay = std::chrono::seconds{2};
   base::Duration off_delay = std::chrono::seconds{60};
   Calibration calibration;

@@ -51,6 +51,7 @@ MODEL = """model:
     R: [[{variance}, 0], [0, {variance}]]
   operating_point: {{x: [0.5, 0.5], u: [5.0], y: [0.5, 0.5]}}
 diagnosis:
+  isolation: {{enabled: true}}
   on_delay: 250ms
   off_delay: 3s
 """
