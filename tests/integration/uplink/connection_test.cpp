@@ -140,8 +140,8 @@ TEST_CASE("what is said to the gateway while it is away arrives later and nothin
   TemporaryFolder folder;
   Mosquitto broker = broker_with(folder, "log_type all\n");
   broker.start();
-  UplinkRig rig(broker.port());
   RememberingInbox inbox({"twinkeeper/gw1/command/a", "twinkeeper/gw1/command/b"});
+  UplinkRig rig(broker.port());
   rig.inbox = &inbox;
   rig.settings.mqtt_version = version;
   rig.settings.session_expiry = std::chrono::hours{1};
@@ -174,8 +174,8 @@ TEST_CASE("without a session expiry every connection subscribes anew") {
   TemporaryFolder folder;
   Mosquitto broker = broker_with(folder, "log_type all\n");
   broker.start();
-  UplinkRig rig(broker.port());
   RememberingInbox inbox({"twinkeeper/gw1/command/a"});
+  UplinkRig rig(broker.port());
   rig.inbox = &inbox;
   rig.start();
   REQUIRE(eventually(seconds{20}, [&] { return inbox.refused().size() == 1; }));

@@ -161,11 +161,11 @@ TEST_CASE("a topic at which the broker hangs up prevents no publishing and is le
     const bool denied = packet.type == PacketType::subscribe && packet.body.find("command/bad") != std::string::npos;
     return !denied && self.behave(packet);
   });
+  RememberingInbox inbox({"gw1/command/good", "gw1/command/bad", "gw1/command/fine"});
   UplinkRig rig(peer.port());
   rig.settings.mqtt_version = v5 ? uplink::MqttVersion::v5 : uplink::MqttVersion::v3_1_1;
   rig.timing.backoff_cap = milliseconds{200};
   rig.timing.least_pause = milliseconds{50};
-  RememberingInbox inbox({"gw1/command/good", "gw1/command/bad", "gw1/command/fine"});
   rig.inbox = &inbox;
   rig.start();
   rig.submit_states(10, milliseconds{5});
@@ -182,9 +182,9 @@ TEST_CASE("a SUBSCRIBE without an answer is told and the gateway goes on publish
   ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
     return packet.type == PacketType::subscribe || self.behave(packet);
   });
+  RememberingInbox inbox({"gw1/command/a", "gw1/command/b"});
   UplinkRig rig(peer.port());
   rig.settings.connect_timeout = seconds{1};
-  RememberingInbox inbox({"gw1/command/a", "gw1/command/b"});
   rig.inbox = &inbox;
   rig.start();
   rig.submit_states(5, milliseconds{5});
@@ -339,8 +339,8 @@ TEST_CASE("a stop while a SUBSCRIBE is unanswered is nobody's fault") {
   ScriptedPeer peer(pki(), true, [](ScriptedPeer& self, const Packet& packet) {
     return packet.type == PacketType::subscribe || self.behave(packet);
   });
-  UplinkRig rig(peer.port());
   RememberingInbox inbox({"gw1/command/a"});
+  UplinkRig rig(peer.port());
   rig.inbox = &inbox;
   rig.start();
   REQUIRE(eventually(seconds{20}, [&] { return !peer.packets(PacketType::subscribe).empty(); }));
