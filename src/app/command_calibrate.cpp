@@ -1,4 +1,3 @@
-#include <fstream>
 #include <iostream>
 
 #include "app/calibration.hpp"
@@ -49,15 +48,9 @@ std::variant<TwinToCalibrate, int> of_configuration(const CalibrateArguments& ar
 }  // namespace
 
 int calibrate_command(const CalibrateArguments& arguments) {
-  logs::RowRange rows;
-  if (arguments.rows) {
-    const auto parsed = parse_rows(*arguments.rows);
-    if (!parsed) {
-      return told("calibrate: --rows: " + *arguments.rows + "; accepted: A:B, zero-based, the row B not included",
-                  kExitUsage);
-    }
-    rows = *parsed;
-  }
+  const auto asked = rows_asked("calibrate", arguments.rows);
+  if (!asked) return kExitUsage;
+  const logs::RowRange& rows = *asked;
   if (!(arguments.false_alarms_per_day > 0.0)) {
     return told("calibrate: --false-alarms-per-day; accepted: a number above 0", kExitUsage);
   }
@@ -70,11 +63,7 @@ int calibrate_command(const CalibrateArguments& arguments) {
   CalibrationJob& job = chosen.job;
   const auto tags = match_columns({log.file(), log.columns()}, job.plan, job.twin, chosen.names, chosen.inputs);
   if (!tags) return kExitBadData;
-  const auto twins = make_twins(job.plan);
-  if (const auto* issues = std::get_if<base::Issues>(&twins)) {
-    for (const auto& issue : *issues) told(log.file() + ": its columns are too few: " + issue.what, kExitBadData);
-    return kExitBadData;
-  }
+  if (!has_columns_enough(log.file(), job.plan)) return kExitBadData;
   job.tags = *tags;
   job.log_file = arguments.input_file;
   job.rows = rows;
@@ -90,10 +79,8 @@ int calibrate_command(const CalibrateArguments& arguments) {
   for (const std::string& line : told_of(outcome, job)) std::cout << line << '\n';
   const std::string range = std::to_string(rows.begin) + ":" + std::to_string(rows.begin + outcome.rows);
   const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
-  std::ofstream out(arguments.output_file, std::ios::binary);
-  out << calibrated_model_file(outcome, chosen.provenance, arguments.input_file, range, now);
-  out.close();
-  return out ? kExitDone : told(arguments.output_file + ": can't be written", kExitIo);
+  return write_file(arguments.output_file,
+                    calibrated_model_file(outcome, chosen.provenance, arguments.input_file, range, now));
 }
 
 }  // namespace twinkeeper::app

@@ -80,15 +80,9 @@ base::Status write(const std::string& name, const logs::LogTable& log, const mod
 }  // namespace
 
 int compare_command(const CompareArguments& arguments) {
-  logs::RowRange rows;
-  if (arguments.rows) {
-    const auto parsed = parse_rows(*arguments.rows);
-    if (!parsed) {
-      return told("compare: --rows: " + *arguments.rows + "; accepted: A:B, zero-based, the row B not included",
-                  kExitUsage);
-    }
-    rows = *parsed;
-  }
+  const auto asked = rows_asked("compare", arguments.rows);
+  if (!asked) return kExitUsage;
+  const logs::RowRange& rows = *asked;
   std::optional<std::int64_t> horizon;
   if (arguments.horizon != "inf" && (!parse(arguments.horizon, horizon.emplace()) || *horizon < 1)) {
     return told("compare: --horizon: " + arguments.horizon + "; accepted: a number of rows from 1, or inf", kExitUsage);

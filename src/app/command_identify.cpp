@@ -6,7 +6,6 @@
 #include <cmath>
 #include <exception>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <iostream>
 #include <mutex>
@@ -224,14 +223,6 @@ ModelJson provenance_of(const Identified& found, const logs::LogTable& log, cons
   return out;
 }
 
-int write_text(const std::string& file, const std::string& text) {
-  std::ofstream out(file, std::ios::binary);
-  if (!out) return told(file + ": can't be written", kExitIo);
-  out << text;
-  out.close();
-  return out ? kExitDone : told(file + ": can't be written", kExitIo);
-}
-
 struct Wishes {
   logs::RowRange rows;
   std::optional<double> sample_time;
@@ -347,7 +338,7 @@ int identify_command(const IdentifyArguments& arguments) {
     return told(log.file + ": no model is written: none describes these rows", kExitBadData);
   }
   const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
-  return write_text(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
+  return write_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
 }
 
 }  // namespace twinkeeper::app

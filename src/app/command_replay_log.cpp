@@ -123,11 +123,8 @@ int replay_log_command(const ReplayArguments& arguments) {
   const auto tags = match_columns({log.file(), log.columns()}, chosen.plan, chosen.twin, chosen.names,
                                   arguments.model_file ? InputsNeeded::all : InputsNeeded::none);
   if (!tags) return kExitBadData;
-  const auto twins = make_twins(chosen.plan);  // by a model alone it is known only now which outputs there are
-  if (const auto* issues = std::get_if<base::Issues>(&twins)) {
-    for (const auto& issue : *issues) told(log.file() + ": its columns are too few: " + issue.what, kExitBadData);
-    return kExitBadData;
-  }
+  // By a model alone it is known only now which outputs there are.
+  if (!has_columns_enough(log.file(), chosen.plan)) return kExitBadData;
 
   std::optional<CsvFile> steps;
   if (arguments.output_file) {

@@ -1,6 +1,7 @@
 #include "app/log_columns.hpp"
 
 #include <algorithm>
+#include <fstream>
 #include <iostream>
 
 #include "app/exit_codes.hpp"
@@ -22,6 +23,13 @@ std::string as_identifier(const std::string& name) {
 int told(const std::string& what, int code) {
   std::cerr << "twinkeeper: " << what << '\n';
   return code;
+}
+
+int write_file(const std::string& file, const std::string& text) {
+  std::ofstream out(file, std::ios::binary);
+  out << text;
+  out.close();
+  return out ? kExitDone : told(file + ": can't be written", kExitIo);
 }
 
 int exit_code_of_log(const base::Error& error) {
@@ -110,6 +118,15 @@ std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& 
   if (!good) return std::nullopt;
   if (!missing.empty()) std::cerr << "warning: " << log.file << " has no column for " << join(missing) << '\n';
   return tags;
+}
+
+bool has_columns_enough(const std::string& log_file, const Plan& plan) {
+  const auto twins = make_twins(plan);
+  const auto* issues = std::get_if<base::Issues>(&twins);
+  for (std::size_t i = 0; issues != nullptr && i < issues->size(); ++i) {
+    told(log_file + ": its columns are too few: " + (*issues)[i].what, 0);
+  }
+  return issues == nullptr;
 }
 
 }  // namespace twinkeeper::app

@@ -14,6 +14,8 @@ namespace twinkeeper::app {
 
 // Says it on standard error and returns `code`.
 int told(const std::string& what, int code);
+// The whole of a file; what went wrong is told. An exit code.
+[[nodiscard]] int write_file(const std::string& file, const std::string& text);
 // Of a log that can't be read.
 [[nodiscard]] int exit_code_of_log(const base::Error& error);
 [[nodiscard]] std::string join(const std::vector<std::string>& names);
@@ -40,4 +42,6 @@ enum class InputsNeeded { none, all };
 [[nodiscard]] std::optional<TagsOfColumns> match_columns(const ColumnsOfLog& log, const Plan& plan, std::size_t twin,
                                                          const std::vector<std::string>& names, InputsNeeded inputs);
 
+// Whether the twins can be made of what the log has of the plan's model; if not, it is told.
+[[nodiscard]] bool has_columns_enough(const std::string& log_file, const Plan& plan);
 }  // namespace twinkeeper::app

@@ -76,4 +76,11 @@ std::optional<logs::RowRange> parse_rows(const std::string& text) {
   return rows;
 }
 
+std::optional<logs::RowRange> rows_asked(const std::string& command, const std::optional<std::string>& rows) {
+  if (!rows) return logs::RowRange{};
+  auto parsed = parse_rows(*rows);
+  if (!parsed) told(command + ": --rows: " + *rows + "; accepted: A:B, zero-based, the row B not included", 0);
+  return parsed;
+}
+
 }  // namespace twinkeeper::app

@@ -27,4 +27,8 @@ using ColumnOfSignal = std::vector<std::optional<std::size_t>>;
 // "A:B", "A:" or ":B"; nothing if it is none of these.
 [[nodiscard]] std::optional<logs::RowRange> parse_rows(const std::string& text);
 
+// Of --rows, all rows without it; nothing after a fault, which has been told.
+[[nodiscard]] std::optional<logs::RowRange> rows_asked(const std::string& command,
+                                                       const std::optional<std::string>& rows);
+
 }  // namespace twinkeeper::app

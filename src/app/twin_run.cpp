@@ -253,7 +253,7 @@ void TwinRun::close(std::int64_t tick) {
 void TwinRun::step_twin(const signals::Frame& frame, Past& past) {
   twin_.leave_out(past.left_out);
   twin_.step(frame, past.step);
-  twin_.tell(past.filter);
+  if (diagnosis_.isolates()) twin_.tell(past.filter);
 }
 
 void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <random>
 
+#include "base/random.hpp"
 #include "twinkeeper/base/elementary.hpp"
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
@@ -19,34 +19,6 @@ constexpr double kSimulatedBlocks = 300.0;  // run length
 constexpr int kSimulatedAlarms = 4000;
 constexpr std::size_t kStretchRows = 1000;  // whose extreme is looked at
 constexpr std::size_t kExtremes = 2500;
-
-class Randomness {
- public:
-  explicit Randomness(std::uint64_t seed) : engine_(seed) {}
-  double uniform() { return static_cast<double>(engine_() >> 11U) * 0x1p-53; }
-  std::size_t below(std::size_t size) { return static_cast<std::size_t>(engine_() % size); }
-  double normal() {  // Marsaglia's polar method
-    if (has_spare_) {
-      has_spare_ = false;
-      return spare_;
-    }
-    double u = 0.0, v = 0.0, square = 0.0;
-    do {
-      u = 2.0 * uniform() - 1.0;
-      v = 2.0 * uniform() - 1.0;
-      square = u * u + v * v;
-    } while (square >= 1.0 || square == 0.0);
-    const double factor = std::sqrt(-2.0 * base::log(square) / square);
-    spare_ = v * factor;
-    has_spare_ = true;
-    return u * factor;
-  }
-
- private:
-  std::mt19937_64 engine_;
-  double spare_ = 0.0;
-  bool has_spare_ = false;
-};
 
 double two_sided_blocks(double drift, double limit) { return 0.5 * diagnosis::cusum_run_length(drift, limit); }
 
@@ -63,7 +35,7 @@ double limit_of_white(double drift, double blocks) {
 
 // Mean number of blocks until a CUSUM of AR(1) residuals goes beyond `limit`.
 double simulated_blocks(double drift, double limit, const Memory& memory) {
-  Randomness random(20);
+  base::Random random(20);
   const double spread = std::sqrt(1.0 - memory.phi * memory.phi);
   const double factor = 1.0 / (std::sqrt(static_cast<double>(memory.block)) * memory.block_scale);
   double z = random.normal();
@@ -115,11 +87,11 @@ CrossingRate rate_of(std::vector<double> extremes, double sign) {
 // Extremes of what `statistic` makes of rows put together from stretches at random.
 template <class Row, class Statistic>
 void walk(const std::vector<Row>& rows, std::size_t stretch, int window, Statistic statistic) {
-  Randomness random(21);
+  base::Random random(21);
   stretch = std::clamp<std::size_t>(stretch, 1, rows.size());
   const std::size_t total = static_cast<std::size_t>(window) + kExtremes * kStretchRows;
   for (std::size_t done = 0; done < total;) {
-    const std::size_t from = random.below(rows.size() - stretch + 1);
+    const std::size_t from = static_cast<std::size_t>(random.bits() % (rows.size() - stretch + 1));
     for (std::size_t i = 0; i < stretch && done < total; ++i, ++done) statistic(rows[from + i], done);
   }
 }

@@ -36,7 +36,7 @@ Eigen::MatrixXd joint_covariance(const model::StateSpace& model) {
 
 }  // namespace
 
-Plant::Plant(model::StateSpace model, Random random)
+Plant::Plant(model::StateSpace model, base::Random random)
     : model_(model::with_late_inputs(model)),
       delay_(model),
       told_(static_cast<std::size_t>(model.n_u())),

@@ -27,7 +27,7 @@
 #include <memory>
 #include <string_view>
 
-#include "simulation/random.hpp"
+#include "base/random.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "twinkeeper/model/dynamics.hpp"
 #include "twinkeeper/model/input_delay.hpp"
@@ -38,7 +38,7 @@ namespace twinkeeper::simulation {
 
 class Plant {
  public:
-  Plant(model::StateSpace model, Random random);
+  Plant(model::StateSpace model, base::Random random);
 
   [[nodiscard]] const Eigen::VectorXd& x() const { return x_; }
   // y(k) of the present state. Once per step, before advance().
@@ -61,7 +61,7 @@ class Plant {
   model::StateSpace model_;  // with late inputs, if there are dead times of parts of a step
   model::InputDelay delay_;
   std::vector<double> told_, drive_;  // deviations: u as it is told, and as it reaches the machine
-  Random random_;
+  base::Random random_;
   Eigen::MatrixXd noise_factor_;  // F Fᵀ = [Q S; Sᵀ R]
   Eigen::VectorXd white_, noise_, ones_, du_, dx_, x_, y_;
   bool between_ = false;                       // foh: advance() has been, measure() not yet

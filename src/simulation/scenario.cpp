@@ -76,7 +76,7 @@ Scenario::Scenario(const Settings& settings, signals::EventSink& events)
     for (auto& tag : outputs) {
       if (tag && !shown.insert(*tag).second) tag.reset();
     }
-    Runner runner{Plant(twin.model, Random(settings.seed, "noise " + twin.name)),
+    Runner runner{Plant(twin.model, base::Random(settings.seed, "noise " + twin.name)),
                   on_clock(std::chrono::duration<double>(twin.period).count(), settings.speed),
                   twin.inputs,
                   std::move(outputs),

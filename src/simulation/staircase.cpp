@@ -61,7 +61,7 @@ Excitation excitation_of(double nominal, const model::Limits& limits) {
 
 }  // namespace
 
-Staircase::Staircase(double middle, double amplitude, double dwell, Random random)
+Staircase::Staircase(double middle, double amplitude, double dwell, base::Random random)
     : middle_(middle), amplitude_(amplitude), dwell_(dwell), random_(random) {}
 
 double Staircase::at(double time) {
@@ -88,7 +88,7 @@ std::vector<Staircase> make_staircases(const model::StateSpace& twin_model, std:
   std::vector<Staircase> staircases;
   for (std::size_t i = 0; i < middles.size(); ++i) {
     staircases.emplace_back(middles[i], factor * amplitudes[i], dwell,
-                            Random(seed, "staircase " + twin + "." + model.inputs[i].name));
+                            base::Random(seed, "staircase " + twin + "." + model.inputs[i].name));
   }
   return staircases;
 }

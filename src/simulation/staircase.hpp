@@ -14,14 +14,14 @@
 #include <string>
 #include <vector>
 
-#include "simulation/random.hpp"
+#include "base/random.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::simulation {
 
 class Staircase {
  public:
-  Staircase(double middle, double amplitude, double dwell, Random random);
+  Staircase(double middle, double amplitude, double dwell, base::Random random);
 
   // Value at `time` (s from the start); times must not go back.
   [[nodiscard]] double at(double time);
@@ -33,7 +33,7 @@ class Staircase {
   double middle_;
   double amplitude_;
   double dwell_;
-  Random random_;
+  base::Random random_;
   std::int64_t turn_ = 0;
   int level_ = 0;  // −2 … 2, in halves of the amplitude
 };

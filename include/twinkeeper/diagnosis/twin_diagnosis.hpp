@@ -114,6 +114,7 @@ class TwinDiagnosis {
   explicit TwinDiagnosis(TwinDiagnosisSetup setup);
 
   void isolate_with(IsolationSetup isolation) { isolation_.emplace(std::move(isolation)); }
+  [[nodiscard]] bool isolates() const { return isolation_.has_value(); }
 
   // Appends the events of this step to `out`. Without `filter` nothing is isolated.
   void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out,

@@ -11,6 +11,19 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 DATA = pathlib.Path(os.environ.get("TWINKEEPER_DATA", ROOT.parent / "shared" / "data"))
 
+# A configuration up to its twins.
+TANK_DEVICE = """\
+gateway: {id: gw}
+devices:
+  - name: plc
+    controller: tcp://127.0.0.1:1502
+    poll_interval: 1s
+    registers:
+      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
+      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
+twins:
+"""
+
 
 class LogCase(unittest.TestCase):
     def setUp(self):

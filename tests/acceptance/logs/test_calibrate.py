@@ -4,24 +4,12 @@ import json
 import random
 import unittest
 
-from cases import LogCase
+from cases import TANK_DEVICE, LogCase
 
 TANK = {"name": "tank", "time": "discrete", "sample_time": 1.0, "states": [{"name": "level", "unit": "m"}],
         "inputs": [{"name": "inflow", "unit": "m/s"}],
         "outputs": [{"name": "level", "unit": "m"}],
         "A": [[0.95]], "B": [[1.0]], "C": [[1.0]], "noise": {"Q": [[1e-4]], "R": [[0.0025]]}}
-
-DEVICE = """\
-gateway: {id: gw}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 1s
-    registers:
-      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
-      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
-twins:
-"""
 
 
 def rows_of(count, noise=1.0, seed=1, inflow=lambda k: 0.05, leak=lambda k: 0.0):
@@ -87,7 +75,7 @@ class Calibrate(LogCase):
 
     def test_regimes(self):
         model = self.write_model(TANK)
-        config = self.write("config.yaml", DEVICE + f"""\
+        config = self.write("config.yaml", TANK_DEVICE + f"""\
   - name: tank
     model: {model}
     inputs: {{inflow: plc.inflow}}

@@ -3,25 +3,12 @@ import copy
 import unittest
 
 import oracle
-from cases import LogCase
+from cases import TANK_DEVICE, LogCase
 
 INTEGRATOR = {"name": "tank", "time": "discrete", "sample_time": 1.0,
               "states": [{"name": "level", "unit": "m", "initial": 1.0, "initial_std": 0.1}],
               "inputs": [{"name": "inflow", "unit": "m/s"}], "outputs": [{"name": "level", "unit": "m", "noise_std": 0.05}],
               "A": [[1.0]], "B": [[1.0]], "C": [[1.0]], "noise": {"Q": [[1e-4]], "R": [[0.0025]]}}
-
-# A configuration up to its twins.
-TANK_DEVICE = """\
-gateway: {id: gw}
-devices:
-  - name: plc
-    controller: tcp://127.0.0.1:1502
-    poll_interval: 1s
-    registers:
-      - {name: inflow, register: holding, address: 0, type: FLOAT64, unit: m/s, stuck_after: off}
-      - {name: level, register: holding, address: 4, type: FLOAT64, unit: m, stuck_after: off}
-twins:
-"""
 
 
 class Replay(LogCase):

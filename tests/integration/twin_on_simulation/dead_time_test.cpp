@@ -27,7 +27,7 @@ model::StateSpace plant_model(const std::vector<double>& dead_times) {
 
 // Mean NIS over a run in which the input jumps about; `dead_times` are the twin's, the plant's are 0.37 s.
 double mean_nis(const std::vector<double>& dead_times) {
-  simulation::Plant plant(plant_model({0.37}), simulation::Random(5));
+  simulation::Plant plant(plant_model({0.37}), base::Random(5));
   std::mt19937_64 engine(6);
   double nis = 0.0;
   test::run_beside(

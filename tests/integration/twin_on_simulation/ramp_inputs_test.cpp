@@ -36,7 +36,7 @@ struct Outcome {
 
 // The plant has foh.
 Outcome run(model::Discretization of_twin) {
-  simulation::Plant plant(oven(model::Discretization::foh), simulation::Random(5));
+  simulation::Plant plant(oven(model::Discretization::foh), base::Random(5));
   std::mt19937_64 engine(6);
   Outcome outcome;
   test::run_beside(
@@ -75,7 +75,7 @@ TEST_CASE("A plant with foh begins at its initial state and answers a step of it
   settings.B = {{1.0}};
   settings.C = {{1.0}};
   settings.noise.Q = model::Rows{{0.0}};
-  simulation::Plant plant(std::get<model::StateSpace>(model::build(settings, 0.1)), simulation::Random(1));
+  simulation::Plant plant(std::get<model::StateSpace>(model::build(settings, 0.1)), base::Random(1));
   const Eigen::VectorXd none = Eigen::VectorXd::Zero(1);
   const auto level = [&](double inflow) {
     plant.measure(Eigen::VectorXd::Constant(1, inflow));

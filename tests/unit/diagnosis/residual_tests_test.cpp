@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "output_rows.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/base/archive.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
@@ -11,8 +12,6 @@
 using namespace twinkeeper;
 using namespace twinkeeper::diagnosis;
 using namespace std::chrono_literals;
-using signals::Quality;
-using signals::Reason;
 
 namespace {
 
@@ -34,17 +33,7 @@ class Residuals {
       const double z[] = {bias_a + spread_a * first, bias_b + spread_b * second};
       step_.nis = z[0] * z[0] + z[1] * z[1];
       step_.nis_dof = 2;
-      for (std::size_t i = 0; i < 2; ++i) {
-        estimation::OutputStep& row = step_.outputs[i];
-        row.expected = 1.0;
-        row.std = 0.1;
-        row.innovation = 0.1 * z[i];
-        row.measured = row.expected + row.innovation;
-        row.test_ratio = z[i] * z[i] / 25.0;
-        row.fused = row.test_ratio <= 1.0;
-        row.quality = row.fused ? Quality::good : Quality::bad;
-        row.reason = row.fused ? Reason::none : Reason::spike;
-      }
+      for (std::size_t i = 0; i < 2; ++i) test::measure(step_.outputs[i], 1.0, 0.1, z[i]);
       diagnosis_.evaluate(step_, out);
     }
   }

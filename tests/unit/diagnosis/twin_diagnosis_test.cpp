@@ -6,6 +6,7 @@
 #include <new>
 #include <random>
 
+#include "output_rows.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -75,12 +76,7 @@ class TwinDiagnosisBench {
           row.fused = false;
           continue;
         }
-        row.innovation = z * kSigma;
-        row.measured = row.expected + row.innovation;
-        row.test_ratio = z * z / 25.0;
-        row.fused = row.test_ratio <= 1.0;
-        row.quality = row.fused ? Quality::good : Quality::bad;
-        row.reason = row.fused ? Reason::none : Reason::spike;
+        test::measure(row, 0.5, kSigma, z);
       }
       diagnosis_.evaluate(step_, out);
     }

@@ -50,7 +50,7 @@ MatrixXd joint(const model::StateSpace& m) {
 }  // namespace
 
 TEST_CASE("Plant noise has the covariance of the model with Q and R and S") {
-  Plant plant(fixtures::built(fixtures::tank_settings()), Random(1, "noise"));
+  Plant plant(fixtures::built(fixtures::tank_settings()), base::Random(1, "noise"));
   const MatrixXd noise = recovered_noise(plant, VectorXd::Constant(1, 3.2), 50000);
   check_covariance(noise, joint(plant.model()));
   // White: the next step's noise knows nothing of this one's.
@@ -74,7 +74,7 @@ TEST_CASE("Plant noise keeps small variances beside large ones and accepts singu
   s.noise.R = {{1e4, 0.0}, {0.0, 1e-10}};
   s.noise.S = {};
   s.operating_point.u = {3.0};
-  Plant plant(fixtures::built(s), Random(2, "noise"));
+  Plant plant(fixtures::built(s), base::Random(2, "noise"));
   const MatrixXd noise = recovered_noise(plant, VectorXd::Constant(1, 3.0), 20000);
   const double n = 20000.0;
   CHECK(noise.row(0).squaredNorm() / n == Approx(1e-14).epsilon(0.05));
@@ -92,7 +92,7 @@ TEST_CASE("A stiff continuous plant settles on its stationary covariance") {
   s.C = {{1.0, 0.0}, {0.0, 1.0}};
   s.noise.Q = {{1.0, 0.0}, {0.0, 1.0}};
   s.noise.R = {{1e-6, 0.0}, {0.0, 1e-6}};
-  Plant plant(fixtures::built(s, 0.1), Random(3, "noise"));
+  Plant plant(fixtures::built(s, 0.1), base::Random(3, "noise"));
   const VectorXd none = VectorXd::Zero(2);
   const VectorXd u(0);
   VectorXd square = VectorXd::Zero(2);
@@ -108,7 +108,7 @@ TEST_CASE("A stiff continuous plant settles on its stationary covariance") {
 
 TEST_CASE("A plant with the same seed repeats itself bit by bit") {
   auto run = [](std::uint64_t seed) {
-    Plant plant(fixtures::built(fixtures::tank_settings()), Random(seed, "noise tanks"));
+    Plant plant(fixtures::built(fixtures::tank_settings()), base::Random(seed, "noise tanks"));
     const VectorXd u = VectorXd::Constant(1, 3.0);
     std::vector<double> all;
     for (int k = 0; k < 200; ++k) {
@@ -123,16 +123,16 @@ TEST_CASE("A plant with the same seed repeats itself bit by bit") {
 }
 
 TEST_CASE("A plant starts at its initial state and at the operating point without one") {
-  CHECK(Plant(fixtures::built(fixtures::tank_settings()), Random(1)).x() == Eigen::Vector2d(0.15, 0.12));
+  CHECK(Plant(fixtures::built(fixtures::tank_settings()), base::Random(1)).x() == Eigen::Vector2d(0.15, 0.12));
   model::ModelSettings s = fixtures::tank_settings();
   for (auto& state : s.states) state.initial = state.initial_std = {};
-  CHECK(Plant(fixtures::built(s), Random(1)).x() == Eigen::Vector2d(0.124, 0.124));
+  CHECK(Plant(fixtures::built(s), base::Random(1)).x() == Eigen::Vector2d(0.124, 0.124));
 }
 
 TEST_CASE("A disturbance adds its rate times the sample time per step and state limits hold") {
   const model::StateSpace model = fixtures::built(fixtures::tank_settings());
-  Plant calm(model, Random(4));
-  Plant leaking(model, Random(4));
+  Plant calm(model, base::Random(4));
+  Plant leaking(model, base::Random(4));
   const VectorXd u = VectorXd::Constant(1, 3.0);
   calm.measure(u);
   leaking.measure(u);
@@ -151,7 +151,7 @@ TEST_CASE("A disturbance adds its rate times the sample time per step and state 
 }
 
 TEST_CASE("The plant of a nonlinear template follows its equations, not their linearisation") {
-  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), Random(5, "noise"));
+  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), base::Random(5, "noise"));
   const auto dynamics = plant.model().dynamics;
   VectorXd x = plant.x();
   VectorXd f = x;
@@ -173,7 +173,7 @@ TEST_CASE("The plant of a nonlinear template follows its equations, not their li
 }
 
 TEST_CASE("A parameter that changes leads the plant to where its equations then rest") {
-  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), Random(6, "noise"));
+  Plant plant(fixtures::built(fixtures::two_tank_settings(), 1.0), base::Random(6, "noise"));
   const VectorXd u = VectorXd::Constant(1, 3.0);
   const VectorXd none = VectorXd::Zero(2);
   CHECK(plant.set_parameter("a3", 1.0).error().code() == base::ErrorCode::not_found);
@@ -185,7 +185,7 @@ TEST_CASE("A parameter that changes leads the plant to where its equations then 
   const double flow = 3.0 * 6.239e-6;
   CHECK(std::abs(plant.x()(0) - std::pow(flow / 12e-6, 2) / (2 * 9.80665)) < 1e-5);
   CHECK(std::abs(plant.x()(1) - std::pow(flow / 10e-6, 2) / (2 * 9.80665)) < 1e-5);
-  Plant plain(fixtures::built(fixtures::tank_settings()), Random(6, "noise"));
+  Plant plain(fixtures::built(fixtures::tank_settings()), base::Random(6, "noise"));
   CHECK_FALSE(plain.set_parameter("a2", 1.0).ok());
 }
 
@@ -198,7 +198,7 @@ TEST_CASE("A linear template is simulated by its matrices until a parameter chan
   settings.outputs = {{"T", "", {}, 0.1, {}}};
   settings.noise.Q = model::Rows{{1e-20}};
   const model::StateSpace model = fixtures::built(settings, 1.0);
-  Plant plant(model, Random(7, "noise"));
+  Plant plant(model, base::Random(7, "noise"));
   VectorXd u(2);
   u << 10.0, 20.0;
   const VectorXd none = VectorXd::Zero(1);
@@ -225,7 +225,7 @@ TEST_CASE("A linear template with foh is simulated with ramps, and its parameter
   settings.noise.Q = model::Rows{{1e-20}};
   Settings simulation = fixtures::tank_simulation();
   simulation.twins[0].model = fixtures::built(settings, 1.0);
-  Plant plant(simulation.twins[0].model, Random(7, "noise"));
+  Plant plant(simulation.twins[0].model, base::Random(7, "noise"));
   // Power t, ambient 20: T = 20 + R (t − τ + τ e^{−t/τ}) with τ = R C.
   VectorXd u(2);
   for (int k = 0; k < 100; ++k) {
@@ -252,7 +252,7 @@ TEST_CASE("Parameters of a linear template with a part of a step of dead time st
     return std::get<model::StateSpace>(model::build(settings, 1.0, {dead_time, 0.0}));
   };
   simulation.twins[0].model = with_dead_time(2.3);
-  Plant plant(simulation.twins[0].model, Random(7, "noise"));
+  Plant plant(simulation.twins[0].model, base::Random(7, "noise"));
   CHECK(plant.set_parameter("R", 4.0).error().code() == base::ErrorCode::invalid_argument);
   CHECK(parse_fault("parameter:tanks.R@1=4", simulation).error().message() ==
         "fault 'parameter:tanks.R@1=4': an input of twin 'tanks' has a dead time that is no whole number of periods; "
@@ -279,7 +279,7 @@ TEST_CASE("A parameter that is a state goes where a fault puts it and the equati
   settings.augment[1].std = 1e-9;
   settings.augment[1].time_constant = std::chrono::seconds{10};
   settings.augment[1].initial = 0.5;
-  Plant plant(fixtures::built(settings, 1.0), Random(6, "noise"));
+  Plant plant(fixtures::built(settings, 1.0), base::Random(6, "noise"));
   CHECK(plant.x()(1) == 3.0);  // what is said of it, though T is at rest for R = 2
   CHECK(plant.x()(0) == Approx(40.0));
   const VectorXd none = VectorXd::Zero(3);

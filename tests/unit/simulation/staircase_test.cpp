@@ -9,7 +9,7 @@
 namespace twinkeeper::simulation {
 
 TEST_CASE("A staircase starts at nominal and never keeps a level when its step is over") {
-  Staircase stairs(3.0, 0.4, 60.0, Random(1));
+  Staircase stairs(3.0, 0.4, 60.0, base::Random(1));
   std::set<double> levels;
   double before = stairs.at(0.0);
   CHECK(before == 3.0);

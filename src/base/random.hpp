@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace twinkeeper::simulation {
+namespace twinkeeper::base {
 
 class Random {
  public:
@@ -26,4 +26,4 @@ class Random {
   bool has_spare_ = false;
 };
 
-}  // namespace twinkeeper::simulation
+}  // namespace twinkeeper::base

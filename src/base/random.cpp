@@ -1,11 +1,11 @@
-#include "simulation/random.hpp"
+#include "base/random.hpp"
 
 #include <bit>
 #include <cmath>
 
 #include "twinkeeper/base/elementary.hpp"
 
-namespace twinkeeper::simulation {
+namespace twinkeeper::base {
 namespace {
 
 std::uint64_t split_mix(std::uint64_t& state) {
@@ -64,4 +64,4 @@ double Random::normal() {
   return a * factor;
 }
 
-}  // namespace twinkeeper::simulation
+}  // namespace twinkeeper::base

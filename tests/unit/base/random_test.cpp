@@ -1,10 +1,10 @@
-#include "simulation/random.hpp"
+#include "base/random.hpp"
 
 #include <cmath>
 
 #include "support/catch.hpp"
 
-namespace twinkeeper::simulation {
+namespace twinkeeper::base {
 
 TEST_CASE("Random gives the same numbers for the same seed and others for another seed or stream") {
   Random a(5), b(5), c(6), d(5, "one"), e(5, "two");
@@ -43,4 +43,4 @@ TEST_CASE("Uniform numbers stay in the half-open unit interval with mean one hal
   CHECK(sum / 100000 == Approx(0.5).margin(0.004));
 }
 
-}  // namespace twinkeeper::simulation
+}  // namespace twinkeeper::base
