@@ -15,6 +15,7 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/identification_report.hpp"
+#include "app/identify_page.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/replay_csv.hpp"
@@ -188,6 +189,10 @@ model::ModelSettings settings_of(const Identified& found, const logs::LogTable& 
   return out;
 }
 
+std::string range_of(const logs::RowRange& rows, const logs::LogTable& log) {
+  return std::to_string(rows.begin) + ":" + std::to_string(rows.begin + log.rows());
+}
+
 ModelJson provenance_of(const Identified& found, const logs::LogTable& log, const Signals& signals,
                         const IdentifyArguments& arguments, const logs::RowRange& rows) {
   const auto rounded = [](double value) {
@@ -199,7 +204,7 @@ ModelJson provenance_of(const Identified& found, const logs::LogTable& log, cons
   out["date"] = base::format_rfc3339(std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now()));
   ModelJson data;
   data["log"] = std::filesystem::path(arguments.input_file).filename().string();
-  data["rows"] = std::to_string(rows.begin) + ":" + std::to_string(rows.begin + log.rows());
+  data["rows"] = range_of(rows, log);
   data["hash"] = hash_of_rows(log, signals.input_columns, signals.output_columns);
   data["inputs"] = signals.inputs;
   data["outputs"] = signals.outputs;
@@ -333,12 +338,27 @@ int identify_command(const IdentifyArguments& arguments) {
   }
   print_identification(std::cout, found, std::get<model::StateSpace>(built), cut.value());
   for (const auto& warning : found.warnings) std::cerr << "warning: " << log.file << ": " << warning << '\n';
-  if (found.verdict == identification::Verdict::reject) {
-    for (const auto& reason : found.reasons) told(log.file + ": " + reason, kExitBadData);
-    return told(log.file + ": no model is written: none describes these rows", kExitBadData);
+  const bool rejected = found.verdict == identification::Verdict::reject;
+  int code = kExitDone;
+  if (!rejected) {
+    const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
+    code = write_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
   }
-  const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
-  return write_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
+  if (arguments.report_file) {
+    const IdentifyPage page{found,
+                            std::get<model::StateSpace>(built),
+                            cut.value(),
+                            record,
+                            log,
+                            range_of(wished->rows, log),
+                            hash_of_rows(log, signals.input_columns, signals.output_columns),
+                            rejected ? "" : arguments.output_file};
+    const int written = write_identify_page(*arguments.report_file, page);
+    if (code == kExitDone) code = written;
+  }
+  if (!rejected) return code;
+  for (const auto& reason : found.reasons) told(log.file + ": " + reason, kExitBadData);
+  return told(log.file + ": no model is written: none describes these rows", kExitBadData);
 }
 
 }  // namespace twinkeeper::app

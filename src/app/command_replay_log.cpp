@@ -8,6 +8,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_replay.hpp"
 #include "app/replay_csv.hpp"
+#include "app/replay_page.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
@@ -25,7 +26,8 @@ class LogReport final : public LogReplayOutput {
   LogReport(const logs::LogReader& log, std::optional<CsvFile> steps, bool every_step, bool judged)
       : log_(log), steps_(std::move(steps)), every_step_(every_step), judged_(judged) {}
 
-  void begin(const model::StateSpace& model, const diagnosis::Calibration& calibration) {
+  void begin(const model::StateSpace& model, const diagnosis::Calibration& calibration, ReplayPage* page) {
+    page_ = page;
     calibration_ = &calibration;
     if (steps_) steps_->row(step_header(model));
   }
@@ -37,6 +39,7 @@ class LogReport final : public LogReplayOutput {
                                      [&](const auto& one) { return one.name == name; });
       if (!known) ++not_calibrated_[std::string(name)];
     }
+    if (page_ && !between_) page_->row(time_text, tick, step, anomaly);
     if (!steps_) return;
     write_step(line_, time_text, tick, step, regime, anomaly && judged_);
     steps_->row(line_);
@@ -50,10 +53,13 @@ class LogReport final : public LogReplayOutput {
     } else {
       append_shortest(time_, static_cast<double>(time.count()) / 1e9);
     }
+    between_ = true;
     row(time_, step.step, step, regime, anomaly);
+    between_ = false;
   }
   void anomaly(std::string_view time_text, const diagnosis::AnomalyEvent& event) override {
     using diagnosis::AnomalyEventKind;
+    if (page_) page_->anomaly(event);
     if (!judged_ || (event.event != AnomalyEventKind::raised && event.event != AnomalyEventKind::cleared)) return;
     std::cout << time_text << "  anomaly " << diagnosis::to_string(event.event) << " " << event.id << ": "
               << escape_control_bytes(event.message) << '\n';
@@ -86,6 +92,8 @@ class LogReport final : public LogReplayOutput {
   std::string line_, time_;
   const diagnosis::Calibration* calibration_ = nullptr;
   std::map<std::string, std::uint64_t> not_calibrated_;
+  ReplayPage* page_ = nullptr;
+  bool between_ = false;  // a tick without a row
 };
 
 std::variant<Chosen, int> from_configuration(const ReplayArguments& arguments) {
@@ -133,7 +141,10 @@ int replay_log_command(const ReplayArguments& arguments) {
     steps.emplace(std::move(file).value());
   }
   LogReport report(log, std::move(steps), arguments.every_step, chosen.judged);
-  report.begin(chosen.plan.models[chosen.twin], chosen.plan.config.twins[chosen.twin].diagnosis.calibration);
+  std::optional<ReplayPage> page;
+  if (arguments.report_file) page.emplace(chosen.plan, chosen.twin, chosen.judged);
+  report.begin(chosen.plan.models[chosen.twin], chosen.plan.config.twins[chosen.twin].diagnosis.calibration,
+               page ? &*page : nullptr);
   const auto replayed = replay_log(chosen.plan, chosen.twin, log, *tags, report);
   const auto written = report.close();
   if (!replayed.ok()) return told(replayed.error().message(), exit_code_of_log(replayed.error()));
@@ -145,14 +156,19 @@ int replay_log_command(const ReplayArguments& arguments) {
             << (chosen.judged ? std::to_string(summary.rows_with_anomaly) + " rows with an anomaly"
                               : "the model has no diagnosis: ungated, no anomaly is told")
             << std::endl;
+  ReplayPage::Told told_of{"replay", "replay of", log.file(), "", log.time_is_date(), summary, {}, {}};
   for (const auto& [regime, rows] : report.not_calibrated()) {
-    std::cout << "not_calibrated: regime " << regime << ", " << rows << " rows tested by the usual limits" << std::endl;
+    const std::string line =
+        "not_calibrated: regime " + regime + ", " + std::to_string(rows) + " rows tested by the usual limits";
+    std::cout << line << std::endl;
+    told_of.notes.push_back({logs::Tone::warning, line});
   }
   if (summary.rows_late > 0) {
     std::cerr << "warning: " << log.file() << ": " << summary.rows_late
               << " rows go back in time; they were fused where they belong, but for " << summary.rows_dropped
               << " that were further back than the history\n";
   }
+  if (page) return page->write(*arguments.report_file, told_of);
   return kExitDone;
 }
 

@@ -35,6 +35,7 @@ struct ReplayArguments {
   bool every_step = false;
   std::optional<std::string> output_file;
   std::optional<std::string> samples_file;
+  std::optional<std::string> report_file;
 };
 int replay_command(const ReplayArguments& arguments);
 int replay_log_command(const ReplayArguments& arguments);
@@ -59,6 +60,7 @@ struct IdentifyArguments {  // as written, but for the files
   std::optional<std::string> rows;
   std::optional<std::string> sample_time;
   std::string output_file;
+  std::optional<std::string> report_file;
 };
 int identify_command(const IdentifyArguments& arguments);
 
@@ -71,6 +73,7 @@ struct CalibrateArguments {                            // as written, but for th
   std::optional<std::string> diagnosis_file;
   std::optional<std::string> sample_time;
   std::string output_file;
+  std::optional<std::string> report_file;
 };
 int calibrate_command(const CalibrateArguments& arguments);
 

@@ -15,6 +15,7 @@ namespace {
 
 using namespace twinkeeper::app;
 
+constexpr const char* kReport = "Writes a page with plots and figures: one HTML file that needs nothing else";
 constexpr const char* kFaults =
     "Fault to inject, repeatable (T, D in seconds from the start):\n"
     "disturbance:TWIN.STATE@T+D=V (V in unit/s; negative is a leak),\n"
@@ -144,6 +145,7 @@ int main(int argc, char** argv) {
       ->needs(log);
   replay->add_flag("--every-step", past.every_step, "Also write steps between two rows of the log")->needs(log);
   replay->add_option("--output", past.output_file, "Writes a row per row of the log, or the published steps, as CSV");
+  replay->add_option("--report", past.report_file, kReport)->needs(log);
   replay->add_option("--samples", past.samples_file, "Writes every sample as CSV")->needs(kept);
   by_config->excludes(by_model);
   kept->needs(by_config)->excludes(log);
@@ -176,6 +178,7 @@ int main(int argc, char** argv) {
   identify->add_option("--rows", found.rows, "Rows A:B of the log, zero-based, B not included [all]");
   identify->add_option("--sample-time", found.sample_time, "Step of the model [the usual step of the log]");
   identify->add_option("--output", found.output_file, "Model file to write")->required();
+  identify->add_option("--report", found.report_file, kReport);
   identify->footer(
       "Example: twinkeeper identify --input dryer.csv --inputs heater --outputs air_temperature --rows 0:500 --output "
       "dryer.yaml");
@@ -195,6 +198,7 @@ int main(int argc, char** argv) {
   calibrate->add_option("--diagnosis", healthy.diagnosis_file, "File laid over the model's diagnosis");
   calibrate->add_option("--sample-time", healthy.sample_time, "Step of a continuous model")->needs(of_model);
   calibrate->add_option("--output", healthy.output_file, "The model file with what was found")->required();
+  calibrate->add_option("--report", healthy.report_file, kReport);
   of_twin->excludes(of_model);
   calibrate->footer(
       "Example: twinkeeper calibrate --model tanks.yaml --input healthy.csv --rows 5000: --output calibrated.yaml");
