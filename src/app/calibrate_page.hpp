@@ -1,5 +1,5 @@
-// The page that `calibrate --report` writes: limits and false alarms by regime, then what the calibrated twin makes of the
-// same rows, as in a replay (replay_page.hpp).
+// The page that `calibrate --report` writes: limits and false alarms by regime, then what the calibrated twin makes of
+// the same rows, as in a replay (replay_page.hpp).
 //
 // Errors: those of the replay, told. Thread rule: one thread. Allocates.
 #pragma once

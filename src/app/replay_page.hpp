@@ -44,7 +44,8 @@ class ReplayPage {
   [[nodiscard]] int write(const std::string& file, const Told& told);
 
  private:
-  // Columns of the page's rows: by output measured, expected, half the band, ν/√Σ; NIS; inputs; by state x, half the band.
+  // Columns of the page's rows: by output measured, expected, half the band, ν/√Σ; NIS; inputs; by state x, half the
+  // band.
   static constexpr std::size_t kOfOutput = 4, kOfState = 2;
   struct Alarm {
     diagnosis::AnomalyEvent raised;

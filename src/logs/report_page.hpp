@@ -1,9 +1,9 @@
 // One page of results as a single HTML file: its data as plain values, and what writes them.
 //
-// The page's own files (report/page.html, style.css and four scripts) are built into the library; the data go into the
-// file as JSON, and the scripts draw them: zoomable time plots that share one axis, correlograms, step responses, poles,
-// alarms on a time line, tables. The file asks for nothing from elsewhere (its Content-Security-Policy forbids it), so
-// it can be mailed, kept and printed.
+// The page's own files (report/page.html, style.css and four scripts) are built into the library; the data go into
+// the file as JSON, and the scripts draw them: zoomable time plots that share one axis, correlograms, step responses,
+// poles, alarms on a time line, tables. The file asks for nothing from elsewhere (its Content-Security-Policy forbids
+// it), so it can be mailed, kept and printed.
 //
 //   rows      of every time plot, kept column by column; ticks of one grid. Beyond `most_rows` they are halved: of four
 //             rows each column keeps the smallest and the largest value in the order in which they came, so that no

@@ -35,7 +35,8 @@ function showHead() {
   for (const {id, title} of report.sections) list.append(make("li", {}, make("a", {href: "#" + id}, title)));
   document.getElementById("contents").append(list);
   const stride = report.rows.rows_to_a_point;
-  const thinned = `Plots hold two points for each ${2 * stride} rows, the smallest and the largest value; figures are of all rows.`;
+  const thinned = `Plots hold two points for each ${2 * stride} rows, the smallest and the largest value; ` +
+    "figures are of all rows.";
   document.getElementById("foot").append(make("p", {}, stride > 1 ? thinned : "Plots hold every row.",
     report.rows.dates ? " Times are UTC." : " Times are those of the log."));
 }
@@ -124,7 +125,8 @@ function showTools() {
     later.disabled = to >= axis.whole[1];
     whole.disabled = !axis.zoomed;
   };
-  const hint = "Drag across a plot to zoom; double-click or 0 shows all rows; + − ← → with the keyboard, Ctrl and wheel at the pointer.";
+  const hint = "Drag across a plot to zoom; double-click or 0 shows all rows; + − ← → with the keyboard, " +
+    "Ctrl and wheel at the pointer.";
   tools.append(range, earlier, later, button("+", "Zoom in", () => axis.zoom(0.5)),
     button("−", "Zoom out", () => axis.zoom(2)), whole, make("span", {class: "hint"}, hint));
   axis.listen(tell);
