@@ -205,7 +205,7 @@ int ReplayPage::write(const std::string& file, const Told& told_of) {
   page.zero = zero_;
 
   Eigen::MatrixXd simulated;
-  if (kept) {
+  if (kept && n_u_ > 0) {
     using identification::Start;
     const auto free = identification::compare(model_, record(), std::nullopt, Start::estimate);
     if (free.ok()) simulated = free.value().predicted;

@@ -58,7 +58,7 @@ class ReplayPage {
   [[nodiscard]] logs::ReportTable fits(const Eigen::MatrixXd& simulated) const;
   [[nodiscard]] identification::Record record() const;
   [[nodiscard]] double seconds(base::Instant instant) const;  // from tick 0
-  [[nodiscard]] std::string time_text(double seconds) const;  // in the log's terms
+  [[nodiscard]] std::string time_text(double seconds) const;  // in the log's terms; of a date the day stands below
 
   const config::TwinConfig& twin_;
   const model::StateSpace& model_;

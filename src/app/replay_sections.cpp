@@ -30,9 +30,8 @@ std::string magnitude_of(const diagnosis::AnomalyEvent& event) {
 std::string ReplayPage::time_text(double seconds) const {
   if (!dates_) return printed("%.10g", std::chrono::duration<double>(zero_).count() + seconds);
   const base::WallTime time{zero_ + std::chrono::nanoseconds{std::llround(seconds * 1e9)}};
-  std::string text = base::format_rfc3339(time).substr(0, model_.sample_time < 1.0 ? 23 : 19);
-  text[10] = ' ';
-  return text;
+  const std::string text = base::format_rfc3339(time);
+  return text.substr(11, model_.sample_time < 1.0 ? 12 : 8) + "\n" + text.substr(0, 10);
 }
 
 logs::ReportSection ReplayPage::alarms_section() const {

@@ -45,10 +45,12 @@ function showCell(cell, tag, numeric) {
   const {text, tone} = typeof cell === "string" ? {text: cell, tone: ""} : cell;
   const [first, ...more] = text.split("\n");
   const attributes = tag === "th" ? {scope: "row"} : {};
-  const width = numeric ? "number" : text.length > 60 ? "wide" : "";
-  // Names may be broken where they have a joint.
-  const pieces = first.split(/(?<=[._:/])(?=\S)/).flatMap((piece, i) => i === 0 ? [piece] : [make("wbr"), piece]);
-  return make(tag, {...attributes, class: [width, tone].join(" ").trim() || undefined}, ...(numeric ? [first] : pieces),
+  // Names may be broken where they have a joint; numbers and times may not.
+  const whole = numeric || /^\d[\d.:]*$/.test(first);
+  const width = numeric ? "number" : whole ? "whole" : text.length > 60 ? "wide" : "";
+  const joints = whole ? [first] : first.split(/(?<=[._:/])(?=\S)/);
+  const pieces = joints.flatMap((piece, i) => i === 0 ? [piece] : [make("wbr"), piece]);
+  return make(tag, {...attributes, class: [width, tone].join(" ").trim() || undefined}, ...pieces,
     ...more.map((line) => make("span", {class: "more"}, line)));
 }
 

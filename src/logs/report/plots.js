@@ -62,6 +62,7 @@ class TimeDrawing extends Drawing {
     this.bottom = 34;
     this.svg.classList.add("zooms");
     this.svg.setAttribute("tabindex", "0");
+    this.svg.setAttribute("aria-keyshortcuts", "+ - 0 ArrowLeft ArrowRight");
     this.cursor = undefined;
     axis.listen(() => this.update());
     this.listenToPointer();
