@@ -18,7 +18,6 @@ using signals::Reason;
 
 constexpr double kFalseStuck = 1e-8;  // α
 constexpr double kLongestRun = 100'000.0;
-constexpr std::int64_t kLeastPeriods = 10;
 constexpr std::int64_t kLeastSamples = 3;
 
 bool same_raw(const RawValue& a, const RawValue& b) {
@@ -97,7 +96,7 @@ std::optional<StuckLimit> stuck_limit(const TagRules& rules) {
   const auto length = stuck_run_length(rules.noise->noise_std, rules.noise->resolution);
   if (!length) return std::nullopt;
   const base::Duration interval = std::max(rules.noise->period, rules.poll_interval);
-  return StuckLimit{interval * std::max(*length, kLeastPeriods), std::max(*length, kLeastSamples)};
+  return StuckLimit{interval * std::max(*length, kLeastStuckPeriods), std::max(*length, kLeastSamples)};
 }
 
 std::uint64_t ValidatorCounters::samples_bad_total() const {

@@ -15,7 +15,8 @@
 //   q       scaled   resolution; 0: p = 0
 //   p       –        most that the probability of two equal codes in a row can be
 //   α       –        10⁻⁸, chance that N equal codes in a row come from a healthy sensor
-// and at least max(N, 3) samples. N > 100 000: no test. A device that refreshes its registers more slowly than they are
+// and at least max(N, 3) samples. N > 100 000: no test here; diagnosis still tells a value that is the same while the twin
+// has expected it to move (twin_diagnosis.hpp). A device that refreshes its registers more slowly than they are
 // polled repeats codes without being stuck: give such a tag stuck_after.
 //
 // A sample that arrives bad (timeout, exception, no_match) keeps its reason and leaves v_g, t_g and the run of equal
@@ -51,6 +52,8 @@ struct TagRules {
   base::Duration poll_interval{};
   std::optional<OutputNoise> noise;
 };
+
+inline constexpr std::int64_t kLeastStuckPeriods = 10;
 
 // N above, at least 1; absent where no run length is long enough (N > 100 000) or σ is not positive.
 [[nodiscard]] std::optional<std::int64_t> stuck_run_length(double noise_std, double resolution);

@@ -137,6 +137,18 @@ std::string figure(double value) {
   return text;
 }
 
+void tell_sensors(const SensorReset& sensors, std::vector<std::string>& lines) {
+  lines.push_back("after maintenance: the dynamics and the process noise stay");
+  for (const SensorReset::Output& output : sensors.outputs) {
+    lines.push_back("  " + output.name + ": " +
+                    (output.offset == 0.0
+                         ? std::string("offset unchanged")
+                         : "offset " + figure(output.offset) + (output.unit.empty() ? "" : " ") + output.unit) +
+                    ", noise times " + figure(std::sqrt(output.noise_factor)));
+  }
+  if (!sensors.offsets_left.empty()) lines.push_back("  offsets are left: " + sensors.offsets_left);
+}
+
 base::Result<std::vector<RegimeRows>> refitted_rows(const CalibrationJob& job, std::size_t end, bool gated) {
   std::vector<RegimeRows> regimes;
   const auto folds = blocked_folds(job.rows.begin, end, kRefitFolds);
@@ -236,6 +248,17 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
 
   twin.diagnosis.gate.reset();
   std::vector<RegimeRows> regimes;
+  if (job.after_maintenance) {
+    job.refit = nullptr;
+    auto reset = reset_sensors(job.plan, job.twin, [&]() -> base::Result<std::vector<RegimeRows>> {
+      std::vector<RegimeRows> rows;
+      const auto passed = pass(job.plan, job, job.rows, rows);
+      if (!passed.ok()) return passed.error();
+      return rows;
+    });
+    if (!reset.ok()) return reset.error();
+    out.sensors = std::move(reset).value();
+  }
   const auto ungated = pass(job.plan, job, job.rows, regimes);
   if (!ungated.ok()) return ungated.error();
   out.rows = ungated.value().rows;
@@ -248,7 +271,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
     regimes = std::move(refitted).value();
     out.refitted = true;
   }
-  const double variance = common_variance(regimes);
+  const double variance = out.sensors ? 1.0 : common_variance(regimes);
   if (variance > kNoiseTolerance || variance * kNoiseTolerance < 1.0) {
     out.noise_factor = variance;
     scale_noise(twin.model, variance);
@@ -312,6 +335,7 @@ std::vector<std::string> told_of(const CalibrationOutcome& outcome, const Calibr
                         : "these rows made the model: limits are from the training rows, widened by " +
                               figure(outcome.widening) + "; calibrate again with rows the model has not seen");
   }
+  if (outcome.sensors) tell_sensors(*outcome.sensors, lines);
   if (outcome.noise_factor != 1.0) {
     lines.push_back("noise: all covariances of the model times " + figure(outcome.noise_factor) +
                     ": the innovations are " + figure(std::sqrt(outcome.noise_factor)) +
@@ -358,6 +382,11 @@ std::string calibrated_model_file(const CalibrationOutcome& outcome, const std::
   done["noise_factor"] = outcome.noise_factor;
   done["cross_refits"] = outcome.refitted;
   done["widening"] = outcome.widening;
+  if (outcome.sensors) {
+    for (const SensorReset::Output& output : outcome.sensors->outputs) {
+      done["after_maintenance"][output.name] = {{"offset", output.offset}, {"noise_factor", output.noise_factor}};
+    }
+  }
   return config::model_file_text(outcome.model, config::diagnosis_tree(outcome.diagnosis), tree);
 }
 

@@ -7,7 +7,8 @@
 //   3  the log once more, gated as it will be; limits by regime (identification/calibrate.hpp)
 // Rows that made the model (hash and rows of its provenance) are told apart: limits then come from four blocked
 // cross-refits where one can refit (`refit`), else from the rows themselves, widened as Akaike's final prediction error
-// has it, by at least kLeastWidening.
+// has it, by at least kLeastWidening. After maintenance step 2 is sensor_reset.hpp: offsets and noise of the sensors, not
+// of the process; rows that made the model are not refitted, as its dynamics are to stay.
 //
 // Errors: of the reader and the replay; cancelled; invalid_argument when no regime has enough rows. Thread rule: any thread, with a
 // plan of its own. Allocates.
@@ -20,6 +21,7 @@
 
 #include "app/log_columns.hpp"
 #include "app/plan.hpp"
+#include "app/sensor_reset.hpp"
 #include "identification/calibrate.hpp"
 #include "logs/log_reader.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -40,6 +42,7 @@ struct CalibrationJob {
   logs::RowRange rows;
   double false_alarms_per_day = 1.0 / 30.0;
   bool rows_made_the_model = false;
+  bool after_maintenance = false;
   // The model from the rows of the log that are in the ranges; absent: nobody can.
   std::function<base::Result<model::ModelSettings>(const std::vector<logs::RowRange>& rows)> refit = {};
   std::function<bool()> stop = {};  // asked before each row
@@ -53,6 +56,7 @@ struct CalibrationOutcome {
   double noise_factor = 1.0;           // of variances
   double widening = 1.0;
   bool refitted = false;
+  std::optional<SensorReset> sensors;  // after maintenance
   std::uint64_t rows = 0;
   std::uint64_t steps_tested = 0;
 };

@@ -72,6 +72,7 @@ int calibrate_command(const CalibrateArguments& arguments) {
   const auto overlap = made_the_model(chosen.provenance, arguments.input_file, rows);
   if (!overlap.ok()) return told(overlap.error().message(), exit_code_of_log(overlap.error()));
   job.rows_made_the_model = overlap.value();
+  job.after_maintenance = arguments.after_maintenance;
 
   const auto calibrated = calibrate_twin(job);
   if (!calibrated.ok()) return told(calibrated.error().message(), exit_code_of_log(calibrated.error()));

@@ -73,6 +73,7 @@ struct CalibrateArguments {                            // as written, but for th
   std::string input_file;
   std::optional<std::string> rows;
   double false_alarms_per_day = 1.0 / 30.0;
+  bool after_maintenance = false;
   std::optional<std::string> diagnosis_file;
   std::optional<std::string> sample_time;
   std::string output_file;

@@ -49,20 +49,26 @@ std::vector<telemetry::TagSource> describe_tags(const config::Config& config) {
   return sources;
 }
 
+std::vector<telemetry::TwinDescription::RegimeLimits> limits_of_regimes(const config::TwinConfig& twin) {
+  const auto& known = twin.diagnosis.calibration;
+  std::vector<telemetry::TwinDescription::RegimeLimits> limits;
+  const auto limits_of = [&](const std::string& regime) {
+    const bool found =
+        std::any_of(known.regimes.begin(), known.regimes.end(), [&](const auto& one) { return one.name == regime; });
+    limits.push_back({regime, known.given() && found});
+  };
+  for (const auto& regime : twin.regimes) limits_of(regime.name);
+  if (twin.regimes.empty()) limits_of(diagnosis::kWholeLog);
+  return limits;
+}
+
 telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin) {
   const auto& settings = plan.config.twins[twin];
   const auto& model = plan.models[twin];
   const auto sources = describe_tags(plan.config);
   telemetry::TwinDescription description;
   for (const auto& regime : plan.config.twins[twin].regimes) description.regimes.push_back(regime.name);
-  const auto& known = settings.diagnosis.calibration;
-  const auto limits_of = [&](const std::string& regime) {
-    const bool found =
-        std::any_of(known.regimes.begin(), known.regimes.end(), [&](const auto& one) { return one.name == regime; });
-    description.limits.push_back({regime, known.given() && found});
-  };
-  for (const auto& regime : settings.regimes) limits_of(regime.name);
-  if (settings.regimes.empty()) limits_of(diagnosis::kWholeLog);
+  description.limits = limits_of_regimes(settings);
   description.name = settings.name;
   description.period = settings.period;
   description.state_interval = settings.publish.state_interval;

@@ -16,6 +16,8 @@ inline constexpr std::size_t kLongestSuggestion = 400;  // bytes of suggested_co
 
 [[nodiscard]] telemetry::DeviceDescription describe_device(const config::DeviceConfig& device);
 [[nodiscard]] telemetry::TwinDescription describe_twin(const Plan& plan, std::size_t twin);
+// Whether the limits of each regime, or of the twin as a whole, were calibrated.
+[[nodiscard]] std::vector<telemetry::TwinDescription::RegimeLimits> limits_of_regimes(const config::TwinConfig& twin);
 // What the poller knows of a device beyond the figures that every device's metrics have.
 [[nodiscard]] telemetry::AdditionalMetrics additional_metrics(const drivers::DeviceStatistics& statistics);
 // By TagIndex.

@@ -16,6 +16,15 @@ telemetry::DurationQuantiles quantiles(const base::DurationHistogram::Summary& s
   return {summary.p50_s, summary.p99_s, summary.max_s};
 }
 
+// Regimes without limits of their own, as `info` has them.
+std::string not_calibrated(const config::TwinConfig& twin) {
+  std::string names;
+  for (const auto& limits : limits_of_regimes(twin)) {
+    if (!limits.calibrated) names += (names.empty() ? "" : ", ") + limits.regime;
+  }
+  return names;
+}
+
 }  // namespace
 
 GatewayMetrics::GatewayMetrics(const Plan& plan, const Outbox& outbox, uplink::Statistics& uplink,
@@ -41,6 +50,7 @@ telemetry::MetricsReport GatewayMetrics::report(TwinLoop& twins, const std::vect
     twin.steps_missed_total = load(figures.steps_missed_total);
     twin.step_seconds = quantiles(seconds);
     twin.additional.emplace_back("steps_revised_total", static_cast<double>(load(figures.steps_revised_total)));
+    twin.additional.emplace_back("not_calibrated", not_calibrated(plan_.config.twins[i]));
     for (std::size_t f = 0; f < kConsistencyFigures.size(); ++f) {
       twin.additional.emplace_back(kConsistencyFigures[f], load(figures.consistency[f]));
     }

@@ -204,6 +204,8 @@ int main(int argc, char** argv) {
   calibrate->add_option("--rows", healthy.rows, "Rows A:B of the log, zero-based, B not included [all]");
   calibrate->add_option("--false-alarms-per-day", healthy.false_alarms_per_day,
                         "Asked of all tests of the twin together [1/30]");
+  calibrate->add_flag("--after-maintenance", healthy.after_maintenance,
+                      "Sensors were changed: new offsets, measurement noise and limits; the dynamics stay");
   calibrate->add_option("--diagnosis", healthy.diagnosis_file, "File laid over the model's diagnosis");
   calibrate->add_option("--sample-time", healthy.sample_time, "Step of a continuous model")->needs(of_model);
   calibrate->add_option("--output", healthy.output_file, "The model file with what was found")->required();

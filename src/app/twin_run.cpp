@@ -51,6 +51,7 @@ acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t 
 // `told`: tags whose reasons an earlier twin tells, or this twin by an earlier signal.
 diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
                                               const std::vector<std::string>& names,
+                                              const std::vector<acquisition::TagRules>& rules,
                                               std::set<signals::TagIndex>& told) {
   const auto& twin = plan.config.twins[index];
   const auto& model = plan.models[index];
@@ -64,7 +65,14 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
     return diagnosis::SignalSetup{name, unit, tag ? names[*tag] : std::string(), tag && told.insert(*tag).second};
   };
   for (std::size_t y = 0; y < twin.outputs.size(); ++y) {
-    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, twin.outputs[y].tag));
+    const auto& tag = twin.outputs[y].tag;
+    setup.outputs.push_back(signal(model.outputs[y].name, model.outputs[y].unit, tag));
+    diagnosis::SignalSetup& output = setup.outputs.back();
+    if (!tag || !output.tells_reasons) continue;
+    const acquisition::TagRules& rule = rules[*tag];
+    if (rule.settings.stuck_rule == acquisition::StuckRule::automatic && rule.noise) {
+      output.motion = diagnosis::MotionTest{rule.noise->resolution, static_cast<int>(acquisition::kLeastStuckPeriods)};
+    }
   }
   for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
     setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
@@ -270,6 +278,7 @@ void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent
 std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Twin> twins, base::Instant origin) {
   std::vector<TwinRun> runs;
   const auto names = tag_names(plan.config);
+  const auto rules = tag_rules(plan);
   std::set<signals::TagIndex> told;
   std::vector<base::Duration> max_ages;
   for (const auto& device : plan.config.devices) {
@@ -281,7 +290,7 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
     for (const auto& regime : twin.regimes) regimes.push_back(regime.name);
     const auto history = static_cast<std::int64_t>(twins[i].settings().history);
     const acquisition::SynchroniserSetup setup = synchroniser_setup(plan, i, history, origin);
-    diagnosis::TwinDiagnosis diagnosis(diagnosis_setup(plan, i, names, told));
+    diagnosis::TwinDiagnosis diagnosis(diagnosis_setup(plan, i, names, rules, told));
     if (twin.diagnosis.isolation.enabled) diagnosis.isolate_with(isolation_setup(twins[i]));
     runs.emplace_back(std::move(twins[i]), acquisition::FrameSynchroniser(setup, plan.tag_count()),
                       std::move(diagnosis), std::move(regimes),

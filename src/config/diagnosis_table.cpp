@@ -67,9 +67,20 @@ const Table<diagnosis::SlowDriftSettings>& slow_drift_table() {
 
 const Table<diagnosis::IsolationSettings>& isolation_table() {
   using T = diagnosis::IsolationSettings;
+  static const Table<T> table("a mapping with enabled", {key<T>("enabled", boolean(), &T::enabled,
+                                                                "Whether alarms of residuals name their cause")});
+  return table;
+}
+
+const Table<diagnosis::ModelWatchSettings>& model_watch_table() {
+  using T = diagnosis::ModelWatchSettings;
   static const Table<T> table(
-      "a mapping with enabled",
-      {key<T>("enabled", boolean(), &T::enabled, "Whether alarms of residuals name their cause")});
+      "a mapping with enabled and after",
+      {
+          key<T>("enabled", boolean(), &T::enabled, "Whether the test runs; only where the regime is calibrated"),
+          key<T>("after", duration(1s, 90 * 24h), &T::after,
+                 "Alarm once mean NIS or autocorrelation has been out of its band for so long in one regime"),
+      });
   return table;
 }
 
@@ -141,6 +152,9 @@ const Table<OutputCalibration>& output_calibration_table() {
           key<T>("slow_drift", above_zero(), &T::slow_drift, "Limit"),
           key<T>("noise_low", number({0.0, 1.0, false}), &T::noise_low, "Limit; 0: not tested"),
           key<T>("noise_high", number({1.0, 1e6, true}), &T::noise_high, "Limit"),
+          key<T>("autocorrelation_low", number({-1.0, 1.0, false}), &T::autocorrelation_low,
+                 "Band of the autocorrelation of a block, from one step to the next"),
+          key<T>("autocorrelation_high", number({-1.0, 1.0, false}), &T::autocorrelation_high, "Likewise"),
       });
   return table;
 }
@@ -158,6 +172,10 @@ const Table<RegimeCalibration>& regime_calibration_table() {
           key<T>("nis_nominal_per_day", rate, &T::nis_nominal_per_day, "Of these those of nis"),
           key<T>("noise_nominal_per_day", rate, &T::noise_nominal_per_day, "And those of the noise of one output"),
           key<T>("nis", above_zero(), &T::nis, "Limit"),
+          key<T>("model_block", integer<int>(0, 10'000'000), &T::model_block,
+                 "Steps whose mean NIS and autocorrelation are held against their bands; 0: not at all"),
+          key<T>("nis_mean_low", number({.least = 0.0}), &T::nis_mean_low, "Band of the mean NIS of a block"),
+          key<T>("nis_mean_high", number({.least = 0.0}), &T::nis_mean_high, "Likewise"),
           key<T>("outputs", laid_over("a mapping from outputs to their limits", output_calibration_table()),
                  &T::outputs, "By the model's outputs"),
       });
@@ -196,7 +214,7 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
     return out;
   };
   static const Table<T> table(
-      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, isolation, on_delay, off_delay",
+      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, isolation, model, on_delay, off_delay",
       {
           key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
           key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
@@ -206,6 +224,7 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
           key<T>("nis", mapping(nis_table()), &T::nis, "All outputs together: windowed mean of the NIS"),
           key<T>("noise", mapping(noise_test_table()), &T::noise, "Variance of each output's innovations"),
           key<T>("isolation", mapping(isolation_table()), &T::isolation, "What an alarm names as its cause"),
+          key<T>("model", mapping(model_watch_table()), &T::model, "Whether the model still fits the machine"),
           key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
           key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),
           calibration(),

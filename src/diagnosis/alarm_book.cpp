@@ -1,6 +1,7 @@
 #include "twinkeeper/diagnosis/alarm_book.hpp"
 
 #include <algorithm>
+#include <string>
 
 namespace twinkeeper::diagnosis {
 
@@ -11,6 +12,8 @@ AlarmBook::Entry::Entry(const Entry& other)
       active(other.active),
       changed(other.changed),
       acknowledged(other.acknowledged),
+      silenced(other.silenced),
+      raised_at(other.raised_at),
       on_since(other.on_since),
       off_since(other.off_since),
       last_told(other.last_told),
@@ -72,6 +75,8 @@ void AlarmBook::open(Entry& entry, base::Instant now) {
   event.owner = owner_;
   event.id = definition.id;
   event.occurrence = ++entry.occurrences;
+  std::rotate(entry.raised_at.begin(), entry.raised_at.begin() + 1, entry.raised_at.end());
+  entry.raised_at.back() = now;
   event.kind = definition.kind;
   event.test = definition.test;
   event.message = definition.message;
@@ -114,6 +119,18 @@ void AlarmBook::close(Entry& entry, base::Instant now) {
   event.cleared_at = now;
   if (!entry.definition->message_cleared.empty()) event.message = entry.definition->message_cleared;
   --active_count_;
+}
+
+void AlarmBook::silence_chatter(Entry& entry, base::Instant now, std::vector<AnomalyEvent>& out) {
+  if (entry.occurrences < kChatterRaises || now - entry.raised_at.front() > kChatterWindow || withheld(entry)) return;
+  const OperatorWord word{
+      "twinkeeper",
+      "it chatters: raised " + std::to_string(kChatterRaises) + " times within an hour, not told again for ten minutes",
+      now + kChatterShelf};
+  shelves_[entry.definition->id] = word;
+  find_next_end();
+  tell_order(entry, AnomalyEventKind::shelved, word, now, out);
+  entry.silenced = true;
 }
 
 void AlarmBook::mark_changed(AlarmHandle alarm) {
@@ -183,6 +200,7 @@ AlarmBook::Answer AlarmBook::shelve(const std::string& id, const OperatorWord& w
   const bool raised = entry != nullptr && entry->told != nullptr;
   if (!raised && shelves_.count(id) == 0) return id + " was never raised";
   shelves_[id] = word;
+  if (entry != nullptr) entry->silenced = false;
   find_next_end();
   if (raised) tell_order(*entry, AnomalyEventKind::shelved, word, now, out);
   return "";
@@ -194,6 +212,7 @@ AlarmBook::Answer AlarmBook::unshelve(const std::string& id, const OperatorWord&
   if (shelves_.erase(id) == 0) return id + " is not shelved";
   find_next_end();
   Entry* entry = find(id);
+  if (entry != nullptr) entry->silenced = false;
   if (entry != nullptr && entry->told) tell_order(*entry, AnomalyEventKind::unshelved, word, now, out);
   return "";
 }

@@ -57,6 +57,7 @@ void TwinDiagnosis::define_alarms() {
   }
   for (Signal& input : inputs_) add_reasons(input);
   nis_alarm_ = book_.add(nis_definition());
+  model_alarm_ = book_.add(model_definition());
 }
 
 AlarmDefinition TwinDiagnosis::gate_definition(const SignalSetup& signal) const {

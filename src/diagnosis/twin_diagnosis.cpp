@@ -62,6 +62,8 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     outputs_.push_back(std::move(signal));
   }
   if (settings.nis.enabled) nis_ = WindowedNis(settings.nis.window, static_cast<int>(outputs_.size()), gate_);
+  watch_ = ModelWatch(1 + setup_.regimes.size(), outputs_.size(), gate_);
+  z_.resize(outputs_.size());
   limits_.push_back(make_limits(setup_.regimes.empty() ? kWholeLog : ""));
   for (const std::string& regime : setup_.regimes) limits_.push_back(make_limits(regime));
   take_limits();
@@ -72,6 +74,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
                              const estimation::FilterStep* filter) {
   if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
   const base::Instant now = step.time;
+  book_.end_withheld(now, out);
   const bool testing = takes_rows(step.mode) && !step.tests_held;
   const bool anew = testing && (!testing_ || step.regime != regime_);
   record(step, filter, testing);
@@ -99,6 +102,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
     if (outputs_[i].setup.tag.empty()) continue;
     const OutputStep& row = step.outputs[i];
     read(outputs_[i], row.measured, row.quality, row.reason, now);
+    if (outputs_[i].setup.motion) look_for_motion(outputs_[i], row, testing, now);
     take_row(i, row, testing, now);
   }
 
@@ -108,12 +112,11 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     Output& output = outputs_[i];
     if (output.setup.tag.empty() || !output.setup.tells_reasons) continue;
-    const std::size_t told_before = out.size();
+    std::array<bool, kSensorReasons.size()> stood{};
+    for (std::size_t r = 0; r < stood.size(); ++r) stood[r] = book_.active(output.reasons[r]);
     evaluate_reasons(output, &step.outputs[i], now, out);
-    for (std::size_t e = told_before, end = out.size(); e < end; ++e) {
-      if (out[e].event != AnomalyEventKind::raised) continue;
-      const std::string cause = out[e].id;
-      explain(output, cause, now, out);
+    for (std::size_t r = 0; r < stood.size(); ++r) {
+      if (!stood[r] && book_.active(output.reasons[r])) explain(output, output.reasons[r], now, out);
     }
   }
   if (setup_.settings.gate) {
@@ -123,6 +126,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   }
   if (setup_.settings.cusum.enabled) evaluate_process(step, out);
   if (testing) evaluate_slow_tests(step, out);
+  if (testing && setup_.settings.model.enabled) evaluate_model(step, anew, out);
   if (left_out_ && !book_.active(left_out_->alarm)) left_out_.reset();
 }
 
@@ -146,9 +150,30 @@ void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason r
   }
 }
 
+// After read(), which has seen whether the value has changed.
+void TwinDiagnosis::look_for_motion(Output& output, const OutputStep& row, bool testing, base::Instant now) const {
+  constexpr double kSure = 3.0;
+  const MotionTest& test = *output.setup.motion;
+  if (output.unchanged_since == now) output.stands_still = false;
+  if (output.unchanged_since == now || !testing || !std::isfinite(row.expected)) output.same = 0;
+  if (row.fresh && testing && std::isfinite(row.expected)) {
+    if (output.same == 0) output.expected_low = output.expected_high = row.expected;
+    output.expected_low = std::min(output.expected_low, row.expected);
+    output.expected_high = std::max(output.expected_high, row.expected);
+    output.same = std::min(output.same + 1, test.samples);
+    const double motion = output.expected_high - output.expected_low;
+    if (output.same == test.samples && motion > kSure * std::max(row.std, test.resolution)) output.stands_still = true;
+  }
+  if (!output.stands_still || output.health != Health::good) return;
+  output.health = Health::faulty;
+  output.faulty_since = now;
+  output.reason = Reason::stuck;
+}
+
 void TwinDiagnosis::take_row(std::size_t index, const OutputStep& row, bool testing, base::Instant now) {
   Output& output = outputs_[index];
   const OutputLimits& limits = this->limits(index);
+  output.z = std::nan("");
   if (std::isfinite(row.measured) && std::isfinite(row.expected)) {
     output.trend.add({now, row.measured, row.expected});
   }
@@ -185,6 +210,7 @@ void TwinDiagnosis::take_row(std::size_t index, const OutputStep& row, bool test
     output.jump = false;
   }
   const double z = std::clamp(row.innovation / row.std / limits.scale, -gate_, gate_);
+  output.z = z;
   output.noise.add(z, now);
   if (!output.block.add(z, limits.block, now)) return;
   const double mean = output.block.sum() * limits.block_factor;
@@ -223,9 +249,8 @@ void TwinDiagnosis::evaluate_reasons(Signal& signal, const OutputStep* row, base
 }
 
 // The alarm `cause` of this output's sensor has just been raised: what it explains does not stand beside it.
-void TwinDiagnosis::explain(Output& output, const std::string& cause, base::Instant now,
-                            std::vector<AnomalyEvent>& out) {
-  const auto name_cause = [&](AnomalyEvent& event) { event.caused_by = {cause}; };
+void TwinDiagnosis::explain(Output& output, AlarmHandle cause, base::Instant now, std::vector<AnomalyEvent>& out) {
+  const auto name_cause = [&](AnomalyEvent& event) { event.caused_by = {book_.definition(cause).id}; };
   for (const AlarmHandle alarm : {output.gate, output.noise_up, output.noise_down}) {
     if (book_.clear_now(alarm, now, out, name_cause)) release_joined(alarm);
   }

@@ -25,8 +25,13 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
   limits.nis = calibrated ? std::optional{found->nis} : settings.nis.limit;
   limits.nis_per_day = calibrated ? std::optional{found->nis_nominal_per_day} : kChanceOfUsualLimits * steps_per_day;
   if (!calibrated && settings.nis.limit) limits.nis_per_day.reset();
+  if (calibrated) {
+    limits.bands.block = found->model_block;
+    limits.bands.nis = {found->nis_mean_low, found->nis_mean_high};
+  }
   for (const SignalSetup& output : setup_.outputs) {
     OutputLimits one;
+    Band band{-1.0, 1.0};  // what is not calibrated is not watched
     one.cusum = settings.cusum.limit;
     one.slow_drift = settings.slow_drift.limit;
     one.noise_high = settings.noise.high;
@@ -45,6 +50,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
         one.noise_low = of->noise_low;
         one.noise_high = of->noise_high;
         one.noise_per_day = found->noise_nominal_per_day;
+        band = {of->autocorrelation_low, of->autocorrelation_high};
       }
     }
     const double blocks_per_day = steps_per_day / one.block;
@@ -53,6 +59,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
     }
     one.slow_per_day = 2.0 * blocks_per_day / cusum_run_length(settings.slow_drift.drift, one.slow_drift);
     limits.outputs.push_back(one);
+    limits.bands.autocorrelation.push_back(band);
   }
   return limits;
 }

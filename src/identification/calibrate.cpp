@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "identification/model_band.hpp"
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
 #include "twinkeeper/diagnosis/windowed_nis.hpp"
@@ -92,6 +93,7 @@ class RegimeCalibrator {
     out_.extrapolated = run_length_ > static_cast<double>(with_rows);
     for (std::size_t i = 0; i < rows_.z.size(); ++i) output(i);
     nis();
+    find_model_bands(rows_, request_, out_.limits);
     const double days = out_.limits.hours / 24.0;
     const int alarms = out_.limits.false_alarms;
     out_.observed_per_day = alarms / days;

@@ -10,6 +10,10 @@
 // Shelved and suppressed alarms are raised and cleared as ever, their events say so in `state`; they are not among
 // active_ids() and count for no priority. What is said more than once replaces what was said before.
 //
+// Chatter: an alarm that is raised for the kChatterRaises-th time within kChatterWindow is told once more and then shelved by
+// the book itself for kChatterShelf, by "twinkeeper", with a comment. Until that is over, or somebody ends it or shelves it
+// himself, what it does is not told; `unshelved` says how it stands then. Not while the owner is in maintenance.
+//
 // A condition that comes back within off_delay is the same occurrence. All alarms an owner can ever have are defined at
 // start-up; ids are stable and occurrences are counted for as long as the book lives.
 //
@@ -23,6 +27,7 @@
 // Source: condition, delays and states after ISA-18.2 / IEC 62682.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -70,13 +75,16 @@ struct OperatorWord {
 class AlarmBook {
  public:
   static constexpr base::Duration kChangeInterval = std::chrono::minutes{1};
+  static constexpr std::size_t kChatterRaises = 4;
+  static constexpr base::Duration kChatterWindow = std::chrono::hours{1};
+  static constexpr base::Duration kChatterShelf = std::chrono::minutes{10};
 
   AlarmBook(OwnerKind owner_kind, std::string owner);
 
   [[nodiscard]] AlarmHandle add(AlarmDefinition definition);  // at start-up
   [[nodiscard]] AlarmHandle add(AlarmDelays delays);          // to be updated with update_defined()
 
-  // True if an event was appended to `out`. Instants must not go back.
+  // True if an event was due, and appended to `out` unless the alarm chatters. Instants must not go back.
   template <class Describe>
   bool update(AlarmHandle alarm, bool condition, base::Instant now, std::vector<AnomalyEvent>& out,
               Describe&& describe) {
@@ -165,28 +173,34 @@ class AlarmBook {
     bool active = false;
     bool changed = false;
     bool acknowledged = false;
-    std::optional<base::Instant> on_since;   // condition on, not raised yet
-    std::optional<base::Instant> off_since;  // raised, condition off
+    bool silenced = false;                                  // by its chatter
+    std::array<base::Instant, kChatterRaises> raised_at{};  // the newest last
+    std::optional<base::Instant> on_since;                  // condition on, not raised yet
+    std::optional<base::Instant> off_since;                 // raised, condition off
     base::Instant last_told;
     std::uint32_t occurrences = 0;
 
     template <class Archive>
     void archive(Archive& a) {
-      a(told, active, changed, on_since, off_since, last_told, occurrences);
+      a(told, active, changed, raised_at, on_since, off_since, last_told, occurrences);
     }
   };
 
   template <class Describe>
   bool tell(AlarmHandle alarm, Move move, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
     if (move == Move::none) return false;
-    AnomalyEvent& event = perform(entries_[alarm], move, now);
+    Entry& entry = entries_[alarm];
+    AnomalyEvent& event = perform(entry, move, now);
     std::forward<Describe>(describe)(event);
+    if (entry.silenced) return true;
     out.push_back(event);
+    if (move == Move::open) silence_chatter(entry, now, out);
     return true;
   }
   Move next(AlarmHandle alarm, bool condition, base::Instant now);
   AnomalyEvent& perform(Entry& entry, Move move, base::Instant now);
   void open(Entry& entry, base::Instant now);
+  void silence_chatter(Entry& entry, base::Instant now, std::vector<AnomalyEvent>& out);
   void close(Entry& entry, base::Instant now);
   [[nodiscard]] Entry* find(const std::string& id);
   [[nodiscard]] bool owns(const std::string& id);

@@ -39,6 +39,12 @@ struct NoiseTestSettings {
   double high = 2.4;  // above: more noise; both are what a matched model leaves once in 10⁸
 };
 
+// Whether the model still fits (model_watch.hpp); only where the regime is calibrated.
+struct ModelWatchSettings {
+  bool enabled = true;
+  base::Duration after = std::chrono::hours{24};  // of one regime, out of band without a break
+};
+
 // What one output's innovations are in a regime.
 struct OutputCalibration {
   std::string name;
@@ -49,6 +55,8 @@ struct OutputCalibration {
   double slow_drift = 28.0;
   double noise_low = 0.28;
   double noise_high = 2.4;
+  double autocorrelation_low = -1.0;  // band of the lag-1 autocorrelation of a block
+  double autocorrelation_high = 1.0;
 
   bool operator==(const OutputCalibration&) const = default;
 };
@@ -62,6 +70,9 @@ struct RegimeCalibration {
   double noise_nominal_per_day = 0.0;  // and either side of the variance ratio of one output
   double nis = 1.9;                    // limit
   std::vector<OutputCalibration> outputs;
+  int model_block = 0;        // steps whose figures are held against the bands; 0: too few rows for a band
+  double nis_mean_low = 0.0;  // band of the mean NIS of a block
+  double nis_mean_high = 0.0;
 
   bool operator==(const RegimeCalibration&) const = default;
 };
@@ -94,6 +105,7 @@ struct DiagnosisSettings {
   NisSettings nis;
   NoiseTestSettings noise;
   IsolationSettings isolation;
+  ModelWatchSettings model;
   base::Duration on_delay = std::chrono::seconds{2};
   base::Duration off_delay = std::chrono::seconds{60};
   Calibration calibration;

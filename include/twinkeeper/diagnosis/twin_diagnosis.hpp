@@ -11,7 +11,8 @@
 //
 //   id                          kind     test
 //   <twin>.<signal>.<reason>    sensor   the reason acquisition gave (not_finite, error_value, out_of_range,
-//                                        rate_of_change, stuck) for an output or an input with a tag
+//                                        rate_of_change, stuck) for an output or an input with a tag. Of an output with
+//                                        a MotionTest stuck also by what the twin expects, until the value changes
 //   <twin>.<output>.gate        sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below
 //                                        h/2 at the first rejection, and no other output departing. An isolated row
 //                                        (twin.hpp) counts as rejected as long as it is told as `spike`
@@ -24,6 +25,9 @@
 //   <twin>.nis                  process  windowed NIS (windowed_nis.hpp) of all outputs above its limit, and no sum of
 //                                        one output above h/2, or that for a window's length
 //   The last four clear at half of what their limit is above (below) the value expected.
+//   <twin>.model                model    mean NIS or an autocorrelation outside of its calibrated band (model_watch.hpp)
+//                                        for model.after of one regime, block after block, until a block is within it.
+//                                        While another alarm stands its steps count for nothing
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
 // input, in the modes tracking, degraded, predict_only, where the model is valid, and if the twin has regimes in one
@@ -79,6 +83,7 @@
 #include "twinkeeper/diagnosis/anomaly.hpp"
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/fault_isolation.hpp"
+#include "twinkeeper/diagnosis/model_watch.hpp"
 #include "twinkeeper/diagnosis/settings.hpp"
 #include "twinkeeper/diagnosis/trend_ring.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
@@ -87,11 +92,19 @@
 
 namespace twinkeeper::diagnosis {
 
+// When a value that stays the same is stuck, although noise and resolution alone would allow it: the twin has expected it
+// to move by 3 max(√Σ_ii, resolution) meanwhile.
+struct MotionTest {
+  double resolution = 0.0;
+  int samples = 10;  // that are the same, at least
+};
+
 struct SignalSetup {
   std::string name;  // of the model's input or output
   std::string unit;
   std::string tag;            // "<device>.<register>"; empty: a constant input or a virtual output, never an alarm
   bool tells_reasons = true;  // false: another twin uses the tag, too, and tells what acquisition has found about it
+  std::optional<MotionTest> motion = {};  // of an output
 };
 
 struct TwinDiagnosisSetup {
@@ -137,7 +150,7 @@ class TwinDiagnosis {
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, nis_, nis_over_since_, testing_, regime_, left_out_, warned_);
+    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, left_out_, warned_);
     if constexpr (Archive::kReading) take_limits();
   }
 
@@ -167,13 +180,17 @@ class TwinDiagnosis {
     VarianceRatio noise;
     TrendRing trend;
     bool measured = false;  // the row takes part in this step
+    double z = 0.0;         // with what; NaN: it does not
     bool restart = false;   // its sensor was faulty: the CUSUM begins anew with the next row
     bool jump = false;      // the rejections without a break began while all was quiet
     int rejections = 0;     // without a break
     std::optional<base::Instant> rejected_since;
     std::optional<base::Instant> over_since;  // the CUSUM is above its limit
     std::optional<base::Instant> slow_over_since, noise_over_since;
-    std::optional<AlarmHandle> joined;  // another alarm that this output's crossing belongs to
+    std::optional<AlarmHandle> joined;               // another alarm that this output's crossing belongs to
+    bool stands_still = false;                       // though the twin has expected it to move
+    int same = 0;                                    // samples that are the same
+    double expected_low = 0.0, expected_high = 0.0;  // since the value is the same
 
     void begin_sums_anew() {
       cusum.reset();
@@ -187,7 +204,7 @@ class TwinDiagnosis {
     void archive(Archive& a) {
       Signal::archive(a);
       a(cusum, slow, block, noise, trend, measured, restart, jump, rejections, rejected_since, over_since);
-      a(slow_over_since, noise_over_since, joined);
+      a(slow_over_since, noise_over_since, joined, stands_still, same, expected_low, expected_high);
     }
   };
 
@@ -202,6 +219,7 @@ class TwinDiagnosis {
     std::vector<OutputLimits> outputs;
     std::optional<double> nis;
     std::optional<double> nis_per_day;
+    ModelBands bands;
     int calibration = -1;  // position among the settings' calibrated regimes; −1: not calibrated
   };
   // Limits (twin_limits.cpp).
@@ -226,11 +244,12 @@ class TwinDiagnosis {
 
   // Reading a step (twin_diagnosis.cpp).
   void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now) const;
+  void look_for_motion(Output& output, const estimation::OutputStep& row, bool testing, base::Instant now) const;
   void take_row(std::size_t index, const estimation::OutputStep& row, bool testing, base::Instant now);
   // Deciding (twin_diagnosis.cpp).
   void evaluate_reasons(Signal& signal, const estimation::OutputStep* row, base::Instant now,
                         std::vector<AnomalyEvent>& out);
-  void explain(Output& output, const std::string& cause, base::Instant now, std::vector<AnomalyEvent>& out);
+  void explain(Output& output, AlarmHandle cause, base::Instant now, std::vector<AnomalyEvent>& out);
   void evaluate_gate(std::size_t index, const estimation::OutputStep& row, base::Instant now,
                      std::vector<AnomalyEvent>& out);
   void evaluate_process(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
@@ -249,6 +268,11 @@ class TwinDiagnosis {
   [[nodiscard]] bool calm() const;
   [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
   [[nodiscard]] bool anything_recent(base::Instant now) const;
+  // The model itself (twin_model_watch.cpp).
+  void evaluate_model(const estimation::TwinStep& step, bool anew, std::vector<AnomalyEvent>& out);
+  [[nodiscard]] std::optional<std::size_t> regime_out_of_band() const;  // by its place among the limits
+  void describe_model(AnomalyEvent& event, std::size_t place) const;
+  [[nodiscard]] AlarmDefinition model_definition() const;
   // The cause (twin_isolation.cpp).
   void record(const estimation::TwinStep& step, const estimation::FilterStep* filter, bool testing);
   [[nodiscard]] bool isolated();
@@ -283,7 +307,10 @@ class TwinDiagnosis {
   WindowedNis nis_;
   AlarmHandle nis_alarm_ = 0;
   std::optional<base::Instant> nis_over_since_;
-  double gate_;  // g
+  ModelWatch watch_;
+  AlarmHandle model_alarm_ = 0;
+  std::vector<double> z_;  // scratch of evaluate_model
+  double gate_;            // g
   base::Duration join_window_;
   std::vector<RegimeLimits> limits_;  // by regime + 1
   std::optional<double> gate_false_alarms_per_day_;

@@ -1,5 +1,7 @@
 #include "twinkeeper/diagnosis/alarm_book.hpp"
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 
 using namespace twinkeeper;
@@ -287,4 +289,66 @@ TEST_CASE("What operators have said is given back to a book that goes on, and to
   quiet.restore_shelf("plc.connection", word(1h));
   CHECK(quiet.unshelve("plc.connection", word(), at(1s), out) == "");
   CHECK(out.empty());
+}
+
+TEST_CASE("An alarm that chatters is shelved by itself for a while, and told again afterwards") {
+  AlarmBook book(OwnerKind::twin, "t");
+  const AlarmHandle alarm = book.add(definition("t.a.cusum"));
+  std::vector<AnomalyEvent> out;
+  base::Instant now = at(5s);
+  const auto once = [&](base::Duration pause) {
+    for (const bool condition : {true, false}) {
+      for (int second = 0; second <= 10; ++second, now += 1s) {
+        book.end_withheld(now, out);
+        book.update(alarm, condition, now, out);
+      }
+    }
+    now += pause;
+  };
+  const auto count = [&](AnomalyEventKind kind) {
+    return std::count_if(out.begin(), out.end(), [&](const AnomalyEvent& event) { return event.event == kind; });
+  };
+  for (int time = 0; time < 3; ++time) once(1min);
+  CHECK(count(AnomalyEventKind::raised) == 3);
+  CHECK(count(AnomalyEventKind::shelved) == 0);
+  for (int time = 0; time < 4; ++time) once(1min);
+  CHECK(count(AnomalyEventKind::raised) == 4);
+  CHECK(count(AnomalyEventKind::cleared) == 3);
+  REQUIRE(count(AnomalyEventKind::shelved) == 1);
+  CHECK(out.back().event == AnomalyEventKind::shelved);
+  CHECK(out.back().by == "twinkeeper");
+  CHECK(out.back().comment.find("it chatters") == 0);
+  CHECK(out.back().occurrence == 4);
+  CHECK(book.active_ids().empty());
+  // Its time is over: how it stands is told, and one that goes on is shelved again at once.
+  now += 10min;
+  once(1min);
+  CHECK(count(AnomalyEventKind::unshelved) == 1);
+  CHECK(count(AnomalyEventKind::raised) == 5);
+  CHECK(out.back().event == AnomalyEventKind::shelved);
+  CHECK(out.back().occurrence == 8);
+  // One that comes an hour apart is none.
+  now += 2h;
+  out.clear();
+  for (int time = 0; time < 6; ++time) once(30min);
+  CHECK(count(AnomalyEventKind::raised) == 6);
+  CHECK(count(AnomalyEventKind::cleared) == 6);
+  CHECK(count(AnomalyEventKind::shelved) == 0);
+}
+
+TEST_CASE("Who shelves or unshelves a chattering alarm hears of it again") {
+  for (const bool unshelve : {true, false}) {
+    AlarmBook book(OwnerKind::twin, "t");
+    AlarmDefinition quick = definition("t.a.gate");
+    quick.on_delay = quick.off_delay = 0s;
+    const AlarmHandle alarm = book.add(quick);
+    std::vector<AnomalyEvent> out;
+    base::Instant now = at(0s);
+    for (int time = 0; time < 9; ++time) book.update(alarm, time % 2 == 0, now += 1s, out);
+    CHECK(out.back().event == AnomalyEventKind::shelved);
+    const OperatorWord word{"anna", "I look at it", now + 1h};
+    CHECK((unshelve ? book.unshelve("t.a.gate", word, now, out) : book.shelve("t.a.gate", word, now, out)) == "");
+    book.update(alarm, !book.active(alarm), now += 1s, out);
+    CHECK(out.back().event == (book.active(alarm) ? AnomalyEventKind::raised : AnomalyEventKind::cleared));
+  }
 }

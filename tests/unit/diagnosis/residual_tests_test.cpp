@@ -1,5 +1,6 @@
 // The tests of a twin's residuals beside the CUSUM pair: slow drift, noise, all outputs together; and the limits of
 // calibrated regimes.
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <set>
@@ -220,4 +221,46 @@ TEST_CASE("WindowedNis and VarianceRatio are those of their windows, and begin a
   nis.reset();
   CHECK_FALSE(nis.full());
   CHECK(WindowedNis(60, 2, 5.0).dof() == 0);
+}
+
+TEST_CASE("A value that stands still while the twin expects it to move is stuck, however coarse the sensor is") {
+  // A sensor of 1.0 steps: a code may last for ever while nothing moves.
+  const auto bench = [](bool moves, bool fresh) {
+    SignalSetup level{"a", "m", "plc.a"};
+    level.motion = MotionTest{1.0, 10};
+    TwinDiagnosis diagnosis({"t", {}, {level, {"b", "m", "plc.b"}}, DiagnosisSettings{}, 1s});
+    estimation::TwinStep step(0, 0, 2);
+    step.mode = estimation::Mode::tracking;
+    std::vector<AnomalyEvent> out;
+    const auto tell = [&](double measured, double expected) {
+      step.time += 1s;
+      ++step.step;
+      test::measure(step.outputs[0], expected, 0.3, (measured - expected) / 0.3);
+      step.outputs[0].measured = measured;
+      step.outputs[0].fresh = fresh;
+      test::measure(step.outputs[1], 1.0, 0.1, 0.0);
+      step.outputs[1].fresh = true;
+      diagnosis.evaluate(step, out);
+    };
+    for (int k = 0; k < 3000; ++k) tell(5.0, 5.0 + (k % 2 == 0 ? 0.3 : -0.3));
+    CHECK(out.empty());
+    for (int k = 0; k < 400; ++k) tell(5.0, 5.0 + (moves ? std::min(k * 0.02, 3.2) : 0.0));
+    const auto stuck = [](const AnomalyEvent& event) { return event.id == "t.a.stuck"; };
+    const bool found = std::any_of(out.begin(), out.end(), stuck);
+    const auto raised = std::find_if(out.begin(), out.end(), stuck);
+    if (found) {
+      CHECK(raised->event == AnomalyEventKind::raised);
+      CHECK(raised->kind == AnomalyKind::sensor);
+      CHECK(raised->time > base::Instant{3000s + 100s});  // 3.0 of the motion expected
+      CHECK(raised->time < base::Instant{3000s + 160s});
+      tell(8.0, 8.2);
+      for (int k = 0; k < 100; ++k) tell(8.0, 8.1);
+      CHECK(out.back().id == "t.a.stuck");
+      CHECK(out.back().event == AnomalyEventKind::cleared);
+    }
+    return found;
+  };
+  CHECK(bench(true, true));
+  CHECK_FALSE(bench(false, true));
+  CHECK_FALSE(bench(true, false));  // nothing new is heard: that is another fault
 }

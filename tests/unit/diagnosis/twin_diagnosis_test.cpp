@@ -111,8 +111,17 @@ TEST_CASE("Healthy innovations raise nothing over three hours") {
   CHECK(bench.out.empty());
 }
 
-TEST_CASE("A quiet evaluation allocates nothing") {
-  TwinDiagnosisBench bench;
+TEST_CASE("A quiet evaluation allocates nothing, with the model watched or not") {
+  DiagnosisSettings settings;
+  if (GENERATE(false, true)) {
+    settings.calibration.period = 100ms;
+    RegimeCalibration regime;
+    regime.name = kWholeLog;
+    regime.model_block = 10;
+    regime.nis_mean_high = 10.0;
+    settings.calibration.regimes.push_back(regime);
+  }
+  TwinDiagnosisBench bench(settings);
   bench.run(100);
   const std::size_t before = allocations.load();
   bench.run(1000);

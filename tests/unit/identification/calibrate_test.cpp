@@ -172,3 +172,18 @@ TEST_CASE("Widening makes limits larger") {
   CHECK(widened[0].limits.outputs[0].scale == Approx(1.5 * usual[0].limits.outputs[0].scale));
   CHECK(widened[0].limits.nis == Approx(2.25 * usual[0].limits.nis));
 }
+
+TEST_CASE("The bands of a model hold what the healthy rows show by blocks, and what fresh ones do") {
+  const auto figures = calibrate({rows_of(0.3, 20'000, 1.5)}, request());
+  const auto& limits = figures[0].limits;
+  CHECK(limits.model_block == 2000);
+  CHECK(limits.nis_mean_low < 2.25 * 0.95);
+  CHECK(limits.nis_mean_low > 2.25 * 0.7);
+  CHECK(limits.nis_mean_high > 2.25 * 1.05);
+  CHECK(limits.nis_mean_high < 2.25 * 1.3);
+  for (const auto& output : limits.outputs) {
+    CHECK(output.autocorrelation_low == Approx(0.2).margin(0.06));
+    CHECK(output.autocorrelation_high == Approx(0.4).margin(0.06));
+  }
+  CHECK(calibrate({rows_of(0.0, 400)}, request())[0].limits.model_block == 0);
+}
