@@ -6,6 +6,7 @@
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
+#include "app/model_output.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -81,8 +82,8 @@ int calibrate_command(const CalibrateArguments& arguments) {
   for (const std::string& line : told_of(outcome, job)) std::cout << line << '\n';
   const std::string range = std::to_string(rows.begin) + ":" + std::to_string(rows.begin + outcome.rows);
   const auto now = std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now());
-  const int code = write_file(arguments.output_file,
-                              calibrated_model_file(outcome, chosen.provenance, arguments.input_file, range, now));
+  const int code = write_model_file(
+      arguments.output_file, calibrated_model_file(outcome, chosen.provenance, arguments.input_file, range, now));
   if (code != kExitDone || !arguments.report_file) return code;
   return write_calibrate_page(*arguments.report_file, job, outcome, range);
 }

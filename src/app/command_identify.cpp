@@ -19,6 +19,7 @@
 #include "app/known_model.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
+#include "app/model_output.hpp"
 #include "app/replay_csv.hpp"
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
@@ -448,12 +449,8 @@ int identify_command(const IdentifyArguments& arguments) {
       std::cerr << "warning: " << known.file
                 << ": its diagnosis belongs to the old noise and is left out; calibrate anew\n";
     }
-    if (arguments.from_file) {
-      const int kept = keep_old_version(*arguments.from_file, known.model->model.version, arguments.output_file);
-      if (kept != kExitDone) return kept;
-    }
     const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
-    code = write_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
+    code = write_model_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
   }
   if (arguments.report_file) {
     const IdentifyPage page{found,

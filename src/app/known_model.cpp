@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <iostream>
 #include <numeric>
 #include <sstream>
@@ -169,18 +168,6 @@ std::optional<std::vector<identification::SoughtParameter>> sought_of(const std:
   if (out.empty()) faults.emplace_back("--fit: none; accepted: parameters of the template, NAME or NAME=MIN:MAX");
   if (!faults.empty()) return std::nullopt;
   return out;
-}
-
-int keep_old_version(const std::string& old_file, int version, const std::string& output) {
-  std::error_code unknown;
-  if (!std::filesystem::equivalent(old_file, output, unknown)) return kExitDone;
-  const std::filesystem::path path(old_file);
-  const std::filesystem::path kept =
-      path.parent_path() / (path.stem().string() + ".v" + std::to_string(version) + path.extension().string());
-  std::filesystem::copy_file(path, kept, std::filesystem::copy_options::overwrite_existing, unknown);
-  if (unknown) return told(kept.string() + ": can't be written: " + unknown.message(), kExitIo);
-  std::cout << "version " << version << " is kept as " << kept.string() << '\n';
-  return kExitDone;
 }
 
 std::vector<std::string> split_names(const std::string& text) {

@@ -36,9 +36,6 @@ struct IdentifySignals {
 [[nodiscard]] std::optional<std::vector<identification::SoughtParameter>> sought_of(const std::string& text,
                                                                                     std::vector<std::string>& faults);
 
-// If `output` is the file `old_file` itself, that is kept beside it as NAME.vN.yaml. An exit code.
-[[nodiscard]] int keep_old_version(const std::string& old_file, int version, const std::string& output);
-
 // "a,b, c" → a, b, c
 [[nodiscard]] std::vector<std::string> split_names(const std::string& text);
 

@@ -1,12 +1,7 @@
 #include "app/log_columns.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <system_error>
 
 #include "app/exit_codes.hpp"
 #include "twinkeeper/base/quantity.hpp"
@@ -27,44 +22,6 @@ std::string as_identifier(const std::string& name) {
 int told(const std::string& what, int code) {
   std::cerr << "twinkeeper: " << what << '\n';
   return code;
-}
-
-namespace {
-
-std::string former_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// tanks.yaml of version 3 goes on as tanks.v3.yaml.
-bool keep_former(const std::filesystem::path& file) {
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(file, failed)) return true;
-  const std::string former = former_text(file);
-  const std::string key = "\n  version: ";
-  const std::size_t at = former.find(key);
-  const std::string version =
-      at == std::string::npos ? "0" : std::to_string(std::atoi(former.c_str() + at + key.size()));
-  for (int count = 1;; ++count) {
-    const std::string mark = ".v" + version + (count > 1 ? "." + std::to_string(count) : "");
-    const std::filesystem::path kept = file.parent_path() / (file.stem().string() + mark + file.extension().string());
-    if (std::filesystem::exists(kept, failed)) {
-      if (former_text(kept) == former) return true;
-      continue;
-    }
-    std::filesystem::rename(file, kept, failed);
-    return !failed;
-  }
-}
-
-}  // namespace
-
-int write_file(const std::string& file, const std::string& text) {
-  if (!keep_former(file)) return told(file + ": can't be kept beside under another name", kExitIo);
-  std::ofstream out(file, std::ios::binary);
-  out << text;
-  out.close();
-  return out ? kExitDone : told(file + ": can't be written", kExitIo);
 }
 
 int exit_code_of_log(const base::Error& error) {

@@ -14,9 +14,6 @@ namespace twinkeeper::app {
 
 // Says it on standard error and returns `code`.
 int told(const std::string& what, int code);
-// The whole of a model file; one that is there already is kept beside: tanks.yaml of version 3 as tanks.v3.yaml. What went
-// wrong is told. An exit code.
-[[nodiscard]] int write_file(const std::string& file, const std::string& text);
 // Of a log that can't be read.
 [[nodiscard]] int exit_code_of_log(const base::Error& error);
 [[nodiscard]] std::string join(const std::vector<std::string>& names);

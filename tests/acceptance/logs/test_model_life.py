@@ -43,7 +43,7 @@ class ModelLife(LogCase):
         # Versions grow, old files are kept.
         self.assertIn("version: 3", model.read_text())
         self.assertIn("version: 2", (self.folder / "model.v2.yaml").read_text())
-        self.assertTrue((self.folder / "model.v1.yaml").exists() or (self.folder / "model.v0.yaml").exists())
+        self.assertTrue((self.folder / "model.v1.yaml").exists())
         # Nothing to tell of the new sensor, all the same of a leak, and there is nothing more to correct.
         fresh = with_sensor(rows_of(6000, seed=7, inflow=steps), 0.3, 2.0, 8)
         quiet = self.write_log(TANK, fresh, period=1.0, name="fresh.csv")
