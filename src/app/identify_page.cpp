@@ -179,7 +179,7 @@ logs::ReportSection residual_section(const IdentifyPage& content, const OnRows& 
   return section;
 }
 
-logs::ReportRows rows_of(const IdentifyPage& content, const OnRows& on) {
+logs::ReportRows page_rows(const IdentifyPage& content, const OnRows& on) {
   const auto& record = content.record;
   const auto n_y = static_cast<std::size_t>(record.y.cols());
   const auto n_u = static_cast<std::size_t>(record.u.cols());
@@ -259,7 +259,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   const OnRows on = on_rows(content);
   page.sections = {fits_section(content), rows_section(content, on), residual_section(content, on),
                    dynamics_section(model)};
-  const auto written = logs::write_report(file, page, rows_of(content, on));
+  const auto written = logs::write_report(file, page, page_rows(content, on));
   return written.ok() ? kExitDone : told(written.error().message(), kExitIo);
 }
 
