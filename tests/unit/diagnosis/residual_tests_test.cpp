@@ -221,3 +221,15 @@ TEST_CASE("WindowedNis and VarianceRatio are those of their windows, and begin a
   CHECK_FALSE(nis.full());
   CHECK(WindowedNis(60, 2, 5.0).dof() == 0);
 }
+
+TEST_CASE("WindowedNis of many outputs can exceed any limit, by five steps and not by two") {
+  WindowedNis nis(10, 50, 5.0);
+  nis.set_limit(3.0);
+  for (int i = 0; i < 10; ++i) nis.add(50.0, 50, {});
+  nis.add(1e6, 50, {});
+  CHECK(nis.value() < 3.0);
+  nis.add(1e6, 50, {});
+  CHECK(nis.value() < 3.0);
+  for (int i = 0; i < 3; ++i) nis.add(1e6, 50, {});
+  CHECK(nis.value() > 3.0);
+}
