@@ -53,6 +53,7 @@ struct CalibrationOutcome {
   double noise_factor = 1.0;           // of variances
   double widening = 1.0;
   bool refitted = false;
+  std::string why_not_refitted;  // where it was tried
   std::uint64_t rows = 0;
   std::uint64_t steps_tested = 0;
 };

@@ -5,6 +5,7 @@
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
+#include "app/model_refit.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -71,6 +72,9 @@ int calibrate_command(const CalibrateArguments& arguments) {
   const auto overlap = made_the_model(chosen.provenance, arguments.input_file, rows);
   if (!overlap.ok()) return told(overlap.error().message(), exit_code_of_log(overlap.error()));
   job.rows_made_the_model = overlap.value();
+  if (overlap.value()) {
+    job.refit = refit_of(chosen.provenance, job.plan.config.twins[job.twin].model, arguments.input_file);
+  }
 
   const auto calibrated = calibrate_twin(job);
   if (!calibrated.ok()) return told(calibrated.error().message(), exit_code_of_log(calibrated.error()));
