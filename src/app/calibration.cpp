@@ -32,13 +32,21 @@ class Innovations final : public LogReplayOutput {
       : regimes_(regimes), stop_(stop) {
     if (!regimes_.empty()) return;
     const auto add = [&](const std::string& name) {
-      regimes_.push_back({name, std::vector<std::vector<double>>(twin.model.outputs.size()), {}});
+      const std::vector<std::vector<double>> none(twin.model.outputs.size());
+      regimes_.push_back({name, none, {}, none});
     };
     for (const auto& regime : twin.regimes) add(regime.name);
     if (twin.regimes.empty()) add(diagnosis::kWholeLog);
   }
 
+  // So many rows go by first, for the state to settle.
+  void pass_over(std::size_t rows) { passed_over_ = rows; }
+
   void row(std::string_view, std::int64_t, const estimation::TwinStep& step, std::string_view, bool) override {
+    if (passed_over_ > 0) {
+      --passed_over_;
+      return;
+    }
     if (last_ && step.step <= *last_) return;  // late, or one more row of the tick
     last_ = step.step;
     take(step);
@@ -67,17 +75,20 @@ class Innovations final : public LogReplayOutput {
       const estimation::OutputStep& output = step.outputs[i];
       const bool takes_part = std::isfinite(output.innovation) && output.std > 0.0 && std::isfinite(output.test_ratio);
       rows.z[i].push_back(takes_part ? output.innovation / output.std : std::nan(""));
+      rows.y[i].push_back(takes_part ? output.measured : std::nan(""));
     }
     rows.nis.push_back(step.nis_dof > 0 && std::isfinite(step.nis) ? NisRow{step.nis, step.nis_dof} : NisRow{});
   }
   static void part(RegimeRows& rows) {
     if (rows.nis.empty()) return;
     for (auto& z : rows.z) z.push_back(std::nan(""));
+    for (auto& y : rows.y) y.push_back(std::nan(""));
     rows.nis.push_back({});
   }
 
   std::vector<RegimeRows>& regimes_;
   const std::function<bool()>& stop_;
+  std::size_t passed_over_ = 0;
   std::optional<std::int64_t> last_;
   std::size_t regime_ = 0;
   bool parted_ = true;
@@ -88,12 +99,13 @@ struct Passed {
   std::uint64_t rows = 0, tested = 0;
 };
 
-// The rows through the twin as the plan has it; what they show is appended to `regimes`.
+// The rows through the twin as the plan has it; what they show, but for the first `passed_over`, goes into `regimes`.
 base::Result<Passed> pass(const Plan& plan, const CalibrationJob& job, const logs::RowRange& rows,
-                          std::vector<RegimeRows>& regimes) {
+                          std::vector<RegimeRows>& regimes, std::size_t passed_over = 0) {
   auto log = logs::LogReader::open(job.log_file);
   if (!log.ok()) return log.error();
   Innovations innovations(plan.config.twins[job.twin], job.stop, regimes);
+  innovations.pass_over(passed_over);
   const auto replayed = replay_log(plan, job.twin, log.value(), job.tags, innovations, rows);
   if (!replayed.ok()) return replayed.error();
   return Passed{replayed.value().rows, innovations.tested()};
@@ -149,9 +161,10 @@ void tell_sensors(const SensorReset& sensors, std::vector<std::string>& lines) {
   if (!sensors.offsets_left.empty()) lines.push_back("  offsets are left: " + sensors.offsets_left);
 }
 
-base::Result<std::vector<RegimeRows>> refitted_rows(const CalibrationJob& job, std::size_t end, bool gated) {
-  std::vector<RegimeRows> regimes;
-  const auto folds = blocked_folds(job.rows.begin, end, kRefitFolds);
+// By fold: the model of the rows of all others.
+base::Result<std::vector<model::ModelSettings>> refitted_models(const CalibrationJob& job,
+                                                                const std::vector<logs::RowRange>& folds) {
+  std::vector<model::ModelSettings> models;
   for (std::size_t fold = 0; fold < folds.size(); ++fold) {
     std::vector<logs::RowRange> others;
     for (std::size_t other = 0; other < folds.size(); ++other) {
@@ -159,11 +172,23 @@ base::Result<std::vector<RegimeRows>> refitted_rows(const CalibrationJob& job, s
     }
     auto model = job.refit(others);
     if (!model.ok()) return model.error();
+    models.push_back(std::move(model).value());
+  }
+  return models;
+}
+
+// What the rows of each fold show to the model of all others.
+base::Result<std::vector<RegimeRows>> held_out_rows(const CalibrationJob& job, const std::vector<logs::RowRange>& folds,
+                                                    const std::vector<model::ModelSettings>& models) {
+  std::vector<RegimeRows> regimes;
+  for (std::size_t fold = 0; fold < folds.size(); ++fold) {
     Plan plan = job.plan;
-    plan.config.twins[job.twin].model = std::move(model).value();
-    if (!gated) plan.config.twins[job.twin].diagnosis.gate.reset();
+    plan.config.twins[job.twin].model = models[fold];
     rebuild_model(plan, job.twin);
-    const auto passed = pass(plan, job, folds[fold], regimes);
+    // The rows before a block are there for the state only, which takes 2 n of them to be estimated at all.
+    const std::size_t settles = 8 * std::max<std::size_t>(models[fold].states.size(), 10);
+    const std::size_t before = std::min(folds[fold].begin - job.rows.begin, settles);
+    const auto passed = pass(plan, job, {folds[fold].begin - before, folds[fold].end}, regimes, before);
     if (!passed.ok()) return passed.error();
   }
   return regimes;
@@ -264,12 +289,19 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   out.rows = ungated.value().rows;
   out.steps_tested = ungated.value().tested;
   const std::size_t end = job.rows.begin + static_cast<std::size_t>(out.rows);
-  const bool refits = job.rows_made_the_model && job.refit != nullptr;
-  if (refits) {
-    auto refitted = refitted_rows(job, end, false);
-    if (!refitted.ok()) return refitted.error();
-    regimes = std::move(refitted).value();
-    out.refitted = true;
+  const auto folds = blocked_folds(job.rows.begin, end, kRefitFolds);
+  std::vector<model::ModelSettings> models;  // by fold
+  if (job.rows_made_the_model && job.refit != nullptr) {
+    auto refitted = refitted_models(job, folds);
+    if (refitted.ok()) {
+      models = std::move(refitted).value();
+      auto held_out = held_out_rows(job, folds, models);
+      if (!held_out.ok()) return held_out.error();
+      regimes = std::move(held_out).value();
+      out.refitted = true;
+    } else {
+      out.why_not_refitted = refitted.error().message();
+    }
   }
   const double variance = out.sensors ? 1.0 : common_variance(regimes);
   if (variance > kNoiseTolerance || variance * kNoiseTolerance < 1.0) {
@@ -280,22 +312,12 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
 
   twin.diagnosis.gate = gate;
   regimes.clear();
-  if (refits) {
+  if (out.refitted) {
     // A refitted model says of itself what its noise is: what the factor does to the model it does to it.
-    const auto refit = job.refit;
-    const double factor = out.noise_factor;
-    job.refit = [&refit, factor](const std::vector<logs::RowRange>& rows) {
-      auto model = refit(rows);
-      if (model.ok()) {
-        auto scaled = std::move(model).value();
-        scale_noise(scaled, factor);
-        return base::Result<model::ModelSettings>(std::move(scaled));
-      }
-      return model;
-    };
-    auto refitted = refitted_rows(job, end, true);
-    if (!refitted.ok()) return refitted.error();
-    regimes = std::move(refitted).value();
+    for (auto& model : models) scale_noise(model, out.noise_factor);
+    auto held_out = held_out_rows(job, folds, models);
+    if (!held_out.ok()) return held_out.error();
+    regimes = std::move(held_out).value();
   } else {
     const auto gated = pass(job.plan, job, job.rows, regimes);
     if (!gated.ok()) return gated.error();
@@ -306,7 +328,8 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   for (const auto& output : twin.model.outputs) request.outputs.push_back(output.name);
   request.period = twin.period;
   request.false_alarms_per_day = job.false_alarms_per_day;
-  if (job.rows_made_the_model && !refits) out.widening = request.widening = widening_of(twin.model, out.rows);
+  if (job.rows_made_the_model && !out.refitted) out.widening = request.widening = widening_of(twin.model, out.rows);
+  request.held_out_blocks = out.refitted;
   out.figures = identification::calibrate(regimes, request);
   for (const RegimeRows& rows : regimes) {
     const bool found = std::any_of(out.figures.begin(), out.figures.end(),
@@ -333,7 +356,9 @@ std::vector<std::string> told_of(const CalibrationOutcome& outcome, const Calibr
                         ? "these rows made the model: limits are from " + std::to_string(kRefitFolds) +
                               " cross-refits, each judged on the block it was not fitted to"
                         : "these rows made the model: limits are from the training rows, widened by " +
-                              figure(outcome.widening) + "; calibrate again with rows the model has not seen");
+                              figure(outcome.widening) +
+                              (outcome.why_not_refitted.empty() ? "" : " (" + outcome.why_not_refitted + ")") +
+                              "; calibrate again with rows the model has not seen");
   }
   if (outcome.sensors) tell_sensors(*outcome.sensors, lines);
   if (outcome.noise_factor != 1.0) {
@@ -363,6 +388,11 @@ std::vector<std::string> told_of(const CalibrationOutcome& outcome, const Calibr
       }
     }
     lines.push_back("  nis limit " + figure(limits.nis) + " (largest " + figure(one.largest_nis) + ")");
+    for (const auto& level : one.drifting) {
+      lines.push_back("  regime not covered: " + level.output +
+                      " drifts in these rows, so they tell no level of it; beyond " + figure(level.low) + " … " +
+                      figure(level.high) + " the machine is where these limits have not been");
+    }
     for (const auto& name : one.left_out) lines.push_back("  not_calibrated: " + name + ": too few rows");
   }
   for (const auto& name : outcome.too_short) lines.push_back("not_calibrated: regime " + name + ": too few rows");

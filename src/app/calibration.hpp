@@ -57,6 +57,7 @@ struct CalibrationOutcome {
   double widening = 1.0;
   bool refitted = false;
   std::optional<SensorReset> sensors;  // after maintenance
+  std::string why_not_refitted;  // where it was tried
   std::uint64_t rows = 0;
   std::uint64_t steps_tested = 0;
 };

@@ -7,6 +7,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/model_output.hpp"
+#include "app/model_refit.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -74,6 +75,9 @@ int calibrate_command(const CalibrateArguments& arguments) {
   if (!overlap.ok()) return told(overlap.error().message(), exit_code_of_log(overlap.error()));
   job.rows_made_the_model = overlap.value();
   job.after_maintenance = arguments.after_maintenance;
+  if (overlap.value()) {
+    job.refit = refit_of(chosen.provenance, job.plan.config.twins[job.twin].model, arguments.input_file);
+  }
 
   const auto calibrated = calibrate_twin(job);
   if (!calibrated.ok()) return told(calibrated.error().message(), exit_code_of_log(calibrated.error()));

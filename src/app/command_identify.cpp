@@ -169,6 +169,7 @@ model::ModelSettings settings_of(const Identified& found, const logs::LogTable& 
     auto& output = out.outputs.emplace_back();
     output.name = as_identifier(signals.outputs[i]);
     output.unit = log.columns[*signals.output_columns[i]].unit;
+    output.resolution = step_of(log.values[*signals.output_columns[i]]);
   }
   out.A = rows_of(found.A);
   out.C = rows_of(found.C);

@@ -65,6 +65,25 @@ std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs
   return config::hash_of(text);
 }
 
+std::optional<double> step_of(const std::vector<double>& values) {
+  constexpr double kRepeats = 0.05;
+  std::vector<double> changes;
+  double last = std::numeric_limits<double>::quiet_NaN();
+  double pairs = 0.0;
+  for (const double value : values) {
+    if (!std::isfinite(value)) continue;
+    if (!std::isnan(last)) {
+      pairs += 1.0;
+      if (value != last) changes.push_back(std::abs(value - last));
+    }
+    last = value;
+  }
+  if (changes.empty() || static_cast<double>(changes.size()) > (1.0 - kRepeats) * pairs) return std::nullopt;
+  const auto middle = changes.begin() + static_cast<std::ptrdiff_t>(changes.size() / 2);
+  std::nth_element(changes.begin(), middle, changes.end());
+  return *middle;
+}
+
 std::optional<logs::RowRange> parse_rows(const std::string& text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string::npos) return std::nullopt;

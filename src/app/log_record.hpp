@@ -24,6 +24,10 @@ using ColumnOfSignal = std::vector<std::optional<std::size_t>>;
 [[nodiscard]] std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs,
                                        const ColumnOfSignal& outputs);
 
+// The step of a sensor whose values repeat: the median change from one row to the next of those that change. Nothing of
+// one that repeats less than a twentieth of its values.
+[[nodiscard]] std::optional<double> step_of(const std::vector<double>& values);
+
 // "A:B", "A:" or ":B"; nothing if it is none of these.
 [[nodiscard]] std::optional<logs::RowRange> parse_rows(const std::string& text);
 

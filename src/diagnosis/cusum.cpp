@@ -18,7 +18,12 @@ void TwoSidedCusum::add_to(Side& side, double towards, double z, base::Instant t
     side = Side{};
     return;
   }
-  if (side.count == 0) side.onset = time;
+  if (side.count == 0) {
+    side.onset = time;
+  } else {
+    const double mean = side.total / static_cast<double>(side.count);
+    side.back = std::max(0.0, side.back + std::min(0.5 * kReturned, mean * (0.5 * mean - z)));
+  }
   side.sum = sum;
   side.total += z;
   ++side.count;

@@ -218,6 +218,7 @@ void TwinDiagnosis::take_row(std::size_t index, const OutputStep& row, bool test
   if (!setup_.settings.cusum.enabled) return;
   output.cusum.add(mean, output.block.begin());
   const bool standing = book_.active(output.process) || output.joined;
+  if (standing && output.cusum.returned()) output.cusum.reset();
   if (output.cusum.value() > (standing ? 0.5 * limits.cusum : limits.cusum)) {
     if (!output.over_since) output.over_since = now;
   } else {

@@ -66,6 +66,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
 
 // After the regime has changed.
 void TwinDiagnosis::take_limits() {
+  nis_.set_limit(limits().nis);
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     outputs_[i].cusum.set_cap(2.0 * limits(i).cusum);
     outputs_[i].slow.set_cap(2.0 * limits(i).slow_drift);

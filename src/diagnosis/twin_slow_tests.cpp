@@ -20,6 +20,11 @@ bool TwinDiagnosis::speaks(const Output& output) const {
          book_.active(output.gate);
 }
 
+bool TwinDiagnosis::one_jumps() const {
+  return setup_.settings.gate &&
+         std::count_if(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.jump; }) == 1;
+}
+
 bool TwinDiagnosis::calm() const {
   if (book_.active_count() > 0) return false;
   const auto faulty = [](const Signal& signal) { return signal.health == Health::faulty; };
@@ -32,7 +37,7 @@ bool TwinDiagnosis::explained(std::size_t index, base::Instant now) const {
   return speaks(outputs_[index]) || sensor_waits_elsewhere(index) || standing_cause(index, now).has_value();
 }
 
-// Anything that all outputs together might be moved by.
+// Anything that stands and by which all outputs together might be moved.
 bool TwinDiagnosis::anything_recent(base::Instant now) const {
   const auto recent_reason = [&](const Signal& signal) {
     return std::any_of(signal.reasons.begin(), signal.reasons.end(), [&](AlarmHandle a) {
@@ -41,8 +46,9 @@ bool TwinDiagnosis::anything_recent(base::Instant now) const {
   };
   return std::any_of(outputs_.begin(), outputs_.end(),
                      [&](const Output& o) {
-                       return speaks(o) || book_.active(o.slow_drift) || book_.active(o.noise_up) ||
-                              book_.active(o.noise_down) || recent_reason(o);
+                       return o.joined || book_.active(o.process) || book_.active(o.gate) ||
+                              book_.active(o.slow_drift) || book_.active(o.noise_up) || book_.active(o.noise_down) ||
+                              recent_reason(o);
                      }) ||
          std::any_of(inputs_.begin(), inputs_.end(), recent_reason);
 }
@@ -74,6 +80,8 @@ void TwinDiagnosis::evaluate_slow_tests(const TwinStep& step, std::vector<Anomal
   if (!book_.active(nis_alarm_) && (out.size() > told || (!quiet && anything_recent(step.time)))) {
     nis_.reset();
     nis_over_since_.reset();
+  } else if (!book_.active(nis_alarm_) && one_jumps()) {
+    // That one is about to tell it by itself, or was an outlier; of several, all together may be the ones to tell.
   } else if (step.nis_dof > 0 && std::isfinite(step.nis)) {
     evaluate_nis(step, out);
   }
@@ -89,6 +97,7 @@ void TwinDiagnosis::evaluate_slow_drift(const TwinStep& step, std::vector<Anomal
     Output& output = outputs_[i];
     if (!output.measured) continue;
     const bool stood = book_.active(output.slow_drift);
+    if (stood && output.slow.returned()) output.slow.reset();
     const bool over = output.slow.value() > (stood ? 0.5 : 1.0) * limits(i).slow_drift;
     if (!over) {
       output.slow_over_since.reset();
@@ -158,9 +167,10 @@ void TwinDiagnosis::evaluate_nis(const TwinStep& step, std::vector<AnomalyEvent>
     const base::Duration since = step.time - *nis_over_since_;
     if (since < setup_.settings.on_delay) return;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {  // what one output is about to tell, it tells
-      const bool half = outputs_[i].cusum.value() > 0.5 * limits(i).cusum ||
+      const bool half = (setup_.settings.gate && outputs_[i].jump) ||
+                        outputs_[i].cusum.value() > 0.5 * limits(i).cusum ||
                         outputs_[i].slow.value() > 0.5 * limits(i).slow_drift || outputs_[i].noise_over_since;
-      if (half && since < setup_.settings.on_delay + setup_.settings.nis.window * setup_.period) return;
+      if (half && since < setup_.settings.on_delay + setup_.settings.nis.window * setup_.period / 2) return;
     }
   }
   book_.update(nis_alarm_, over, step.time, out, [&](AnomalyEvent& event) { describe_nis(event); });

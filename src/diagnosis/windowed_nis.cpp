@@ -14,8 +14,20 @@ constexpr double kStdOfOnceIn1e8 = 5.612;
 
 WindowedNis::WindowedNis(int window, int n_y, double gate)
     : steps_(static_cast<std::size_t>(window)), full_dof_(window * n_y) {
-  caps_.push_back(0.0);
-  for (int dof = 1; dof <= n_y; ++dof) caps_.push_back(estimation::chi_square_quantile(dof, gate));
+  gated_.push_back(0.0);
+  for (int dof = 1; dof <= n_y; ++dof) gated_.push_back(estimation::chi_square_quantile(dof, gate));
+  caps_ = gated_;
+  set_limit({});
+}
+
+void WindowedNis::set_limit(const std::optional<double>& limit) {
+  constexpr double kStepsOfDeparture = 4.0;
+  if (full_dof_ == 0) return;
+  const double h = limit.value_or(estimation::chi_square_quantile(full_dof_, kStdOfOnceIn1e8) / full_dof_);
+  const double most = 1.0 + static_cast<double>(steps_.size()) * (h - 1.0) / kStepsOfDeparture;
+  for (std::size_t dof = 0; dof < caps_.size(); ++dof) {
+    caps_[dof] = std::max(gated_[dof], most * static_cast<double>(dof));
+  }
 }
 
 void WindowedNis::add(double nis, int dof, base::Instant time) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "identification/autoregression.hpp"
 #include "identification/model_band.hpp"
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
@@ -88,12 +89,23 @@ class RegimeCalibrator {
     for (const NisRow& row : rows_.nis) with_rows += row.dof > 0 ? 1 : 0;
     out_.limits.name = rows_.name;
     out_.limits.hours = static_cast<double>(with_rows) / steps_per_day_ * 24.0;
-    const double tests = 4.0 * static_cast<double>(rows_.z.size()) + 1.0;
+    const auto& settings = request_.settings;
+    const int of_output =
+        int{settings.cusum.enabled} + int{settings.slow_drift.enabled} + 2 * int{settings.noise.enabled};
+    const int tests = std::max(of_output * static_cast<int>(rows_.z.size()) + int{settings.nis.enabled}, 1);
     run_length_ = steps_per_day_ * tests / request_.false_alarms_per_day;
     out_.extrapolated = run_length_ > static_cast<double>(with_rows);
     for (std::size_t i = 0; i < rows_.z.size(); ++i) output(i);
     nis();
     find_model_bands(rows_, request_, out_.limits);
+    for (std::size_t i = 0; i < rows_.y.size(); ++i) {
+      std::vector<double> y = rows_.y[i];
+      if (level_known(y)) continue;
+      std::erase_if(y, [](double value) { return std::isnan(value); });
+      if (y.size() < kLeastRows) continue;
+      const auto [low, high] = std::minmax_element(y.begin(), y.end());
+      out_.drifting.push_back({request_.outputs[i], *low, *high});
+    }
     const double days = out_.limits.hours / 24.0;
     const int alarms = out_.limits.false_alarms;
     out_.observed_per_day = alarms / days;
@@ -116,15 +128,24 @@ class RegimeCalibrator {
     }
     figures.offset = median(z) / limits.scale;
     for (double& value : z) value = std::clamp(value / limits.scale, -gate_, gate_);
-    figures.memory = memory_of(z);
+    figures.memory = memory_of(z, request_.held_out_blocks);
     limits.block = figures.memory.block;
     limits.block_scale = figures.memory.block_scale;
     stretch_ = std::max<std::size_t>(stretch_, 20 * static_cast<std::size_t>(limits.block));
     const auto& settings = request_.settings;
-    figures.largest_cusum = sums(z, limits, settings.cusum.drift, settings.cusum.limit, figures.memory, limits.cusum);
-    figures.largest_slow_drift =
-        sums(z, limits, settings.slow_drift.drift, settings.slow_drift.limit, figures.memory, limits.slow_drift);
-    noise(z, limits);
+    // What is off keeps its usual limit and has no part in the figures.
+    limits.cusum = settings.cusum.limit;
+    limits.slow_drift = settings.slow_drift.limit;
+    limits.noise_low = settings.noise.low;
+    limits.noise_high = settings.noise.high;
+    if (settings.cusum.enabled) {
+      figures.largest_cusum = sums(z, limits, settings.cusum.drift, settings.cusum.limit, figures.memory, limits.cusum);
+    }
+    if (settings.slow_drift.enabled) {
+      figures.largest_slow_drift =
+          sums(z, limits, settings.slow_drift.drift, settings.slow_drift.limit, figures.memory, limits.slow_drift);
+    }
+    if (settings.noise.enabled) noise(z, limits);
     out_.limits.outputs.push_back(std::move(limits));
     out_.outputs.push_back(figures);
   }
@@ -198,13 +219,22 @@ class RegimeCalibrator {
                       return statistic.full() ? statistic.value() : std::nan("");
                     },
                     [&] { statistic.reset(); }};
-    const Extremes extremes = extremes_of(walk, rows.size(), false);
-    const CrossingRate rate = nis_rate(rows, settings.window, n_y, gate_, stretch_);
     constexpr double kOnceIn1e8 = 5.612;  // standard deviations
     const int full = settings.window * n_y;
     const double usual = settings.limit.value_or(estimation::chi_square_quantile(full, kOnceIn1e8) / full);
+    out_.limits.nis = usual;
+    if (!settings.enabled) return;
+    // What a step counts for at most follows from the limit, and the limit from what the steps count for.
+    double limit = usual;
+    for (int i = 0; i < 4; ++i) {
+      statistic.set_limit(limit);
+      limit = std::max(usual, kMargin * extremes_of(walk, rows.size(), false).all());
+    }
+    statistic.set_limit(limit);
+    const Extremes extremes = extremes_of(walk, rows.size(), false);
+    const CrossingRate rate = nis_rate(rows, statistic, settings.window, stretch_);
     const double floor = std::max(usual, rate.above(1.0 / run_length_));
-    const double limit = std::max(floor, extremes.with_margin(extremes.all()));
+    limit = std::max(floor, extremes.with_margin(extremes.all()));
     out_.limits.nis = limit / narrowed;
     out_.largest_nis = extremes.all();
     out_.limits.false_alarms += alarms_of(walk, rows.size(), extremes, floor);

@@ -28,6 +28,7 @@ struct RegimeRows {
   std::string name;
   std::vector<std::vector<double>> z;  // by output, then row: ν/√Σ_ii, NaN: none
   std::vector<NisRow> nis;             // by row
+  std::vector<std::vector<double>> y = {};  // by output, then row: what was measured; may be empty
   [[nodiscard]] std::size_t size() const { return nis.size(); }
 };
 
@@ -37,6 +38,8 @@ struct CalibrationRequest {
   base::Duration period{};
   double false_alarms_per_day = 1.0 / 30.0;
   double widening = 1.0;
+  bool held_out_blocks =
+      false;  // the stretches are blocks that models of the others judge: each has a level of its own
 };
 
 struct InnovationFigures {
@@ -46,6 +49,12 @@ struct InnovationFigures {
   double largest_cusum = 0.0, largest_slow_drift = 0.0;
 };
 
+// An output that drifts in the rows: they say nothing about its level, and cover what lies between.
+struct DriftingLevel {
+  std::string output;
+  double low = 0.0, high = 0.0;
+};
+
 struct RegimeFigures {
   diagnosis::RegimeCalibration limits;
   std::vector<InnovationFigures> outputs;  // in the order of limits.outputs
@@ -53,6 +62,7 @@ struct RegimeFigures {
   double observed_per_day = 0.0, at_most_per_day = 0.0;
   bool extrapolated = false;          // the rows are fewer than one alarm takes
   std::vector<std::string> left_out;  // outputs
+  std::vector<DriftingLevel> drifting;
 };
 
 // Nothing for a regime with too few rows.

@@ -10,15 +10,23 @@
 #include "twinkeeper/diagnosis/cusum.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
 #include "twinkeeper/diagnosis/windowed_nis.hpp"
+#include "twinkeeper/estimation/consistency_monitor.hpp"
 
 namespace twinkeeper::identification {
 namespace {
 
 constexpr double kMadToStd = 1.4826;
+constexpr double kBend = 2.0;               // standard deviations: beyond, a value counts as one that lies there
+constexpr double kBentVariance = 0.9206;    // of a normal one
 constexpr double kSimulatedBlocks = 300.0;  // run length
 constexpr int kSimulatedAlarms = 4000;
+constexpr double kMostSimulatedBlocks = 1.5e6;
 constexpr std::size_t kStretchRows = 1000;  // whose extreme is looked at
-constexpr std::size_t kExtremes = 2500;
+constexpr std::size_t kMostExtremes = 2500;
+constexpr std::size_t kFewestExtremes = 300;
+
+// Few rows have no more to tell, however often they are put together.
+std::size_t extremes_from(std::size_t rows) { return std::clamp(rows / 4, kFewestExtremes, kMostExtremes); }
 
 double two_sided_blocks(double drift, double limit) { return 0.5 * diagnosis::cusum_run_length(drift, limit); }
 
@@ -33,27 +41,49 @@ double limit_of_white(double drift, double blocks) {
   return 0.5 * (low + high);
 }
 
+// The sum of a block of AR(1) residuals z and its last one, from the last one before: jointly normal.
+struct BlockOfResiduals {
+  double sum = 0.0, last = 1.0;                     // by the residual before
+  double of_sum = 0.0, of_last = 0.0, alone = 0.0;  // by chance: both by one normal number, the last one by one more
+
+  explicit BlockOfResiduals(const Memory& memory) {
+    const double fresh = 1.0 - memory.phi * memory.phi;  // variance
+    double power = 1.0, powers = 0.0, both = 0.0, last_alone = 0.0;
+    for (int row = 0; row < memory.block; ++row) {
+      powers += power;
+      of_sum += fresh * powers * powers;
+      both += fresh * powers * power;
+      last_alone += fresh * power * power;
+      power *= memory.phi;
+      sum += power;
+    }
+    last = power;
+    of_sum = std::sqrt(of_sum);
+    of_last = both / of_sum;
+    alone = std::sqrt(std::max(last_alone - of_last * of_last, 0.0));
+  }
+};
+
 // Mean number of blocks until a CUSUM of AR(1) residuals goes beyond `limit`.
 double simulated_blocks(double drift, double limit, const Memory& memory) {
   base::Random random(20);
-  const double spread = std::sqrt(1.0 - memory.phi * memory.phi);
+  const BlockOfResiduals block(memory);
   const double factor = 1.0 / (std::sqrt(static_cast<double>(memory.block)) * memory.block_scale);
   double z = random.normal();
   double blocks = 0.0;
-  for (int alarm = 0; alarm < kSimulatedAlarms; ++alarm) {
+  int alarms = 0;
+  for (; alarms < kSimulatedAlarms && blocks < kMostSimulatedBlocks; ++alarms) {
     double up = 0.0, down = 0.0;
     do {
-      double sum = 0.0;
-      for (int row = 0; row < memory.block; ++row) {
-        z = memory.phi * z + spread * random.normal();
-        sum += z;
-      }
+      const double chance = random.normal();
+      const double sum = block.sum * z + block.of_sum * chance;
+      z = block.last * z + block.of_last * chance + block.alone * random.normal();
       up = std::max(0.0, up + sum * factor - drift);
       down = std::max(0.0, down - sum * factor - drift);
       blocks += 1.0;
     } while (std::max(up, down) <= limit);
   }
-  return blocks / kSimulatedAlarms;
+  return blocks / std::max(alarms, 1);
 }
 
 double exponent(double value) { return value - 1.0 - base::log(value); }
@@ -88,8 +118,10 @@ CrossingRate rate_of(std::vector<double> extremes, double sign) {
 template <class Row, class Statistic>
 void walk(const std::vector<Row>& rows, std::size_t stretch, int window, Statistic statistic) {
   base::Random random(21);
-  stretch = std::clamp<std::size_t>(stretch, 1, rows.size());
-  const std::size_t total = static_cast<std::size_t>(window) + kExtremes * kStretchRows;
+  // Of longer stretches too few would be different for their extremes to differ.
+  constexpr std::size_t kFewestStretches = 8;
+  stretch = std::clamp<std::size_t>(stretch, 1, std::max<std::size_t>(rows.size() / kFewestStretches, 1));
+  const std::size_t total = static_cast<std::size_t>(window) + extremes_from(rows.size()) * kStretchRows;
   for (std::size_t done = 0; done < total;) {
     const std::size_t from = static_cast<std::size_t>(random.bits() % (rows.size() - stretch + 1));
     for (std::size_t i = 0; i < stretch && done < total; ++i, ++done) statistic(rows[from + i], done);
@@ -119,14 +151,74 @@ double median(std::vector<double> values) {
 }
 
 double robust_scale(std::vector<double> values) {
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  if (values.empty()) return 0.0;
   const double centre = median(values);
-  for (double& value : values) value = std::abs(value - centre);
-  return kMadToStd * median(std::move(values));
+  double squares = 0.0;
+  for (double& value : values) {
+    value = std::abs(value - centre);
+    squares += value * value;
+  }
+  const auto count = static_cast<double>(values.size());
+  // Where more than half the values are one and the same, the median deviation is 0, and all of them are the start.
+  double scale = kMadToStd * median(values);
+  if (!(scale > 0.0)) scale = std::sqrt(squares / count);
+  for (int i = 0; i < 200 && scale > 0.0; ++i) {
+    double bent = 0.0;
+    for (const double value : values) bent += std::min(value * value, kBend * kBend * scale * scale);
+    const double next = std::sqrt(bent / (kBentVariance * count));
+    const bool there = std::abs(next - scale) <= 1e-9 * scale;
+    scale = next;
+    if (there) break;
+  }
+  return scale;
 }
 
-Memory memory_of(const std::vector<double>& z) {
+namespace {
+
+// λ by the sums of neighbouring rows: where a small part of the rows' variance lasts long, no single lag shows it. The
+// largest that chance does not make of `variance`; 0: none. A single episode is no memory, so it is the sums' robust scale.
+double variance_of_batches(const std::vector<double>& z, double square, double variance) {
+  constexpr std::size_t kFewestBatches = 12;
+  constexpr double kChance = 4.0;  // standard deviations
+  double most = 0.0;
+  for (std::size_t length = 8; length * kFewestBatches <= z.size(); length *= 2) {
+    std::vector<double> sums;
+    double sum = 0.0;
+    std::size_t in_batch = 0;
+    for (const double value : z) {
+      const bool parted = std::isnan(value);
+      if (!parted) sum += value;
+      if (!parted && ++in_batch < length) continue;
+      if (!parted) sums.push_back(sum);
+      sum = 0.0;
+      in_batch = 0;
+    }
+    if (sums.size() < kFewestBatches) break;
+    const auto batches = static_cast<int>(sums.size());
+    const double scale = robust_scale(std::move(sums));
+    const double found = scale * scale / (static_cast<double>(length) * square);
+    const double by_chance = estimation::chi_square_quantile(batches, kChance) / batches;
+    if (found > variance * by_chance) most = std::max(most, found);
+  }
+  return most;
+}
+
+}  // namespace
+
+Memory memory_of(std::vector<double> z, bool about_own_means) {
   constexpr std::size_t kMostLags = 500;
+  constexpr std::size_t kLeastStretch = 50;
   Memory memory;
+  for (std::size_t from = 0; about_own_means && from < z.size();) {
+    std::size_t end = from;
+    double sum = 0.0;
+    while (end < z.size() && !std::isnan(z[end])) sum += z[end++];
+    if (end - from >= kLeastStretch) {
+      for (std::size_t i = from; i < end; ++i) z[i] -= sum / static_cast<double>(end - from);
+    }
+    from = end + 1;
+  }
   double square = 0.0, count = 0.0;
   for (const double value : z) {
     if (std::isnan(value)) continue;
@@ -150,10 +242,14 @@ Memory memory_of(const std::vector<double>& z) {
     if (r < chance) break;
     sum += r;
   }
-  if (sum <= 0.0) return memory;
-  const double of_first = (1.0 + memory.first) / (1.0 - std::min(memory.first, 0.9999));
-  const double in_all = 1.0 + 2.0 * sum;
-  const double variance = in_all > 1.2 * of_first ? in_all : of_first;
+  double variance = 1.0;
+  if (sum > 0.0) {
+    const double of_first = (1.0 + memory.first) / (1.0 - std::min(memory.first, 0.9999));
+    const double in_all = 1.0 + 2.0 * sum;
+    variance = in_all > 1.2 * of_first ? in_all : of_first;
+  }
+  variance = std::max(variance, variance_of_batches(z, square / count, variance));
+  if (variance <= 1.0) return memory;
   memory.phi = std::min((variance - 1.0) / (variance + 1.0), 0.9999);
   memory.decorrelation = -1.0 / base::log(memory.phi);
   memory.block = std::max(1, static_cast<int>(std::ceil(3.0 * memory.decorrelation)));
@@ -179,9 +275,10 @@ double CrossingRate::per_row(double value) const { return base::exp(a - b * expo
 double CrossingRate::above(double rate) const { return value_at(std::max(0.0, (a - base::log(rate)) / b), true); }
 double CrossingRate::below(double rate) const { return value_at(std::max(0.0, (a - base::log(rate)) / b), false); }
 
-CrossingRate nis_rate(const std::vector<NisRow>& rows, int window, int n_y, double gate, std::size_t stretch) {
+CrossingRate nis_rate(const std::vector<NisRow>& rows, diagnosis::WindowedNis statistic, int window,
+                      std::size_t stretch) {
   if (rows.empty()) return {};
-  diagnosis::WindowedNis statistic(window, n_y, gate);
+  statistic.reset();
   std::vector<double> extremes;
   double extreme = 0.0;
   walk(rows, stretch, window, [&](const NisRow& row, std::size_t done) {

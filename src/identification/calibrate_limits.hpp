@@ -12,15 +12,18 @@
 //
 // Errors: none. Thread rule: pure functions; simulations are seeded. Allocates.
 // Source: Siegmund, Sequential Analysis (1985); Künsch, Annals of Statistics 17 (1989), for the stretches; the exponent is
-// Cramér's of χ².
+// Cramér's of χ²; Huber, Robust Statistics (1981), §6.4, proposal 2.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
+#include "twinkeeper/diagnosis/windowed_nis.hpp"
+
 namespace twinkeeper::identification {
 
-// 1.4826 · median |v − median v|; NaN are passed over; 0 without numbers.
+// s with mean min((v − median v)², (2 s)²) = 0.9206 s², which is the standard deviation of normal values: those beyond
+// 2 s count as if they lay there. Begun at 1.4826 · median |v − median v|; NaN are passed over; 0 without numbers.
 [[nodiscard]] double robust_scale(std::vector<double> values);
 [[nodiscard]] double median(std::vector<double> values);
 
@@ -32,8 +35,10 @@ struct Memory {
   double block_scale = 1.0;  // √λ
 };
 // Of rows in order; a NaN parts them. Correlation within chance counts as none, negative one too: limits are then on the
-// safe side. Where it lasts longer than the AR(1) of its first lag, φ is that of the same long-run variance.
-[[nodiscard]] Memory memory_of(const std::vector<double>& z);
+// safe side. Where it lasts longer than the AR(1) of its first lag, by the lags or by the sums of neighbouring rows, φ is
+// that of the same long-run variance.
+// `about_own_means`: of what each stretch is about its mean, as where each was held out of another model.
+[[nodiscard]] Memory memory_of(std::vector<double> z, bool about_own_means = false);
 
 // A two-sided CUSUM of blocks of AR(1) residuals.
 class CusumRunLength {
@@ -60,7 +65,7 @@ struct NisRow {
   int dof = 0;
 };
 // `stretch`: rows that stay together.
-[[nodiscard]] CrossingRate nis_rate(const std::vector<NisRow>& rows, int window, int n_y, double gate,
+[[nodiscard]] CrossingRate nis_rate(const std::vector<NisRow>& rows, diagnosis::WindowedNis statistic, int window,
                                     std::size_t stretch);
 struct NoiseRates {
   CrossingRate up, down;

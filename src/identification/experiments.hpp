@@ -18,7 +18,7 @@
 
 namespace twinkeeper::identification {
 
-inline constexpr double kMostMissing = 0.05;
+inline constexpr double kMostMissing = 0.10;
 inline constexpr Eigen::Index kShortestExperiment = 40;  // ticks
 
 struct Experiment {

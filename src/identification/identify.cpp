@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "identification/autoregression.hpp"
 #include "identification/candidates.hpp"
 #include "identification/excitation.hpp"
 #include "identification/fit_figures.hpp"
@@ -31,6 +32,8 @@ constexpr int kStepsOfChosen = 60;
 constexpr double kArxMustLead = 3.0;  // points: a model of many lags is taken for that only
 constexpr std::size_t kFigures = 5;   // of a fold: simulated, one step, ten steps, ARX one step, ARX simulated
 constexpr std::array<Index, 4> kArxLags{1, 2, 4, 10};
+constexpr Index kRowsOfLag = 10;      // for each number of an output's equation
+constexpr Index kLeastRowsOfLag = 4;  // where the order is asked for
 
 struct Tried {
   bool lags = false;  // ARX or VAR
@@ -97,7 +100,23 @@ class Identification {
     finish(outputs, out);
   }
 
-  [[nodiscard]] const std::vector<Fold>& folds() const { return folds_; }
+  // False: the rows are too few.
+  bool run_again(const Recipe& recipe, Identified& out) {
+    tried_.push_back({recipe.lags, recipe.focus, recipe.order, {}, {}, {}});
+    chosen_ = &tried_.front();
+    Fold& whole = folds_[kFolds];
+    if (recipe.lags) {
+      if (kLeastRowsOfLag * recipe.order * (m_ + p_) > ticks_in(whole.train)) return false;
+    } else {
+      for (const Index s : horizons(whole.train)) {
+        if (auto found = Subspace::of(whole.train, s)) whole.subspaces.push_back(std::move(*found));
+      }
+      if (!best_start(whole, recipe.focus, recipe.order)) return false;
+    }
+    const LinearModel core = refit();
+    write(core, gain_of(whole, core), out);
+    return true;
+  }
 
  private:
   void add_fold(const Experiments& train, const Experiments& validate) {
@@ -182,8 +201,9 @@ class Identification {
       const std::size_t f = i % kFolds;
       const Fold& fold = folds_[f];
       if (tried.lags) {
-        if (10 * tried.order * (m_ + p_) > ticks_in(fold.train)) return;
-        tried.models[f] = arx(fold.train, tried.order, fold.cap).model;
+        const Index rows = settings_.order ? kLeastRowsOfLag : kRowsOfLag;
+        if (rows * tried.order * (m_ + p_) > ticks_in(fold.train)) return;
+        tried.models[f] = of_lags(fold, tried.order);
       } else {
         auto start = start_of(fold, tried.focus, tried.order);
         if (!start) return;
@@ -225,13 +245,19 @@ class Identification {
     out.order = chosen_->order;
   }
 
+  [[nodiscard]] LinearModel of_lags(const Fold& fold, Index order) const {
+    return m_ > 0 ? arx(fold.train, order, fold.cap).model : autoregression(fold.train, order, fold.cap);
+  }
+
   // The chosen kind and order on the whole record, from its subspaces and from where the folds ended.
   LinearModel refit() const {
     const Fold& whole = folds_[kFolds];
-    if (chosen_->lags) return arx(whole.train, chosen_->order, whole.cap).model;
+    if (chosen_->lags) return of_lags(whole, chosen_->order);
     std::vector<Sections> starts;
     if (auto start = start_of(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
-    for (const auto& sections : chosen_->sections) starts.push_back(*sections);
+    for (const auto& sections : chosen_->sections) {
+      if (sections) starts.push_back(*sections);
+    }
     const std::size_t count = starts.size();
     std::vector<Found> found(2 * count);  // with D, then without
     const bool direct = m_ > 0 && !settings_.closed_loop;
@@ -480,6 +506,20 @@ base::Result<Identified> identify(const Experiments& experiments, const std::vec
                                          : "the record is too short for the order or method that was asked for"});
   }
   if (!settings.closed_loop) tell_feedback(inputs, outputs, out);
+  add_waiting_states(out);
+  return out;
+}
+
+base::Result<Identified> identify_again(const Experiments& experiments, const Recipe& recipe) {
+  const auto too_few = base::Error(base::ErrorCode::corrupt, "too few rows for the order of the model");
+  const Experiments data = without_dead_times(experiments, recipe.delays);
+  if (ticks_in(data) < kFewestRows) return too_few;
+  const IdentifySettings settings;
+  Identified out;
+  out.delays = recipe.delays;
+  out.order = recipe.order;
+  Identification work(data, settings);
+  if (!work.run_again(recipe, out)) return too_few;
   add_waiting_states(out);
   return out;
 }

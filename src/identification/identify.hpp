@@ -49,6 +49,14 @@ struct IdentifySettings {
   std::function<void(std::size_t count, const std::function<void(std::size_t)>& job)> for_each;
 };
 
+// What a model is made by: enough to make another of the same kind from other rows.
+struct Recipe {
+  bool lags = false;  // ARX or VAR
+  Focus focus = Focus::prediction;
+  Eigen::Index order = 0;            // states, or lags
+  std::vector<Eigen::Index> delays;  // by input, ticks
+};
+
 enum class Verdict { accept, prediction_only, reject };
 
 struct CandidateFigures {
@@ -100,5 +108,9 @@ struct Identified {
 [[nodiscard]] base::Result<Identified> identify(const Experiments& experiments, const std::vector<std::string>& inputs,
                                                 const std::vector<std::string>& outputs,
                                                 const IdentifySettings& settings);
+
+// A model of the same kind, order and dead times from these rows, without candidates, figures and verdict.
+// Error: corrupt, where the rows are too few for it.
+[[nodiscard]] base::Result<Identified> identify_again(const Experiments& experiments, const Recipe& recipe);
 
 }  // namespace twinkeeper::identification

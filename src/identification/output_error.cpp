@@ -1,5 +1,7 @@
 #include "identification/output_error.hpp"
 
+#include <Eigen/SparseCore>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -12,6 +14,7 @@ namespace {
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using SparseMatrix = Eigen::SparseMatrix<double>;
 
 constexpr Index kChunk = 128;  // ticks
 
@@ -207,9 +210,12 @@ class Problem {
     MatrixXd change_;        // of x with μ, of x with κ
   };
 
-  // base → slopes of ŷ_i by the shared parameters and its own.
-  [[nodiscard]] MatrixXd slopes_of(const Sections& s, const MatrixXd& x0, Index i) const {
-    MatrixXd T = MatrixXd::Zero(base_.size, at_.shared + at_.own);
+  // base → slopes of ŷ_i by the shared parameters and its own: a handful of numbers in each column.
+  [[nodiscard]] SparseMatrix slopes_of(const Sections& s, const MatrixXd& x0, Index i) const {
+    std::vector<Eigen::Triplet<double>> entries;
+    const auto set = [&](Index signal, Index parameter, double value) {
+      if (value != 0.0) entries.emplace_back(signal, parameter, value);
+    };
     for (Index k = 0; k < s.count(); ++k) {
       const Index a = 2 * k;
       const bool single = s.single(k);
@@ -217,24 +223,24 @@ class Problem {
       const double c2 = single ? 0.0 : s.C(i, a + 1);
       const double g = single ? 0.0 : s.square(k) / (s.ratio(k) * s.ratio(k));
       const Index poles = base_.poles + 4 * k;
-      T(poles, at_.poles + a) = c1;
-      T(poles + 1, at_.poles + a) = c2;
+      set(poles, at_.poles + a, c1);
+      set(poles + 1, at_.poles + a, c2);
       if (!single) {
-        T(poles + 2, at_.poles + a + 1) = c1;
-        T(poles + 3, at_.poles + a + 1) = c2;
+        set(poles + 2, at_.poles + a + 1, c1);
+        set(poles + 3, at_.poles + a + 1, c2);
       }
       // Of a pair (α, β) that enters the section with weights b1, b2: x1 = α b1 + β b2, x2 = g β b1 + α b2.
       const auto enters = [&](Index signal, Index parameter, double b1, double b2) {
-        T(signal, parameter) = c1;
-        T(signal + 1, parameter) = c2 * g;
+        set(signal, parameter, c1);
+        set(signal + 1, parameter, c2 * g);
         const Index of_C = at_.shared + a;
-        T(signal, of_C) += b1;
+        set(signal, of_C, b1);
         if (single) return;
-        T(signal + 1, parameter + 1) = c1;
-        T(signal, parameter + 1) = c2;
-        T(signal + 1, of_C) += b2;
-        T(signal + 1, of_C + 1) += g * b1;
-        T(signal, of_C + 1) += b2;
+        set(signal + 1, parameter + 1, c1);
+        set(signal, parameter + 1, c2);
+        set(signal + 1, of_C, b2);
+        set(signal + 1, of_C + 1, g * b1);
+        set(signal, of_C + 1, b2);
       };
       for (Index j = 0; j < at_.inputs; ++j) {
         enters(base_.inputs + 2 * (k * at_.inputs + j), at_.B + j * at_.n + a, s.B(a, j), single ? 0.0 : s.B(a + 1, j));
@@ -243,8 +249,10 @@ class Problem {
         enters(base_.starts + 2 * (e * s.count() + k), at_.x0 + e * at_.n + a, x0(a, e), single ? 0.0 : x0(a + 1, e));
       }
     }
-    T(base_.one, at_.shared + at_.n) = 1.0;
-    for (Index j = 0; j < at_.fed; ++j) T(base_.fed + j, at_.shared + at_.n + 1 + j) = 1.0;
+    set(base_.one, at_.shared + at_.n, 1.0);
+    for (Index j = 0; j < at_.fed; ++j) set(base_.fed + j, at_.shared + at_.n + 1 + j, 1.0);
+    SparseMatrix T(base_.size, at_.shared + at_.own);
+    T.setFromTriplets(entries.begin(), entries.end());
     return T;
   }
 
@@ -253,7 +261,7 @@ class Problem {
     normal = MatrixXd::Zero(at_.size(), at_.size());
     slope = VectorXd::Zero(at_.size());
     for (Index i = 0; i < at_.outputs; ++i) {
-      const MatrixXd T = slopes_of(s, x0, i);
+      const SparseMatrix T = slopes_of(s, x0, i);
       const MatrixXd& lost = hidden[static_cast<std::size_t>(i)];
       const MatrixXd half = lost.size() == 0 ? MatrixXd(gram * T) : MatrixXd((gram - lost) * T);
       const MatrixXd part = weight(i) * (T.transpose() * half);

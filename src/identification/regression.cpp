@@ -13,14 +13,8 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-struct Normal {
-  MatrixXd G;          // regressors × regressors
-  MatrixXd right;      // regressors × n_y
-  VectorXd squares;    // of y
-  double count = 0.0;  // ticks
-};
+}  // namespace
 
-// Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs).
 Normal normal_equations(const Experiments& experiments, Index outputs, Index inputs) {
   constexpr Index kRowsAtOnce = 256;
   const Index m = experiments.front().u.rows();
@@ -49,17 +43,20 @@ Normal normal_equations(const Experiments& experiments, Index outputs, Index inp
   return out;
 }
 
-}  // namespace
-
 Regression arx(const Experiments& experiments, Index order, double cap) {
-  const Index m = experiments.front().u.rows();
   const Index p = experiments.front().y.rows();
   const Normal normal = normal_equations(experiments, order, order);
   const MatrixXd found = solve_symmetric(normal.G, normal.right).transpose();
+  return observer_form(found.leftCols(order * p), found.rightCols(found.cols() - order * p), order, cap);
+}
+
+Regression observer_form(const MatrixXd& of_outputs, const MatrixXd& of_inputs, Index order, double cap) {
+  const Index p = of_outputs.rows();
+  const Index m = of_inputs.cols() / (order + 1);
   Regression out;
   LinearModel& model = out.model;
   model.A = MatrixXd::Zero(order * p, order * p);
-  for (Index i = 0; i < order; ++i) model.A.block(i * p, 0, p, p) = found.middleCols(i * p, p);
+  for (Index i = 0; i < order; ++i) model.A.block(i * p, 0, p, p) = of_outputs.middleCols(i * p, p);
   if (order > 1) model.A.topRightCorner((order - 1) * p, (order - 1) * p).setIdentity();
   out.radius = model::spectral_radius(model.A);
   if (out.radius > cap) {
@@ -72,9 +69,9 @@ Regression arx(const Experiments& experiments, Index order, double cap) {
   model.K = model.A.leftCols(p);
   model.C = MatrixXd::Zero(p, order * p);
   model.C.leftCols(p).setIdentity();
-  model.D = found.middleCols(order * p, m);
+  model.D = of_inputs.leftCols(m);
   model.B = MatrixXd::Zero(order * p, m);
-  for (Index i = 0; i < order; ++i) model.B.middleRows(i * p, p) = found.middleCols(order * p + (i + 1) * m, m);
+  for (Index i = 0; i < order; ++i) model.B.middleRows(i * p, p) = of_inputs.middleCols((i + 1) * m, m);
   model.B += model.K * model.D;
   model.o = VectorXd::Zero(p);
   return out;

@@ -18,6 +18,17 @@ struct Regression {
   LinearModel model;
   double radius = 0.0;  // of the poles as they were found, before `cap`
 };
+struct Normal {
+  Eigen::MatrixXd G;        // regressors × regressors
+  Eigen::MatrixXd right;    // regressors × n_y
+  Eigen::VectorXd squares;  // of y
+  double count = 0.0;       // ticks
+};
+// Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs).
+[[nodiscard]] Normal normal_equations(const Experiments& experiments, Eigen::Index outputs, Eigen::Index inputs);
+// Of [A_1 … A_N] and [B_0 … B_N].
+[[nodiscard]] Regression observer_form(const Eigen::MatrixXd& of_outputs, const Eigen::MatrixXd& of_inputs,
+                                       Eigen::Index order, double cap);
 [[nodiscard]] Regression arx(const Experiments& experiments, Eigen::Index order, double cap);
 
 // By input: the ticks that pass until any output answers. From the impulse response (ARX with the four last outputs and

@@ -98,8 +98,10 @@ void judge_figures(bool has_inputs, Identified& out) {
   }
   simulates = simulates && mean >= kLeastMean;
   if (!has_inputs) {
-    out.verdict = one_step >= std::max(persistence - 1.0, kLeastStep) ? Verdict::accept : Verdict::reject;
-    if (out.verdict == Verdict::reject) {
+    // Of signals that are little but noise about their means nothing can be told ahead, and yet a filter can watch them.
+    const bool watches = one_step >= persistence - 1.0;
+    out.verdict = !watches ? Verdict::reject : one_step >= kLeastStep ? Verdict::accept : Verdict::prediction_only;
+    if (out.verdict != Verdict::accept) {
       out.reasons.push_back(words("one step ahead it reaches %.1f %%, persistence %.1f %%", one_step, persistence));
     }
   } else if (simulates) {

@@ -5,6 +5,10 @@
 //   z       –     residual in its own standard deviations
 //   k       –     drift: half the shift that is found fastest
 //   c       –     cap
+//   R       –     R ← max(0, R + min(r/2, m (m/2 ∓ z))), m the mean of ±z since the onset: the likelihood ratio of a
+//                 residual as it was before the onset to one that stays as it is
+//   r       –     ln 10⁴: R beyond it says that the shift is over, long before a sum at its cap has come down; at most
+//                 half of it a step, as one residual proves nothing
 // Side: the sum that is greater. Its onset is the step after its last zero, its mean that of z since then.
 // Thread rule: one thread. Allocation: none.
 // Source: Page, Biometrika 41 (1954); Siegmund, Sequential Analysis (1985), for the run length.
@@ -29,6 +33,7 @@ class TwoSidedCusum {
   [[nodiscard]] bool rising() const { return up_.sum >= down_.sum; }
   [[nodiscard]] base::Instant onset() const { return side().onset; }
   [[nodiscard]] double mean() const;  // of z since the onset, with its sign; 0 at zero
+  [[nodiscard]] bool returned() const { return side().back > kReturned; }
 
   template <class Archive>
   void archive(Archive& a) {
@@ -39,16 +44,19 @@ class TwoSidedCusum {
   struct Side {
     double sum = 0.0;
     double total = 0.0;  // of z since the onset
+    double back = 0.0;   // R
     std::int64_t count = 0;
     base::Instant onset;
 
     template <class Archive>
     void archive(Archive& a) {
-      a(sum, total, count, onset);
+      a(sum, total, back, count, onset);
     }
   };
   void add_to(Side& side, double towards, double z, base::Instant time) const;
   [[nodiscard]] const Side& side() const { return rising() ? up_ : down_; }
+
+  static constexpr double kReturned = 9.2103;
 
   double drift_ = 0.5;
   double cap_ = 32.0;

@@ -16,14 +16,15 @@
 //   <twin>.<output>.gate        sensor   a jump of one sensor: rejected for on_delay without a break, its CUSUM below
 //                                        h/2 at the first rejection, and no other output departing. An isolated row
 //                                        (twin.hpp) counts as rejected as long as it is told as `spike`
-//   <twin>.<output>.cusum       process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay. One residual cannot
+//   <twin>.<output>.cusum       process  S⁺ or S⁻ > h for on_delay, off below h/2 for off_delay; zero as soon as the
+//                                        shift is over (cusum.hpp). One residual cannot
 //                                        tell a change of the process from a biased sensor: ambiguous_with names it
 //   <twin>.<output>.slow_drift  process  the same with a smaller k and a larger h: shifts below 0.8 standard deviations
 //   <twin>.<output>.noise_up    sensor   variance ratio (variance_ratio.hpp) above its limit, and that of no other output
 //   <twin>.<output>.noise_down  sensor   below its lower limit; only where the regime is calibrated, as written noise
 //                                        levels are guesses and mostly too large
 //   <twin>.nis                  process  windowed NIS (windowed_nis.hpp) of all outputs above its limit, and no sum of
-//                                        one output above h/2, or that for a window's length
+//                                        one output above h/2, or that for half a window
 //   The last four clear at half of what their limit is above (below) the value expected.
 //   <twin>.model                model    mean NIS or an autocorrelation outside of its calibrated band (model_watch.hpp)
 //                                        for model.after of one regime, block after block, until a block is within it.
@@ -266,6 +267,7 @@ class TwinDiagnosis {
   void evaluate_nis(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
   [[nodiscard]] bool speaks(const Output& output) const;
   [[nodiscard]] bool calm() const;
+  [[nodiscard]] bool one_jumps() const;
   [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
   [[nodiscard]] bool anything_recent(base::Instant now) const;
   // The model itself (twin_model_watch.cpp).

@@ -3,7 +3,8 @@
 //   N = Σ min(nis, c(dof)) / Σ dof   over the last W steps that had rows
 //   symbol  unit  meaning
 //   nis     –     νᵀ Σ⁻¹ ν of one step's rows; dof: how many
-//   c(dof)  –     what a matched model exceeds as seldom as one row its gate: a few outliers are no departure
+//   c(dof)  –     what a matched model exceeds as seldom as one row its gate, or dof (1 + W (h − 1) / 4) if that is more:
+//                 a few outliers are no departure, and five steps can be one, however many rows they have
 //   N       –     1 for a matched model; Σ dof · N ~ χ²(Σ dof)
 //   h       –     limit at full windows (W · n_y rows): with fewer rows 1 + (h − 1) √(W n_y / Σ dof)
 // Edge rules: steps without rows don't count; below a full window there is no value. Thread rule: one thread.
@@ -21,6 +22,8 @@ class WindowedNis {
  public:
   WindowedNis() = default;
   WindowedNis(int window, int n_y, double gate);
+  // h, of which the caps are made; absent: that of a matched model, once in 10⁸. What is in the window stays.
+  void set_limit(const std::optional<double>& limit);
 
   void add(double nis, int dof, base::Instant time);
   void reset();
@@ -47,8 +50,8 @@ class WindowedNis {
       a(nis, dof);
     }
   };
-  std::vector<Step> steps_;   // ring
-  std::vector<double> caps_;  // by dof
+  std::vector<Step> steps_;           // ring
+  std::vector<double> caps_, gated_;  // by dof: c, and what the gate makes of it
   int full_dof_ = 0;
   std::size_t next_ = 0, count_ = 0;
   double sum_ = 0.0;

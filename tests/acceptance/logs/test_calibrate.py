@@ -73,6 +73,24 @@ class Calibrate(LogCase):
         cut = self.write_log(TANK, rows[:1500], period=1.0, name="cut.csv")
         self.assertIn("these rows made the model", self.calibrate(model, cut).stdout)
 
+    def test_cross_refits(self):
+        source = random.Random(3)
+        values, coarse = [0.0], [20]
+        for _ in range(800):
+            values.append(0.7 * values[-1] + source.gauss(0.0, 1.0))
+            coarse.append(20 + round(source.gauss(0.0, 0.6)))
+        log = self.write("log.csv", "time[s],a,b\n" + "".join(f"{k},{v!r},{c}\n" for k, (v, c) in
+                                                              enumerate(zip(values, coarse))))
+        for method, order in (("var", 1), ("n4sid", 1)):
+            self.run_command("identify", "--input", log, "--outputs", "a,b", "--method", method, "--order", order,
+                             "--output", "identified.yaml")
+            self.assertIn("resolution: 1", (self.folder / "identified.yaml").read_text())
+            told = self.calibrate(self.folder / "identified.yaml", log).stdout
+            self.assertIn("limits are from 4 cross-refits", told)
+            self.assertIn("cross_refits: true", (self.folder / "calibrated.yaml").read_text())
+            done = self.run_command("replay", "--model", self.folder / "calibrated.yaml", "--input", log)
+            self.assertIn(" 0 rows with an anomaly", done.stdout)
+
     def test_regimes(self):
         model = self.write_model(TANK)
         config = self.write("config.yaml", TANK_DEVICE + f"""\

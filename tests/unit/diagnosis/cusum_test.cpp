@@ -87,3 +87,19 @@ TEST_CASE("TwoSidedCusum dates the onset at the first step after the last zero")
   CHECK(cusum.value() == 0.0);
   CHECK(cusum.mean() == 0.0);
 }
+
+TEST_CASE("TwoSidedCusum sees that a shift is over long before its sum has come down from the cap") {
+  TwoSidedCusum cusum(0.5, 32.0);
+  for (int i = 0; i < 100; ++i) cusum.add(3.0, {});
+  CHECK(cusum.value() == 32.0);
+  CHECK_FALSE(cusum.returned());
+  cusum.add(0.0, {});
+  CHECK_FALSE(cusum.returned());  // one residual proves nothing
+  cusum.add(3.0, {});
+  cusum.add(0.0, {});
+  cusum.add(0.0, {});
+  cusum.add(0.0, {});
+  CHECK(cusum.returned());
+  cusum.reset();
+  CHECK_FALSE(cusum.returned());
+}

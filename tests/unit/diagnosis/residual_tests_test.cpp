@@ -264,3 +264,15 @@ TEST_CASE("A value that stands still while the twin expects it to move is stuck,
   CHECK_FALSE(bench(false, true));
   CHECK_FALSE(bench(true, false));  // nothing new is heard: that is another fault
 }
+
+TEST_CASE("WindowedNis of many outputs can exceed any limit, by five steps and not by two") {
+  WindowedNis nis(10, 50, 5.0);
+  nis.set_limit(3.0);
+  for (int i = 0; i < 10; ++i) nis.add(50.0, 50, {});
+  nis.add(1e6, 50, {});
+  CHECK(nis.value() < 3.0);
+  nis.add(1e6, 50, {});
+  CHECK(nis.value() < 3.0);
+  for (int i = 0; i < 3; ++i) nis.add(1e6, 50, {});
+  CHECK(nis.value() > 3.0);
+}

@@ -91,7 +91,7 @@ TEST_CASE("Run lengths of the CUSUMs are within 15 percent of the nominal ones, 
 TEST_CASE("Run lengths of the windowed NIS are within 15 percent of the nominal ones, white and AR(1)") {
   for (const double phi : {0.0, 0.3}) {
     const RegimeRows healthy = rows_of(phi, 400'000);
-    const CrossingRate rate = nis_rate(healthy.nis, 60, 2, 5.0, 60);
+    const CrossingRate rate = nis_rate(healthy.nis, diagnosis::WindowedNis(60, 2, 5.0), 60, 60);
     for (const double asked : {1e3, 1e4}) {
       const double limit = rate.above(1.0 / asked);
       CHECK(1.0 / rate.per_row(limit) == Approx(asked).epsilon(0.01));
@@ -186,4 +186,35 @@ TEST_CASE("The bands of a model hold what the healthy rows show by blocks, and w
     CHECK(output.autocorrelation_high == Approx(0.4).margin(0.06));
   }
   CHECK(calibrate({rows_of(0.0, 400)}, request())[0].limits.model_block == 0);
+}
+
+TEST_CASE("The robust scale bears outliers, and values of which most are one and the same") {
+  std::vector<double> z = Series(0.0, 2.0, 5).take(20'000);
+  CHECK(robust_scale(z) == Approx(2.0).epsilon(0.03));
+  for (std::size_t i = 0; i < z.size(); i += 50) z[i] = 1e3;
+  CHECK(robust_scale(z) == Approx(2.0).epsilon(0.08));
+  std::vector<double> steps(1000, 32.0);
+  for (std::size_t i = 0; i < steps.size(); i += 3) steps[i] = i % 2 == 0 ? 31.0 : 33.0;
+  CHECK(robust_scale(steps) == Approx(std::sqrt(1.0 / 3.0)).epsilon(0.06));
+}
+
+TEST_CASE("A small part of the variance that lasts long is found in sums of rows, not in any single lag") {
+  const std::vector<double> fast = Series(0.0, 1.0, 11).take(2000);
+  const std::vector<double> slow = Series(0.97, 0.6, 12).take(2000);
+  std::vector<double> z(2000);
+  for (std::size_t i = 0; i < z.size(); ++i) z[i] = fast[i] + slow[i];
+  CHECK(memory_of(z).block_scale > 1.7);
+  CHECK(memory_of(fast).block == 1);
+}
+
+TEST_CASE("Of blocks held out, each has a level of its own that is no memory") {
+  std::vector<double> z;
+  for (int block = 0; block < 4; ++block) {
+    for (const double value : Series(0.0, 1.0, 20 + static_cast<std::uint64_t>(block)).take(200)) {
+      z.push_back(value + (block % 2 == 0 ? 1.0 : -1.0));
+    }
+    z.push_back(std::nan(""));
+  }
+  CHECK(memory_of(z).block > 20);
+  CHECK(memory_of(z, true).block == 1);
 }

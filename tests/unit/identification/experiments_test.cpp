@@ -62,12 +62,12 @@ TEST_CASE("A long gap splits a record, whether rows or values are missing, and t
   CHECK(cut.value().ticks_lost == 20);
 }
 
-TEST_CASE("More than five percent of missing samples are refused by name") {
+TEST_CASE("More than ten percent of missing samples are refused by name") {
   Record record = ramp(200);
-  for (Index k = 1; k < 199; k += 10) record.y(k, 0) = kNone;
+  for (Index k = 1; k < 199; k += 5) record.y(k, 0) = kNone;
   const auto cut = cut_into_experiments(record, {"u"}, {"y"});
   REQUIRE(!cut.ok());
-  CHECK(cut.error().message().find("y lacks 10 %") != std::string::npos);
+  CHECK(cut.error().message().find("y lacks 20 %") != std::string::npos);
 }
 
 TEST_CASE("Of several rows in one tick the mean of an output and the last input count") {

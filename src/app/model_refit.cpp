@@ -1,0 +1,139 @@
+#include "app/model_refit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "app/log_record.hpp"
+#include "identification/identify.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+using Json = nlohmann::json;
+using identification::Identified;
+using identification::Recipe;
+
+std::optional<Recipe> recipe_of(const Json& tree, std::size_t inputs) {
+  const auto number = [](const Json& value) { return value.is_number_integer() ? value.get<Eigen::Index>() : -1; };
+  if (!tree.contains("method") || !tree["method"].is_string() || !tree.contains("order")) return std::nullopt;
+  if (tree.contains("closed_loop")) return std::nullopt;  // its subspaces would be biased
+  const auto method = tree["method"].get<std::string>();
+  Recipe out;
+  out.lags = method == "ARX" || method == "VAR";
+  const bool subspace = method.rfind("subspace, ", 0) == 0;
+  if (!out.lags && !subspace) return std::nullopt;
+  if (method == "subspace, simulation focus") out.focus = identification::Focus::simulation;
+  out.order = number(tree["order"]);
+  out.delays.assign(inputs, 0);
+  if (tree.contains("delays") && tree["delays"].is_array() && tree["delays"].size() == inputs) {
+    for (std::size_t j = 0; j < inputs; ++j) out.delays[j] = std::max<Eigen::Index>(number(tree["delays"][j]), 0);
+  }
+  if (out.order < 1) return std::nullopt;
+  return out;
+}
+
+std::optional<std::vector<std::string>> names_at(const Json& data, const char* key) {
+  std::vector<std::string> out;
+  if (!data.contains(key) || !data[key].is_array()) return std::nullopt;
+  for (const Json& name : data[key]) {
+    if (!name.is_string()) return std::nullopt;
+    out.push_back(name.get<std::string>());
+  }
+  return out;
+}
+
+model::Rows rows_in(const Eigen::MatrixXd& matrix) {
+  model::Rows rows;
+  for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
+    rows.emplace_back();
+    for (Eigen::Index j = 0; j < matrix.cols(); ++j) rows.back().push_back(matrix(i, j));
+  }
+  return rows;
+}
+
+model::ModelSettings with_matrices(model::ModelSettings model, const Identified& found) {
+  model.states.clear();
+  for (Eigen::Index i = 0; i < found.A.rows(); ++i) model.states.emplace_back().name = "x" + std::to_string(i + 1);
+  model.A = rows_in(found.A);
+  model.C = rows_in(found.C);
+  if (!model.inputs.empty()) {
+    model.B = rows_in(found.B);
+    model.D = rows_in(found.D);
+  }
+  model.noise = {rows_in(found.Q), rows_in(found.R), rows_in(found.S), rows_in(found.K), rows_in(found.Ry)};
+  model.operating_point.x.assign(static_cast<std::size_t>(found.A.rows()), 0.0);
+  model.operating_point.u.assign(found.u_op.begin(), found.u_op.end());
+  model.operating_point.y.assign(found.y_op.begin(), found.y_op.end());
+  // Where a person has written the operating point or the noise of single signals, those of the rows hold here.
+  for (auto& input : model.inputs) input.nominal.reset();
+  for (auto& output : model.outputs) {
+    output.nominal.reset();
+    output.noise_std.reset();
+  }
+  return model;
+}
+
+base::Result<logs::LogTable> rows_of_log(const std::string& file, const std::vector<logs::RowRange>& ranges) {
+  logs::LogTable all;
+  for (const auto& range : ranges) {
+    auto part = logs::read_log(file, range);
+    if (!part.ok()) return part.error();
+    logs::LogTable table = std::move(part).value();
+    if (all.columns.empty()) {
+      all = std::move(table);
+      continue;
+    }
+    all.times.insert(all.times.end(), table.times.begin(), table.times.end());
+    for (std::size_t c = 0; c < all.values.size(); ++c) {
+      all.values[c].insert(all.values[c].end(), table.values[c].begin(), table.values[c].end());
+    }
+  }
+  return all;
+}
+
+base::Result<ColumnOfSignal> columns_in(const logs::LogTable& log, const std::vector<std::string>& names) {
+  ColumnOfSignal out;
+  for (const auto& name : names) {
+    const auto found =
+        std::find_if(log.columns.begin(), log.columns.end(), [&](const auto& c) { return c.name == name; });
+    if (found == log.columns.end()) return base::Error(base::ErrorCode::corrupt, log.file + " has no column " + name);
+    out.emplace_back(static_cast<std::size_t>(found - log.columns.begin()));
+  }
+  return out;
+}
+
+}  // namespace
+
+ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model, const std::string& log_file) {
+  const Json tree = Json::parse(provenance.empty() ? "{}" : provenance, nullptr, false);
+  if (!tree.is_object() || !tree.contains("data") || !tree["data"].is_object() || !model.sample_time) return nullptr;
+  const auto inputs = names_at(tree["data"], "inputs");
+  const auto outputs = names_at(tree["data"], "outputs");
+  if (!inputs || !outputs || inputs->size() != model.inputs.size() || outputs->size() != model.outputs.size() ||
+      !model.augment.empty()) {
+    return nullptr;
+  }
+  const auto recipe = recipe_of(tree, inputs->size());
+  if (!recipe) return nullptr;
+  const base::Duration period{std::llround(*model.sample_time * 1e9)};
+  return [=, u = *inputs, y = *outputs,
+          how = *recipe](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
+    const auto log = rows_of_log(log_file, ranges);
+    if (!log.ok()) return log.error();
+    const auto u_columns = columns_in(log.value(), u);
+    if (!u_columns.ok()) return u_columns.error();
+    const auto y_columns = columns_in(log.value(), y);
+    if (!y_columns.ok()) return y_columns.error();
+    const auto record = record_of(log.value(), period, u_columns.value(), y_columns.value());
+    const auto cut = identification::cut_into_experiments(record, u, y);
+    if (!cut.ok()) return cut.error();
+    const auto found = identification::identify_again(cut.value().experiments, how);
+    if (!found.ok()) return found.error();
+    return with_matrices(model, found.value());
+  };
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,26 @@
+// The model of a file made once more, from other rows of the log that it was made of.
+//
+// By what `identify` has noted in provenance: method, order, delays, data.inputs, data.outputs. Names, units, ranges and
+// whatever else a person has written stay as they are; A, B, C, D, the noise and the operating point are new.
+//
+// Error of the callback: corrupt, where the rows are too few or do not make a model; those of the reader.
+// Thread rule: any thread. Allocates.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "logs/log_reader.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "twinkeeper/model/settings.hpp"
+
+namespace twinkeeper::app {
+
+using ModelOfRows = std::function<base::Result<model::ModelSettings>(const std::vector<logs::RowRange>& rows)>;
+
+// `provenance`: JSON, may be empty. Nothing to call where it does not tell how the model was made.
+[[nodiscard]] ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model,
+                                   const std::string& log_file);
+
+}  // namespace twinkeeper::app
