@@ -11,7 +11,7 @@ namespace twinkeeper::app {
 namespace {
 
 constexpr std::size_t kCandidatesShown = 5;
-constexpr double kChanged = 3.0;  // standard deviations
+constexpr double kChanged = 4.25;  // standard deviations: three of the difference, if the old one is as well known
 
 template <class... Values>
 std::string formatted(const char* format, Values... values) {

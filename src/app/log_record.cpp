@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "app/log_columns.hpp"
 #include "app/replay_csv.hpp"
 #include "config/model_writer.hpp"
 
