@@ -57,7 +57,7 @@ void print_parameters(std::ostream& out, const identification::Identified& found
   out << '\n';
 }
 
-void print_poles(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
+void print_time_constants(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
   out << "time constants:";
   std::string separator = " ";
   if (!found.uncertainty.poles.empty()) {
@@ -179,7 +179,7 @@ void print_identification(std::ostream& out, const identification::Identified& f
     out << " 1 step " << percents(one.arx_one_step) << '\n';
   }
   print_parameters(out, found, model);
-  print_poles(out, found, model);
+  print_time_constants(out, found, model);
   print_gains(out, found, model);
   print_residuals(out, found, model);
   print_candidates(out, found);

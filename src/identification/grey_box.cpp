@@ -251,8 +251,9 @@ class GreyBoxFit {
       for (const Index i : direction) {
         if (i < theta_count_) together[static_cast<std::size_t>(i)] = true;
       }
-      warnings.push_back("only together do " + names +
-                         " show in the record, not each by itself: know one of them, and leave it out of --fit");
+      const std::string text = "only together do " + names +
+                               " show in the record, not each by itself: know one of them, and leave it out of --fit";
+      if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
     }
     for (std::size_t i = 0; i < out.size(); ++i) {
       const ParameterEstimate& one = out[i];
