@@ -11,7 +11,7 @@ namespace twinkeeper::app {
 namespace {
 
 constexpr std::size_t kCandidatesShown = 5;
-constexpr double kChanged = 3.0;  // standard deviations
+constexpr double kChanged = 4.25;  // standard deviations: three of the difference, if the old one is as well known
 
 template <class... Values>
 std::string formatted(const char* format, Values... values) {
@@ -57,7 +57,7 @@ void print_parameters(std::ostream& out, const identification::Identified& found
   out << '\n';
 }
 
-void print_poles(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
+void print_time_constants(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
   out << "time constants:";
   std::string separator = " ";
   if (!found.uncertainty.poles.empty()) {
@@ -179,7 +179,7 @@ void print_identification(std::ostream& out, const identification::Identified& f
     out << " 1 step " << percents(one.arx_one_step) << '\n';
   }
   print_parameters(out, found, model);
-  print_poles(out, found, model);
+  print_time_constants(out, found, model);
   print_gains(out, found, model);
   print_residuals(out, found, model);
   print_candidates(out, found);

@@ -14,7 +14,9 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kDifference = 1e-5;  // of z
+constexpr double kDifference = 1e-4;  // of z
+constexpr double kSmall = 1e-5;
+constexpr double kWide = 1e-3;  // of z, at the end: a simulation may jump a little where a limit is met at a tick
 constexpr int kAttempts = 12;
 
 double to_z(const FreeParameter& parameter, double value) {
@@ -48,13 +50,15 @@ class BoundedFit {
     out.start_cost = r_.squaredNorm();
     cost_ = out.start_cost;
     for (; out.steps < settings_.steps; ++out.steps) {
-      find_slopes();
+      find_slopes(kDifference, false);
       const double before = cost_;
       const bool better = step();
       if (settings_.on_step) settings_.on_step(out.steps + 1, cost_);
       if (!better || before - cost_ <= settings_.converged * before) break;
     }
-    find_slopes(true);
+    find_slopes(kSmall, true);
+    out.fine_slopes = slopes_;
+    find_slopes(kWide, true);
     out.theta = theta_of(z_);
     out.residuals = r_;
     out.slopes = slopes_;
@@ -82,14 +86,14 @@ class BoundedFit {
     return out;
   }
 
-  // From both sides, where it has to be exact: then a direction in which nothing changes has slopes like rounding.
-  void find_slopes(bool both = false) {
+  // From both sides at the end: a direction in which nothing changes then has slopes like rounding.
+  void find_slopes(double step, bool both) {
     slopes_ = MatrixXd::Zero(r_.size(), z_.size());
     const auto job = [&](std::size_t k) {
       const Index i = free_[k];
       const MovedFrom from{i, r_};
       int sides = 0;  // where one makes no sense, the other may
-      for (const double by : {kDifference, -kDifference}) {
+      for (const double by : {step, -step}) {
         VectorXd moved = z_;
         moved(i) += by;
         if (moved(i) > high_(i) || moved(i) < low_(i) || (sides == 1 && !both)) continue;

@@ -205,11 +205,14 @@ class GreyBoxFit {
   // With warnings about what can only be told together.
   [[nodiscard]] std::vector<ParameterEstimate> estimates(std::vector<std::string>& warnings) const {
     MatrixXd slopes = fit_.slopes;
+    MatrixXd fine = fit_.fine_slopes;
     for (Index i = 0; i < theta_count_; ++i) {
-      if (fit_.bound[static_cast<std::size_t>(i)] != 0) slopes.col(i).setZero();
+      if (fit_.bound[static_cast<std::size_t>(i)] == 0) continue;
+      slopes.col(i).setZero();
+      fine.col(i).setZero();
     }
     const MatrixXd asked = MatrixXd::Identity(theta_count_, slopes.cols());
-    const Deviations of = standard_deviations(slopes, fit_.residuals, p_, asked);
+    const VectorXd std = standard_deviations(slopes, fit_.residuals, p_, asked);
     std::vector<ParameterEstimate> out;
     const auto infos = infos_of(settings_);
     for (Index i = 0; i < theta_count_; ++i) {
@@ -223,7 +226,7 @@ class GreyBoxFit {
       found.low = one.low;
       found.high = one.high;
       found.bound = fit_.bound[static_cast<std::size_t>(i)];
-      const double spread = of.std(i);  // of ln θ, or of θ in its unit
+      const double spread = std(i);  // of ln θ, or of θ in its unit
       found.std = spread * (one.logarithmic ? found.value : one.unit);
       const bool moves = slopes.col(i).squaredNorm() > 0.0;
       const double most = one.logarithmic ? 1.0 : 0.5 * (one.high - one.low) / one.unit;
@@ -234,7 +237,7 @@ class GreyBoxFit {
     for (std::size_t i = 0; i < out.size(); ++i) {
       idle[i] = !asked_ && out[i].start == 0.0 && !(slopes.col(static_cast<Index>(i)).squaredNorm() > 0.0);
     }
-    for (const auto& direction : of.open) {
+    for (const auto& direction : open_directions(fine)) {
       std::string names;
       int count = 0;
       for (const Index i : direction) {
@@ -248,8 +251,9 @@ class GreyBoxFit {
       for (const Index i : direction) {
         if (i < theta_count_) together[static_cast<std::size_t>(i)] = true;
       }
-      warnings.push_back("only together do " + names +
-                         " show in the record, not each by itself: know one of them, and leave it out of --fit");
+      const std::string text = "only together do " + names +
+                               " show in the record, not each by itself: know one of them, and leave it out of --fit";
+      if (std::find(warnings.begin(), warnings.end(), text) == warnings.end()) warnings.push_back(text);
     }
     for (std::size_t i = 0; i < out.size(); ++i) {
       const ParameterEstimate& one = out[i];

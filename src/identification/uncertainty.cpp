@@ -16,7 +16,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr double kTakesPart = 0.1;         // of a unit vector
+constexpr double kTakesPart = 1e-3;        // of a unit vector
 constexpr Index kMostNumbers = 4'000'000;  // of J
 
 // Variance of the sum of a series, by Bartlett's weights over as many lags as Andrews' rule has for a first-order
@@ -40,34 +40,57 @@ double long_run_variance(const VectorXd& z) {
 
 }  // namespace
 
-Deviations standard_deviations(const MatrixXd& slopes, const VectorXd& residuals, Index outputs,
-                               const MatrixXd& asked) {
-  const Index ticks = slopes.rows() / outputs;
-  Deviations out{VectorXd::Zero(asked.rows()), {}};
-  MatrixXd H = slopes.transpose() * slopes;
-  std::vector<Index> moves;
+namespace {
+
+struct Directions {
+  std::vector<Index> moves;  // the columns that are not zero
+  VectorXd unit;             // 1 by their norm
+  Svd of;                    // of H, scaled by it
+};
+
+Directions directions_of(const MatrixXd& slopes) {
+  Directions out;
+  const MatrixXd H = slopes.transpose() * slopes;
   for (Index i = 0; i < H.rows(); ++i) {
-    if (H(i, i) > 0.0) moves.push_back(i);
+    if (H(i, i) > 0.0) out.moves.push_back(i);
   }
-  if (moves.empty()) return out;
-  const VectorXd unit = H.diagonal()(moves).cwiseSqrt().cwiseInverse();
-  H = (unit.asDiagonal() * H(moves, moves) * unit.asDiagonal()).eval();
-  const Svd directions = left_svd(H);
-  const Index count = H.rows();
+  if (out.moves.empty()) return out;
+  out.unit = H.diagonal()(out.moves).cwiseSqrt().cwiseInverse();
+  out.of = left_svd(out.unit.asDiagonal() * H(out.moves, out.moves) * out.unit.asDiagonal());
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::vector<Index>> open_directions(const MatrixXd& slopes) {
+  const Directions directions = directions_of(slopes);
+  std::vector<std::vector<Index>> out;
+  for (Index k = 0; k < directions.of.values.size(); ++k) {
+    if (directions.of.values(k) > kOpen) continue;
+    const VectorXd moved = directions.unit.cwiseProduct(directions.of.U.col(k)).normalized();
+    std::vector<Index>& together = out.emplace_back();
+    for (Index i = 0; i < moved.size(); ++i) {
+      if (std::abs(moved(i)) > kTakesPart) together.push_back(directions.moves[static_cast<std::size_t>(i)]);
+    }
+  }
+  return out;
+}
+
+VectorXd standard_deviations(const MatrixXd& slopes, const VectorXd& residuals, Index outputs, const MatrixXd& asked) {
+  const Index ticks = slopes.rows() / outputs;
+  VectorXd out = VectorXd::Zero(asked.rows());
+  const Directions directions = directions_of(slopes);
+  const std::vector<Index>& moves = directions.moves;
+  const VectorXd& unit = directions.unit;
+  const auto count = static_cast<Index>(moves.size());
+  if (count == 0) return out;
   MatrixXd inverse = MatrixXd::Zero(count, count);
   for (Index k = 0; k < count; ++k) {
-    const VectorXd direction = directions.U.col(k);
-    if (directions.values(k) > kOpen) {
-      inverse += direction * direction.transpose() / directions.values(k);
-      continue;
-    }
-    std::vector<Index>& together = out.open.emplace_back();
-    const VectorXd moved = unit.cwiseProduct(direction).normalized();
-    for (Index i = 0; i < count; ++i) {
-      if (std::abs(moved(i)) > kTakesPart) together.push_back(moves[static_cast<std::size_t>(i)]);
-    }
+    const VectorXd direction = directions.of.U.col(k);
+    if (directions.of.values(k) > kOpen) inverse += direction * direction.transpose() / directions.of.values(k);
   }
   const double freedom = static_cast<double>(ticks) / static_cast<double>(std::max<Index>(ticks - count, 1));
+  const double mean_square = residuals.squaredNorm() / static_cast<double>(residuals.size());
   for (Index f = 0; f < asked.rows(); ++f) {
     const VectorXd g = asked.row(f)(moves).transpose();
     const VectorXd by_slope = unit.asDiagonal() * (inverse * (unit.asDiagonal() * g));
@@ -76,7 +99,8 @@ Deviations standard_deviations(const MatrixXd& slopes, const VectorXd& residuals
     along = along.cwiseProduct(residuals).eval();
     VectorXd z(ticks);
     for (Index k = 0; k < ticks; ++k) z(k) = along.segment(k * outputs, outputs).sum();
-    out.std(f) = std::sqrt(freedom * long_run_variance(z));
+    const double white = mean_square * std::max(0.0, g.dot(by_slope));
+    out(f) = std::sqrt(freedom * std::max(long_run_variance(z), white));
   }
   return out;
 }
@@ -180,7 +204,7 @@ LinearUncertainty linear_uncertainty(const Experiments& all, const LinearModel& 
   const VectorXd r = Eigen::Map<const VectorXd>(weighted.data(), weighted.size());
   MatrixXd asked(m * p + 2 * pole_count, count);
   asked << gain_slopes, tau_slopes, period_slopes;
-  const VectorXd std = standard_deviations(J, r, p, asked).std * std::sqrt(part);
+  const VectorXd std = standard_deviations(J, r, p, asked) * std::sqrt(part);
   out.gain_std = Eigen::Map<const MatrixXd>(std.data(), p, m);
   for (Index i = 0; i < pole_count; ++i) {
     const auto& pole = poles[static_cast<std::size_t>(i)];

@@ -8,8 +8,9 @@
 //   g       P        slope of what is asked for: a parameter itself, a gain, a time constant
 //   L       –        from the correlation of z from one tick to the next (Andrews' rule for Bartlett's weights)
 //
-// With white residuals of one output this is σ² gᵀ H⁻¹ g. H⁺ leaves out the directions that the record says nothing of
-// (eigenvalues of the scaled H below kOpen): who stands in one is named in `open`.
+// and never less than σ² gᵀ H⁺ g, which it is with white residuals: where few ticks decide on a parameter they are met so
+// exactly that z says nothing, and a fit makes the sum of z 0, so that slow series look steadier than they are. H⁺ leaves out the directions that the record says nothing of
+// (eigenvalues of the scaled H below kOpen).
 // Thread rule: pure functions. Allocates.
 // Source: Newey and West (1987); Andrews (1991), table I and eq. 6.4; Ljung, System Identification (1999), eq. 9.17.
 #pragma once
@@ -26,13 +27,12 @@ namespace twinkeeper::identification {
 
 inline constexpr double kOpen = 1e-11;
 
-struct Deviations {
-  Eigen::VectorXd std;                          // by row of `asked`
-  std::vector<std::vector<Eigen::Index>> open;  // by direction: the parameters that take part
-};
-// `asked`: gᵀ in rows. Columns of J that are zero throughout count as fixed.
-[[nodiscard]] Deviations standard_deviations(const Eigen::MatrixXd& slopes, const Eigen::VectorXd& residuals,
-                                             Eigen::Index outputs, const Eigen::MatrixXd& asked);
+// By row of `asked`: gᵀ. Columns of J that are zero throughout count as fixed.
+[[nodiscard]] Eigen::VectorXd standard_deviations(const Eigen::MatrixXd& slopes, const Eigen::VectorXd& residuals,
+                                                  Eigen::Index outputs, const Eigen::MatrixXd& asked);
+
+// The parameters that take part in each direction in which nothing shows.
+[[nodiscard]] std::vector<std::vector<Eigen::Index>> open_directions(const Eigen::MatrixXd& slopes);
 
 struct PoleEstimate {
   double time_constant = 0.0, time_constant_std = 0.0;  // ticks

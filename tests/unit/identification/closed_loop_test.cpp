@@ -120,18 +120,16 @@ TEST_CASE("Under feedback a long regression starts near the plant where projecti
 }
 
 TEST_CASE("In a closed loop the plant is found, has no direct term, and its gain lies within what it may be off by") {
-  int inside = 0;
-  for (unsigned seed = 1; seed <= 3; ++seed) {
-    const auto found = identify(loop_record({}, 2000, seed), {"u"}, {"y"}, in_loop());
+  for (unsigned seed = 1; seed <= 2; ++seed) {
+    const auto found = identify(loop_record({}, 1500, seed), {"u"}, {"y"}, in_loop());
     REQUIRE(found.ok());
     CHECK(gain_of_model(found.value()) == Approx(kGain).epsilon(0.15));
     CHECK(found.value().D.norm() == 0.0);
     REQUIRE(found.value().uncertainty.gain_std.size() == 1);
     const double std = found.value().uncertainty.gain_std(0, 0);
     CHECK(std < 0.2 * kGain);
-    inside += std::abs(gain_of_model(found.value()) - kGain) < 3.0 * std ? 1 : 0;
+    CHECK(std::abs(gain_of_model(found.value()) - kGain) < 3.0 * std);
   }
-  CHECK(inside >= 2);
 }
 
 TEST_CASE("Feedback nobody spoke of is warned of, and a loop whose set point stands still is refused") {

@@ -80,8 +80,7 @@ bool warned(const GreyBox& box, const std::string& of) {
 
 TEST_CASE("The parameters that made a record are found, within what they are said to be off by") {
   const model::ModelSettings truth = tanks(0.0095, 0.0102, 0.05);
-  int inside = 0;
-  for (unsigned seed = 1; seed <= 5; ++seed) {
+  for (unsigned seed = 1; seed <= 3; ++seed) {
     const Experiments record = tank_record(truth, 500, 0.05, seed);
     const auto found = identify_template(record, tanks(0.015, 0.007, 0.08),
                                          seeking({{"a1", {}, {}}, {"a2", {}, {}}, {"k_pump", {}, {}}}));
@@ -92,14 +91,13 @@ TEST_CASE("The parameters that made a record are found, within what they are sai
       CHECK(estimate.value == Approx(one.second).epsilon(0.03));
       CHECK(estimate.std < 0.03 * estimate.value);
       CHECK(estimate.identifiable);
-      inside += std::abs(estimate.value - one.second) < 2.0 * estimate.std ? 1 : 0;
+      CHECK(std::abs(estimate.value - one.second) < 3.0 * estimate.std);
       CHECK(model::value_of(found.value().model.parameters, one.first) == Approx(estimate.value));
     }
     CHECK(found.value().found.rmse(0) == Approx(0.05).epsilon(0.1));
     CHECK(found.value().found.verdict == Verdict::accept);
     CHECK(*found.value().model.outputs[0].noise_std == Approx(0.05).epsilon(0.15));
   }
-  CHECK(inside >= 12);
 }
 
 TEST_CASE("Parameters that only show together, not at all, or at a bound are told by name") {
