@@ -235,6 +235,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   const auto gate = twin.diagnosis.gate;
 
   twin.diagnosis.gate.reset();
+  twin.diagnosis.isolation.enabled = false;  // the rows are healthy: every sensor is fused
   std::vector<RegimeRows> regimes;
   const auto ungated = pass(job.plan, job, job.rows, regimes);
   if (!ungated.ok()) return ungated.error();
