@@ -91,7 +91,8 @@ Mosquitto::Mosquitto(std::string folder, std::string pki, MosquittoOptions optio
   conf << "listener " << port_ << " 127.0.0.1\ncafile " << pki << "/ca.crt\ncertfile " << pki << "/" << options.server
        << ".crt\nkeyfile " << pki << "/" << options.server << ".key\n"
        << "persistence true\npersistence_location " << folder_ << "/broker/\nautosave_interval 1\n"
-       << "autosave_on_changes true\nmax_inflight_messages 0\nmax_queued_messages 0\nlog_dest stderr\n";
+       << "autosave_on_changes true\nmax_inflight_messages 0\n"
+       << "max_queued_messages " << options.max_queued_messages << "\nlog_dest stderr\n";
   if (options.client_certificates) conf << "require_certificate true\nuse_identity_as_username true\n";
   conf << options.lines;
   if (!options.access_rules.empty()) {

@@ -37,6 +37,7 @@ struct MosquittoOptions {
   std::string server = "server";  // NAME of NAME.crt and NAME.key in the folder of certificates
   std::string access_rules;       // lines of an ACL file; empty: everything is allowed
   bool client_certificates = true;
+  int max_queued_messages = 1000000;  // with 0, no limit, Mosquitto 2.0.11 hangs up after it has refused a publication
   std::string lines;  // more of mosquitto.conf, each ended
 };
 

@@ -32,7 +32,7 @@ class Broker:
             "autosave_interval 1",
             "autosave_on_changes true",
             "max_inflight_messages 0",
-            "max_queued_messages 0",
+            "max_queued_messages 1000000",  # 0 would make 2.0.11 close after a refused PUBLISH
             "log_dest stderr",
             "log_type all",
         ]
