@@ -17,8 +17,7 @@
 // (fault_record.hpp); on demand the filter above is run over the record from the P at its begin, fed with the
 // differences of the two:
 //   δ(k) = difference of the predictions     ν(k) = ν_twin(k) − C δ(k)     δ(k+1) = A δ(k) + L ν(k) − (L_V ν_V)_twin(k)
-// so inputs need not be kept, and the result is that of a second filter that had run beside the twin all the time. Rows
-// rejected for fewer than kOutlier steps on end, and passed again, are outliers and left out.
+// so inputs need not be kept, and the result is that of a second filter that had run beside the twin all the time.
 //
 // A row that the gate rejected may be an outlier, or what a fault of about the gate's size shows now and then. Rejections
 // of an output that have no kBlock passes between them belong together; fewer than kOutlier of them are outliers once a
