@@ -272,6 +272,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   const auto gate = twin.diagnosis.gate;
 
   twin.diagnosis.gate.reset();
+  twin.diagnosis.isolation.enabled = false;  // the rows are healthy: every sensor is fused
   std::vector<RegimeRows> regimes;
   if (job.after_maintenance) {
     job.refit = nullptr;

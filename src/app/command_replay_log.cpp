@@ -60,10 +60,12 @@ class LogReport final : public LogReplayOutput {
   void anomaly(std::string_view time_text, const diagnosis::AnomalyEvent& event) override {
     using diagnosis::AnomalyEventKind;
     if (page_) page_->anomaly(event);
-    if (!judged_ || (event.event != AnomalyEventKind::raised && event.event != AnomalyEventKind::cleared)) return;
+    const bool finer = event.event == AnomalyEventKind::changed && event.magnitude_std;  // of the cause more is known
+    const bool told = event.event == AnomalyEventKind::raised || event.event == AnomalyEventKind::cleared || finer;
+    if (!judged_ || !told) return;
     std::cout << time_text << "  anomaly " << diagnosis::to_string(event.event) << " " << event.id << ": "
               << escape_control_bytes(event.message) << '\n';
-    if (event.event == AnomalyEventKind::raised) tell_cause(event);
+    if (event.event != AnomalyEventKind::cleared) tell_cause(event);
   }
   // Regimes without limits of their own in a model that has some, and how many rows were in them.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& not_calibrated() const { return not_calibrated_; }

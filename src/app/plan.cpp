@@ -143,7 +143,7 @@ Plan plan_of_model(const config::ModelFile& file, const std::vector<std::string>
   if (!file.has_diagnosis) {
     twin.diagnosis.gate.reset();
     twin.diagnosis.cusum.enabled = twin.diagnosis.slow_drift.enabled = false;
-    twin.diagnosis.nis.enabled = twin.diagnosis.noise.enabled = false;
+    twin.diagnosis.nis.enabled = twin.diagnosis.noise.enabled = twin.diagnosis.isolation.enabled = false;
   }
   plan.models.push_back(std::get<model::StateSpace>(build(file.model, file.period)));
   plan.config.devices.push_back(std::move(device));

@@ -178,7 +178,8 @@ std::vector<std::string> setup_hashes(const Plan& plan) {
 }
 
 TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
-                 std::vector<std::string> regimes, acquisition::RegimeSelector selector, std::int64_t lateness)
+                 std::optional<diagnosis::SensorWatch> watch, std::vector<std::string> regimes,
+                 acquisition::RegimeSelector selector, std::int64_t lateness)
     : twin_(std::move(twin)),
       synchroniser_(std::move(synchroniser)),
       diagnosis_(std::move(diagnosis)),
@@ -189,9 +190,14 @@ TwinRun::TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroni
       past_(twin_.settings().history + 1),
       consistency_(static_cast<std::size_t>(twin_.model().n_y())) {
   if (lateness_ > history_) std::abort();
+  if (watch) {
+    const estimation::TwinSettings& settings = twin_.settings();
+    isolation_.emplace(Isolation{
+        diagnosis::FaultRecord(twin_.model(), settings.period, settings.averages, history_), *std::move(watch), {}});
+  }
   for (Past& past : past_) {
     past.step = twin_.make_record();
-    if (history_ > 0) twin_.remember(past.before);
+    if (history_ > 0) remember(past);
   }
 }
 
@@ -210,13 +216,12 @@ const estimation::TwinStep* TwinRun::at(std::int64_t tick) const {
 void TwinRun::revise() {
   const std::optional<std::int64_t> from = synchroniser_.take_revision();
   if (!from) return;
-  twin_.recall(past_[place(*from)].before);
+  const Past& first = past_[place(*from)];
+  twin_.recall(first.before);
+  if (isolation_) isolation_->watch.recall(first.watch_before);
   for (std::int64_t tick = *from; tick <= tick_; ++tick) {
-    Past& past = past_[place(tick)];
-    if (tick != *from) twin_.remember(past.before);
-    step_twin(synchroniser_.frame(tick), past);
-    past.step.step = tick - first_tick_;
-    past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
+    if (tick != *from) remember(past_[place(tick)]);
+    step_twin(tick, synchroniser_.frame(tick));
     ++steps_revised_;
   }
 }
@@ -247,21 +252,34 @@ void TwinRun::give_up() {
 void TwinRun::close(std::int64_t tick) {
   newest_ = place(tick);
   Past& past = past_[newest_];
-  if (history_ > 0) twin_.remember(past.before);
-  past.left_out = diagnosis_.left_out();
-  step_twin(synchroniser_.close(tick), past);
-  past.step.step = tick - first_tick_;
-  if (regimes_.empty()) return;
-  const acquisition::SelectedRegime regime = selector_.at(tick);
-  past.step.regime = regime.index;
-  past.regime_holds_tests = !regime.settled;
-  past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
+  if (history_ > 0) remember(past);
+  if (!regimes_.empty()) {
+    const acquisition::SelectedRegime regime = selector_.at(tick);
+    past.step.regime = regime.index;
+    past.regime_holds_tests = !regime.settled;
+  }
+  step_twin(tick, synchroniser_.close(tick));
 }
 
-void TwinRun::step_twin(const signals::Frame& frame, Past& past) {
-  twin_.leave_out(past.left_out);
+void TwinRun::remember(Past& past) const {
+  twin_.remember(past.before);
+  if (isolation_) isolation_->watch.remember(past.watch_before);
+}
+
+void TwinRun::step_twin(std::int64_t tick, const signals::Frame& frame) {
+  Past& past = past_[place(tick)];
+  if (isolation_) twin_.leave_out(isolation_->watch.left_out());
   twin_.step(frame, past.step);
-  if (diagnosis_.isolates()) twin_.tell(past.filter);
+  past.step.step = tick - first_tick_;
+  past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
+  if (!isolation_) return;
+  auto& [record, watch, filter] = *isolation_;
+  twin_.tell(filter);
+  record.take(tick, past.step, filter);
+  if (const auto correction = watch.take(tick, past.step, record)) {
+    twin_.correct(correction->by, correction->P);
+    record.move(tick, correction->by);
+  }
 }
 
 void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies) {
@@ -270,7 +288,7 @@ void TwinRun::judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent
     const estimation::TwinStep& step = past.step;
     consistency_.take(step);
     const std::size_t told = anomalies.size();
-    diagnosis_.evaluate(step, anomalies, past.filter.correction.empty() ? nullptr : &past.filter);
+    diagnosis_.evaluate(step, anomalies, {isolation_ ? &isolation_->record : nullptr, judged_});
     for (std::size_t i = told; i < anomalies.size(); ++i) anomalies[i].regime = regime_of(step);
   }
 }
@@ -291,9 +309,14 @@ std::vector<TwinRun> make_twin_runs(const Plan& plan, std::vector<estimation::Tw
     const auto history = static_cast<std::int64_t>(twins[i].settings().history);
     const acquisition::SynchroniserSetup setup = synchroniser_setup(plan, i, history, origin);
     diagnosis::TwinDiagnosis diagnosis(diagnosis_setup(plan, i, names, rules, told));
-    if (twin.diagnosis.isolation.enabled) diagnosis.isolate_with(isolation_setup(twins[i]));
+    std::optional<diagnosis::SensorWatch> watch;
+    if (twin.diagnosis.isolation.enabled) {
+      diagnosis::IsolationSetup isolation = isolation_setup(twins[i]);
+      watch.emplace(isolation.isolation, isolation.dispensable, twin.diagnosis, diagnosis.all_limits());
+      diagnosis.isolate_with(std::move(isolation));
+    }
     runs.emplace_back(std::move(twins[i]), acquisition::FrameSynchroniser(setup, plan.tag_count()),
-                      std::move(diagnosis), std::move(regimes),
+                      std::move(diagnosis), std::move(watch), std::move(regimes),
                       acquisition::RegimeSelector(twin.regimes, origin, twin.period, max_ages),
                       std::min(watermark_of(twin).lateness, history));
   }

@@ -3,8 +3,9 @@
 //
 // Late samples: a sample of one of the last `history` ticks is fused where it belongs. The filter goes back to that
 // tick and steps again from there, so the estimate is that of samples in order, bit for bit. The regime of a tick is
-// decided once, when the tick is closed. Diagnosis and consistency look at ticks only `lateness` behind the newest:
-// what is told of these stays told, whatever comes after.
+// decided once, when the tick is closed; which sensor is left out is decided anew (diagnosis/sensor_watch.hpp).
+// Diagnosis and consistency look at ticks only `lateness` behind the newest: what is told of these stays told, whatever
+// comes after.
 //
 // Thread rule: one thread. Allocation: step() as Twin::step and TwinDiagnosis::evaluate. A copy goes on by itself.
 #pragma once
@@ -21,6 +22,7 @@
 #include "acquisition/regime_selector.hpp"
 #include "acquisition/validator.hpp"
 #include "app/plan.hpp"
+#include "twinkeeper/diagnosis/sensor_watch.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/consistency_monitor.hpp"
 #include "twinkeeper/estimation/twin.hpp"
@@ -36,10 +38,12 @@ namespace twinkeeper::app {
 
 class TwinRun {
  public:
-  // `regimes`: names and selector, in one order; no names: no regimes. The history is that of the twin's settings and
+  // `watch`: absent where nothing is isolated. `regimes`: names and selector, in one order; no names: no regimes. The
+  // history is that of the twin's settings and
   // the synchroniser's, which must agree; `lateness` in ticks, not above it.
   TwinRun(estimation::Twin twin, acquisition::FrameSynchroniser synchroniser, diagnosis::TwinDiagnosis diagnosis,
-          std::vector<std::string> regimes, acquisition::RegimeSelector selector, std::int64_t lateness);
+          std::optional<diagnosis::SensorWatch> watch, std::vector<std::string> regimes,
+          acquisition::RegimeSelector selector, std::int64_t lateness);
 
   // `sample` is validated.
   void accept(const signals::Sample& sample) {
@@ -72,6 +76,10 @@ class TwinRun {
   template <class Archive>
   void archive(Archive& a) {
     a(twin_, synchroniser_, diagnosis_, selector_, tick_, judged_, consistency_);
+    if (isolation_) {
+      isolation_->record.archive(a, lateness_);
+      a(isolation_->watch);
+    }
     // Steps that diagnosis has not seen yet, and the newest in any case.
     const std::int64_t begin = std::min(judged_ + 1, tick_);
     a.require(tick_ != kNever && tick_ - begin < static_cast<std::int64_t>(past_.size()));
@@ -91,16 +99,21 @@ class TwinRun {
  private:
   struct Past {
     estimation::Twin::Memory before;
+    diagnosis::SensorWatch::Memory watch_before;
     estimation::TwinStep step;
-    estimation::FilterStep filter;
-    std::optional<std::size_t> left_out;
     bool regime_holds_tests = false;
+  };
+  struct Isolation {
+    diagnosis::FaultRecord record;
+    diagnosis::SensorWatch watch;
+    estimation::FilterStep filter;  // of the newest step
   };
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 
   [[nodiscard]] std::size_t place(std::int64_t tick) const;
   void close(std::int64_t tick);
-  void step_twin(const signals::Frame& frame, Past& past);
+  void remember(Past& past) const;
+  void step_twin(std::int64_t tick, const signals::Frame& frame);
   void judge_until(std::int64_t tick, std::vector<diagnosis::AnomalyEvent>& anomalies);
 
   estimation::Twin twin_;
@@ -108,6 +121,7 @@ class TwinRun {
   diagnosis::TwinDiagnosis diagnosis_;
   std::vector<std::string> regimes_;
   acquisition::RegimeSelector selector_;
+  std::optional<Isolation> isolation_;
   std::int64_t history_, lateness_;
   std::vector<Past> past_;        // ring, by tick
   std::size_t newest_ = 0;        // in past_

@@ -10,7 +10,6 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
-constexpr double kNoValue = std::numeric_limits<double>::quiet_NaN();
 constexpr Eigen::Index kReferenceSteps = 60;
 constexpr double kKappa = 50.0;         // 6 σ of a sensor in each of the reference's steps
 constexpr double kSettled = 1e-10;      // of P, relative, from one step to the next
@@ -59,95 +58,74 @@ FaultIsolation::FaultIsolation(const model::StateSpace& model, const std::vector
     }
   }
 
-  const auto n = static_cast<std::size_t>(model.n_x());
-  const auto p = static_cast<std::size_t>(model.n_y());
-  innovation_.assign(kSlots * p, kNoValue);
-  noise_.assign(kSlots * p, 0.0);
-  rejected_.assign(kSlots * p, 0);
-  correction_.assign(kSlots * n, 0.0);
-  time_.assign(kSlots, base::Instant{});
-  roots_.assign(kSlots / kBlock * n * n, 0.0);
-  if (nonlinear_) {
-    As_.assign(kSlots * n * n, 0.0);
-    Cs_.assign(kSlots * p * n, 0.0);
-  }
-  const double size = static_cast<double>(n);
+  const double size = static_cast<double>(model.n_x());
   const double operations =
-      14.0 * size * size * size + 6.0 * static_cast<double>(H) * size * (size + static_cast<double>(p));
+      14.0 * size * size * size + 6.0 * static_cast<double>(H) * size * (size + static_cast<double>(model.n_y()));
   const double steps = kShareOfPeriod * period * kOperationsPerSecond / operations;
-  quota_ = static_cast<std::size_t>(std::clamp(steps, 2.0 * kWindow / (kBlock - 1) + 1.0, 2.0 * kWindow + 2.0));
+  const auto both_ways = static_cast<double>(2 * FaultRecord::kWindow);
+  quota_ = static_cast<std::size_t>(
+      std::clamp(steps, both_ways / static_cast<double>(FaultRecord::kBlock - 1) + 1.0, both_ways + 2.0));
 }
 
-void FaultIsolation::take(const estimation::TwinStep& step, const estimation::FilterStep& filter) {
-  const std::size_t at = slot(count_);
-  const std::size_t p = step.outputs.size();
-  const std::size_t n = filter.correction.size();
-  for (std::size_t i = 0; i < p; ++i) {
-    const estimation::OutputStep& row = step.outputs[i];
-    const bool good = std::isfinite(row.innovation) && std::isfinite(row.test_ratio);
-    innovation_[at * p + i] = good ? row.innovation : kNoValue;
-    noise_[at * p + i] = filter.R[i];
-    rejected_[at * p + i] = good && row.test_ratio > 1.0;
-  }
-  std::copy(filter.correction.begin(), filter.correction.end(),
-            correction_.begin() + static_cast<std::ptrdiff_t>(at * n));
-  time_[at] = step.time;
-  if (at % kBlock == 0) {
-    std::copy(filter.root.begin(), filter.root.end(),
-              roots_.begin() + static_cast<std::ptrdiff_t>(at / kBlock * n * n));
-  }
-  if (nonlinear_) {
-    const bool own = !filter.A.empty();
-    std::copy_n(own ? filter.A.data() : A_.data(), n * n, As_.data() + at * n * n);
-    std::copy_n(own ? filter.C.data() : C_.data(), p * n, Cs_.data() + at * p * n);
-  }
-  ++count_;
-}
-
-bool FaultIsolation::evaluate() {
-  if (phase_ != Phase::idle && count_ - 1 - last_ >= static_cast<std::int64_t>(kBlock)) phase_ = Phase::idle;
-  if (phase_ == Phase::idle) {
-    if (evaluated_ == count_) return true;
-    evaluated_ = count_;
+bool FaultIsolation::evaluate(const FaultRecord& record, std::int64_t from, std::int64_t now) {
+  if (at_.phase != Phase::idle && (now - at_.last >= FaultRecord::kBlock || at_.last < from)) at_.phase = Phase::idle;
+  if (at_.phase == Phase::idle) {
+    if (at_.ended == now) return true;
     estimates_.clear();
-    if (count_ < static_cast<std::int64_t>(kLeast)) return true;
-    begin();
+    at_.last = now;
+    const std::int64_t block = FaultRecord::kBlock;
+    const std::int64_t first = std::max(from, now - FaultRecord::kWindow + 1);
+    at_.first = first + ((-first) % block + block) % block;
+    if (now - at_.first + 1 < kLeast) {
+      at_.ended = now;
+      return true;
+    }
+    begin(record);
+    at_.phase = Phase::forth;
+    at_.next = at_.first;
+  } else if (behind_) {
+    catch_up(record);
   }
+  behind_ = false;
+  const auto end = [&] {
+    at_.phase = Phase::idle;
+    at_.ended = now;
+    return true;
+  };
   for (std::size_t done = 0; done < quota_; ++done) {
-    if (phase_ == Phase::forth) {
-      if (!forward(next_)) {
-        phase_ = Phase::idle;
-        return true;
-      }
-      if (++next_ > last_) {
-        phase_ = Phase::back;
-        next_ = last_;
+    if (at_.phase == Phase::forth) {
+      if (!forward(record, at_.next)) return end();
+      if (++at_.next > at_.last) {
+        at_.phase = Phase::back;
+        at_.next = at_.last;
       }
     } else {
-      backward(next_);
-      if (--next_ < first_) {
-        phase_ = Phase::idle;
-        conclude();
-        return true;
+      backward(at_.next);
+      if (--at_.next < at_.first) {
+        conclude(record);
+        return end();
       }
     }
   }
   return false;
 }
 
-void FaultIsolation::begin() {
-  const auto window = static_cast<std::int64_t>(kWindow);
-  const auto block = static_cast<std::int64_t>(kBlock);
-  last_ = count_ - 1;
-  first_ = (std::max<std::int64_t>(0, count_ - window) + block - 1) / block * block;
-  const auto steps = static_cast<std::size_t>(last_ - first_ + 1);
+void FaultIsolation::catch_up(const FaultRecord& record) {
+  begin(record);
+  const std::int64_t forth = at_.phase == Phase::forth ? at_.next : at_.last + 1;
+  for (std::int64_t k = at_.first; k < forth; ++k) static_cast<void>(forward(record, k));
+  for (std::int64_t k = at_.last; at_.phase == Phase::back && k > at_.next; --k) backward(k);
+}
+
+void FaultIsolation::begin(const FaultRecord& record) {
+  const auto steps = static_cast<std::size_t>(at_.last - at_.first + 1);
   const Index n = A_.rows();
   const Index H = b_.cols();
-  mark_outliers();
+  mark_good(record);
   gains_.clear();
   gain_of_.clear();
   settled_ = false;
-  const Eigen::Map<const Matrix> root(roots_.data() + slot(first_) / kBlock * static_cast<std::size_t>(n * n), n, n);
+  const Eigen::Map<const Matrix> root(record.root(at_.first), n, n);
   P_ = root * root.transpose();
   delta_ = Vector::Zero(n);
   weighted_.assign(steps, Vector());
@@ -160,40 +138,42 @@ void FaultIsolation::begin() {
   J_ = rho_ = Vector::Zero(H);
   J_ramp_ = cross_ = rho_ramp_ = Vector::Zero(static_cast<Index>(biases_));
   information_ = score_ = Matrix::Zero(static_cast<Index>(steps), static_cast<Index>(hypotheses_.size()));
-  phase_ = Phase::forth;
-  next_ = first_;
 }
 
-// Which rows are good, without those rejected for a moment only.
-void FaultIsolation::mark_outliers() {
+void FaultIsolation::mark_good(const FaultRecord& record) {
   const auto p = static_cast<std::size_t>(C_.rows());
-  good_.assign(static_cast<std::size_t>(last_ - first_ + 1) * p, 0);
+  good_.assign(static_cast<std::size_t>(at_.last - at_.first + 1) * p, 0);
+  std::vector<std::size_t> rejected;  // that belong together
   for (std::size_t i = 0; i < p; ++i) {
-    std::vector<std::size_t> spell;
-    for (std::int64_t k = first_; k <= last_; ++k) {
-      const std::size_t from = slot(k) * p + i;
-      const std::size_t to = static_cast<std::size_t>(k - first_) * p + i;
-      if (!std::isfinite(innovation_[from])) continue;
-      good_[to] = 1;
-      if (rejected_[from] != 0) {
-        spell.push_back(to);
+    std::int64_t passes = 0;  // since the last of them
+    const auto end_spell = [&] {
+      for (const std::size_t row : rejected) good_[row] = rejected.size() >= static_cast<std::size_t>(kOutlier);
+      rejected.clear();
+    };
+    for (std::int64_t k = at_.first; k <= at_.last; ++k) {
+      const FaultRecord::Step step = record.at(k);
+      if (!std::isfinite(step.innovation[i])) continue;
+      const std::size_t row = place(k) * p + i;
+      good_[row] = 1;
+      if (step.rejected[i] == 0) {
+        ++passes;
         continue;
       }
-      if (spell.size() < static_cast<std::size_t>(kOutlier)) {
-        for (const std::size_t outlier : spell) good_[outlier] = 0;
-      }
-      spell.clear();
+      if (passes >= FaultRecord::kBlock) end_spell();
+      rejected.push_back(row);
+      passes = 0;
     }
+    if (passes > 0) end_spell();
+    rejected.clear();
   }
 }
 
 // X of the good rows by Cholesky; the diagonal of R is that of the step.
-bool FaultIsolation::invert_innovation(Gains& gains, const Matrix& C) {
+bool FaultIsolation::invert_innovation(Gains& gains, const Matrix& C, const double* R, std::int64_t k) {
   const Index p = C.rows();
-  const auto at = slot(next_) * static_cast<std::size_t>(p);
   std::vector<Index> rows;
   for (Index i = 0; i < p; ++i) {
-    if (good_[static_cast<std::size_t>((next_ - first_) * p + i)] != 0) rows.push_back(i);
+    if (good_[place(k) * static_cast<std::size_t>(p) + static_cast<std::size_t>(i)] != 0) rows.push_back(i);
   }
   const auto size = static_cast<Index>(rows.size());
   Matrix root = Matrix::Zero(size, size);
@@ -202,8 +182,8 @@ bool FaultIsolation::invert_innovation(Gains& gains, const Matrix& C) {
     const Index i = rows[static_cast<std::size_t>(a)];
     for (Index b = 0; b <= a; ++b) {
       const Index j = rows[static_cast<std::size_t>(b)];
-      double value = CP.row(i).dot(C.row(j)) + (i == j ? noise_[at + static_cast<std::size_t>(i)] : R_(i, j));
-      for (Index k = 0; k < b; ++k) value -= root(a, k) * root(b, k);
+      double value = CP.row(i).dot(C.row(j)) + (i == j && R != nullptr ? R[i] : R_(i, j));
+      for (Index c = 0; c < b; ++c) value -= root(a, c) * root(b, c);
       if (a == b && !(value > 0.0)) return false;
       root(a, b) = a == b ? std::sqrt(value) : value / root(b, b);
     }
@@ -213,7 +193,7 @@ bool FaultIsolation::invert_innovation(Gains& gains, const Matrix& C) {
     inverse(b, b) = 1.0 / root(b, b);
     for (Index a = b + 1; a < size; ++a) {
       double value = 0.0;
-      for (Index k = b; k < a; ++k) value -= root(a, k) * inverse(k, b);
+      for (Index c = b; c < a; ++c) value -= root(a, c) * inverse(c, b);
       inverse(a, b) = value / root(a, a);
     }
   }
@@ -221,32 +201,31 @@ bool FaultIsolation::invert_innovation(Gains& gains, const Matrix& C) {
   for (Index a = 0; a < size; ++a) {
     for (Index b = 0; b < size; ++b) {
       double value = 0.0;
-      for (Index k = std::max(a, b); k < size; ++k) value += inverse(k, a) * inverse(k, b);
+      for (Index c = std::max(a, b); c < size; ++c) value += inverse(c, a) * inverse(c, b);
       gains.X(rows[static_cast<std::size_t>(a)], rows[static_cast<std::size_t>(b)]) = value;
     }
   }
   return true;
 }
 
-bool FaultIsolation::forward(std::int64_t k) {
+bool FaultIsolation::forward(const FaultRecord& record, std::int64_t k) {
   const Index n = A_.rows();
   const Index p = C_.rows();
-  const auto step = static_cast<std::size_t>(k - first_);
-  const auto at = slot(k);
+  const std::size_t step = place(k);
+  const FaultRecord::Step found = record.at(k);
   const auto row = [&](std::size_t which) { return good_.begin() + static_cast<std::ptrdiff_t>(which) * p; };
-  const auto noise = [&](std::int64_t which) { return noise_.begin() + static_cast<std::ptrdiff_t>(slot(which)) * p; };
   const bool same = settled_ && step > 0 && std::equal(row(step), row(step + 1), row(step - 1)) &&
-                    std::equal(noise(k), noise(k) + p, noise(k - 1));
+                    (found.R == nullptr || std::equal(found.R, found.R + p, record.at(k - 1).R));
   if (!same) {
     gains_.emplace_back();
     Gains& gains = gains_.back();
     if (nonlinear_) {
-      gains.A = Eigen::Map<const Matrix>(As_.data() + at * static_cast<std::size_t>(n * n), n, n);
-      gains.C = Eigen::Map<const Matrix>(Cs_.data() + at * static_cast<std::size_t>(p * n), p, n);
+      gains.A = Eigen::Map<const Matrix>(found.A, n, n);
+      gains.C = Eigen::Map<const Matrix>(found.C, p, n);
     }
     const Matrix& A = nonlinear_ ? gains.A : A_;
     const Matrix& C = nonlinear_ ? gains.C : C_;
-    if (!invert_innovation(gains, C)) return false;
+    if (!invert_innovation(gains, C, found.R, k)) return false;
     const Matrix AP = A * P_;
     const Matrix cross = AP * C.transpose() + S_;
     gains.L = cross * gains.X;
@@ -268,7 +247,7 @@ bool FaultIsolation::forward(std::int64_t k) {
   Vector innovation = -(C * delta_);
   for (Index i = 0; i < p; ++i) {
     if (good_[step * static_cast<std::size_t>(p) + static_cast<std::size_t>(i)] != 0) {
-      innovation(i) += innovation_[at * static_cast<std::size_t>(p) + static_cast<std::size_t>(i)];
+      innovation(i) += found.innovation[i];
       ++rows_[step];
     } else {
       innovation(i) = 0.0;
@@ -276,13 +255,13 @@ bool FaultIsolation::forward(std::int64_t k) {
   }
   weighted_[step] = gains.X * innovation;
   chi_square_[step] = innovation.dot(weighted_[step]);
-  const Eigen::Map<const Vector> done(correction_.data() + at * static_cast<std::size_t>(n), n);
+  const Eigen::Map<const Vector> done(found.correction, n);
   delta_ = (A * delta_ + gains.L * innovation - done).eval();
   return chi_square_[step] * 0.0 == 0.0;
 }
 
 void FaultIsolation::backward(std::int64_t k) {
-  const auto step = static_cast<std::size_t>(k - first_);
+  const std::size_t step = place(k);
   const Gains& gains = gains_[gain_of_[step]];
   const Matrix& C = nonlinear_ ? gains.C : C_;
   const Vector& q = weighted_[step];
@@ -315,7 +294,7 @@ void FaultIsolation::backward(std::int64_t k) {
   score_.row(row).tail(D) = rho_ramp_;
 }
 
-void FaultIsolation::conclude() {
+void FaultIsolation::conclude(const FaultRecord& record) {
   const Index steps = information_.rows();
   const Index H = information_.cols();
   const Index reference = std::max<Index>(0, steps - kReferenceSteps);
@@ -349,18 +328,24 @@ void FaultIsolation::conclude() {
   for (Index h = 0; h < H; ++h) {
     const Index onset = best[static_cast<std::size_t>(h)];
     if (onset < 0) continue;
-    double weight = 0.0;
+    double weight = 0.0, square = 0.0;
     const double prior = 1.0 / static_cast<double>(1 + hypotheses_[static_cast<std::size_t>(h)].like.size());
     for (Index k = 0; k < steps; ++k) {
       if (!seen(k, h)) continue;
-      const double known = kKappa * kKappa * information_(k, h) / information_(reference, h);
-      weight +=
+      const double J = information_(k, h);
+      const double known = kKappa * kKappa * J / information_(reference, h);
+      const double share =
           prior * base::exp(0.5 * (ratio(k, h) / spread * (known / (1.0 + known)) - top)) / std::sqrt(1.0 + known);
+      const double away = score_(k, h) / J - score_(onset, h) / information_(onset, h);
+      weight += share;
+      square += share * (spread / J + away * away);
     }
-    const double J = information_(onset, h);
     const double scale = per_second_[static_cast<std::size_t>(h)];
-    estimates_.push_back({static_cast<std::size_t>(h), weight, ratio(onset, h) / spread, scale * score_(onset, h) / J,
-                          scale * std::sqrt(spread / J), time_[slot(first_ + onset)], onset == 0});
+    const double size = score_(onset, h) / information_(onset, h);
+    const double std = weight > 0.0 ? std::sqrt(square / weight) : std::sqrt(spread / information_(onset, h));
+    const std::int64_t begin = at_.first + onset;
+    estimates_.push_back({static_cast<std::size_t>(h), weight, ratio(onset, h) / spread, scale * size, scale * std,
+                          record.time(begin), begin, onset == 0});
     total += weight;
   }
   for (FaultEstimate& estimate : estimates_) estimate.probability /= total;
@@ -375,6 +360,55 @@ double FaultIsolation::group_probability(const FaultEstimate& estimate) const {
     if (std::find(like.begin(), like.end(), other.hypothesis) != like.end()) sum += other.probability;
   }
   return sum;
+}
+
+const FaultEstimate* FaultIsolation::cause() const {
+  const FaultEstimate* best = nullptr;
+  double most = 0.0;
+  for (const FaultEstimate& estimate : estimates_) {
+    const double probability = group_probability(estimate);
+    if (probability <= most * (1.0 + 1e-9)) continue;
+    most = probability;
+    best = &estimate;
+  }
+  return best != nullptr && best->statistic >= kEvidence ? best : nullptr;
+}
+
+double FaultIsolation::sensor_probability(std::optional<std::size_t> output) const {
+  double sum = 0.0;
+  for (const FaultEstimate& estimate : estimates_) {
+    const FaultHypothesis& hypothesis = hypotheses_[estimate.hypothesis];
+    if (of_sensor(hypothesis.kind) && (!output || hypothesis.at == *output)) sum += estimate.probability;
+  }
+  return sum;
+}
+
+std::optional<FaultIsolation::Correction> FaultIsolation::without(const FaultEstimate& fault, const FaultRecord& record,
+                                                                  std::int64_t now) {
+  // The filter goes on to `now`, as far as the evaluation has not seen.
+  const std::int64_t seen = at_.last;
+  at_.last = now;
+  mark_good(record);
+  const auto steps = static_cast<std::size_t>(now - at_.first + 1);
+  weighted_.resize(steps);
+  chi_square_.resize(steps, 0.0);
+  rows_.resize(steps, 0);
+  bool fine = true;
+  for (std::int64_t k = seen + 1; k <= now && fine; ++k) fine = forward(record, k);
+  at_.last = seen;
+  if (!fine) return std::nullopt;
+
+  const bool ramp = hypotheses_[fault.hypothesis].kind == FaultKind::drift;
+  const Index column = ramp ? static_cast<Index>(fault.hypothesis) - b_.cols() : static_cast<Index>(fault.hypothesis);
+  Vector e = Vector::Zero(A_.rows());
+  for (std::int64_t k = fault.begin; k <= now; ++k) {
+    const Gains& gains = gains_[gain_of_[place(k)]];
+    const double level = ramp ? static_cast<double>(k - fault.begin) : 1.0;
+    e = (gains.F * e + level * gains.beta.col(column)).eval();
+  }
+  const double scale = per_second_[fault.hypothesis];
+  const double std = fault.magnitude_std / scale;
+  return Correction{delta_ + fault.magnitude / scale * e, P_ + std * std * e * e.transpose()};
 }
 
 }  // namespace twinkeeper::diagnosis

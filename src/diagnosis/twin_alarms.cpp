@@ -161,6 +161,7 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
   }
   event.ne107 = *event.statistic > kGrossJump ? NamurStatus::failure : NamurStatus::off_spec;
   if (cause_is_told(event)) {
+    describe_cause(event, output.gate, true);
     add_joined_tags(event, output.gate);
     return;
   }
@@ -168,26 +169,27 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
                   quantity(std::abs(row.innovation), output.setup.unit) + side(row.innovation) +
                   " what the model expects" +
                   (event.ambiguous_with.empty() ? ", while the other sensors agree with it." : ".");
-  if (event.event == AnomalyEventKind::raised) describe_cause(event, index, output.gate);
+  describe_cause(event, output.gate, true);
   add_joined_tags(event, output.gate);
 }
 
 void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
   const Output& output = outputs_[index];
-  const bool found = cause_is_told(event);
-  if (!found || event.kind == AnomalyKind::process) event.threshold = limits(index).cusum;
+  if (!cause_is_told(event) || event.kind == AnomalyKind::process) event.threshold = limits(index).cusum;
   event.nominal_false_alarms_per_day = limits(index).cusum_per_day;
   describe_shift(event, index, row, output.cusum);
   if (event.event == AnomalyEventKind::cleared) return;
-  if (event.event == AnomalyEventKind::raised && !found) describe_cause(event, index, output.process);
+  describe_cause(event, output.process, false);
   add_joined_tags(event, output.process);
 }
 
-void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, const OutputStep& row) const {
-  event.threshold = limits(index).slow_drift;
+void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
+  if (!cause_is_told(event) || event.kind == AnomalyKind::process) event.threshold = limits(index).slow_drift;
   event.nominal_false_alarms_per_day = limits(index).slow_per_day;
   describe_shift(event, index, row, outputs_[index].slow);
-  if (event.event != AnomalyEventKind::cleared) add_joined_tags(event, outputs_[index].slow_drift);
+  if (event.event == AnomalyEventKind::cleared) return;
+  describe_cause(event, outputs_[index].slow_drift, false);
+  add_joined_tags(event, outputs_[index].slow_drift);
 }
 
 void TwinDiagnosis::describe_shift(AnomalyEvent& event, std::size_t index, const OutputStep& row,
@@ -238,12 +240,15 @@ void TwinDiagnosis::describe_noise(AnomalyEvent& event, std::size_t index, bool 
   add_joined_tags(event, up ? output.noise_up : output.noise_down);
 }
 
-void TwinDiagnosis::describe_nis(AnomalyEvent& event) const {
-  event.statistic = nis_.value();
-  event.threshold = nis_.limit(limits().nis);
+void TwinDiagnosis::describe_nis(AnomalyEvent& event) {
+  if (!cause_is_told(event) || event.kind == AnomalyKind::process) {
+    event.statistic = nis_.value();
+    event.threshold = nis_.limit(limits().nis);
+  }
   event.nominal_false_alarms_per_day = limits().nis_per_day;
   add_evidence(event);
   if (event.event == AnomalyEventKind::raised) event.onset = nis_.onset();
+  if (event.event != AnomalyEventKind::cleared) describe_cause(event, nis_alarm_, false);
 }
 
 void TwinDiagnosis::add_evidence(AnomalyEvent& event) const {

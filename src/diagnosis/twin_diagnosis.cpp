@@ -7,11 +7,11 @@
 
 #include "diagnosis/sensor_reasons.hpp"
 #include "twinkeeper/base/elementary.hpp"
+#include "twinkeeper/diagnosis/sensor_watch.hpp"
 
 namespace twinkeeper::diagnosis {
 namespace {
 
-using estimation::Mode;
 using estimation::OutputStep;
 using signals::Quality;
 using signals::Reason;
@@ -30,7 +30,11 @@ double power(double number, std::int64_t exponent) {
   return result;
 }
 
-bool takes_rows(Mode mode) { return mode == Mode::tracking || mode == Mode::degraded || mode == Mode::predict_only; }
+std::vector<std::string> names_of(const std::vector<SignalSetup>& signals) {
+  std::vector<std::string> names;
+  for (const SignalSetup& signal : signals) names.push_back(signal.name);
+  return names;
+}
 
 }  // namespace
 
@@ -38,7 +42,8 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     : setup_(std::move(setup)),
       book_(OwnerKind::twin, setup_.twin),
       gate_(setup_.settings.gate.value_or(kDefaultGate)),
-      join_window_(setup_.settings.gate_timeout + setup_.settings.off_delay) {
+      join_window_(setup_.settings.gate_timeout + setup_.settings.off_delay),
+      limits_(setup_.settings, setup_.period, names_of(setup_.outputs), setup_.regimes) {
   const DiagnosisSettings& settings = setup_.settings;
   const double period_s = std::chrono::duration<double>(setup_.period).count();
   const double steps_per_day = kSecondsPerDay / period_s;
@@ -64,20 +69,18 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
   if (settings.nis.enabled) nis_ = WindowedNis(settings.nis.window, static_cast<int>(outputs_.size()), gate_);
   watch_ = ModelWatch(1 + setup_.regimes.size(), outputs_.size(), gate_);
   z_.resize(outputs_.size());
-  limits_.push_back(make_limits(setup_.regimes.empty() ? kWholeLog : ""));
-  for (const std::string& regime : setup_.regimes) limits_.push_back(make_limits(regime));
   take_limits();
   define_alarms();
 }
 
 void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out,
-                             const estimation::FilterStep* filter) {
+                             const Evidence& evidence) {
   if (step.inputs.size() != inputs_.size() || step.outputs.size() != outputs_.size()) std::abort();
   const base::Instant now = step.time;
   book_.end_withheld(now, out);
-  const bool testing = takes_rows(step.mode) && !step.tests_held;
+  const bool testing = takes_rows(step);
   const bool anew = testing && (!testing_ || step.regime != regime_);
-  record(step, filter, testing);
+  note_evidence(step, evidence, testing);
   testing_ = testing;
   if (step.regime != regime_) {
     regime_ = step.regime;
@@ -119,6 +122,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
       if (!stood[r] && book_.active(output.reasons[r])) explain(output, output.reasons[r], now, out);
     }
   }
+  look_again();
   if (setup_.settings.gate) {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       if (!outputs_[i].setup.tag.empty()) evaluate_gate(i, step.outputs[i], now, out);
@@ -127,7 +131,15 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   if (setup_.settings.cusum.enabled) evaluate_process(step, out);
   if (testing) evaluate_slow_tests(step, out);
   if (testing && setup_.settings.model.enabled) evaluate_model(step, anew, out);
-  if (left_out_ && !book_.active(left_out_->alarm)) left_out_.reset();
+}
+
+// After the regime has changed.
+void TwinDiagnosis::take_limits() {
+  nis_.set_limit(limits().nis);
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    outputs_[i].cusum.set_cap(2.0 * limits(i).cusum);
+    outputs_[i].slow.set_cap(2.0 * limits(i).slow_drift);
+  }
 }
 
 void TwinDiagnosis::read(Signal& signal, double value, Quality quality, Reason reason, base::Instant now) const {

@@ -1,4 +1,4 @@
-// What the alarms of a twin say of their cause, and the sensor that is not to be fused meanwhile.
+// What the alarms of a twin say of their cause.
 #include <algorithm>
 #include <cmath>
 
@@ -8,50 +8,37 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
-constexpr double kEvidence = 20.0;  // statistic below which nothing is said: noise comes to 15 once in a while
-constexpr double kDecisive = 35.0;  // that raises an alarm by itself
-constexpr int kLookEvery = 8;
-constexpr double kSure = 0.9;
+constexpr int kLookAfter = 8;
+constexpr int kLookAtLatest = 256;
 constexpr double kPossible = 0.05;  // what is more probable than this belongs to what can't be told apart
 constexpr std::size_t kMostHypotheses = 5;
 constexpr double kLeastProbability = 0.005;
-
-bool is_sensor(FaultKind kind) { return kind == FaultKind::bias || kind == FaultKind::drift; }
+constexpr std::int64_t kLastLook = FaultRecord::kWindow - 2 * FaultRecord::kBlock;  // steps since the onset
+constexpr double kFiner = 0.7;                                                      // of the standard deviation told
 
 }  // namespace
 
-void TwinDiagnosis::record(const estimation::TwinStep& step, const estimation::FilterStep* filter, bool testing) {
-  if (!isolation_) return;
-  const bool usable = testing && filter != nullptr;
-  if (!usable || step.regime != regime_) isolation_->isolation.clear();
-  if (usable) isolation_->isolation.take(step, *filter);
+void TwinDiagnosis::note_evidence(const estimation::TwinStep& step, const Evidence& evidence, bool testing) {
+  evidence_ = evidence;
+  const bool usable = testing && evidence.record != nullptr;
+  if (!usable || step.regime != regime_) {
+    evidence_begins_.reset();
+    finer_.reset();
+    if (isolation_) isolation_->isolation.give_up();
+  }
+  if (usable && !evidence_begins_) evidence_begins_ = evidence.tick;
 }
 
 // Whether what there is to know of the cause is known; if not, the next step goes on.
-bool TwinDiagnosis::isolated() { return !isolation_ || isolation_->isolation.evaluate(); }
-
-// The most probable one, counting those that look the same as one.
-const FaultEstimate* TwinDiagnosis::cause() const {
-  if (!isolation_) return nullptr;
-  const FaultIsolation& isolation = isolation_->isolation;
-  const FaultEstimate* best = nullptr;
-  double most = 0.0;
-  for (const FaultEstimate& estimate : isolation.estimates()) {
-    const double probability = isolation.group_probability(estimate);
-    if (probability <= most * (1.0 + 1e-9)) continue;
-    most = probability;
-    best = &estimate;
-  }
-  return best != nullptr && best->statistic >= kEvidence ? best : nullptr;
+bool TwinDiagnosis::isolated() {
+  return !isolation_ || !evidence_begins_ ||
+         isolation_->isolation.evaluate(*evidence_.record, *evidence_begins_, evidence_.tick);
 }
 
-double TwinDiagnosis::sensor_probability(std::optional<std::size_t> output) const {
-  double sum = 0.0;
-  for (const FaultEstimate& estimate : isolation_->isolation.estimates()) {
-    const FaultHypothesis& hypothesis = isolation_->isolation.hypotheses()[estimate.hypothesis];
-    if (is_sensor(hypothesis.kind) && (!output || hypothesis.at == *output)) sum += estimate.probability;
-  }
-  return sum;
+// If it was looked for at this step.
+const FaultEstimate* TwinDiagnosis::cause() const {
+  if (!isolation_ || !evidence_begins_) return nullptr;
+  return isolation_->isolation.progress().ended == evidence_.tick ? isolation_->isolation.cause() : nullptr;
 }
 
 // The output whose CUSUM warns most, if there is a cause beyond doubt.
@@ -67,12 +54,14 @@ std::optional<std::size_t> TwinDiagnosis::early_cause(const estimation::TwinStep
   }
   if (!most) {
     warned_ = 0;
+    look_after_ = kLookAfter;
     return std::nullopt;
   }
-  if (++warned_ < kLookEvery || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
+  if (++warned_ < look_after_ || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
   warned_ = 0;
+  look_after_ = std::min(2 * look_after_, kLookAtLatest);
   const FaultEstimate* best = cause();
-  if (best == nullptr || best->statistic < kDecisive) return std::nullopt;
+  if (best == nullptr || best->statistic < FaultIsolation::kDecisive) return std::nullopt;
   outputs_[*most].over_since = step.time;
   return most;
 }
@@ -82,11 +71,37 @@ std::size_t TwinDiagnosis::owner_of_cause(std::size_t index) const {
   const FaultEstimate* best = cause();
   if (best == nullptr) return index;
   const FaultHypothesis& hypothesis = isolation_->isolation.hypotheses()[best->hypothesis];
-  if (!is_sensor(hypothesis.kind) || sensor_probability(hypothesis.at) < kSure) return index;
+  if (!of_sensor(hypothesis.kind)) return index;
+  if (isolation_->isolation.sensor_probability(hypothesis.at) < FaultIsolation::kSure) return index;
   const Output& output = outputs_[hypothesis.at];
   const bool free = !output.setup.tag.empty() && output.health == Health::good && !output.joined &&
                     !book_.active(output.gate) && !book_.active(output.process);
   return free ? hypothesis.at : index;
+}
+
+// Whether more is known of the cause of an alarm that stands than what was told.
+void TwinDiagnosis::look_again() {
+  if (!finer_) return;
+  const std::int64_t steps = evidence_.tick - finer_->begin + 1;
+  const std::int64_t due = std::min(2 * finer_->known, kLastLook);
+  if (!book_.active(finer_->alarm) || (finer_->known >= due && !finer_->news)) {
+    finer_.reset();
+    return;
+  }
+  if (finer_->known >= due || steps < due || !isolated()) return;
+  finer_->known = steps;
+  const FaultEstimate* best = cause();
+  if (best == nullptr) return;
+  const AnomalyEvent& told = book_.told(finer_->alarm);
+  const bool other = told.hypotheses.empty() || !told.magnitude_std || !told.magnitude ||
+                     told.hypotheses.front().name != name_of(isolation_->isolation.hypotheses()[best->hypothesis]);
+  if (!other && best->magnitude_std > kFiner * *told.magnitude_std &&
+      std::abs(best->magnitude - *told.magnitude) < *told.magnitude_std) {
+    return;
+  }
+  finer_->news = told;
+  say_cause(*finer_->news, *best, finer_->accuses);
+  book_.mark_changed(finer_->alarm);
 }
 
 std::string TwinDiagnosis::name_of(const FaultHypothesis& hypothesis) const {
@@ -102,12 +117,40 @@ std::string TwinDiagnosis::name_of(const FaultHypothesis& hypothesis) const {
   return "process:" + isolation_->states[hypothesis.at].name;
 }
 
-// `index` is the output whose alarm this is.
-void TwinDiagnosis::describe_cause(AnomalyEvent& event, std::size_t index, AlarmHandle alarm) {
+// `accuses`: the alarm is of a sensor before anything is known of the cause.
+void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses) {
+  if (!isolation_) return;
+  if (event.event == AnomalyEventKind::changed && finer_ && finer_->alarm == alarm && finer_->news) {
+    take_cause(event, *finer_->news);
+    finer_->news.reset();
+  }
+  if (event.event != AnomalyEventKind::raised || !evidence_begins_) return;
   const FaultEstimate* best = cause();
-  if (best == nullptr) return;
+  const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - kLookAfter + 1;
+  finer_ = Finer{alarm, accuses, begin, evidence_.tick - begin + 1, {}};
+  if (best != nullptr) say_cause(event, *best, accuses);
+}
+
+void TwinDiagnosis::take_cause(AnomalyEvent& event, const AnomalyEvent& from) {
+  event.kind = from.kind;
+  event.test = from.test;
+  event.message = from.message;
+  event.advice = from.advice;
+  event.tags = from.tags;
+  event.hypotheses = from.hypotheses;
+  event.ambiguous_with = from.ambiguous_with;
+  event.onset = from.onset;
+  event.magnitude = from.magnitude;
+  event.magnitude_std = from.magnitude_std;
+  event.magnitude_unit = from.magnitude_unit;
+  if (from.test != "glr") return;
+  event.statistic = from.statistic;
+  event.threshold = from.threshold;
+}
+
+void TwinDiagnosis::say_cause(AnomalyEvent& event, const FaultEstimate& best, bool accuses) const {
   const FaultIsolation& isolation = isolation_->isolation;
-  const FaultHypothesis& hypothesis = isolation.hypotheses()[best->hypothesis];
+  const FaultHypothesis& hypothesis = isolation.hypotheses()[best.hypothesis];
   event.hypotheses.clear();
   event.ambiguous_with.clear();
   for (const FaultEstimate& estimate : isolation.estimates()) {
@@ -115,32 +158,31 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, std::size_t index, Alarm
     event.hypotheses.push_back({name_of(isolation.hypotheses()[estimate.hypothesis]), estimate.probability});
   }
   for (const FaultEstimate& estimate : isolation.estimates()) {
-    if (estimate.hypothesis == best->hypothesis) continue;
+    if (estimate.hypothesis == best.hypothesis) continue;
     const auto& like = hypothesis.like;
     const bool same = std::find(like.begin(), like.end(), estimate.hypothesis) != like.end();
     if (!same && estimate.probability < kPossible) continue;
     event.ambiguous_with.push_back(name_of(isolation.hypotheses()[estimate.hypothesis]));
   }
-  event.onset = best->onset;
-  event.magnitude = best->magnitude;
-  event.magnitude_std = best->magnitude_std;
+  event.onset = best.onset;
+  event.magnitude = best.magnitude;
+  event.magnitude_std = best.magnitude_std;
 
-  const double sensors = sensor_probability(std::nullopt);
-  const bool of_process = alarm == outputs_[index].process;
-  if (of_process && sensors >= kSure) {
+  const double sensors = isolation.sensor_probability();
+  if (accuses) {
+    event.kind = sensors < 0.5 ? AnomalyKind::process : AnomalyKind::sensor;
+  } else if (sensors >= FaultIsolation::kSure) {
     event.kind = AnomalyKind::sensor;
     event.test = "glr";
-    event.statistic = best->statistic;
-    event.threshold = kEvidence;
-  } else if (sensors < 0.5) {  // the gate accuses the sensor
-    event.kind = AnomalyKind::process;
+    event.statistic = best.statistic;
+    event.threshold = FaultIsolation::kEvidence;
   }
 
-  const double size = std::abs(best->magnitude);
-  const bool up = best->magnitude > 0.0;
+  const double size = std::abs(best.magnitude);
+  const bool up = best.magnitude > 0.0;
   const auto figure = [&](const std::string& unit) {
     event.magnitude_unit = unit;
-    return quantity(size) + " ± " + quantity(best->magnitude_std, unit);
+    return quantity(size) + " ± " + quantity(best.magnitude_std, unit);
   };
   const auto per_second = [](const std::string& unit) { return (unit.empty() ? "1" : unit) + "/s"; };
   switch (hypothesis.kind) {
@@ -163,7 +205,9 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, std::size_t index, Alarm
                       (input.tag.empty() ? "configured" : input.tag + " says") +
                       ": the actuator does something else, or the value is wrong.";
       event.advice = "Compare what " + input.name + " does with what it is told.";
-      if (!input.tag.empty()) event.tags.push_back(input.tag);
+      if (!input.tag.empty() && std::find(event.tags.begin(), event.tags.end(), input.tag) == event.tags.end()) {
+        event.tags.push_back(input.tag);
+      }
       break;
     }
     case FaultKind::disturbance: {
@@ -174,8 +218,17 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, std::size_t index, Alarm
       break;
     }
   }
-  if (is_sensor(hypothesis.kind)) {
-    event.advice = "Compare " + outputs_[hypothesis.at].setup.tag + " with an independent reading.";
+  if (of_sensor(hypothesis.kind)) {
+    const std::string& tag = outputs_[hypothesis.at].setup.tag;
+    const auto there = std::find(event.tags.begin(), event.tags.end(), tag);
+    if (event.kind == AnomalyKind::sensor) {  // it comes first
+      if (there != event.tags.end()) event.tags.erase(there);
+      event.tags.insert(event.tags.begin(), tag);
+    }
+    event.advice = "Compare " + tag + " with an independent reading.";
+    const bool sure = isolation_->isolation.sensor_probability(hypothesis.at) >= FaultIsolation::kSure;
+    if (sure && isolation_->dispensable[hypothesis.at])
+      event.advice += " Its values are not used until they agree again.";
   }
   if (!event.ambiguous_with.empty()) {
     event.message += " It may also be";
@@ -183,11 +236,6 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, std::size_t index, Alarm
       event.message += (i == 0 ? " " : i + 1 == event.ambiguous_with.size() ? " or " : ", ") + event.ambiguous_with[i];
     }
     event.message += '.';
-  }
-  if (is_sensor(hypothesis.kind) && !left_out_ && isolation_->dispensable[hypothesis.at] && hypothesis.at == index &&
-      sensor_probability(index) >= kSure) {
-    left_out_ = LeftOut{index, alarm};
-    event.advice += " Its values are not used until they agree again.";
   }
 }
 

@@ -1,8 +1,9 @@
-// The limits that hold in each regime of a twin: its calibration's, or those of the tests.
+#include "twinkeeper/diagnosis/twin_limits.hpp"
+
 #include <algorithm>
 #include <cmath>
 
-#include "twinkeeper/diagnosis/twin_diagnosis.hpp"
+#include "twinkeeper/diagnosis/cusum.hpp"
 
 namespace twinkeeper::diagnosis {
 namespace {
@@ -10,11 +11,8 @@ namespace {
 constexpr double kChanceOfUsualLimits = 1e-8;
 constexpr double kSecondsOfDay = 86400.0;
 
-}  // namespace
-
-TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime) const {
-  const DiagnosisSettings& settings = setup_.settings;
-  const double steps_per_day = kSecondsOfDay / std::chrono::duration<double>(setup_.period).count();
+RegimeLimits make_limits(const DiagnosisSettings& settings, double steps_per_day,
+                         const std::vector<std::string>& outputs, const std::string& regime) {
   RegimeLimits limits;
   const auto& known = settings.calibration.regimes;
   const auto found = std::find_if(known.begin(), known.end(), [&](const auto& one) { return one.name == regime; });
@@ -29,7 +27,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
     limits.bands.block = found->model_block;
     limits.bands.nis = {found->nis_mean_low, found->nis_mean_high};
   }
-  for (const SignalSetup& output : setup_.outputs) {
+  for (const std::string& output : outputs) {
     OutputLimits one;
     Band band{-1.0, 1.0};  // what is not calibrated is not watched
     one.cusum = settings.cusum.limit;
@@ -40,7 +38,7 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
     }
     if (calibrated) {
       const auto of = std::find_if(found->outputs.begin(), found->outputs.end(),
-                                   [&](const OutputCalibration& o) { return o.name == output.name; });
+                                   [&](const OutputCalibration& o) { return o.name == output; });
       if (of != found->outputs.end()) {
         one.scale = of->scale;
         one.block = of->block;
@@ -64,13 +62,13 @@ TwinDiagnosis::RegimeLimits TwinDiagnosis::make_limits(const std::string& regime
   return limits;
 }
 
-// After the regime has changed.
-void TwinDiagnosis::take_limits() {
-  nis_.set_limit(limits().nis);
-  for (std::size_t i = 0; i < outputs_.size(); ++i) {
-    outputs_[i].cusum.set_cap(2.0 * limits(i).cusum);
-    outputs_[i].slow.set_cap(2.0 * limits(i).slow_drift);
-  }
+}  // namespace
+
+TwinLimits::TwinLimits(const DiagnosisSettings& settings, base::Duration period,
+                       const std::vector<std::string>& outputs, const std::vector<std::string>& regimes) {
+  const double steps_per_day = kSecondsOfDay / std::chrono::duration<double>(period).count();
+  limits_.push_back(make_limits(settings, steps_per_day, outputs, regimes.empty() ? kWholeLog : ""));
+  for (const std::string& regime : regimes) limits_.push_back(make_limits(settings, steps_per_day, outputs, regime));
 }
 
 }  // namespace twinkeeper::diagnosis

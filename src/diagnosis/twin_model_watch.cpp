@@ -63,7 +63,7 @@ void TwinDiagnosis::evaluate_model(const estimation::TwinStep& step, bool anew, 
 
 void TwinDiagnosis::describe_model(AnomalyEvent& event, std::size_t place) const {
   const ModelWatch::Outside& what = watch_.outside(place);
-  const ModelBands& bands = limits_[place].bands;
+  const ModelBands& bands = limits_.of(static_cast<int>(place) - 1).bands;
   const Band& band = what.output ? bands.autocorrelation[*what.output] : bands.nis;
   const double hours =
       std::chrono::duration<double, std::ratio<3600>>(static_cast<double>(watch_.steps_outside(place)) * setup_.period)

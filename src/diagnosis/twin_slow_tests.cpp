@@ -114,7 +114,7 @@ void TwinDiagnosis::evaluate_slow_drift(const TwinStep& step, std::vector<Anomal
       first = i;
     }
   }
-  if (first) tell(*first, true);
+  if (first && isolated()) tell(*first, true);
 }
 
 void TwinDiagnosis::evaluate_noise(std::size_t index, const TwinStep& step, std::vector<AnomalyEvent>& out) {
@@ -173,6 +173,7 @@ void TwinDiagnosis::evaluate_nis(const TwinStep& step, std::vector<AnomalyEvent>
       if (half && since < setup_.settings.on_delay + setup_.settings.nis.window * setup_.period / 2) return;
     }
   }
+  if (!stood && !isolated()) return;
   book_.update(nis_alarm_, over, step.time, out, [&](AnomalyEvent& event) { describe_nis(event); });
   if (!stood || book_.active(nis_alarm_)) return;
   release_joined(nis_alarm_);

@@ -131,6 +131,12 @@ void KalmanFilter::reset_with_covariance(const VectorXd& x, const MatrixXd& P) {
   arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
 }
 
+void KalmanFilter::correct(const VectorXd& by, const MatrixXd& P) {
+  leave_steady();
+  for (std::size_t i = 0; i < n(); ++i) arrays_.x_prior[i] += by(static_cast<Index>(i));
+  arrays_.T_prior = packed(lower_root(P), arrays_.np, arrays_.np);
+}
+
 void KalmanFilter::remember(Memory& memory) const {
   memory.x_prior = arrays_.x_prior;
   memory.T_prior = arrays_.T_prior;

@@ -13,12 +13,15 @@
 //   κ       –          –                   what f is held to be before anything is seen: N(0, κ²) times the size that
 //                                          kReferenceSteps steps tell from 0 by one σ_f
 //
-// The twin's own filter is another one: its gate rejects what a large fault shows. Its steps are recorded (innovation,
-// good rows, L_V ν_V as it was, P every kBlock steps); on demand the filter above is run over the record from the P at
-// its begin, fed with the differences of the two:
+// The twin's own filter is another one: its gate rejects what a large fault shows. Its steps are recorded
+// (fault_record.hpp); on demand the filter above is run over the record from the P at its begin, fed with the
+// differences of the two:
 //   δ(k) = difference of the predictions     ν(k) = ν_twin(k) − C δ(k)     δ(k+1) = A δ(k) + L ν(k) − (L_V ν_V)_twin(k)
-// so inputs need not be kept, and the result is that of a second filter that had run beside the twin all the time. Rows
-// rejected for fewer than kOutlier steps on end, and passed again, are outliers and left out.
+// so inputs need not be kept, and the result is that of a second filter that had run beside the twin all the time.
+//
+// A row that the gate rejected may be an outlier, or what a fault of about the gate's size shows now and then. Rejections
+// of an output that have no kBlock passes between them belong together; fewer than kOutlier of them are outliers once a
+// pass has come, and left out.
 //
 // All onsets at once: J and ρ of every θ come from one sweep backwards over the record, as quadratic and linear form of
 // (e, f): with F = A − L C, β = b − L c,
@@ -27,33 +30,38 @@
 // (a drift has one level more). Hence no grid of onsets, and the cost of an evaluation is that of W steps forth and
 // back, O(W (n³ + H n²)), however long the fault has lasted.
 //
-// Probabilities: of each hypothesis, Σ_θ exp(l / 2) / √(1 + κ² J / J_ref); onsets are equally likely before, and so are
-// groups of hypotheses that look alike. If the best one leaves more than noise, s² = its χ² per degree of freedom > 1,
-// l is divided by s², and σ_f multiplied by s: a model that does not fit is not sure of itself.
+// Probabilities: of each hypothesis, Σ_θ w(θ), w = exp(l / 2) / √(1 + κ² J / J_ref); onsets are equally likely before,
+// and so are groups of hypotheses that look alike. If the best one leaves more than noise, s² = its χ² per degree of
+// freedom > 1, l is divided by s², and σ_f multiplied by s: a model that does not fit is not sure of itself.
+// The onset is uncertain, too: σ² = Σ_θ w(θ) (σ_f²(θ) + (f̂(θ) − f̂)²) / Σ_θ w(θ).
+//
+// The state without the fault: x(k|k−1) of the twin + δ(k) + f̂ e(k), with covariance P(k) + σ² e eᵀ, is what a filter
+// comes to that has known from the onset on that there is a fault of this kind, but not its size.
 //
 // Nonlinear models: A, C are those that the twin was linearised to at each step, b of an input and Q those of the
 // operating point; dead times of inputs are not in c and b: the onset is that of the effect.
 //
-// The record is no part of a checkpoint: after a restart it begins anew. Errors: none; a Σ that is not positive
-// definite ends an evaluation without a result. Edge rules: rows of virtual outputs never come; a record of fewer than
-// kLeast steps gives no result. Thread rule: one thread. Allocation: take() none after the first step; evaluations
-// allocate. Source: Willsky and Jones (1976); the backward sweep after de Jong and Penzer, Diagnosing Shocks in Time
-// Series, JASA 93 (1998).
+// Errors: none; a Σ that is not positive definite ends an evaluation without a result. Edge rules: rows of virtual
+// outputs never come; fewer than kLeast steps give no result. Thread rule: one thread. Allocation: evaluations allocate.
+// Source: Willsky and Jones (1976); the backward sweep after de Jong and Penzer, Diagnosing Shocks in Time Series, JASA
+// 93 (1998).
 #pragma once
 
 #include <Eigen/Core>
 #include <cstdint>
-#include <string>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "twinkeeper/base/clock.hpp"
-#include "twinkeeper/estimation/filter_step.hpp"
-#include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/diagnosis/fault_record.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::diagnosis {
 
 enum class FaultKind : std::uint8_t { bias, drift, input, disturbance };
+
+[[nodiscard]] constexpr bool of_sensor(FaultKind kind) { return kind == FaultKind::bias || kind == FaultKind::drift; }
 
 struct FaultHypothesis {
   FaultKind kind = FaultKind::bias;
@@ -66,57 +74,84 @@ struct FaultEstimate {
   double probability = 0.0;
   double statistic = 0.0;      // l of the best onset
   double magnitude = 0.0;      // f̂; of a drift in output / s, of a disturbance in state / s
-  double magnitude_std = 0.0;  // σ_f
+  double magnitude_std = 0.0;  // σ
   base::Instant onset;         // the step that ν shows it first
-  bool older = false;          // or before: it is the first of the record
+  std::int64_t begin = 0;      // its tick
+  bool older = false;          // or before: it is the first that there is
 };
 
 class FaultIsolation {
  public:
-  static constexpr std::size_t kWindow = 240;  // W, the most steps of an evaluation
-  static constexpr std::size_t kBlock = 16;
-  static constexpr std::size_t kLeast = 3;
+  static constexpr std::int64_t kLeast = 3;
   static constexpr int kOutlier = 3;
+  static constexpr double kEvidence = 20.0;  // statistic below which nothing is said: noise comes to 15 at times
+  static constexpr double kDecisive = 35.0;  // that says something by itself
+  static constexpr double kSure = 0.9;       // probability
 
   // `mapped`: per output, whether it is ever measured.
   FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped);
 
-  void take(const estimation::TwinStep& step, const estimation::FilterStep& filter);
-  void clear() {
-    count_ = 0;
-    evaluated_ = -1;
-    phase_ = Phase::idle;
-  }
-
-  // Begins an evaluation of the record as it is, or goes on with the one begun; one that has been let lie is given up.
-  // True when it is done: estimates() are
-  // there, best first, none if there is no result. Each call does at most a fraction of the work that keeps a step of
-  // the period short, so that an evaluation takes at most kBlock − 1 steps.
-  bool evaluate();
+  // After step `now`: begins an evaluation of the steps from `from` on, of which it takes the newest kWindow, or goes on
+  // with the one begun; one that has been let lie is given up. True when it is done: estimates() are there, best first,
+  // none if there is no result. Each call does at most a fraction of the work that keeps a step of the period short, so
+  // that an evaluation takes at most kBlock − 1 steps. Called again after the step that ended one, it only says so.
+  bool evaluate(const FaultRecord& record, std::int64_t from, std::int64_t now);
+  void give_up() { at_ = {}; }
   [[nodiscard]] const std::vector<FaultEstimate>& estimates() const { return estimates_; }
   [[nodiscard]] const std::vector<FaultHypothesis>& hypotheses() const { return hypotheses_; }
+  // The most probable one, counting those that look the same as one, if its statistic is not below kEvidence.
+  [[nodiscard]] const FaultEstimate* cause() const;
+  // That a sensor is at fault, this one or any.
+  [[nodiscard]] double sensor_probability(std::optional<std::size_t> output = std::nullopt) const;
   // Of hypotheses that can't be told from that of an estimate, itself included.
   [[nodiscard]] double group_probability(const FaultEstimate& estimate) const;
 
+  // What makes x(now + 1|now) of the twin the state without the fault, after the evaluation that has just ended.
+  struct Correction {
+    Eigen::VectorXd by;
+    Eigen::MatrixXd P;
+  };
+  [[nodiscard]] std::optional<Correction> without(const FaultEstimate& fault, const FaultRecord& record,
+                                                  std::int64_t now);
+
+  // How far an evaluation has come. One that is recalled is done again up to there from the record, which may have
+  // changed; what an evaluation that had ended has found is gone.
+  struct Progress {
+    enum class Phase : std::uint8_t { idle, forth, back };
+    Phase phase = Phase::idle;
+    std::int64_t first = 0, last = 0, next = 0;
+    std::int64_t ended = kNever;  // after this step
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(phase, first, last, next, ended);
+    }
+  };
+  [[nodiscard]] const Progress& progress() const { return at_; }
+  void recall(const Progress& progress) {
+    at_ = progress;
+    behind_ = progress.phase != Progress::Phase::idle;
+  }
+
  private:
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
+  using Phase = Progress::Phase;
   using Matrix = Eigen::MatrixXd;
   using Vector = Eigen::VectorXd;
   using Index = Eigen::Index;
-  enum class Phase : std::uint8_t { idle, forth, back };
   struct Gains {               // of one step of the filter that fuses every good row
     Matrix F, L, X, XC, beta;  // X = Σ⁻¹ on the good rows, 0 elsewhere
     Matrix A, C;               // of a nonlinear model
   };
 
-  void begin();
-  [[nodiscard]] bool forward(std::int64_t k);
+  void begin(const FaultRecord& record);
+  void catch_up(const FaultRecord& record);
+  [[nodiscard]] bool forward(const FaultRecord& record, std::int64_t k);
   void backward(std::int64_t k);
-  void conclude();
-  [[nodiscard]] std::size_t slot(std::int64_t k) const { return static_cast<std::size_t>(k) % kSlots; }
-  [[nodiscard]] bool invert_innovation(Gains& gains, const Matrix& C);
-  void mark_outliers();
-
-  static constexpr std::size_t kSlots = kWindow + kBlock;
+  void conclude(const FaultRecord& record);
+  [[nodiscard]] bool invert_innovation(Gains& gains, const Matrix& C, const double* R, std::int64_t k);
+  void mark_good(const FaultRecord& record);
+  [[nodiscard]] std::size_t place(std::int64_t k) const { return static_cast<std::size_t>(k - at_.first); }
 
   bool nonlinear_;
   Matrix A_, C_, Q_, R_, S_;
@@ -126,17 +161,9 @@ class FaultIsolation {
   std::vector<double> per_second_;  // of a magnitude: 1, or 1 / period where it is per step
   std::size_t quota_;               // steps per call
 
-  // The record: rings by step.
-  std::int64_t count_ = 0;
-  std::vector<double> innovation_, noise_, correction_;  // NaN: not good
-  std::vector<std::uint8_t> rejected_;
-  std::vector<base::Instant> time_;
-  std::vector<double> roots_, As_, Cs_;  // roots by block
-
   // An evaluation.
-  Phase phase_ = Phase::idle;
-  std::int64_t evaluated_ = -1;  // count_ when the newest one began
-  std::int64_t first_ = 0, last_ = 0, next_ = 0;
+  Progress at_;
+  bool behind_ = false;             // recalled: to be done again up to at_
   std::vector<std::uint8_t> good_;  // by step and row
   std::vector<Gains> gains_;
   std::vector<std::size_t> gain_of_;

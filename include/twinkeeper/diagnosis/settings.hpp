@@ -94,7 +94,7 @@ struct Calibration {
 };
 
 struct IsolationSettings {
-  bool enabled = false;  // what it remembers is not in checkpoints yet, nor does it know of samples out of order
+  bool enabled = true;
 };
 
 struct DiagnosisSettings {

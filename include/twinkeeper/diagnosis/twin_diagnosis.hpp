@@ -52,13 +52,15 @@
 //  - timeout, exception, no_match and stale are alarms of the device, not of the twin: an alarm whose signal is not
 //    heard stays as it is.
 //
-// Cause (twin_isolation.cpp), only with an isolation and a step's FilterStep: when a gate or cusum alarm is due,
-// fault_isolation.hpp ranks what explains the innovations. What it finds goes into hypotheses, onset, magnitude and
-// message; ambiguous_with lists what can't be told from the best, now or ever. If sensors are the cause with kSure, the
-// alarm is of kind sensor and test `glr`, and it is the alarm of the sensor at fault. Such a sensor is left out of the
-// twin until its alarm clears, if the model is detectable without it; one at a time. A CUSUM above h/2 is a warning:
-// every kLookEvery steps of it the cause is looked for, and if its statistic is kDecisive, the alarm is raised at once: a
-// bias that the twin soon takes over leaves a mark that no CUSUM waits for.
+// Cause (twin_isolation.cpp), only with an isolation and a record of the steps: when a gate, cusum, slow_drift or nis
+// alarm is due, fault_isolation.hpp ranks what explains the innovations. What it finds goes into hypotheses, onset,
+// magnitude and message; ambiguous_with lists what can't be told from the best, now or ever. If sensors are the cause
+// with kSure, the alarm is of kind sensor and test `glr`, and a cusum alarm is that of the sensor at fault. A CUSUM above
+// h/2 is a warning: kLookAfter steps later the cause is looked for, then after twice as many, and so on; if its
+// statistic is kDecisive, the alarm is raised at once: a bias that the twin soon takes over leaves a mark that no CUSUM
+// waits for. While the alarm stands, the cause is looked for again whenever there are twice as many steps since the
+// onset as the last time, as long as they are all remembered, and a `changed` tells what has become better known.
+// What becomes of the sensor itself is none of this class's business: sensor_watch.hpp.
 //
 // Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
 // Onset: last zero of the sum that fired; first rejection; first bad step; for stuck, since when the value is the same.
@@ -87,6 +89,7 @@
 #include "twinkeeper/diagnosis/model_watch.hpp"
 #include "twinkeeper/diagnosis/settings.hpp"
 #include "twinkeeper/diagnosis/trend_ring.hpp"
+#include "twinkeeper/diagnosis/twin_limits.hpp"
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
 #include "twinkeeper/diagnosis/windowed_nis.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
@@ -123,6 +126,12 @@ struct IsolationSetup {
   std::vector<bool> dispensable;    // per output: the model is detectable without it
 };
 
+// The steps up to the one that is judged, which is that of tick `tick`.
+struct Evidence {
+  const FaultRecord* record = nullptr;
+  std::int64_t tick = 0;
+};
+
 class TwinDiagnosis {
  public:
   explicit TwinDiagnosis(TwinDiagnosisSetup setup);
@@ -130,14 +139,8 @@ class TwinDiagnosis {
   void isolate_with(IsolationSetup isolation) { isolation_.emplace(std::move(isolation)); }
   [[nodiscard]] bool isolates() const { return isolation_.has_value(); }
 
-  // Appends the events of this step to `out`. Without `filter` nothing is isolated.
-  void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out,
-                const estimation::FilterStep* filter = nullptr);
-
-  // The output whose sensor is at fault and not to be fused.
-  [[nodiscard]] std::optional<std::size_t> left_out() const {
-    return left_out_ ? std::optional<std::size_t>(left_out_->output) : std::nullopt;
-  }
+  // Appends the events of this step to `out`. Without a record nothing is isolated.
+  void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out, const Evidence& evidence = {});
 
   [[nodiscard]] const AlarmBook& alarms() const { return book_; }
   [[nodiscard]] AlarmBook& alarms() { return book_; }  // for an operator's orders
@@ -146,13 +149,22 @@ class TwinDiagnosis {
   [[nodiscard]] const VarianceRatio& noise(std::size_t output) const { return outputs_[output].noise; }
   [[nodiscard]] const WindowedNis& nis() const { return nis_; }
   // Whether the limits of a regime (−1: of a twin without regimes) were calibrated.
-  [[nodiscard]] bool calibrated(int regime) const { return limits_of(regime).calibration >= 0; }
+  [[nodiscard]] bool calibrated(int regime) const { return limits_.of(regime).calibration >= 0; }
+
+  [[nodiscard]] const TwinLimits& all_limits() const { return limits_; }
 
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, left_out_, warned_);
-    if constexpr (Archive::kReading) take_limits();
+    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, evidence_begins_, warned_, look_after_);
+    a(finer_);
+    FaultIsolation::Progress progress;
+    if (isolation_) progress = isolation_->isolation.progress();
+    a(progress);
+    if constexpr (Archive::kReading) {
+      take_limits();
+      if (isolation_) isolation_->isolation.recall(progress);
+    }
   }
 
  private:
@@ -209,39 +221,9 @@ class TwinDiagnosis {
     }
   };
 
-  struct OutputLimits {
-    double scale = 1.0, block_factor = 1.0;  // 1 / (√L s_L)
-    int block = 1;
-    double cusum = 16.0, slow_drift = 28.0;
-    double noise_low = 0.0, noise_high = 2.4;                          // low 0: not tested
-    std::optional<double> cusum_per_day, slow_per_day, noise_per_day;  // nominal false alarms
-  };
-  struct RegimeLimits {
-    std::vector<OutputLimits> outputs;
-    std::optional<double> nis;
-    std::optional<double> nis_per_day;
-    ModelBands bands;
-    int calibration = -1;  // position among the settings' calibrated regimes; −1: not calibrated
-  };
-  // Limits (twin_limits.cpp).
-  [[nodiscard]] RegimeLimits make_limits(const std::string& regime) const;
-  [[nodiscard]] const RegimeLimits& limits_of(int regime) const {
-    const auto place = static_cast<std::size_t>(regime + 1);
-    return limits_[place < limits_.size() ? place : 0];
-  }
-  [[nodiscard]] const RegimeLimits& limits() const { return limits_of(regime_); }
+  [[nodiscard]] const RegimeLimits& limits() const { return limits_.of(regime_); }
   [[nodiscard]] const OutputLimits& limits(std::size_t output) const { return limits().outputs[output]; }
   void take_limits();
-
-  struct LeftOut {
-    std::size_t output;
-    AlarmHandle alarm;
-
-    template <class Archive>
-    void archive(Archive& a) {
-      a(output, alarm);
-    }
-  };
 
   // Reading a step (twin_diagnosis.cpp).
   void read(Signal& signal, double value, signals::Quality quality, signals::Reason reason, base::Instant now) const;
@@ -276,14 +258,28 @@ class TwinDiagnosis {
   void describe_model(AnomalyEvent& event, std::size_t place) const;
   [[nodiscard]] AlarmDefinition model_definition() const;
   // The cause (twin_isolation.cpp).
-  void record(const estimation::TwinStep& step, const estimation::FilterStep* filter, bool testing);
+  struct Finer {  // the alarm whose cause is looked for again
+    AlarmHandle alarm = 0;
+    bool accuses = false;
+    std::int64_t begin = 0;  // tick of the onset, and how many steps since were known the last time
+    std::int64_t known = 0;
+    std::optional<AnomalyEvent> news;  // what is known better, to be told
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(alarm, accuses, begin, known, news);
+    }
+  };
+  void note_evidence(const estimation::TwinStep& step, const Evidence& evidence, bool testing);
   [[nodiscard]] bool isolated();
+  [[nodiscard]] const FaultEstimate* cause() const;
   [[nodiscard]] std::optional<std::size_t> early_cause(const estimation::TwinStep& step);
   [[nodiscard]] std::size_t owner_of_cause(std::size_t index) const;
-  [[nodiscard]] const FaultEstimate* cause() const;
-  [[nodiscard]] double sensor_probability(std::optional<std::size_t> output) const;
   [[nodiscard]] std::string name_of(const FaultHypothesis& hypothesis) const;
-  void describe_cause(AnomalyEvent& event, std::size_t index, AlarmHandle alarm);
+  void look_again();
+  void describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses);
+  static void take_cause(AnomalyEvent& event, const AnomalyEvent& from);
+  void say_cause(AnomalyEvent& event, const FaultEstimate& best, bool accuses) const;
   // Wording (twin_alarms.cpp).
   [[nodiscard]] AlarmDefinition gate_definition(const SignalSetup& signal) const;
   [[nodiscard]] AlarmDefinition process_definition(const SignalSetup& signal, const char* test) const;
@@ -294,11 +290,11 @@ class TwinDiagnosis {
                        const estimation::OutputStep* row) const;
   void describe_gate(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row);
   void describe_process(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row);
-  void describe_slow_drift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row) const;
+  void describe_slow_drift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row);
   void describe_shift(AnomalyEvent& event, std::size_t index, const estimation::OutputStep& row,
                       const TwoSidedCusum& sum) const;
   void describe_noise(AnomalyEvent& event, std::size_t index, bool up, const estimation::OutputStep& row) const;
-  void describe_nis(AnomalyEvent& event) const;
+  void describe_nis(AnomalyEvent& event);
   void add_evidence(AnomalyEvent& event) const;
   void add_joined_tags(AnomalyEvent& event, AlarmHandle alarm) const;
 
@@ -314,13 +310,16 @@ class TwinDiagnosis {
   std::vector<double> z_;  // scratch of evaluate_model
   double gate_;            // g
   base::Duration join_window_;
-  std::vector<RegimeLimits> limits_;  // by regime + 1
+  TwinLimits limits_;
   std::optional<double> gate_false_alarms_per_day_;
   bool testing_ = false;  // in the step before, rows could take part
   int regime_ = -1;       // of the step before
   std::optional<IsolationSetup> isolation_;
-  std::optional<LeftOut> left_out_;
-  int warned_ = 0;  // steps since the cause was looked for, while a CUSUM warns
+  Evidence evidence_;                            // of the step at hand
+  std::optional<std::int64_t> evidence_begins_;  // tick of the first step that belongs with it
+  int warned_ = 0;                               // steps since the cause was looked for, while a CUSUM warns
+  int look_after_ = 8;                           // so many
+  std::optional<Finer> finer_;
 };
 
 }  // namespace twinkeeper::diagnosis

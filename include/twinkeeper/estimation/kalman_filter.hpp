@@ -93,6 +93,8 @@ class KalmanFilter {
     }
   }
 
+  // After predict(): moves x(k+1|k), and P(k+1|k) is this one; allocates.
+  void correct(const Eigen::VectorXd& by, const Eigen::MatrixXd& P);
   // Moves x_i(k|k−1) without touching P.
   void shift_prior(std::size_t i, double by) { arrays_.x_prior[i] += by; }
 

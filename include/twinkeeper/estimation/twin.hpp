@@ -168,8 +168,11 @@ class Twin {
   }
   // Of the newest step, unless its mode is `initializing` or it was rolled back.
   void tell(FilterStep& out) const { filter_.tell(out); }
+  // What the next step begins with: x(k+1|k) moved by so much, with this covariance. This allocates.
+  void correct(const Eigen::VectorXd& by, const Eigen::MatrixXd& P) { filter_.correct(by, P); }
   // From the next step on the rows of this output are measured and told, but not fused, until another one or none is
-  // named. No part of the memory: it is for the caller to name the same one again where steps are taken back.
+  // named. No part of the memory: it is for the caller to name the same one again where steps are taken back
+  // (diagnosis/sensor_watch.hpp).
   void leave_out(std::optional<std::size_t> output) { left_out_ = output; }
   // Begins at this state (absolute) with these standard deviations, before the first step.
   void start_at(const Eigen::VectorXd& x, const Eigen::VectorXd& std);

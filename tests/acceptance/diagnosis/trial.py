@@ -2,7 +2,8 @@
 
 Plants are served by `simulate`, recorded by `record`, rows are taken away at random, and `replay` judges each log as
 the daemon would have. One run is one pair of tanks with one fault or none; as many as the device has room for are
-simulated beside each other.
+simulated beside each other. They run faster than the twin that judges them: PERIOD is recorded, its log read as of one
+step a second, since what matters is the number of steps, but for `changed`, which comes at most once a minute.
 
     trial.py [--batches N] [--healthy-days D]
 
@@ -23,7 +24,8 @@ import sys
 import tempfile
 import time
 
-PERIOD = 0.05           # s; what matters is the number of steps
+PERIOD = 0.05           # s, of the plant
+JUDGED = 1.0            # s, the same in the log that is judged
 SENSOR = 0.002          # m, standard deviation
 FAULT_AT = 15.0         # s after the simulation's start
 RECORD_FOR = 30.0       # s
@@ -51,9 +53,8 @@ MODEL = """model:
     R: [[{variance}, 0], [0, {variance}]]
   operating_point: {{x: [0.5, 0.5], u: [5.0], y: [0.5, 0.5]}}
 diagnosis:
-  isolation: {{enabled: true}}
-  on_delay: 250ms
-  off_delay: 3s
+  on_delay: {on_delay}
+  off_delay: {off_delay}
 """
 
 Case = collections.namedtuple("Case", "kind at size text")
@@ -84,12 +85,18 @@ def spec(case, twin):
     return f"{'bias' if case.kind == 'sensor' else 'drift'}:plant.{case.at}_{twin}{to_end}={case.size!r}"
 
 
-def write_configuration(folder, twins, port):
-    with open(os.path.join(folder, "model.yaml"), "w", encoding="utf-8") as file:
-        file.write(MODEL.format(period=PERIOD, sensor=SENSOR, variance=SENSOR * SENSOR))
+def model(period):
+    return MODEL.format(period=period, sensor=SENSOR, variance=SENSOR * SENSOR,
+                        on_delay=f"{round(5000 * period)}ms", off_delay=f"{round(60000 * period)}ms")
+
+
+def write_configuration(folder, twins, port, period):
+    model_file = f"model_{period:g}.yaml"
+    with open(os.path.join(folder, model_file), "w", encoding="utf-8") as file:
+        file.write(model(period))
     lines = [f"gateway: {{id: trial, state_directory: {folder}}}", "devices:", "  - name: plant",
              f"    controller: tcp://127.0.0.1:{port}", "    slave_id: 1",
-             f"    poll_interval: {round(PERIOD * 1000)}ms",
+             f"    poll_interval: {round(period * 1000)}ms",
              "    collection_offset: 10ms", "    timeout: 500ms", "    registers:"]
     address = 0
     for twin in range(twins):
@@ -99,10 +106,10 @@ def write_configuration(folder, twins, port):
             address += 2
     lines.append("twins:")
     for twin in range(twins):
-        lines += [f"  - name: tanks_{twin}", f"    period: {round(PERIOD * 1000)}ms", "    model: model.yaml",
+        lines += [f"  - name: tanks_{twin}", f"    period: {round(period * 1000)}ms", f"    model: {model_file}",
                   f"    inputs: {{pump: plant.pump_{twin}}}",
                   f"    outputs: {{level_1: plant.level_1_{twin}, level_2: plant.level_2_{twin}}}"]
-    path = os.path.join(folder, "trial.yaml")
+    path = os.path.join(folder, f"trial_{period:g}.yaml")
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     return path
@@ -151,26 +158,29 @@ def record(folder, configuration, plan, seed, seconds):
     return log, began
 
 
-def with_missing(log, path, chance, frozen, stuck_from):
-    """The log with levels missing, and those of the columns `frozen` stuck. (`record` leaves out what its own test
-    finds stuck, so that is no fault for `simulate` here.)"""
+def with_missing(log, path, chance, frozen, began):
+    """The log with levels missing, those of the columns `frozen` stuck (`record` leaves out what its own test finds
+    stuck, so that is no fault for `simulate` here), and its time stretched: seconds since the simulation began, times
+    JUDGED / PERIOD."""
     held = {}
     with open(log, newline="", encoding="utf-8") as source, open(path, "w", newline="", encoding="utf-8") as target:
         rows = csv.reader(row for row in source if not row.startswith("#"))
         out = csv.writer(target)
         header = next(rows)
-        out.writerow(header)
+        out.writerow(["time[s]"] + header[1:])
         levels = [i for i, name in enumerate(header) if "level" in name]
         for row in rows:
+            since = seconds_of(row[0]) - began
+            row[0] = f"{since * JUDGED / PERIOD:.6f}"
             for i in levels:
-                if header[i].split("[")[0] in frozen and seconds_of(row[0]) >= stuck_from:
+                if header[i].split("[")[0] in frozen and since >= FAULT_AT:
                     row[i] = held.setdefault(i, row[i])
                 if chance.random() < MISSING:
                     row[i] = ""
             out.writerow(row)
 
 
-RAISED = re.compile(r"^(\S+)  anomaly raised (\S+): (.*)$")
+TOLD = re.compile(r"^(\S+)  anomaly (raised|changed) (\S+): (.*)$")
 CAUSE = re.compile(r"^    kind (\w+), test (\w+), began (\S+) s before"
                    r"(?:, magnitude (\S+)(?: ± (\S+))? (\S*))?(?:; (.*))?$")
 
@@ -180,11 +190,12 @@ def seconds_of(text):
 
 
 def alarms(configuration, twin, log):
+    """What was raised, each with what it said last of its cause: `final`."""
     found = []
     lines = command("replay", "--config", configuration, "--twin", f"tanks_{twin}", "--input", log).splitlines()
     for line, after in zip(lines, lines[1:] + [""]):
-        raised = RAISED.match(line)
-        if not raised:
+        told = TOLD.match(line)
+        if not told:
             continue
         cause = CAUSE.match(after)
         hypotheses = []
@@ -193,10 +204,15 @@ def alarms(configuration, twin, log):
                 name, probability = part.rsplit(" ", 1)
                 hypotheses.append((name.replace("plant.", "").removesuffix(f"_{twin}") if "plant." in name else name,
                                    float(probability)))
-        found.append({"time": seconds_of(raised.group(1)), "id": raised.group(2).split(".", 1)[1],
-                      "kind": cause.group(1), "test": cause.group(2), "onset": float(cause.group(3)),
-                      "magnitude": float(cause.group(4)) if cause.group(4) else None,
-                      "std": float(cause.group(5)) if cause.group(5) else None, "hypotheses": hypotheses})
+        alarm = {"time": float(told.group(1)) * PERIOD / JUDGED, "id": told.group(3).split(".", 1)[1],
+                 "kind": cause.group(1), "test": cause.group(2), "onset": float(cause.group(3)),
+                 "magnitude": float(cause.group(4)) if cause.group(4) else None,
+                 "std": float(cause.group(5)) if cause.group(5) else None, "unit": cause.group(6),
+                 "hypotheses": hypotheses}
+        if told.group(2) == "raised":
+            found.append(alarm | {"final": alarm})
+        else:
+            next(one for one in reversed(found) if one["id"] == alarm["id"])["final"] = alarm
     return found
 
 
@@ -213,24 +229,25 @@ def best_of(alarm, groups):
 
 class Trial:
     def __init__(self):
-        self.runs = []          # (case, alarm or None, best, probability, right)
+        self.runs = []          # (case, alarm or None, best, probability, right), as it was raised
         self.false_alarms = 0
         self.healthy_seconds = 0.0
         self.groups = []
 
     def batch(self, plan, seed, seconds=RECORD_FOR):
         with tempfile.TemporaryDirectory() as folder:
-            configuration = write_configuration(folder, len(plan), free_port())
+            port = free_port()
+            configuration = write_configuration(folder, len(plan), port, JUDGED)
             self.groups = groups_of(configuration)
-            log, began = record(folder, configuration, plan, seed, seconds)
+            log, began = record(folder, write_configuration(folder, len(plan), port, PERIOD), plan, seed, seconds)
             self.judge_log(plan, configuration, log, began, seed, seconds)
 
     def judge_log(self, plan, configuration, log, began, seed, seconds):
         missing = os.path.join(os.path.dirname(log), "missing.csv")
         frozen = {f"plant.{case.at}_{twin}" for twin, case in enumerate(plan) if case and case.kind == "stuck"}
-        with_missing(log, missing, random.Random(seed), frozen, began + FAULT_AT)
+        with_missing(log, missing, random.Random(seed), frozen, began)
         for twin, case in enumerate(plan):
-            self.judge(case, alarms(configuration, twin, missing), began + FAULT_AT, seconds)
+            self.judge(case, alarms(configuration, twin, missing), FAULT_AT, seconds)
 
     def judge(self, case, raised, fault_at, seconds):
         before = [alarm for alarm in raised if alarm["time"] < fault_at - 0.2]
@@ -263,23 +280,24 @@ class Trial:
         print(f"{len(self.runs)} runs with a fault, {MISSING:.0%} of the levels' samples missing, gate on, "
               f"period {PERIOD:g} s, σ = {SENSOR * 1000:g} mm")
         print(f"ambiguity groups: {'; '.join(', '.join(sorted(group)) for group in self.groups) or 'none'}\n")
-        print("| fault | runs | detected | delay in steps: median, 90 % | isolated | median error of size |")
-        print("|---|---|---|---|---|---|")
+        print("| fault | runs | detected | delay in steps: median, 90 % | isolated | at last | median error of size | at last |")
+        print("|---|---|---|---|---|---|---|---|")
         rows = {}
         for run in self.runs:
             rows.setdefault((run[0].at, run[0].text), []).append(run)
         for (at, text), runs in rows.items():
             found = [run for run in runs if run[1]]
             delays = sorted(run[1]["delay"] / PERIOD for run in found)
-            errors = [abs(run[1]["magnitude"] / run[0].size - 1.0) for run in found
-                      if run[0].size and run[1]["std"] and run[4] and self.same_unit(run)]
             print(f"| {at} {text} | {len(runs)} | {len(found)} | "
                   + (f"{statistics.median(delays):.0f}, {delays[int(0.9 * (len(delays) - 1) + 0.5)]:.0f}"
                      if delays else "–")
-                  + f" | {sum(run[4] for run in found)} | "
-                  + (f"{statistics.median(errors):.1%} of {len(errors)}" if errors else "–") + " |")
+                  + f" | {sum(run[4] for run in found)} | {sum(self.right_at_last(run) for run in found)} | "
+                  + f"{self.error_of_size(found, lambda alarm: alarm)} | "
+                  + f"{self.error_of_size(found, lambda alarm: alarm['final'])} |")
         print(f"\ndetected {self.detection_rate():.1%}, isolated of those {self.isolation_rate():.1%}, "
               f"without biases of 1 σ {self.isolation_rate(lambda case: case.text != 'bias 1 σ'):.1%}")
+        last = [self.right_at_last(run) for run in self.runs if run[1]]
+        print(f"as told at last {sum(last) / len(last):.1%}")
         wrong = collections.Counter((f"{case.kind}:{case.at}", " or ".join(best))
                                     for case, alarm, best, _, right in self.runs if alarm and not right)
         for (true, taken), count in wrong.most_common():
@@ -293,10 +311,22 @@ class Trial:
                       f"right {sum(right for _, right in part)} of {len(part)}")
         print(f"false alarms {self.false_alarms} in {self.healthy_seconds / PERIOD:.0f} healthy steps of one pair")
 
-    def same_unit(self, run):
-        """The size is that of the true hypothesis, not of one that looks the same."""
-        names = [name for name, _ in run[1]["hypotheses"]]
-        return names and names[0] == f"{run[0].kind}:{run[0].at}"
+    def right_at_last(self, run):
+        case, alarm, *_, right = run
+        if case.kind == "stuck" or not alarm["final"]["hypotheses"]:
+            return right
+        return f"{case.kind}:{case.at}" in best_of(alarm["final"], self.groups)[0]
+
+    @staticmethod
+    def error_of_size(runs, told):
+        """Where the best hypothesis is the true one, not one that looks the same."""
+        errors = []
+        for case, alarm, *_ in runs:
+            said = told(alarm)
+            if case.size and said["std"] and said["hypotheses"][0][0] == f"{case.kind}:{case.at}":
+                size = case.size * (PERIOD / JUDGED if case.kind in ("drift", "process") else 1.0)  # per second
+                errors.append(abs(said["magnitude"] / size - 1.0))
+        return f"{statistics.median(errors):.1%} of {len(errors)}" if errors else "–"
 
 
 def healthy(days, seed):
@@ -304,10 +334,9 @@ def healthy(days, seed):
     chance = random.Random(seed)
     normal = chance.gauss
     with tempfile.TemporaryDirectory() as folder:
-        model = os.path.join(folder, "model.yaml")
-        with open(model, "w", encoding="utf-8") as file:
-            file.write(MODEL.format(period=1, sensor=SENSOR, variance=SENSOR * SENSOR)
-                       .replace("250ms", "5s").replace("3s", "60s"))
+        path = os.path.join(folder, "model.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(model(1.0))
         log = os.path.join(folder, "log.csv")
         x1 = x2 = 0.0
         with open(log, "w", encoding="utf-8") as file:
@@ -316,7 +345,7 @@ def healthy(days, seed):
                 levels = [f"{x + 0.5 + normal(0, SENSOR):.6f}" if chance.random() >= MISSING else "" for x in (x1, x2)]
                 file.write(f"{k},5,{levels[0]},{levels[1]}\n")
                 x1, x2 = (0.97 * x1 + normal(0, 2.5e-8 ** 0.5), 0.025 * x1 + 0.975 * x2 + normal(0, 2.5e-8 ** 0.5))
-        found = [line for line in command("replay", "--model", model, "--input", log).splitlines()
+        found = [line for line in command("replay", "--model", path, "--input", log).splitlines()
                  if "anomaly raised" in line]
     print(f"healthy: {len(found)} alarms in {days:g} days of one step a second"
           + (f" (0 in T: at most {3 / days:.2g} a day)" if not found else ""))

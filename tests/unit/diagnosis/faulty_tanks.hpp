@@ -10,6 +10,7 @@
 
 #include "support/catch.hpp"
 #include "twinkeeper/diagnosis/fault_isolation.hpp"
+#include "twinkeeper/diagnosis/sensor_watch.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/twin.hpp"
 #include "twinkeeper/model/state_space.hpp"
@@ -67,8 +68,10 @@ class Bench {
       : model_(model),
         twin_(make(model, gate)),
         out_(twin_.make_record()),
+        record_(model, kTankPeriod, false, 0),
         isolation_(model, std::vector<bool>(static_cast<std::size_t>(model.n_y()), true)),
         diagnosis_(setup()),
+        watch_(isolation_, {true, true}, setup().settings, diagnosis_.all_limits()),
         engine_(seed),
         noise_(noise),
         missing_(missing),
@@ -89,6 +92,7 @@ class Bench {
       if (on && fault.kind == FaultKind::bias) y(static_cast<Eigen::Index>(fault.at)) += fault.size;
       if (on && fault.kind == FaultKind::drift)
         y(static_cast<Eigen::Index>(fault.at)) += fault.size * (k_ - fault.from);
+      seen_ = x_;
       const MatrixXd q = model_.Q.llt().matrixL();
       x_ = (model_.A * x_ + model_.B * real + noise_ * q * draw(model_.n_x())).eval();
       if (on && fault.kind == FaultKind::disturbance) x_(static_cast<Eigen::Index>(fault.at)) += fault.size;
@@ -104,20 +108,22 @@ class Bench {
         frame.outputs.push_back(
             {y(static_cast<Eigen::Index>(i)), signals::Quality::good, signals::Reason::none, base::Duration{0}, heard});
       }
-      twin_.leave_out(diagnosis_.left_out());
+      twin_.leave_out(watch_.left_out());
       twin_.step(frame, out_);
-      if (out_.mode == estimation::Mode::tracking || out_.mode == estimation::Mode::converging) {
-        twin_.tell(told_);
-        isolation_.take(out_, told_);
-      }
       twin_.tell(told_);
-      diagnosis_.evaluate(out_, events_, &told_);
+      record_.take(k_, out_, told_);
+      if (const auto correction = watch_.take(k_, out_, record_)) {
+        twin_.correct(correction->by, correction->P);
+        record_.move(k_, correction->by);
+      }
+      diagnosis_.evaluate(out_, events_, {&record_, k_});
       if (out_.outputs[0].test_ratio > 1.0 || out_.outputs[1].test_ratio > 1.0) ++rejected_;
     }
   }
 
-  const std::vector<FaultEstimate>& isolate() {
-    while (!isolation_.evaluate()) {
+  // Of the steps from `from` on.
+  const std::vector<FaultEstimate>& isolate(std::int64_t from = 0) {
+    while (!isolation_.evaluate(record_, from, k_ - 1)) {
     }
     return isolation_.estimates();
   }
@@ -127,9 +133,12 @@ class Bench {
   }
   FaultIsolation& isolation() { return isolation_; }
   [[nodiscard]] const diagnosis::TwinDiagnosis& diagnosis() const { return diagnosis_; }
+  [[nodiscard]] std::optional<std::size_t> left_out() const { return watch_.left_out(); }
   [[nodiscard]] const std::vector<diagnosis::AnomalyEvent>& events() const { return events_; }
   [[nodiscard]] const estimation::TwinStep& newest() const { return out_; }
-  [[nodiscard]] double true_level(Eigen::Index tank) const { return model_.x_op(tank) + x_(tank); }
+  [[nodiscard]] double true_level(Eigen::Index tank) const {
+    return model_.x_op(tank) + seen_(tank);
+  }  // at the newest step
   [[nodiscard]] int rejected() const { return rejected_; }
 
  private:
@@ -159,12 +168,14 @@ class Bench {
   estimation::Twin twin_;
   estimation::TwinStep out_;
   estimation::FilterStep told_;
+  diagnosis::FaultRecord record_;
   FaultIsolation isolation_;
   diagnosis::TwinDiagnosis diagnosis_;
+  diagnosis::SensorWatch watch_;
   std::vector<diagnosis::AnomalyEvent> events_;
   std::mt19937_64 engine_;
   double noise_, missing_;
-  VectorXd x_;
+  VectorXd x_, seen_;
   int k_ = 0, rejected_ = 0;
 };
 
