@@ -16,11 +16,13 @@
 #include "app/exit_codes.hpp"
 #include "app/identification_report.hpp"
 #include "app/identify_page.hpp"
+#include "app/known_model.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/replay_csv.hpp"
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
+#include "identification/grey_box.hpp"
 #include "identification/identify.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -34,16 +36,6 @@ using identification::Method;
 
 constexpr std::size_t kThreads = 2;
 constexpr int kMostOrder = 50;
-
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> out;
-  std::stringstream in(text);
-  for (std::string one; std::getline(in, one, ',');) {
-    const std::size_t begin = one.find_first_not_of(' ');
-    if (begin != std::string::npos) out.push_back(one.substr(begin, one.find_last_not_of(' ') - begin + 1));
-  }
-  return out;
-}
 
 // Runs independent jobs on two threads, and tells on a terminal how far it is.
 class Workers {
@@ -72,6 +64,12 @@ class Workers {
       work();
     }
     if (fault) std::rethrow_exception(fault);
+  }
+  // From any thread.
+  void note(const std::string& text) {
+    if (!terminal_) return;
+    const std::lock_guard lock(mutex_);
+    std::cerr << "\ridentify: " << text << "\033[K" << std::flush;
   }
   void end() const {
     if (terminal_) std::cerr << "\r\033[K";
@@ -153,12 +151,7 @@ model::Rows rows_of(const Eigen::MatrixXd& matrix) {
 
 std::vector<double> list_of(const Eigen::VectorXd& values) { return {values.begin(), values.end()}; }
 
-struct Signals {
-  std::vector<std::string> inputs, outputs;  // names in the log
-  ColumnOfSignal input_columns, output_columns;
-};
-
-model::ModelSettings settings_of(const Identified& found, const logs::LogTable& log, const Signals& signals,
+model::ModelSettings settings_of(const Identified& found, const logs::LogTable& log, const IdentifySignals& signals,
                                  double sample_time, const std::string& output_file) {
   model::ModelSettings out;
   out.name = as_identifier(std::filesystem::path(output_file).stem().string()).substr(0, 64);
@@ -193,7 +186,7 @@ std::string range_of(const logs::RowRange& rows, const logs::LogTable& log) {
   return std::to_string(rows.begin) + ":" + std::to_string(rows.begin + log.rows());
 }
 
-ModelJson provenance_of(const Identified& found, const logs::LogTable& log, const Signals& signals,
+ModelJson provenance_of(const Identified& found, const logs::LogTable& log, const IdentifySignals& signals,
                         const IdentifyArguments& arguments, const logs::RowRange& rows) {
   const auto rounded = [](double value) {
     return std::isfinite(value) ? ModelJson(std::round(value * 100.0) / 100.0) : ModelJson();
@@ -210,8 +203,21 @@ ModelJson provenance_of(const Identified& found, const logs::LogTable& log, cons
   data["outputs"] = signals.outputs;
   out["data"] = data;
   out["method"] = found.kind;
-  out["order"] = found.order;
-  out["delays"] = found.delays;
+  if (found.parameters.empty()) {
+    out["order"] = found.order;
+    out["delays"] = found.delays;
+  }
+  for (const auto& parameter : found.parameters) {
+    ModelJson& one = out["parameters"][parameter.name];
+    one["value"] = parameter.value;
+    if (parameter.bound == 0 && parameter.identifiable) one["std"] = parameter.std;
+    if (parameter.bound != 0) one["at"] = parameter.bound < 0 ? "lower bound" : "upper bound";
+    if (!parameter.identifiable) one["identifiable"] = false;
+    one["start"] = parameter.start;
+  }
+  if (arguments.template_file) out["template"] = std::filesystem::path(*arguments.template_file).filename().string();
+  if (arguments.from_file) out["from"] = std::filesystem::path(*arguments.from_file).filename().string();
+  if (arguments.closed_loop) out["closed_loop"] = true;
   out["verdict"] = name_of(found.verdict);
   ModelJson fits;
   for (std::size_t i = 0; i < found.outputs.size(); ++i) {
@@ -232,8 +238,32 @@ struct Wishes {
   logs::RowRange rows;
   std::optional<double> sample_time;
   identification::IdentifySettings settings;
-  Signals signals;
+  std::vector<identification::SoughtParameter> sought;
+  IdentifySignals signals;
 };
+
+// Options that belong together, or do not.
+void check_options(const IdentifyArguments& arguments, std::vector<std::string>& faults) {
+  const bool of_template = arguments.method == "template";
+  if (of_template && !arguments.template_file && !arguments.from_file) {
+    faults.emplace_back("--method: template needs a model to start from; accepted: --template MODEL.yaml");
+  }
+  if (arguments.template_file && !of_template) {
+    faults.emplace_back("--template: is of --method template; accepted: that, or --from");
+  }
+  if (arguments.template_file && arguments.from_file) {
+    faults.emplace_back("--from: given beside --template; accepted: one of them");
+  }
+  if (arguments.sought && !of_template && !arguments.from_file) {
+    faults.emplace_back("--fit: is of --method template");
+  }
+  if ((of_template || arguments.from_file) && arguments.order != "auto") {
+    faults.emplace_back("--order: the model that it starts from has its own");
+  }
+  if (arguments.closed_loop && (of_template || arguments.method == "arx" || arguments.method == "var")) {
+    faults.emplace_back("--closed-loop: is of --method auto and n4sid");
+  }
+}
 
 // Nothing after a fault; all of them have been told.
 std::optional<Wishes> wishes_of(const IdentifyArguments& arguments) {
@@ -260,16 +290,19 @@ std::optional<Wishes> wishes_of(const IdentifyArguments& arguments) {
     }
     out.settings.order = order;
   }
-  if (arguments.inputs) out.signals.inputs = split(*arguments.inputs);
-  out.signals.outputs = split(arguments.outputs);
+  if (arguments.inputs) out.signals.inputs = split_names(*arguments.inputs);
+  out.signals.outputs = split_names(arguments.outputs);
   if (out.signals.outputs.empty()) faults.emplace_back("--outputs: none; accepted: columns of the log, y,z,…");
   static const std::vector<std::pair<std::string, Method>> kMethods{
       {"auto", Method::automatic}, {"n4sid", Method::n4sid}, {"arx", Method::arx}, {"var", Method::var}};
   const auto method =
       std::find_if(kMethods.begin(), kMethods.end(), [&](const auto& one) { return one.first == arguments.method; });
-  if (method == kMethods.end()) {
-    faults.push_back("--method: " + arguments.method + "; accepted: auto | n4sid | arx | var");
-  } else {
+  out.settings.closed_loop = arguments.closed_loop;
+  check_options(arguments, faults);
+  if (arguments.sought) out.sought = sought_of(*arguments.sought, faults).value_or(out.sought);
+  if (method == kMethods.end() && arguments.method != "template") {
+    faults.push_back("--method: " + arguments.method + "; accepted: auto | n4sid | arx | var | template");
+  } else if (method != kMethods.end()) {
     out.settings.method = method->second;
     const bool has_inputs = !out.signals.inputs.empty();
     if (method->second == Method::var && has_inputs) {
@@ -289,12 +322,62 @@ std::optional<Wishes> wishes_of(const IdentifyArguments& arguments) {
   return out;
 }
 
+struct Known {  // the model of --template or --from
+  std::string file;
+  std::optional<config::ModelFile> model;
+  bool is_template = false;
+};
+
+// What was found, and the model that comes of it.
+base::Result<Identified> fitted(Wishes& wished, const Known& known, const logs::LogTable& log,
+                                const identification::Cut& cut, double step, const IdentifyArguments& arguments,
+                                model::ModelSettings& settings) {
+  Workers workers;
+  const auto for_each = [&](std::size_t count, const std::function<void(std::size_t)>& job) {
+    workers.run(count, job);
+  };
+  const IdentifySignals& signals = wished.signals;
+  if (known.is_template) {
+    identification::GreyBoxSettings how;
+    how.sample_time = step;
+    how.sought = wished.sought;
+    how.replaces = arguments.from_file.has_value();
+    how.for_each = for_each;
+    how.on_step = [&](int at, double errors) {
+      workers.note("step " + std::to_string(at) + ", the simulation is off by " + std::to_string(errors) +
+                   " of the outputs' deviations");
+    };
+    auto result = identification::identify_template(cut.experiments, known.model->model, how);
+    workers.end();
+    if (!result.ok()) return result.error();
+    settings = std::move(result.value().model);
+    settings.version = known.model->model.version + 1;
+    return std::move(result.value().found);
+  }
+  wished.settings.for_each = for_each;
+  auto result = identification::identify(cut.experiments, signals.inputs, signals.outputs, wished.settings);
+  workers.end();
+  if (!result.ok()) return result;
+  settings = settings_of(result.value(), log, signals, step, arguments.output_file);
+  if (known.model) {
+    settings.name = known.model->model.name;
+    settings.version = known.model->model.version + 1;
+    settings.inputs = known.model->model.inputs;
+    for (auto& input : settings.inputs) input.nominal.reset();  // the operating point is that of the rows
+    for (std::size_t i = 0; i < settings.outputs.size(); ++i) {
+      settings.outputs[i].name = known.model->model.outputs[i].name;
+      settings.outputs[i].unit = known.model->model.outputs[i].unit;
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 int identify_command(const IdentifyArguments& arguments) {
   auto wished = wishes_of(arguments);
   if (!wished) return kExitUsage;
-  Signals& signals = wished->signals;
+  IdentifySignals& signals = wished->signals;
   const auto read = logs::read_log(arguments.input_file, wished->rows);
   if (!read.ok()) return told(read.error().message(), exit_code_of_log(read.error()));
   const logs::LogTable& log = read.value();
@@ -308,6 +391,24 @@ int identify_command(const IdentifyArguments& arguments) {
   if (!(step > 0.0)) {
     return told(log.file + ": no two rows with times that rise; accepted: a log of several rows", kExitBadData);
   }
+  Known known;
+  if (arguments.template_file || arguments.from_file) {
+    const std::string& file = arguments.template_file ? *arguments.template_file : *arguments.from_file;
+    auto loaded = known_model_of(file, log, signals, step);
+    if (const int* code = std::get_if<int>(&loaded)) return *code;
+    known.file = file;
+    known.model = std::move(std::get<config::ModelFile>(loaded));
+    known.is_template = known.model->model.type != model::kStateSpace;
+    if (arguments.template_file && !known.is_template) {
+      return told(file + ": model.type: state_space is no template; accepted: --from", kExitConfig);
+    }
+    if (!known.is_template) {
+      const auto built = model::build(known.model->model, step);
+      auto start = warm_start_of(file, std::get<model::StateSpace>(built), known.model->provenance);
+      if (const int* code = std::get_if<int>(&start)) return *code;
+      wished->settings.from = std::move(std::get<identification::WarmStart>(start));
+    }
+  }
   const base::Duration period{std::llround(step * 1e9)};
   const auto record = record_of(log, period, signals.input_columns, signals.output_columns);
   const auto cut = identification::cut_into_experiments(record, signals.inputs, signals.outputs);
@@ -317,30 +418,40 @@ int identify_command(const IdentifyArguments& arguments) {
               << " samples are lost at gaps; " << cut.value().experiments.size() << " experiments are left\n";
   }
 
-  Workers workers;
-  wished->settings.for_each = [&](std::size_t count, const std::function<void(std::size_t)>& job) {
-    workers.run(count, job);
-  };
-  const auto result =
-      identification::identify(cut.value().experiments, signals.inputs, signals.outputs, wished->settings);
-  workers.end();
+  model::ModelSettings settings;
+  const auto result = fitted(*wished, known, log, cut.value(), step, arguments, settings);
   if (!result.ok()) {
+    const bool of_options = result.error().code() == base::ErrorCode::invalid_argument;
+    const int code = of_options ? kExitUsage : kExitBadData;
     std::stringstream reasons(result.error().message());
-    for (std::string reason; std::getline(reasons, reason);) told(log.file + ": " + reason, kExitBadData);
-    return kExitBadData;
+    for (std::string reason; std::getline(reasons, reason);) {
+      told((of_options ? "identify: --fit: " : log.file + ": ") + reason, code);
+    }
+    return code;
   }
   const Identified& found = result.value();
-  model::ModelSettings settings = settings_of(found, log, signals, step, arguments.output_file);
   auto built = model::build(settings, step);
   if (const auto* issues = std::get_if<base::Issues>(&built)) {
     for (const auto& issue : *issues) told("identify: " + issue.path + ": " + issue.what, kExitInternal);
     return kExitInternal;
   }
   print_identification(std::cout, found, std::get<model::StateSpace>(built), cut.value());
+  if (arguments.from_file && !known.is_template) {
+    print_changes(std::cout, found, std::get<model::StateSpace>(built),
+                  std::get<model::StateSpace>(model::build(known.model->model, step)));
+  }
   for (const auto& warning : found.warnings) std::cerr << "warning: " << log.file << ": " << warning << '\n';
   const bool rejected = found.verdict == identification::Verdict::reject;
   int code = kExitDone;
   if (!rejected) {
+    if (known.model && known.model->has_diagnosis) {
+      std::cerr << "warning: " << known.file
+                << ": its diagnosis belongs to the old noise and is left out; calibrate anew\n";
+    }
+    if (arguments.from_file) {
+      code = keep_old_version(*arguments.from_file, known.model->model.version, arguments.output_file);
+      if (code != kExitDone) return code;
+    }
     const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
     code = write_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
   }
@@ -358,7 +469,9 @@ int identify_command(const IdentifyArguments& arguments) {
   }
   if (!rejected) return code;
   for (const auto& reason : found.reasons) told(log.file + ": " + reason, kExitBadData);
-  return told(log.file + ": no model is written: none describes these rows", kExitBadData);
+  return told(log.file + ": no model is written: " +
+                  (arguments.from_file ? *arguments.from_file + " stays" : "none describes these rows"),
+              kExitBadData);
 }
 
 }  // namespace twinkeeper::app

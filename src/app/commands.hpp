@@ -57,6 +57,9 @@ struct IdentifyArguments {  // as written, but for the files
   std::string outputs;
   std::string order = "auto";
   std::string method = "auto";
+  std::optional<std::string> template_file, from_file;
+  std::optional<std::string> sought;  // parameters of a template
+  bool closed_loop = false;
   std::optional<std::string> rows;
   std::optional<std::string> sample_time;
   std::string output_file;

@@ -174,7 +174,16 @@ int main(int argc, char** argv) {
   identify->add_option("--outputs", found.outputs, "Columns that it shows, y,z,…")->required();
   identify->add_option("--order", found.order, "Number of states (arx, var: of lags), or auto [auto]");
   identify->add_option("--method", found.method,
-                       "auto, n4sid (subspaces, refined by prediction errors), arx, or var for time series [auto]");
+                       "auto, n4sid (subspaces, refined by prediction errors), arx, var for time series, or template "
+                       "[auto]");
+  identify->add_option("--template", found.template_file,
+                       "Model file of a template: its parameters are where the search for them starts");
+  identify->add_option(
+      "--fit", found.sought,
+      "Parameters of it to be found, NAME or NAME=MIN:MAX, with commas [all but defaults other than 0]");
+  identify->add_option("--from", found.from_file,
+                       "Model file to begin with and to replace, unless it predicts better what is kept back");
+  identify->add_flag("--closed-loop", found.closed_loop, "A controller moves the inputs");
   identify->add_option("--rows", found.rows, "Rows A:B of the log, zero-based, B not included [all]");
   identify->add_option("--sample-time", found.sample_time, "Step of the model [the usual step of the log]");
   identify->add_option("--output", found.output_file, "Model file to write")->required();

@@ -69,10 +69,26 @@ std::vector<Index> horizons(const Experiments& experiments) {
   return out;
 }
 
+Fitted warm_start(const Fold& fold, Focus focus, const WarmStart& from) {
+  const Index m = fold.train.front().u.rows();
+  const Index p = fold.train.front().y.rows();
+  const MatrixXd C = fold.scale.y_unit.cwiseInverse().asDiagonal() * from.C;
+  const MatrixXd K = from.K * fold.scale.y_unit.asDiagonal();
+  const bool simulates = focus == Focus::simulation;
+  const MatrixXd A = simulates ? from.A : MatrixXd(from.A - K * C);
+  return fit_inputs(fold.train, focus, sections_of(A, C, simulates ? m : m + p, m, fold.cap));
+}
+
 std::optional<Fitted> best_start(const Fold& fold, Focus focus, Index n) {
   std::optional<Fitted> best;
   const Index m = fold.train.front().u.rows();
   const Index p = fold.train.front().y.rows();
+  if (fold.past && focus == Focus::prediction && n <= fold.past->most_states()) {
+    const Dynamics dynamics = fold.past->predictor(n);
+    if (dynamics.A.allFinite() && dynamics.C.allFinite()) {
+      best = fit_inputs(fold.train, focus, sections_of(dynamics.A, dynamics.C, m + p, m, fold.cap), false);
+    }
+  }
   for (const Subspace& subspace : fold.subspaces) {
     if (n > subspace.most_states()) continue;
     for (const Weighting weighting : {Weighting::cva, Weighting::moesp}) {
@@ -110,8 +126,9 @@ Found refine(const Fold& fold, Focus focus, Sections start, int steps, bool feed
   if (m == 0 || model::spectral_radius(out.model.A) <= fold.cap) return out;
   // It would grow: the poles are drawn in, and what the inputs do is found anew.
   const LinearModel grows = std::move(out.model);
-  out.model =
-      matrices_of(fit_inputs(fold.train, Focus::simulation, sections_of(grows.A, grows.C, m, m, fold.cap)).sections);
+  out.model = matrices_of(
+      fit_inputs(fold.train, Focus::simulation, sections_of(grows.A, grows.C, m, m, fold.cap), feed_through).sections);
+  out.drawn_in = true;
   return out;
 }
 

@@ -133,4 +133,23 @@ MatrixXd simulation_errors(const Experiments& experiments, const LinearModel& mo
   return out;
 }
 
+MatrixXd innovations(const Experiments& experiments, const LinearModel& model) {
+  MatrixXd out(model.C.rows(), ticks_in(experiments));
+  Index at = 0;
+  VectorXd v(model.C.rows());
+  for (const auto& data : experiments) {
+    VectorXd x = start_of(data, model);
+    std::size_t cell = 0;
+    for (Index k = 0; k < data.count(); ++k, ++at) {
+      v = data.y.col(k) - model.o;
+      v.noalias() -= model.C * x;
+      v.noalias() -= model.D * data.u.col(k);
+      for (; cell < data.missing.size() && data.missing[cell].second == k; ++cell) v(data.missing[cell].first) = 0.0;
+      out.col(at) = v;
+      x = model.A * x + model.B * data.u.col(k) + model.K * v;
+    }
+  }
+  return out;
+}
+
 }  // namespace twinkeeper::identification

@@ -22,5 +22,7 @@ struct Figures {
 
 // y − ŷ of the free simulation, n_y × ticks of all experiments.
 [[nodiscard]] Eigen::MatrixXd simulation_errors(const Experiments& experiments, const LinearModel& model);
+// The same of the prediction one step ahead; 0 where a sample was filled.
+[[nodiscard]] Eigen::MatrixXd innovations(const Experiments& experiments, const LinearModel& model);
 
 }  // namespace twinkeeper::identification

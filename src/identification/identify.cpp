@@ -86,7 +86,11 @@ class Identification {
   }
 
   void run(const std::vector<std::string>& outputs, Identified& out) {
-    if (settings_.method == Method::automatic || settings_.method == Method::n4sid) find_subspaces();
+    if (settings_.closed_loop) {
+      find_regressions();
+    } else if (!settings_.from && (settings_.method == Method::automatic || settings_.method == Method::n4sid)) {
+      find_subspaces();
+    }
     list();
     try_all();
     choose(out);
@@ -133,7 +137,25 @@ class Identification {
     }
   }
 
+  void find_regressions() {
+    each(folds_.size(), [&](std::size_t f) {
+      const auto fit = horizons(folds_[f].train);
+      if (!fit.empty()) folds_[f].past = LongRegression::of(folds_[f].train, fit.back());
+    });
+  }
+
+  [[nodiscard]] std::optional<Fitted> start_of(const Fold& fold, Focus focus, Index order) const {
+    if (settings_.from) return warm_start(fold, focus, *settings_.from);
+    return best_start(fold, focus, order);
+  }
+
   void list() {
+    if (settings_.from) {
+      const Index order = settings_.from->A.rows();
+      if (m_ > 0 && !settings_.closed_loop) tried_.push_back({false, Focus::simulation, order, {}, {}});
+      tried_.push_back({false, Focus::prediction, order, {}, {}});
+      return;
+    }
     const bool lags_only = settings_.method == Method::arx || settings_.method == Method::var;
     if (!lags_only) {
       const Index ticks = ticks_in(folds_[0].train);
@@ -141,11 +163,12 @@ class Identification {
       // Ten samples to a parameter.
       while (most > 1 && 10 * (most * (m_ + 2 * p_) + m_ * p_) > ticks * p_) --most;
       for (Index n = settings_.order.value_or(most); n >= settings_.order.value_or(1); --n) {
-        if (m_ > 0) tried_.push_back({false, Focus::simulation, n, {}, {}});
+        if (m_ > 0 && !settings_.closed_loop) tried_.push_back({false, Focus::simulation, n, {}, {}});
         tried_.push_back({false, Focus::prediction, n, {}, {}});
       }
     }
-    if (settings_.method == Method::n4sid || (settings_.method == Method::automatic && settings_.order)) return;
+    const bool chosen_order = settings_.method == Method::automatic && settings_.order;
+    if (settings_.closed_loop || settings_.method == Method::n4sid || chosen_order) return;
     for (const Index lags : kArxLags) {
       if (settings_.order) break;
       tried_.push_back({true, Focus::prediction, lags, {}, {}});
@@ -162,14 +185,15 @@ class Identification {
         if (10 * tried.order * (m_ + p_) > ticks_in(fold.train)) return;
         tried.models[f] = arx(fold.train, tried.order, fold.cap).model;
       } else {
-        auto start = best_start(fold, tried.focus, tried.order);
+        auto start = start_of(fold, tried.focus, tried.order);
         if (!start) return;
-        Found found = refine(fold, tried.focus, std::move(start->sections), kStepsOfCandidates);
+        Found found = refine(fold, tried.focus, std::move(start->sections), kStepsOfCandidates, !settings_.closed_loop);
+        if (settings_.closed_loop && found.drawn_in) return;  // a simulation by inputs that answer proves nothing
         tried.models[f] = std::move(found.model);
         tried.sections[f] = std::move(found.sections);
       }
       const Figures figures =
-          m_ > 0 ? simulated(fold.validate, *tried.models[f]) : predicted(fold.validate, *tried.models[f], 1);
+          simulates() ? simulated(fold.validate, *tried.models[f]) : predicted(fold.validate, *tried.models[f], 1);
       tried.figure[f] = mean_of(figures.fit);
     });
   }
@@ -181,7 +205,9 @@ class Identification {
       if (tried.complete()) (tried.lags ? best_lags : best) = std::max(tried.lags ? best_lags : best, tried.mean());
     }
     const bool lags = best_lags > best + kArxMustLead || best == -std::numeric_limits<double>::infinity();
-    const double least = (lags ? best_lags : best) - kWithin;
+    // Under feedback all are near one step ahead: there it is one in a hundred of the errors.
+    const double most = lags ? best_lags : best;
+    const double least = settings_.closed_loop ? most - 0.01 * (100.0 - most) : most - kWithin;
     for (const Tried& tried : tried_) {
       if (!tried.complete()) continue;
       out.candidates.push_back(
@@ -204,20 +230,23 @@ class Identification {
     const Fold& whole = folds_[kFolds];
     if (chosen_->lags) return arx(whole.train, chosen_->order, whole.cap).model;
     std::vector<Sections> starts;
-    if (auto start = best_start(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
+    if (auto start = start_of(whole, chosen_->focus, chosen_->order)) starts.push_back(std::move(start->sections));
     for (const auto& sections : chosen_->sections) starts.push_back(*sections);
     const std::size_t count = starts.size();
     std::vector<Found> found(2 * count);  // with D, then without
-    each(m_ > 0 ? 2 * count : count, [&](std::size_t i) {
-      found[i] = refine(whole, chosen_->focus, starts[i % count], kStepsOfChosen, i < count);
+    const bool direct = m_ > 0 && !settings_.closed_loop;
+    each(direct ? 2 * count : count, [&](std::size_t i) {
+      found[i] = refine(whole, chosen_->focus, starts[i % count], kStepsOfChosen, i < count && !settings_.closed_loop);
     });
     const auto least = [&](std::size_t from) {
       const auto begin = found.begin() + static_cast<std::ptrdiff_t>(from);
-      return *std::min_element(begin, begin + static_cast<std::ptrdiff_t>(count),
-                               [](const Found& a, const Found& b) { return log_errors(a) < log_errors(b); });
+      return *std::min_element(begin, begin + static_cast<std::ptrdiff_t>(count), [&](const Found& a, const Found& b) {
+        if (settings_.closed_loop && a.drawn_in != b.drawn_in) return b.drawn_in;
+        return log_errors(a) < log_errors(b);
+      });
     };
     const Found best = least(0);
-    if (m_ == 0) return best.model;
+    if (!direct) return best.model;
     // A D that only follows the noise keeps outputs from being fused while an input is stale, so it must earn its place.
     const Found plain = least(count);
     const auto samples = static_cast<double>(ticks_in(whole.train));
@@ -256,13 +285,41 @@ class Identification {
       one.persistence_ten = stays(2);
       one.arx_one_step = both(3);
     }
+    if (settings_.from) out.replaced = beside(*settings_.from, figures);
     write(core, gain, out);
+    LinearModel predictor = core;
+    predictor.K = gain.K;
+    const Experiments& rows = folds_[kFolds].train;
+    out.residuals = residual_tests(rows, innovations(rows, predictor));
+    if (!chosen_->lags) tell_uncertainty(linear_uncertainty(rows, predictor, core.K.size() > 0), out);
     std::vector<MatrixXd> errors{simulation_errors(folds_[kFolds].train, core)};
     for (std::size_t f = 0; f < kFolds && m_ > 0; ++f) {
       errors.push_back(simulation_errors(scaled(data_, folds_[f].scale), *chosen_->models[f]));
     }
     judge({folds_[0].train, folds_[1].train, folds_[kFolds].train}, core, errors, m_ > 0, outputs, out);
+    judge_replacement(out);
   }
+
+  // The model that is there on the rows that the first fold keeps back.
+  [[nodiscard]] Replaced beside(const WarmStart& from, const std::array<Figures, 2 * kFigures>& figures) const {
+    const auto list = [](const VectorXd& fits) { return std::vector<double>(fits.begin(), fits.end()); };
+    const Scale point{from.u_op, VectorXd::Ones(m_), from.y_op, VectorXd::Ones(p_)};
+    const Index ticks = ticks_in(data_);
+    const auto train = static_cast<Index>(kTrainParts[0] * static_cast<double>(ticks));
+    const Experiments rows = scaled(slice(data_, train, ticks), point);
+    const LinearModel model{from.A, from.B, from.C, from.D, from.K, VectorXd::Zero(p_)};
+    Replaced out;
+    if (m_ > 0) {
+      out.old_simulation = list(simulated(rows, model).fit);
+      out.new_simulation = list(figures[0].fit);
+    }
+    out.old_one_step = list(predicted(rows, model, 1).fit);
+    out.new_one_step = list(figures[1].fit);
+    return out;
+  }
+
+  // What candidates are judged by: in a loop inputs answer the noise, and a simulation by them proves nothing.
+  [[nodiscard]] bool simulates() const { return m_ > 0 && !settings_.closed_loop; }
 
   // A model out of the prediction focus has its gain from there, an ARX model by what it is.
   static Gain gain_of(const Fold& fold, const LinearModel& model) {
@@ -280,6 +337,16 @@ class Identification {
     const LinearModel floor = arx(fold.train, lags, fold.cap).model;
     out[3] = predicted(fold.validate, floor, 1);
     if (m_ > 0) out[4] = simulated(fold.validate, floor);
+  }
+
+  // In physical units.
+  void tell_uncertainty(LinearUncertainty scaled, Identified& out) const {
+    out.uncertainty = std::move(scaled);
+    if (out.uncertainty.gain.size() == 0) return;
+    const auto y_unit = scale_.y_unit.asDiagonal();
+    const MatrixXd u_inverse = scale_.u_unit.cwiseInverse().asDiagonal();
+    out.uncertainty.gain = (y_unit * out.uncertainty.gain * u_inverse).eval();
+    out.uncertainty.gain_std = (y_unit * out.uncertainty.gain_std * u_inverse).eval();
   }
 
   // In physical units, in the basis in which the noise is well scaled.
@@ -345,6 +412,38 @@ void add_waiting_states(Identified& model) {
   }
 }
 
+constexpr double kLeastMovement = 1e-6;  // of an input's variance
+
+void add_faults_of_loop(const Experiments& experiments, const std::vector<std::string>& inputs,
+                        std::vector<std::string>& faults) {
+  if (inputs.empty()) {
+    faults.emplace_back("a closed loop has inputs; accepted: --closed-loop with --inputs");
+    return;
+  }
+  const Experiments data = scaled(experiments, scale_of(experiments));
+  const std::vector<Index> lags = horizons(data);
+  if (lags.empty()) return;
+  const VectorXd own = own_movement(data, lags.front());
+  for (Index j = 0; j < own.size(); ++j) {
+    if (own(j) > kLeastMovement) continue;
+    faults.push_back(
+        "input " + inputs[static_cast<std::size_t>(j)] +
+        " follows from what was before it: nothing but the controller moves it; record steps of the set point");
+  }
+}
+
+// Inputs that follow the errors, though nobody said that there is a controller.
+void tell_feedback(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, Identified& out) {
+  for (std::size_t i = 0; i < out.residuals.size(); ++i) {
+    for (std::size_t j = 0; j < out.residuals[i].inputs.size(); ++j) {
+      if (!out.residuals[i].inputs[j].feedback) continue;
+      out.warnings.push_back("input " + inputs[j] + " follows the errors of " + outputs[i] +
+                             ": if a controller moves it, use --closed-loop, and rows with steps of the set point");
+      return;
+    }
+  }
+}
+
 }  // namespace
 
 base::Result<Identified> identify(const Experiments& experiments, const std::vector<std::string>& inputs,
@@ -355,11 +454,19 @@ base::Result<Identified> identify(const Experiments& experiments, const std::vec
     return base::Error(base::ErrorCode::corrupt, all);
   };
   const Excitation excitation = examine_excitation(experiments, inputs, outputs);
-  if (!excitation.faults.empty()) return refused(excitation.faults);
+  std::vector<std::string> faults = excitation.faults;
+  if (faults.empty() && settings.closed_loop) add_faults_of_loop(experiments, inputs, faults);
+  if (!faults.empty()) return refused(faults);
   Identified out;
   out.warnings = excitation.warnings;
-  out.delays = dead_times(scaled(experiments, scale_of(experiments)));
-  for (Index& delay : out.delays) delay = delay < kLeastDelay ? 0 : delay;
+  if (settings.from) {
+    out.delays = settings.from->delays;
+  } else if (settings.closed_loop) {  // an answer of the controller would be taken for one of the plant
+    out.delays.assign(inputs.size(), 0);
+  } else {
+    out.delays = dead_times(scaled(experiments, scale_of(experiments)));
+  }
+  for (Index& delay : out.delays) delay = !settings.from && delay < kLeastDelay ? 0 : delay;
   Experiments data = without_dead_times(experiments, out.delays);
   if (ticks_in(data) < kFewestRows) {
     out.delays.assign(out.delays.size(), 0);
@@ -368,7 +475,11 @@ base::Result<Identified> identify(const Experiments& experiments, const std::vec
   Identification work(std::move(data), settings);
   if (!work.good()) return refused({"the stretches without gaps are too short to keep a part back"});
   work.run(outputs, out);
-  if (out.kind.empty()) return refused({"the record is too short for the order or method that was asked for"});
+  if (out.kind.empty()) {
+    return refused({settings.closed_loop ? "the record is too short, or what it shows of the plant grows by itself"
+                                         : "the record is too short for the order or method that was asked for"});
+  }
+  if (!settings.closed_loop) tell_feedback(inputs, outputs, out);
   add_waiting_states(out);
   return out;
 }

@@ -381,8 +381,9 @@ Fitted fit(const Experiments& experiments, Focus focus, Sections sections, const
   return {std::move(sections), std::move(x0), squares.cwiseQuotient(problem.used()), cost};
 }
 
-Fitted fit_inputs(const Experiments& experiments, Focus focus, Sections sections) {
+Fitted fit_inputs(const Experiments& experiments, Focus focus, Sections sections, bool feed_through) {
   FitSettings settings;
+  settings.feed_through = feed_through;
   settings.poles = settings.outputs = false;
   settings.offset = focus == Focus::simulation;
   return fit(experiments, focus, std::move(sections), settings);

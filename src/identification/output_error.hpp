@@ -39,6 +39,7 @@ struct Fitted {
 [[nodiscard]] Fitted fit(const Experiments& experiments, Focus focus, Sections sections, const FitSettings& settings);
 
 // B, D, o and x0 alone, in one step: with the poles and C given ŷ is linear in them.
-[[nodiscard]] Fitted fit_inputs(const Experiments& experiments, Focus focus, Sections sections);
+[[nodiscard]] Fitted fit_inputs(const Experiments& experiments, Focus focus, Sections sections,
+                                bool feed_through = true);
 
 }  // namespace twinkeeper::identification

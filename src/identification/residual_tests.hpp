@@ -30,7 +30,7 @@ struct InputCorrelation {
   bool left = false;      // beyond the limit at a lag ≥ 0
   bool feedback = false;  // … at a lag < 0
 };
-struct ResidualTests {  // of one output
+struct ResidualTests {              // of one output
   Eigen::VectorXd autocorrelation;  // lags 0 … kResidualLags
   double band = 0.0;
   double portmanteau = 0.0, portmanteau_limit = 0.0;  // 99 %

@@ -82,11 +82,7 @@ void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<st
 
 }  // namespace
 
-void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,
-           const std::vector<MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
-           Identified& out) {
-  const Experiments& whole = records[2];
-  const auto ticks = static_cast<double>(ticks_in(whole));
+void judge_figures(bool has_inputs, Identified& out) {
   const auto count = static_cast<double>(out.outputs.size());
   double mean = 0.0;
   bool simulates = has_inputs;
@@ -121,6 +117,33 @@ void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& recor
         "one step ahead an output is told no better than by persistence: use it to simulate, and "
         "beware of its innovations");
   }
+}
+
+void judge_replacement(Identified& out) {
+  if (!out.replaced) return;
+  const auto mean = [](const std::vector<double>& fits) {
+    double sum = 0.0;
+    for (const double fit : fits) sum += (std::isfinite(fit) ? std::max(fit, -100.0) : -100.0);
+    return sum / static_cast<double>(std::max<std::size_t>(fits.size(), 1));
+  };
+  const auto compare = [&](const std::vector<double>& before, const std::vector<double>& after, const char* what) {
+    const double was = mean(before);
+    const double is = mean(after);
+    if (before.empty() || is >= was - kWithin) return;
+    out.verdict = Verdict::reject;
+    out.reasons.push_back(words(
+        "on the last 30 %% of the rows %s reaches %.1f %%, the model that it would replace %.1f %%", what, is, was));
+  };
+  compare(out.replaced->old_simulation, out.replaced->new_simulation, "its simulation");
+  compare(out.replaced->old_one_step, out.replaced->new_one_step, "its prediction one step ahead");
+}
+
+void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,
+           const std::vector<MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
+           Identified& out) {
+  const Experiments& whole = records[2];
+  const auto ticks = static_cast<double>(ticks_in(whole));
+  judge_figures(has_inputs, out);
   if (const double radius = growing_radius(records); base::log(radius) * ticks > 5.0) {
     out.verdict = Verdict::reject;
     out.reasons.push_back(

@@ -19,6 +19,12 @@ inline constexpr double kLeastOutput = 15.0;  // %
 inline constexpr double kLeastMean = 30.0;    // %
 inline constexpr double kLeastStep = 5.0;     // %, one step ahead: less is noise
 
+// By the figures of `out` alone: all but growth, slow poles and shifts.
+void judge_figures(bool has_inputs, Identified& out);
+
+// Rejects a model that on rows it was not fitted to is worse than the one that it is to replace.
+void judge_replacement(Identified& out);
+
 // `records`: two training parts and the whole, scaled; `model`: of the whole; `errors`: of its and the folds' models'
 // free simulations of the whole, n_y × ticks, scaled. Fills in verdict, reasons and warnings.
 void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& records, const LinearModel& model,

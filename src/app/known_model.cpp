@@ -1,0 +1,196 @@
+#include "app/known_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <numeric>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "app/exit_codes.hpp"
+#include "app/log_columns.hpp"
+#include "twinkeeper/base/quantity.hpp"
+#include "twinkeeper/model/analysis.hpp"
+#include "twinkeeper/model/templates.hpp"
+
+namespace twinkeeper::app {
+namespace {
+
+template <class Settings>
+std::vector<std::string> names_in(const std::vector<Settings>& list) {
+  std::vector<std::string> out;
+  for (const auto& one : list) out.push_back(one.name);
+  return out;
+}
+
+// For each name asked for, its position in `names`; nothing where neither names nor positions tell.
+std::optional<std::vector<std::size_t>> positions_of(const std::vector<std::string>& asked,
+                                                     const std::vector<std::string>& names, bool by_position) {
+  std::vector<std::size_t> out;
+  for (const auto& name : asked) {
+    const auto known = std::find(names.begin(), names.end(), as_identifier(name));
+    if (known != names.end()) out.push_back(static_cast<std::size_t>(known - names.begin()));
+  }
+  if (out.size() == asked.size()) return out;
+  if (!by_position || !out.empty() || asked.size() != names.size()) return std::nullopt;
+  out.resize(names.size());
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  return out;
+}
+
+template <class List>
+List picked(const List& list, const std::vector<std::size_t>& order) {
+  List out;
+  for (const std::size_t i : order) out.push_back(list[i]);
+  return out;
+}
+
+template <class Settings>
+bool take_units(std::vector<Settings>& list, const logs::LogTable& log, const ColumnOfSignal& columns,
+                const std::string& file) {
+  bool good = true;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::string& unit = log.columns[*columns[i]].unit;
+    if (list[i].unit.empty()) list[i].unit = unit;
+    if (base::units_agree(list[i].unit, unit)) continue;
+    told(log.file + ": " + list[i].name + " is in " + unit + ", in " + file + " in " + list[i].unit +
+             "; accepted: equal units",
+         kExitBadData);
+    good = false;
+  }
+  return good;
+}
+
+int no_such_signals(const char* option, const std::string& file, const std::vector<std::string>& names,
+                    bool template_) {
+  return told(std::string("identify: ") + option + ": " + file + " has " + (names.empty() ? "none" : join(names)) +
+                  "; accepted: these names" + (template_ ? ", or a column for each in this order" : ""),
+              kExitUsage);
+}
+
+}  // namespace
+
+std::variant<config::ModelFile, int> known_model_of(const std::string& file, const logs::LogTable& log,
+                                                    IdentifySignals& signals, double sample_time) {
+  auto loaded = load_model_file(file, base::Duration{std::llround(sample_time * 1e9)}, {});
+  if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);
+  auto& read = std::get<config::ModelFile>(loaded);
+  for (const auto& warning : read.warnings) std::cerr << "warning: " << warning.text() << '\n';
+  model::ModelSettings& model = read.model;
+  const bool template_ = model.type != model::kStateSpace;
+  // A model keeps its inputs in its own order: the record follows it.
+  const auto inputs = positions_of(signals.inputs, names_in(model.inputs), template_);
+  if (!inputs || inputs->size() != model.inputs.size()) {
+    return no_such_signals("--inputs", file, names_in(model.inputs), template_);
+  }
+  std::vector<std::size_t> order(inputs->size());
+  for (std::size_t i = 0; i < inputs->size(); ++i) order[(*inputs)[i]] = i;
+  signals.inputs = picked(signals.inputs, order);
+  signals.input_columns = picked(signals.input_columns, order);
+  const auto outputs = positions_of(signals.outputs, names_in(model.outputs), template_);
+  if (!outputs || (!template_ && outputs->size() != model.outputs.size())) {
+    return no_such_signals("--outputs", file, names_in(model.outputs), template_);
+  }
+  if (template_) {
+    model.outputs = picked(model.outputs, *outputs);
+  } else {
+    std::vector<std::size_t> as_in_model(outputs->size());
+    for (std::size_t i = 0; i < outputs->size(); ++i) as_in_model[(*outputs)[i]] = i;
+    signals.outputs = picked(signals.outputs, as_in_model);
+    signals.output_columns = picked(signals.output_columns, as_in_model);
+  }
+  const bool good = take_units(model.inputs, log, signals.input_columns, file);
+  if (!take_units(model.outputs, log, signals.output_columns, file) || !good) return kExitBadData;
+  if (template_) model.sample_time = sample_time;
+  return std::move(read);
+}
+
+std::variant<identification::WarmStart, int> warm_start_of(const std::string& file, const model::StateSpace& model,
+                                                           const std::string& provenance) {
+  const auto steady = model::steady_state(model);
+  if (!steady.ok()) return told(file + ": it has no steady gain: " + steady.error().message(), kExitConfig);
+  identification::WarmStart out{model.A, model.B, model.C, model.D, steady.value().K, model.u_op, model.y_op, {}};
+  out.delays.assign(static_cast<std::size_t>(model.n_u()), 0);
+  const auto tree = provenance.empty() ? nlohmann::json() : nlohmann::json::parse(provenance, nullptr, false);
+  if (!tree.is_object() || !tree.contains("delays") || !tree["delays"].is_array()) return out;
+  Eigen::Index waiting = 0;
+  std::vector<Eigen::Index> delays;
+  for (const auto& one : tree["delays"]) {
+    delays.push_back(one.is_number_integer() ? one.get<Eigen::Index>() : 0);
+    waiting += delays.back();
+  }
+  const Eigen::Index n = model.n_x() - waiting;
+  if (delays.size() != out.delays.size() || waiting <= 0 || n < 1) return out;
+  // The states behind the others pass the inputs on, one after the other; the last of a chain is the late input.
+  Eigen::Index at = n;
+  out.A = model.A.topLeftCorner(n, n);
+  out.B = model.B.topRows(n);
+  out.C = model.C.leftCols(n);
+  out.K = steady.value().K.topRows(n);
+  for (std::size_t j = 0; j < delays.size(); ++j) {
+    if (delays[j] == 0) continue;
+    const auto input = static_cast<Eigen::Index>(j);
+    const Eigen::Index last = at + delays[j] - 1;
+    out.B.col(input) = model.A.block(0, last, n, 1);
+    out.D.col(input) = model.C.col(last);
+    at += delays[j];
+  }
+  out.delays = std::move(delays);
+  return out;
+}
+
+std::optional<std::vector<identification::SoughtParameter>> sought_of(const std::string& text,
+                                                                      std::vector<std::string>& faults) {
+  std::vector<identification::SoughtParameter> out;
+  for (const std::string& one : split_names(text)) {
+    const std::size_t equals = one.find('=');
+    identification::SoughtParameter& sought = out.emplace_back();
+    sought.name = one.substr(0, equals);
+    if (equals == std::string::npos) continue;
+    const std::string range = one.substr(equals + 1);
+    const std::size_t colon = range.find(':');
+    const auto number = [&](const std::string& part) -> std::optional<double> {
+      char* end = nullptr;
+      const double value = std::strtod(part.c_str(), &end);
+      if (part.empty() || *end != '\0' || !std::isfinite(value)) return std::nullopt;
+      return value;
+    };
+    const auto low = number(range.substr(0, colon));
+    const auto high = colon == std::string::npos ? std::nullopt : number(range.substr(colon + 1));
+    if (low && high && *low < *high) {
+      sought.min = low;
+      sought.max = high;
+      continue;
+    }
+    faults.push_back("--fit: " + one + "; accepted: NAME, or NAME=MIN:MAX");
+  }
+  if (out.empty()) faults.emplace_back("--fit: none; accepted: parameters of the template, NAME or NAME=MIN:MAX");
+  if (!faults.empty()) return std::nullopt;
+  return out;
+}
+
+int keep_old_version(const std::string& old_file, int version, const std::string& output) {
+  std::error_code unknown;
+  if (!std::filesystem::equivalent(old_file, output, unknown)) return kExitDone;
+  const std::filesystem::path path(old_file);
+  const std::filesystem::path kept =
+      path.parent_path() / (path.stem().string() + ".v" + std::to_string(version) + path.extension().string());
+  std::filesystem::copy_file(path, kept, std::filesystem::copy_options::overwrite_existing, unknown);
+  if (unknown) return told(kept.string() + ": can't be written: " + unknown.message(), kExitIo);
+  std::cout << "version " << version << " is kept as " << kept.string() << '\n';
+  return kExitDone;
+}
+
+std::vector<std::string> split_names(const std::string& text) {
+  std::vector<std::string> out;
+  std::stringstream in(text);
+  for (std::string one; std::getline(in, one, ',');) {
+    const std::size_t begin = one.find_first_not_of(' ');
+    if (begin != std::string::npos) out.push_back(one.substr(begin, one.find_last_not_of(' ') - begin + 1));
+  }
+  return out;
+}
+
+}  // namespace twinkeeper::app

@@ -1,0 +1,194 @@
+#include "identification/uncertainty.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "identification/decompositions.hpp"
+#include "identification/fit_figures.hpp"
+#include "twinkeeper/base/elementary.hpp"
+
+namespace twinkeeper::identification {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+constexpr double kTakesPart = 0.1;         // of a unit vector
+constexpr Index kMostNumbers = 4'000'000;  // of J
+
+// Variance of the sum of a series, by Bartlett's weights over as many lags as Andrews' rule has for a first-order
+// autoregression like it.
+double long_run_variance(const VectorXd& z) {
+  const double squares = z.squaredNorm();
+  const Index ticks = z.size();
+  if (!(squares > 0.0) || ticks < 3) return squares;
+  const double rho = std::clamp(z.head(ticks - 1).dot(z.tail(ticks - 1)) / squares, -0.97, 0.97);
+  const double ratio = 2.0 * rho / ((1.0 - rho) * (1.0 + rho));
+  const double alpha = ratio * ratio * static_cast<double>(ticks);
+  const double wanted = alpha > 0.0 ? 1.1447 * base::exp(base::log(alpha) / 3.0) : 0.0;
+  const auto lags = static_cast<Index>(std::min(wanted, static_cast<double>(ticks) / 4.0));
+  double out = squares;
+  for (Index l = 1; l <= lags; ++l) {
+    const double weight = 1.0 - static_cast<double>(l) / static_cast<double>(lags + 1);
+    out += 2.0 * weight * z.head(ticks - l).dot(z.tail(ticks - l));
+  }
+  return std::max(out, 0.0);
+}
+
+}  // namespace
+
+Deviations standard_deviations(const MatrixXd& slopes, const VectorXd& residuals, Index outputs,
+                               const MatrixXd& asked) {
+  const Index ticks = slopes.rows() / outputs;
+  Deviations out{VectorXd::Zero(asked.rows()), {}};
+  MatrixXd H = slopes.transpose() * slopes;
+  std::vector<Index> moves;
+  for (Index i = 0; i < H.rows(); ++i) {
+    if (H(i, i) > 0.0) moves.push_back(i);
+  }
+  if (moves.empty()) return out;
+  const VectorXd unit = H.diagonal()(moves).cwiseSqrt().cwiseInverse();
+  H = (unit.asDiagonal() * H(moves, moves) * unit.asDiagonal()).eval();
+  const Svd directions = left_svd(H);
+  const Index count = H.rows();
+  MatrixXd inverse = MatrixXd::Zero(count, count);
+  for (Index k = 0; k < count; ++k) {
+    const VectorXd direction = directions.U.col(k);
+    if (directions.values(k) > kOpen) {
+      inverse += direction * direction.transpose() / directions.values(k);
+      continue;
+    }
+    std::vector<Index>& together = out.open.emplace_back();
+    const VectorXd moved = unit.cwiseProduct(direction).normalized();
+    for (Index i = 0; i < count; ++i) {
+      if (std::abs(moved(i)) > kTakesPart) together.push_back(moves[static_cast<std::size_t>(i)]);
+    }
+  }
+  const double freedom = static_cast<double>(ticks) / static_cast<double>(std::max<Index>(ticks - count, 1));
+  for (Index f = 0; f < asked.rows(); ++f) {
+    const VectorXd g = asked.row(f)(moves).transpose();
+    const VectorXd by_slope = unit.asDiagonal() * (inverse * (unit.asDiagonal() * g));
+    VectorXd along = VectorXd::Zero(slopes.rows());
+    for (Index i = 0; i < count; ++i) along += by_slope(i) * slopes.col(moves[static_cast<std::size_t>(i)]);
+    along = along.cwiseProduct(residuals).eval();
+    VectorXd z(ticks);
+    for (Index k = 0; k < ticks; ++k) z(k) = along.segment(k * outputs, outputs).sum();
+    out.std(f) = std::sqrt(freedom * long_run_variance(z));
+  }
+  return out;
+}
+
+namespace {
+
+MatrixXd gain_at_rest(const LinearModel& model) {
+  const Index n = model.A.rows();
+  return model.C * least_squares(MatrixXd::Identity(n, n) - model.A, model.B) + model.D;
+}
+
+std::vector<std::complex<double>> upper_poles(const MatrixXd& A) {
+  const Eigen::VectorXcd values = modes_of(A).values;
+  std::vector<std::complex<double>> out;
+  for (const auto& value : values) {
+    if (value.imag() >= 0.0) out.push_back(value);
+  }
+  return out;
+}
+
+double magnitude(const std::complex<double>& value) { return base::hypot(value.real(), value.imag()); }
+
+double time_constant_of(const std::complex<double>& pole) {
+  const double size = magnitude(pole);
+  return size > 0.0 ? -1.0 / base::log(size) : 0.0;
+}
+
+double period_of(const std::complex<double>& pole) {
+  constexpr double kTurn = 6.283185307179586;
+  const double angle = base::atan2(pole.imag(), pole.real());
+  return angle > 1e-9 ? kTurn / angle : std::numeric_limits<double>::infinity();
+}
+
+// What of a model was free: A first, then B and C, D where it has one, K where it was fitted with the rest.
+std::vector<MatrixXd*> free_matrices(LinearModel& model, bool gain) {
+  std::vector<MatrixXd*> out{&model.A, &model.B, &model.C};
+  if (model.D.squaredNorm() > 0.0) out.push_back(&model.D);
+  if (gain) out.push_back(&model.K);
+  return out;
+}
+
+double& number_of(LinearModel& model, bool gain, Index number) {
+  for (MatrixXd* matrix : free_matrices(model, gain)) {
+    if (number < matrix->size()) return matrix->data()[number];
+    number -= matrix->size();
+  }
+  std::abort();
+}
+
+}  // namespace
+
+LinearUncertainty linear_uncertainty(const Experiments& all, const LinearModel& model, bool one_step) {
+  LinearUncertainty out;
+  const Index m = model.B.cols();
+  const Index p = model.C.rows();
+  LinearModel moved = model;
+  Index count = 0;
+  for (const MatrixXd* matrix : free_matrices(moved, one_step)) count += matrix->size();
+  if (m == 0 || count > kMostUncertain) return out;
+  // Of a long record a part is enough to know how much each tick tells.
+  const Index ticks = ticks_in(all);
+  const Index most = kMostNumbers / (count * p);
+  const Experiments experiments = ticks > most ? slice(all, 0, most) : all;
+  if (experiments.empty()) return out;
+  const double part = static_cast<double>(ticks_in(experiments)) / static_cast<double>(ticks);
+  const auto errors = [&](const LinearModel& of) -> MatrixXd {
+    return one_step ? innovations(experiments, of) : simulation_errors(experiments, of);
+  };
+  const MatrixXd found = errors(model);
+  const VectorXd weight = found.rowwise().norm().cwiseMax(1e-12).cwiseInverse();
+  const MatrixXd weighted = weight.asDiagonal() * found;
+  out.gain = gain_at_rest(model);
+  const std::vector<std::complex<double>> poles = upper_poles(model.A);
+  const auto pole_count = static_cast<Index>(poles.size());
+  MatrixXd J(found.size(), count);
+  MatrixXd gain_slopes(m * p, count);
+  MatrixXd tau_slopes = MatrixXd::Zero(pole_count, count);
+  MatrixXd period_slopes = MatrixXd::Zero(pole_count, count);
+  for (Index k = 0; k < count; ++k) {
+    double& number = number_of(moved, one_step, k);
+    const double before = number;
+    const double by = 1e-6 * std::max(std::abs(number), 1e-2);
+    number += by;
+    MatrixXd change = (weight.asDiagonal() * errors(moved) - weighted) / by;
+    if (!change.allFinite()) change.setZero();
+    J.col(k) = Eigen::Map<const VectorXd>(change.data(), change.size());
+    const MatrixXd gain = (gain_at_rest(moved) - out.gain) / by;
+    gain_slopes.col(k) = Eigen::Map<const VectorXd>(gain.data(), gain.size());
+    const std::vector<std::complex<double>> others = upper_poles(moved.A);
+    number = before;
+    for (Index i = 0; i < pole_count; ++i) {
+      const auto& pole = poles[static_cast<std::size_t>(i)];
+      const auto nearest = std::min_element(others.begin(), others.end(), [&](const auto& a, const auto& b) {
+        return magnitude(a - pole) < magnitude(b - pole);
+      });
+      tau_slopes(i, k) = (time_constant_of(*nearest) - time_constant_of(pole)) / by;
+      const double period = period_of(pole);
+      if (std::isfinite(period)) period_slopes(i, k) = (period_of(*nearest) - period) / by;
+    }
+  }
+  const VectorXd r = Eigen::Map<const VectorXd>(weighted.data(), weighted.size());
+  MatrixXd asked(m * p + 2 * pole_count, count);
+  asked << gain_slopes, tau_slopes, period_slopes;
+  const VectorXd std = standard_deviations(J, r, p, asked).std * std::sqrt(part);
+  out.gain_std = Eigen::Map<const MatrixXd>(std.data(), p, m);
+  for (Index i = 0; i < pole_count; ++i) {
+    const auto& pole = poles[static_cast<std::size_t>(i)];
+    out.poles.push_back({time_constant_of(pole), std(m * p + i), period_of(pole), std(m * p + pole_count + i)});
+  }
+  std::stable_sort(out.poles.begin(), out.poles.end(),
+                   [](const auto& a, const auto& b) { return a.time_constant > b.time_constant; });
+  return out;
+}
+
+}  // namespace twinkeeper::identification
