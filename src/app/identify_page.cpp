@@ -226,7 +226,7 @@ void add_parameters(const IdentifyPage& content, logs::ReportSection& section) {
   section.parts.emplace_back(std::move(table));
 }
 
-logs::ReportRows rows_of(const IdentifyPage& content, const OnRows& on) {
+logs::ReportRows page_rows(const IdentifyPage& content, const OnRows& on) {
   const auto& record = content.record;
   const auto n_y = static_cast<std::size_t>(record.y.cols());
   const auto n_u = static_cast<std::size_t>(record.u.cols());
@@ -307,7 +307,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   page.sections = {fits_section(content), rows_section(content, on), residual_section(content, on),
                    dynamics_section(model, uncertainty_of(content))};
   add_parameters(content, page.sections.front());
-  const auto written = logs::write_report(file, page, rows_of(content, on));
+  const auto written = logs::write_report(file, page, page_rows(content, on));
   return written.ok() ? kExitDone : told(written.error().message(), kExitIo);
 }
 

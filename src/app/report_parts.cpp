@@ -19,7 +19,7 @@ using Eigen::VectorXd;
 constexpr std::size_t kMostPolesListed = 30;
 constexpr std::size_t kMostCharts = 36;      // small ones of a kind
 constexpr double kTimeConstantsShown = 5.0;  // of a step response
-constexpr Index kFewestSteps = 20, kMostSteps = 20'000;
+constexpr Index kFewestStepsShown = 20, kMostStepsShown = 20'000;
 constexpr Index kPointsOfResponse = 250;
 
 // How many steps until the slowest mode has settled; one that never does counts as little as the others.
@@ -28,12 +28,12 @@ Index steps_to_settle(const model::StateSpace& model, const std::vector<model::P
   for (const auto& pole : poles) {
     if (std::isfinite(pole.time_constant) && pole.time_constant > 0.0) slowest = std::max(slowest, pole.time_constant);
   }
-  Index steps = kFewestSteps;
+  Index steps = kFewestStepsShown;
   const double wanted = kTimeConstantsShown * slowest / model.sample_time;
-  if (wanted > static_cast<double>(steps)) steps = static_cast<Index>(std::min<double>(wanted, kMostSteps));
+  if (wanted > static_cast<double>(steps)) steps = static_cast<Index>(std::min<double>(wanted, kMostStepsShown));
   int longest = 0;
   for (const auto& dead : model.dead_times) longest = std::max(longest, dead.steps + 1);
-  return std::min(steps + longest, kMostSteps);
+  return std::min(steps + longest, kMostStepsShown);
 }
 
 // n_y × (steps + 1): what outputs do when input j is one more from step 0 on.
