@@ -175,8 +175,55 @@ logs::ReportSection residual_section(const IdentifyPage& content, const OnRows& 
     plot.lines = {{"measured − one step ahead", LineStyle::residual, kOfOutput * i + 3}};
     section.parts.emplace_back(std::move(plot));
   }
-  add_residual_tests(content.model, residual_tests_of(content.record, on.errors), section);
+  const auto& known = content.found.residuals;
+  add_residual_tests(content.model, known.empty() ? residual_tests_of(content.record, on.errors) : known, section);
   return section;
+}
+
+DynamicsUncertainty uncertainty_of(const IdentifyPage& content) {
+  DynamicsUncertainty out;
+  const auto& known = content.found.uncertainty;
+  out.gain_std = known.gain_std;
+  for (const auto& pole : known.poles) {
+    const double std = pole.time_constant_std * content.model.sample_time;
+    out.pole_stds.push_back(std::isfinite(std) ? std::optional<double>(std) : std::nullopt);
+  }
+  return out;
+}
+
+// Parameters of a template, and what a model is worth beside the one that it is to replace.
+void add_parameters(const IdentifyPage& content, logs::ReportSection& section) {
+  if (!content.found.parameters.empty()) {
+    logs::ReportTable table;
+    table.caption = "Parameters of the template, with standard deviations";
+    table.columns = {"Parameter", "Found", "Standard deviation", "Start", "Unit"};
+    for (const auto& one : content.found.parameters) {
+      ReportCell std{printed("%.2g", one.std)};
+      if (one.bound != 0) std = {one.bound < 0 ? "at its lower bound" : "at its upper bound", Tone::warning};
+      if (!one.identifiable) std = {"the record does not tell it", Tone::warning};
+      table.rows.push_back(
+          {one.name, printed("%.5g", one.value), std, printed("%.5g", one.start), one.unit.empty() ? "–" : one.unit});
+    }
+    section.parts.emplace_back(std::move(table));
+  }
+  if (!content.found.replaced) return;
+  const auto& replaced = *content.found.replaced;
+  logs::ReportTable table;
+  table.caption = "Beside the model that it replaces, on the last 30 % of the rows";
+  table.columns = {"Output", "1 step ahead", "old 1 step"};
+  const bool simulated = !replaced.new_simulation.empty();
+  if (simulated) table.columns.insert(table.columns.end(), {"Simulation", "old simulation"});
+  for (std::size_t i = 0; i < replaced.new_one_step.size(); ++i) {
+    std::vector<ReportCell> row{content.model.outputs[i].name,
+                                beside(replaced.new_one_step[i], replaced.old_one_step[i]),
+                                percent_figure(replaced.old_one_step[i])};
+    if (simulated) {
+      row.push_back(beside(replaced.new_simulation[i], replaced.old_simulation[i]));
+      row.emplace_back(percent_figure(replaced.old_simulation[i]));
+    }
+    table.rows.push_back(std::move(row));
+  }
+  section.parts.emplace_back(std::move(table));
 }
 
 logs::ReportRows page_rows(const IdentifyPage& content, const OnRows& on) {
@@ -241,8 +288,8 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
                 {"Sample time", printed("%.6g s", model.sample_time)},
                 {"Inputs", named(model.inputs)},
                 {"Outputs", named(model.outputs)},
-                {"Method", found.kind + ", order " + std::to_string(found.order) + ", " + std::to_string(model.n_x()) +
-                               " states"}};
+                {"Method", found.kind + (found.parameters.empty() ? ", order " + std::to_string(found.order) : "") +
+                               ", " + std::to_string(model.n_x()) + " states"}};
   std::string dead;
   for (std::size_t j = 0; j < found.delays.size(); ++j) {
     if (found.delays[j] == 0) continue;
@@ -258,7 +305,8 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   page.zero = content.log.times.front();
   const OnRows on = on_rows(content);
   page.sections = {fits_section(content), rows_section(content, on), residual_section(content, on),
-                   dynamics_section(model)};
+                   dynamics_section(model, uncertainty_of(content))};
+  add_parameters(content, page.sections.front());
   const auto written = logs::write_report(file, page, page_rows(content, on));
   return written.ok() ? kExitDone : told(written.error().message(), kExitIo);
 }

@@ -11,8 +11,6 @@ using estimation::Mode;
 using estimation::TwinStep;
 
 constexpr double kUsualGate = 5.0;
-constexpr int kLookAfter = 8;
-constexpr int kLookAtLatest = 256;  // steps: the record is another one then
 
 }  // namespace
 
@@ -31,7 +29,7 @@ SensorWatch::SensorWatch(FaultIsolation isolation, std::vector<bool> dispensable
   Row row;
   row.sum = TwoSidedCusum(settings.cusum.drift, 2.0 * settings.cusum.limit);
   memory_.rows.assign(dispensable_.size(), row);
-  memory_.look_after = kLookAfter;
+  memory_.look_after = FaultIsolation::kLookAfter;
 }
 
 void SensorWatch::remember(Memory& memory) const {
@@ -48,7 +46,7 @@ void SensorWatch::begin_anew(const TwinStep& step) {
   memory_.from.reset();
   memory_.regime = step.regime;
   memory_.warned = 0;
-  memory_.look_after = kLookAfter;
+  memory_.look_after = FaultIsolation::kLookAfter;
   isolation_.give_up();
   for (std::size_t i = 0; i < memory_.rows.size(); ++i) {
     Row& row = memory_.rows[i];
@@ -104,13 +102,13 @@ std::optional<FaultIsolation::Correction> SensorWatch::take(std::int64_t k, cons
   const double share = warning();
   if (share == 0.0) {
     memory_.warned = 0;
-    memory_.look_after = kLookAfter;
+    memory_.look_after = FaultIsolation::kLookAfter;
     isolation_.give_up();
     return std::nullopt;
   }
   if (++memory_.warned < memory_.look_after || !isolation_.evaluate(record, *memory_.from, k)) return std::nullopt;
   memory_.warned = 0;
-  memory_.look_after = std::min(2 * memory_.look_after, kLookAtLatest);
+  memory_.look_after = std::min(2 * memory_.look_after, FaultIsolation::kLookAtLatest);
 
   const FaultEstimate* best = isolation_.cause();
   if (best == nullptr || (share < 1.0 && best->statistic < FaultIsolation::kDecisive)) return std::nullopt;

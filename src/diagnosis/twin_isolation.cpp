@@ -8,8 +8,6 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
-constexpr int kLookAfter = 8;
-constexpr int kLookAtLatest = 256;
 constexpr double kPossible = 0.05;  // what is more probable than this belongs to what can't be told apart
 constexpr std::size_t kMostHypotheses = 5;
 constexpr double kLeastProbability = 0.005;
@@ -54,12 +52,12 @@ std::optional<std::size_t> TwinDiagnosis::early_cause(const estimation::TwinStep
   }
   if (!most) {
     warned_ = 0;
-    look_after_ = kLookAfter;
+    look_after_ = FaultIsolation::kLookAfter;
     return std::nullopt;
   }
   if (++warned_ < look_after_ || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
   warned_ = 0;
-  look_after_ = std::min(2 * look_after_, kLookAtLatest);
+  look_after_ = std::min(2 * look_after_, FaultIsolation::kLookAtLatest);
   const FaultEstimate* best = cause();
   if (best == nullptr || best->statistic < FaultIsolation::kDecisive) return std::nullopt;
   outputs_[*most].over_since = step.time;
@@ -126,7 +124,7 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool 
   }
   if (event.event != AnomalyEventKind::raised || !evidence_begins_) return;
   const FaultEstimate* best = cause();
-  const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - kLookAfter + 1;
+  const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - FaultIsolation::kLookAfter + 1;
   finer_ = Finer{alarm, accuses, begin, evidence_.tick - begin + 1, {}};
   if (best != nullptr) say_cause(event, *best, accuses);
 }

@@ -50,13 +50,13 @@ std::vector<model::ParameterInfo> infos_of(const ModelSettings& settings) {
 // At the template's default, which is not "none of it": gravity, a share of 1, where a square root ends.
 bool is_constant(const model::ParameterInfo& info, double value) { return info.value == value && value != 0.0; }
 
-struct Wanted {
+struct SoughtSet {
   std::vector<FreeParameter> parameters;
   std::vector<std::size_t> at;  // in settings.parameters
 };
 
-Wanted wanted_of(const ModelSettings& settings, const std::vector<SoughtParameter>& sought) {
-  Wanted out;
+SoughtSet wanted_of(const ModelSettings& settings, const std::vector<SoughtParameter>& sought) {
+  SoughtSet out;
   for (const model::ParameterInfo& info : infos_of(settings)) {
     const auto one = std::find_if(settings.parameters.begin(), settings.parameters.end(),
                                   [&](const auto& parameter) { return parameter.name == info.name; });
@@ -342,7 +342,7 @@ class GreyBoxFit {
   const Experiments& data_;
   ModelSettings settings_;
   const double sample_time_;
-  const Wanted wanted_;
+  const SoughtSet wanted_;
   const bool asked_;
   Index n_ = 0, p_ = 0, theta_count_ = 0;
   VectorXd weight_;  // √w

@@ -87,6 +87,8 @@ class FaultIsolation {
   static constexpr double kEvidence = 20.0;  // statistic below which nothing is said: noise comes to 15 at times
   static constexpr double kDecisive = 35.0;  // that says something by itself
   static constexpr double kSure = 0.9;       // probability
+  // A cause is looked for at this many steps of a warning, and then ever more rarely; after so many the record is another.
+  static constexpr int kLookAfter = 8, kLookAtLatest = 256;
 
   // `mapped`: per output, whether it is ever measured.
   FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped);

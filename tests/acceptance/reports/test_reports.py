@@ -156,6 +156,7 @@ class Identify(PageCase):
         for part, output in zip(responses, ("level_1", "level_2")):
             self.assertEqual((part["title"], part["unit"]), (f"{output} after a step of pump", "m per V"))
             self.assertAlmostEqual(part["final"], 0.4, delta=0.04)
+            self.assertTrue(0.0005 < part["final_std"] < 0.05, part["final_std"])
             self.assertAlmostEqual(part["values"][-1], part["final"], delta=0.02)
             self.assertAlmostEqual(part["values"][0], 0.0, delta=0.01)
         poles = self.table("Poles")
