@@ -50,7 +50,10 @@ TEST_CASE("A vector autoregression holds what the record shows and nothing of a 
 
 TEST_CASE("A model is made again from other rows by its recipe alone") {
   const Experiments record = three_series(600, 7);
-  const auto first = identify(record, {}, {"a", "b", "c"}, {Method::var, 1, {}});
+  IdentifySettings settings;
+  settings.method = Method::var;
+  settings.order = 1;
+  const auto first = identify(record, {}, {"a", "b", "c"}, settings);
   REQUIRE(first.ok());
   const auto again = identify_again(slice(record, 0, 450), {true, Focus::prediction, 1, {}});
   REQUIRE(again.ok());
