@@ -24,6 +24,7 @@
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
 #include "identification/grey_box.hpp"
+#include "identification/identified_model.hpp"
 #include "identification/identify.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -141,25 +142,11 @@ std::optional<double> seconds_of(const std::string& text) {
   return value;
 }
 
-model::Rows rows_of(const Eigen::MatrixXd& matrix) {
-  model::Rows rows;
-  for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
-    rows.emplace_back();
-    for (Eigen::Index j = 0; j < matrix.cols(); ++j) rows.back().push_back(matrix(i, j));
-  }
-  return rows;
-}
-
-std::vector<double> list_of(const Eigen::VectorXd& values) { return {values.begin(), values.end()}; }
-
 model::ModelSettings settings_of(const Identified& found, const logs::LogTable& log, const IdentifySignals& signals,
                                  double sample_time, const std::string& output_file) {
   model::ModelSettings out;
   out.name = as_identifier(std::filesystem::path(output_file).stem().string()).substr(0, 64);
   out.sample_time = sample_time;
-  for (Eigen::Index i = 0; i < found.A.rows(); ++i) {
-    out.states.emplace_back().name = "x" + std::to_string(i + 1);
-  }
   for (std::size_t i = 0; i < signals.inputs.size(); ++i) {
     auto& input = out.inputs.emplace_back();
     input.name = as_identifier(signals.inputs[i]);
@@ -171,16 +158,7 @@ model::ModelSettings settings_of(const Identified& found, const logs::LogTable& 
     output.unit = log.columns[*signals.output_columns[i]].unit;
     output.resolution = step_of(log.values[*signals.output_columns[i]]);
   }
-  out.A = rows_of(found.A);
-  out.C = rows_of(found.C);
-  if (!signals.inputs.empty()) {
-    out.B = rows_of(found.B);
-    out.D = rows_of(found.D);
-  }
-  out.noise = {rows_of(found.Q), rows_of(found.R), rows_of(found.S), rows_of(found.K), rows_of(found.Ry)};
-  out.operating_point.x.assign(static_cast<std::size_t>(found.A.rows()), 0.0);
-  out.operating_point.u = list_of(found.u_op);
-  out.operating_point.y = list_of(found.y_op);
+  identification::take_matrices(found, out);
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/log_record.hpp"
+#include "identification/identified_model.hpp"
 #include "identification/identify.hpp"
 
 namespace twinkeeper::app {
@@ -45,28 +46,8 @@ std::optional<std::vector<std::string>> names_at(const Json& data, const char* k
   return out;
 }
 
-model::Rows rows_in(const Eigen::MatrixXd& matrix) {
-  model::Rows rows;
-  for (Eigen::Index i = 0; i < matrix.rows(); ++i) {
-    rows.emplace_back();
-    for (Eigen::Index j = 0; j < matrix.cols(); ++j) rows.back().push_back(matrix(i, j));
-  }
-  return rows;
-}
-
 model::ModelSettings with_matrices(model::ModelSettings model, const Identified& found) {
-  model.states.clear();
-  for (Eigen::Index i = 0; i < found.A.rows(); ++i) model.states.emplace_back().name = "x" + std::to_string(i + 1);
-  model.A = rows_in(found.A);
-  model.C = rows_in(found.C);
-  if (!model.inputs.empty()) {
-    model.B = rows_in(found.B);
-    model.D = rows_in(found.D);
-  }
-  model.noise = {rows_in(found.Q), rows_in(found.R), rows_in(found.S), rows_in(found.K), rows_in(found.Ry)};
-  model.operating_point.x.assign(static_cast<std::size_t>(found.A.rows()), 0.0);
-  model.operating_point.u.assign(found.u_op.begin(), found.u_op.end());
-  model.operating_point.y.assign(found.y_op.begin(), found.y_op.end());
+  identification::take_matrices(found, model);
   // Where a person has written the operating point or the noise of single signals, those of the rows hold here.
   for (auto& input : model.inputs) input.nominal.reset();
   for (auto& output : model.outputs) {
