@@ -176,9 +176,6 @@ class Faults(IdentifyCase):
             self.assertIn(what, self.identify(log, ["u"], ["y"], *more, code=64).stderr)
         self.assertIn("has no column w; accepted: u, y", self.identify(log, ["w"], ["y"], code=64).stderr)
         self.assertIn("named twice", self.identify(log, ["y"], ["y"], code=64).stderr)
-        for absent in ("--report",):
-            self.assertNotIn(absent, self.run_command("identify", "--help").stdout)
-            self.identify(log, ["u"], ["y"], absent, "x", code=64)
 
     def test_files(self):
         self.identify(self.folder / "nowhere.csv", ["u"], ["y"], code=66)

@@ -211,7 +211,13 @@ class Replay(PageCase):
         self.assertTrue(raised, told)
         alarms = self.table("Alarms")
         self.assertEqual([row["Alarm"].split("\n")[0] for row in alarms], [name for _, name, _ in raised])
-        for row, (at, _, message) in zip(alarms, raised):
+        said = []  # by alarm: what is known at last
+        for event, name, message in re.findall(r"^\S+  anomaly (raised|changed) (\S+): (.*)$", told, re.M):
+            if event == "raised":
+                said.append([name, message])
+            else:
+                next(one for one in reversed(said) if one[0] == name)[1] = message
+        for row, (at, _, _), (_, message) in zip(alarms, raised, said):
             self.assertAlmostEqual(float(row["Raised"].replace("\u202f", "")), float(at), delta=1.0)
             self.assertEqual(row["What it says"].split("\n")[0], message)
         for row in alarms:
