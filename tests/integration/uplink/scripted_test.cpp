@@ -41,7 +41,7 @@ void check_back_off(const std::vector<double>& intervals, double attempt) {
   double bound = in_seconds(kFloor);
   for (const double interval : intervals) {
     CHECK(interval >= in_seconds(kLeast) - 0.005);
-    CHECK(interval <= in_seconds(kLeast) + attempt + bound + 1.0);  // the library's own second and a busy machine
+    CHECK(interval <= in_seconds(kLeast) + attempt + bound + 2.0);  // the library's own second and a busy machine
     bound = std::min(bound * 2, in_seconds(kCap));
   }
   const auto mean = [&](std::size_t first, std::size_t last) {
