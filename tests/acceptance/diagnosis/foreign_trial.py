@@ -12,12 +12,12 @@ import argparse
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 
 import foreign_plant
 from foreign_plant import NOISE, Plant, write_log
+from trial import command
 
 CALIBRATION = 4 * 3600
 FAULT_AT, FAULT_FOR = 5400, 1800
@@ -75,11 +75,7 @@ class Machine:
         self.told = self.command("calibrate", "--output", os.path.join(folder, "model.yaml"))
 
     def command(self, name, *more):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], name, "--config", self.config, "--input", self.log,
-                               *more], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{name}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return command(name, "--config", self.config, "--input", self.log, *more)
 
     def alarms(self, rows):
         write_log(self.log, rows)

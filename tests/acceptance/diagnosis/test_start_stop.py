@@ -5,14 +5,12 @@ The plant is nobody's model: while it starts it must prime, while it stops its c
 has a regime for the running and one for the stopped pump, each with the time that a transition takes.
 """
 import json
-import os
 import random
 import re
-import shutil
 import statistics
-import subprocess
-import tempfile
 import unittest
+
+from command_case import CommandCase
 
 PERIOD = 5              # s
 SETTLE = 180            # s
@@ -77,22 +75,11 @@ def rows(stretches, seed, fault=None):
             time += PERIOD
 
 
-class StartStop(unittest.TestCase):
+class StartStop(CommandCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="twinkeeper-start-stop-")
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.write("model.yaml", json.dumps(MODEL))
         self.write("config.yaml", CONFIGURATION)
-
-    def write(self, name, text):
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def run_command(self, *arguments):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *arguments], capture_output=True, text=True,
-                              check=False, cwd=self.folder)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
 
     def write_log(self, found):
         self.write("log.csv", "time[s],plc.speed[Hz],plc.pressure[bar],plc.temperature[degC]\n" +
@@ -100,14 +87,15 @@ class StartStop(unittest.TestCase):
 
     def alarms(self, found):
         self.write_log(found)
-        told = self.run_command("replay", "--config", "config.yaml", "--input", "log.csv")
+        told = self.run_command("replay", "--config", "config.yaml", "--input", "log.csv").stdout
         return [(float(time), name) for time, name in re.findall(r"^(\S+)  anomaly raised pump\.(\S+):", told, re.M)]
 
     def calibrate(self):
         source = random.Random(1)
         cycles = [(source.randint(600, 3600), k % 2 == 0) for k in range(16)]
         self.write_log(rows(cycles, 2))
-        told = self.run_command("calibrate", "--config", "config.yaml", "--input", "log.csv", "--output", "model.yaml")
+        told = self.run_command("calibrate", "--config", "config.yaml", "--input", "log.csv", "--output",
+                                "model.yaml").stdout
         self.assertIn("regime running", told)
         self.assertIn("regime stopped", told)
 

@@ -1,50 +1,21 @@
-"""What the cases share: the executable, a folder of their own, plants that make logs."""
+"""What the cases share: `identify` run and scored, plants that make logs."""
 import math
-import os
-import pathlib
 import random
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
-import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-DATA = pathlib.Path(os.environ.get("TWINKEEPER_DATA", ROOT.parent / "shared" / "data"))
-SCORE = DATA.parent / "score"
+from command_case import CommandCase, run_scorer
 
 
-class IdentifyCase(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinkeeper-identify-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_command(self, *arguments, code=0):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, cwd=self.folder, timeout=280)
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
-        return done
-
+class IdentifyCase(CommandCase):
     def identify(self, log, inputs, outputs, *more, code=0):
         arguments = ["--inputs", ",".join(inputs)] if inputs else []
         return self.run_command("identify", "--input", log, *arguments, "--outputs", ",".join(outputs), "--output",
                                 "model.yaml", *more, code=code)
 
-    def write_log(self, rows, names, period=1.0, times=None, name="log.csv"):
-        lines = [",".join(["time[s]"] + names)]
-        for k, row in enumerate(rows):
-            time = times[k] if times else k * period
-            lines.append(",".join([repr(time)] + ["" if v is None else repr(v) for v in row]))
-        path = self.folder / name
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
     def score(self, log, column, estimate, skip):
         """Fit in %, RMSE and the persistence floor, by the scorer of the data."""
-        done = subprocess.run([sys.executable, SCORE / "fit.py", log, column, estimate, f"yhat.{column}", str(skip)],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        found = re.match(r"fit (\S+) %  RMSE (\S+)  persistence floor (\S+) %", done.stdout)
+        told = run_scorer("fit.py", log, column, estimate, f"yhat.{column}", str(skip))
+        found = re.match(r"fit (\S+) %  RMSE (\S+)  persistence floor (\S+) %", told)
         return tuple(map(float, found.groups()))
 
 

@@ -2,7 +2,8 @@
 import re
 import unittest
 
-from cases import DATA, ROOT, IdentifyCase, first_order, seeded, staircase
+from cases import IdentifyCase, first_order, seeded, staircase
+from command_case import DATA, ROOT
 
 EXAMPLES = ROOT / "docs" / "models" / "examples"
 # The command of docs/models/two_tank.md.
@@ -27,8 +28,7 @@ model:
 class Template(IdentifyCase):
     def test_cascaded_tanks(self):
         """The bar: from round starts, first half only, simulated on the second: RMSE at most 0.36 V."""
-        if not DATA.is_dir():
-            self.skipTest(f"no public data at {DATA}")
+        self.need_data()
         done = self.identify(DATA / "cascaded_tanks" / "cascaded_tanks_identify.csv", ["pump"], ["lower_tank_level"], "--method",
                              "template", "--template", EXAMPLES / "cascaded_tanks_start.yaml", "--fit", TANKS)
         text = (DATA / "cascaded_tanks" / "cascaded_tanks_validate.csv").read_text(encoding="utf-8")
@@ -47,7 +47,7 @@ class Template(IdentifyCase):
             rows.append([power, ambient, T + source.gauss(0.0, 0.2)])
             for _ in range(20):  # ten seconds, in small steps
                 T += 0.5 * (power - (T - ambient) / R) / C
-        return self.write_log(rows, ["heater[W]", "room", "T[degC]"], period=10.0)
+        return self.write_rows(rows, ["heater[W]", "room", "T[degC]"], period=10.0)
 
     def test_oven(self):
         start = self.folder / "start.yaml"
@@ -79,8 +79,8 @@ class From(IdentifyCase):
     def log(self, name, seed, gain=2.0, rows=600, delay=0):
         source = seeded(seed)
         u = staircase(source, rows)
-        return self.write_log(list(zip(u, first_order(u, gain=gain, delay=delay, noise=0.02, source=source))), ["u[V]", "y[m]"],
-                              name=name)
+        y = first_order(u, gain=gain, delay=delay, noise=0.02, source=source)
+        return self.write_rows(list(zip(u, y)), ["u[V]", "y[m]"], name=name)
 
     def update(self, log, *more, code=0):
         return self.run_command("identify", "--from", "model.yaml", "--input", log, "--inputs", "u", "--outputs", "y",
@@ -135,7 +135,7 @@ class ClosedLoop(IdentifyCase):
             rows.append([u, y])
             x = 0.9 * x + 0.1 * 2.0 * u
             v = 0.7 * v + source.gauss(0.0, 0.3)
-        log = self.write_log(rows, ["u", "y"])
+        log = self.write_rows(rows, ["u", "y"])
         done = self.identify(log, ["u"], ["y"], "--closed-loop")
         value, std = map(float, re.search(r"u → y: (\S+) ± (\S+)", done.stdout).groups())
         self.assertLess(abs(value - 2.0), 3.0 * std, done.stdout)
@@ -145,7 +145,7 @@ class ClosedLoop(IdentifyCase):
 
 class Options(IdentifyCase):
     def test_faults(self):
-        log = self.write_log([[0.0, 1.0]] * 100, ["u", "y"])
+        log = self.write_rows([[0.0, 1.0]] * 100, ["u", "y"])
         start = self.folder / "start.yaml"
         start.write_text(OVEN.format(C="500 J/K", R="0.7"), encoding="utf-8")
         for more, what in ((["--method", "template"], "accepted: --template MODEL.yaml"),
@@ -160,7 +160,8 @@ class Options(IdentifyCase):
         bad = self.folder / "bad.yaml"
         bad.write_text("model: {name: x}\n", encoding="utf-8")
         self.assertIn("bad.yaml:1", self.identify(log, ["u"], ["y"], "--from", bad, code=78).stderr)
-        thin = self.write_log([[200.0 * (k // 50 % 2), 20.0, 20.0] for k in range(200)], ["heater", "T_ambient", "T"], name="t.csv")
+        rows = [[200.0 * (k // 50 % 2), 20.0, 20.0] for k in range(200)]
+        thin = self.write_rows(rows, ["heater", "T_ambient", "T"], name="t.csv")
         done = self.identify(thin, ["heater", "T_ambient"], ["T"], "--method", "template", "--template", start, "--fit", "Z",
                              code=64)
         self.assertIn("--fit: Z is no parameter of the file; accepted: C, R", done.stderr)

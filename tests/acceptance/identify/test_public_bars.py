@@ -1,14 +1,14 @@
 """Public data: models from the first half, judged on the second by the scorers of the data. Settings are the defaults."""
 import unittest
 
-from cases import DATA, IdentifyCase
+from cases import IdentifyCase
+from command_case import DATA
 
 
 class Bars(IdentifyCase):
     def setUp(self):
         super().setUp()
-        if not DATA.is_dir():
-            self.skipTest(f"no public data at {DATA}")
+        self.need_data()
 
     def figures(self, name, inputs, outputs):
         """By output: simulation (x0 estimated) and one-step prediction, each fit, RMSE, persistence."""

@@ -10,7 +10,7 @@ ROWS = 600
 
 class Refused(IdentifyCase):
     def refuse(self, rows, names, inputs, outputs, *reasons):
-        done = self.identify(self.write_log(rows, names), inputs, outputs, code=65)
+        done = self.identify(self.write_rows(rows, names), inputs, outputs, code=65)
         for reason in reasons:
             self.assertRegex(done.stderr, reason)
         self.assertFalse((self.folder / "model.yaml").exists(), "nothing is written")
@@ -61,7 +61,7 @@ class Warned(IdentifyCase):
         source = seeded(11)
         u = staircase(source, ROWS)
         y = [v if source.random() > 0.04 else None for v in first_order(u, noise=0.02, source=source)]
-        done = self.identify(self.write_log(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
+        done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
         self.assertIn("verdict: accept", done.stdout)
         self.assertRegex(done.stdout, r"up to [345]\.\d % of a signal filled")
 
@@ -70,7 +70,7 @@ class Warned(IdentifyCase):
         u = staircase(source, 900)
         y = [v if not 200 <= k < 380 and not 600 <= k < 690 else None
              for k, v in enumerate(first_order(u, noise=0.02, source=source))]
-        done = self.identify(self.write_log(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
+        done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
         self.assertIn("270 of 900 samples are lost at gaps; 3 experiments are left", done.stderr)
         self.assertIn("verdict: accept", done.stdout)
         self.assertLess(abs(self.slowest(done.stdout) - 9.49), 0.8)
@@ -86,14 +86,14 @@ class Warned(IdentifyCase):
         for v in u:
             y.append(level + source.gauss(0.0, 0.02))
             level += 0.1 * v
-        done = self.identify(self.write_log(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
+        done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
         self.assertRegex(done.stderr, r"an integrator, or a drift")
 
     def test_dead_time(self):
         source = seeded(14)
         u = staircase(source, ROWS)
         y = first_order(u, delay=30, noise=0.02, source=source)
-        done = self.identify(self.write_log(list(zip(u, y)), ["u", "y"], period=0.5), ["u"], ["y"])
+        done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"], period=0.5), ["u"], ["y"])
         self.assertIn("verdict: accept", done.stdout)
         self.assertRegex(done.stdout, r"dead time: u 1[456](\.5)? s \((29|30|31) steps\)")
         compared = self.run_command("compare", "--model", "model.yaml", "--input", "log.csv").stdout
@@ -104,7 +104,8 @@ class Warned(IdentifyCase):
         u = staircase(source, ROWS)
         small = first_order(u, pole=0.9, gain=1e-9, noise=2e-11, source=source)
         large = first_order(u, pole=0.7, gain=3e7, noise=3e5, offset=1e9, source=source)
-        done = self.identify(self.write_log(list(zip(u, small, large)), ["u", "small", "large"]), ["u"], ["small", "large"])
+        log = self.write_rows(list(zip(u, small, large)), ["u", "small", "large"])
+        done = self.identify(log, ["u"], ["small", "large"])
         self.assertIn("verdict: accept", done.stdout)
         for name in ("small", "large"):
             self.assertGreater(float(re.search(rf"{name}: simulation (\S+) %", done.stdout).group(1)), 85.0)
@@ -114,7 +115,7 @@ class Warned(IdentifyCase):
         source = seeded(16)
         u = staircase(source, ROWS)
         y = [v + (1.0 if k >= ROWS // 2 else 0.0) for k, v in enumerate(first_order(u, noise=0.02, source=source))]
-        log = self.write_log(list(zip(u, y)), ["u", "y"])
+        log = self.write_rows(list(zip(u, y)), ["u", "y"])
         done = self.identify(log, ["u"], ["y"])
         self.assertRegex(done.stderr, r"level of y shifts by .* near sample (29|30|31)\d")
 
@@ -126,7 +127,7 @@ class ModelFile(IdentifyCase):
         v = staircase(source, ROWS, hold=(3, 30))
         y = [a + b for a, b in zip(first_order(u, noise=0.02, source=source), first_order(v, pole=0.8, gain=-1.0))]
         z = first_order(v, pole=0.95, noise=0.02, source=source)
-        return self.write_log(list(zip(u, v, y, z)), ["u[V]", "v", "y[m]", "z"], period=0.5)
+        return self.write_rows(list(zip(u, v, y, z)), ["u[V]", "v", "y[m]", "z"], period=0.5)
 
     def test_other_commands(self):
         log = self.log()
@@ -158,7 +159,7 @@ class ModelFile(IdentifyCase):
         for _ in range(800):
             rows.append([x[0] + source.gauss(0.0, 0.2), x[1]])
             x = [0.9 * x[0] + 0.3 * x[1] + source.gauss(0.0, 0.3), -0.3 * x[0] + 0.9 * x[1] + source.gauss(0.0, 0.3)]
-        log = self.write_log(rows, ["a", "b"])
+        log = self.write_rows(rows, ["a", "b"])
         for method in ("auto", "var"):
             done = self.identify(log, [], ["a", "b"], "--method", method)
             self.assertIn("verdict: accept", done.stdout)
@@ -170,7 +171,7 @@ class ModelFile(IdentifyCase):
 
 class Faults(IdentifyCase):
     def test_arguments(self):
-        log = self.write_log([[0.0, 1.0]] * 100, ["u", "y"])
+        log = self.write_rows([[0.0, 1.0]] * 100, ["u", "y"])
         for more, what in ((["--order", "0"], "--order"), (["--method", "best"], "--method"), (["--rows", "5"], "--rows"),
                            (["--method", "var"], "--method"), (["--sample-time", "fast"], "--sample-time")):
             self.assertIn(what, self.identify(log, ["u"], ["y"], *more, code=64).stderr)

@@ -1,15 +1,8 @@
-"""What the cases share: the executable, files in a folder of their own, tables in and out."""
+"""What the cases share: models and logs written, tables read."""
 import csv
 import json
-import os
-import pathlib
-import shutil
-import subprocess
-import tempfile
-import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-DATA = pathlib.Path(os.environ.get("TWINKEEPER_DATA", ROOT.parent / "shared" / "data"))
+from command_case import CommandCase
 
 # A configuration up to its twins.
 TANK_DEVICE = """\
@@ -25,33 +18,14 @@ twins:
 """
 
 
-class LogCase(unittest.TestCase):
-    def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinkeeper-logs-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def write(self, name, text):
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
+class LogCase(CommandCase):
     def write_model(self, model, diagnosis=None, name="model.yaml"):
         document = {"model": model} | ({"diagnosis": diagnosis} if diagnosis is not None else {})
         return self.write(name, json.dumps(document))
 
     def write_log(self, model, rows, period=0.5, times=None, name="log.csv"):
-        header = ["time[s]"] + [s["name"] for s in model.get("inputs", [])] + [s["name"] for s in model["outputs"]]
-        lines = [",".join(header)]
-        for k, (u, y) in enumerate(rows):
-            time = times[k] if times else k * period
-            lines.append(",".join([repr(time)] + ["" if v is None else repr(v) for v in [*u, *y]]))
-        return self.write(name, "\n".join(lines) + "\n")
-
-    def run_command(self, *arguments, code=0):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, cwd=self.folder, timeout=280)
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
-        return done
+        names = [signal["name"] for signal in model.get("inputs", []) + model["outputs"]]
+        return self.write_rows([[*u, *y] for u, y in rows], names, period, times, name)
 
     def replay(self, model, log, *more, output="steps.csv"):
         path = self.folder / output
@@ -72,8 +46,6 @@ class LogCase(unittest.TestCase):
 
 
 class DataCase(LogCase):
-    """Skips, saying so, where the public data are not there."""
     def setUp(self):
         super().setUp()
-        if not DATA.is_dir():
-            self.skipTest(f"no public data at {DATA}")
+        self.need_data()

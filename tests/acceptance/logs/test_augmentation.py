@@ -3,7 +3,8 @@ import json
 import random
 import unittest
 
-from cases import ROOT, LogCase
+from cases import LogCase
+from command_case import ROOT
 
 EXAMPLES = ROOT / "docs" / "models" / "examples"
 

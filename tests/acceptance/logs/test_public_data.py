@@ -6,7 +6,8 @@ import os
 import random
 import unittest
 
-from cases import DATA, DataCase
+from cases import DataCase
+from command_case import DATA
 
 PREFIXES = int(os.environ.get("TWINKEEPER_TEST_PREFIXES", "50"))  # of each log
 GOLDEN = {"dryer": (["heater"], ["air_temperature"], 0.08),

@@ -5,7 +5,8 @@ import re
 import unittest
 
 import oracle
-from cases import DATA, LogCase
+from cases import LogCase
+from command_case import DATA
 from oracle import add, mul, solve, transposed
 
 KEYS = ("Ad", "Bd", "C", "D", "Qd", "R", "S", "P", "M", "K", "Sigma")

@@ -6,7 +6,8 @@ import random
 import subprocess
 import unittest
 
-from cases import DATA, ROOT, DataCase, LogCase
+from cases import DataCase, LogCase
+from command_case import DATA, ROOT
 
 EXAMPLES = ROOT / "docs" / "models" / "examples"
 

@@ -5,13 +5,11 @@ import os
 import pathlib
 import random
 import re
-import shutil
-import subprocess
-import tempfile
 import time
 import unittest
 
 from browser import Browser
+from command_case import CommandCase
 
 PICTURES = os.environ.get("TWINKEEPER_PICTURES")
 # Two tanks, one after the other.
@@ -41,41 +39,30 @@ def tank_rows(count, seed=1, bias=None):
     return rows
 
 
-class PageCase(unittest.TestCase):
+class PageCase(CommandCase):
     @classmethod
     def setUpClass(cls):
         cls.browser = Browser()
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinkeeper-reports-"))
-        self.addCleanup(shutil.rmtree, self.folder)
+        super().setUp()
         self.browser.events.clear()
 
     def tearDown(self):
         self.browser.settle()
         self.assertEqual(self.browser.faults(), [])
 
-    def run_command(self, *arguments, code=0):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, cwd=self.folder, timeout=280)
-        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
-        return done
-
     def write_log(self, rows, header="time,pump[V],level_1[m],level_2[m]", start=None):
         lines = [header]
         for k, row in enumerate(rows):
             at = repr(float(k)) if start is None else f"{start} {k // 3600:02}:{k // 60 % 60:02}:{k % 60:02}"
             lines.append(",".join([at] + [f"{value:.5f}" for value in row]))
-        path = self.folder / "log.csv"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
+        return self.write("log.csv", "\n".join(lines) + "\n")
 
     def write_model(self, diagnosis=None):
-        path = self.folder / "model.yaml"
-        path.write_text(json.dumps({"model": TANKS} | ({"diagnosis": diagnosis} if diagnosis is not None else {})),
-                        encoding="utf-8")
-        return path
+        document = {"model": TANKS} | ({"diagnosis": diagnosis} if diagnosis is not None else {})
+        return self.write("model.yaml", json.dumps(document))
 
     def open(self, path="page.html", **how):
         self.browser.open(self.folder / path, **how)

@@ -1,22 +1,17 @@
 """SKAB: of each run a model from its first 400 rows, limits from the same rows, and the whole run replayed.
 
 What the executable reads has no labels. Every run of valve1, valve2 and other that the data have is scored. Run by hand
-with TWINKEEPER_EXECUTABLE (and TWINKEEPER_DATA, default ../shared/data) it prints the table of docs/benchmarks.md.
+(docs/benchmarks.md) it prints the table there.
 """
 import concurrent.futures
 import csv
 import datetime
-import os
-import pathlib
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-DATA = pathlib.Path(os.environ.get("TWINKEEPER_DATA", ROOT.parent / "shared" / "data"))
+from command_case import DATA, ROOT, CommandCase, run_scorer
+
 RUNS = DATA / "skab" / "data"
 DIAGNOSIS = ROOT / "tests" / "acceptance" / "skab.diagnosis.yaml"
 OUTPUTS = ["Accelerometer1RMS", "Accelerometer2RMS", "Current", "Pressure", "Temperature", "Thermocouple", "Voltage",
@@ -58,32 +53,24 @@ def with_more_health(header, rows):
     return rows[:fault] + more + [[later(row[0], INSERTED)] + row[1:] for row in rows[fault:]]
 
 
-class Bars(unittest.TestCase):
+class Bars(CommandCase):
     def setUp(self):
-        if not RUNS.is_dir():
-            self.skipTest(f"no public data at {RUNS}")
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinkeeper-skab-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_command(self, folder, *arguments):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, cwd=folder, timeout=280)
-        self.assertEqual(done.returncode, 0, f"{folder.name}: {arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
+        super().setUp()
+        self.need_data(RUNS)
 
     def judge(self, header, rows, name, flags):
         folder = self.folder / "work" / name
         keep = [k for k, column in enumerate(header) if column not in ("anomaly", "changepoint")]
         write(folder / "log.csv", [[row[k] for k in keep] for row in [header] + rows])
         rows_used = ["--rows", f"0:{TRAINING}"]
-        self.run_command(folder, "identify", "--input", "log.csv", "--outputs", ",".join(OUTPUTS), "--method", "var",
-                         "--order", "1", *rows_used, "--output", "model.yaml")
-        told = self.run_command(folder, "calibrate", "--model", "model.yaml", "--input", "log.csv", *rows_used,
-                                "--diagnosis", DIAGNOSIS, "--output", "calibrated.yaml")
+        self.run_command("identify", "--input", "log.csv", "--outputs", ",".join(OUTPUTS), "--method", "var", "--order",
+                         "1", *rows_used, "--output", "model.yaml", folder=folder)
+        told = self.run_command("calibrate", "--model", "model.yaml", "--input", "log.csv", *rows_used, "--diagnosis",
+                                DIAGNOSIS, "--output", "calibrated.yaml", folder=folder).stdout
         self.assertIn("cross-refits", told)
         flags.parent.mkdir(parents=True, exist_ok=True)
-        self.run_command(folder, "replay", "--model", "calibrated.yaml", "--input", "log.csv", "--diagnosis", DIAGNOSIS,
-                         "--output", flags)
+        self.run_command("replay", "--model", "calibrated.yaml", "--input", "log.csv", "--diagnosis", DIAGNOSIS,
+                         "--output", flags, folder=folder)
         return told
 
     def judge_all(self, data):
@@ -95,8 +82,7 @@ class Bars(unittest.TestCase):
                 jobs.append(workers.submit(self.judge, *read(path), name[:-len(".csv")], flags / name))
             for job in jobs:
                 job.result()
-        score = subprocess.run([sys.executable, DATA.parent / "score" / "skab.py", data, flags], stdout=subprocess.PIPE,
-                               text=True, check=True).stdout
+        score = run_scorer("skab.py", data, flags)
         return score, float(re.search(r"F1 (\S+)", score)[1]), float(re.search(r"FAR% (\S+)", score)[1])
 
     def test_bars(self):

@@ -2,22 +2,15 @@
 
 The 22 continuous measurements and the 11 manipulated variables are outputs of a model of time series: under control,
 what a fault does to the measurements the controllers undo, and it shows in what they do for that. Every d<k>_te of the
-data is scored. Run by hand with TWINKEEPER_EXECUTABLE (and TWINKEEPER_DATA, default ../shared/data) it prints the table of
-docs/benchmarks.md.
+data is scored. Run by hand (docs/benchmarks.md) it prints the table there.
 """
 import concurrent.futures
 import gzip
-import os
-import pathlib
 import re
-import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-DATA = pathlib.Path(os.environ.get("TWINKEEPER_DATA", ROOT.parent / "shared" / "data"))
+from command_case import DATA, ROOT, CommandCase, run_scorer
+
 RUNS = DATA / "tep"
 DIAGNOSIS = ROOT / "tests" / "acceptance" / "tep.diagnosis.yaml"
 OUTPUTS = [f"xmeas_{i}" for i in range(1, 23)] + [f"xmv_{i}" for i in range(1, 12)]
@@ -26,18 +19,10 @@ RECOVERY = ("d01", "d04", "d14")
 ROWS, SETTLED = 960, 20
 
 
-class Bars(unittest.TestCase):
+class Bars(CommandCase):
     def setUp(self):
-        if not RUNS.is_dir():
-            self.skipTest(f"no public data at {RUNS}")
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinkeeper-tep-"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def run_command(self, *arguments):
-        done = subprocess.run([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, cwd=self.folder, timeout=280)
-        self.assertEqual(done.returncode, 0, f"{arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
+        super().setUp()
+        self.need_data(RUNS)
 
     def replay(self, log, output):
         self.run_command("replay", "--model", "calibrated.yaml", "--input", log, "--diagnosis", DIAGNOSIS, "--output",
@@ -50,16 +35,14 @@ class Bars(unittest.TestCase):
         for line in lines[1][1:]:
             time, rest = line.split(",", 1)
             lines[0].append(f"{float(time) + begin:g},{rest}")
-        path = self.folder / f"{name}_d00.csv"
-        path.write_text("\n".join(lines[0]) + "\n", encoding="utf-8")
-        return path
+        return self.write(f"{name}_d00.csv", "\n".join(lines[0]) + "\n")
 
     def test_bars(self):
         training = RUNS / "d00.csv.gz"
         self.run_command("identify", "--input", training, "--outputs", ",".join(OUTPUTS), "--method", "var", "--order",
                          "1", "--output", "model.yaml")
         told = self.run_command("calibrate", "--model", "model.yaml", "--input", training, "--diagnosis", DIAGNOSIS,
-                                "--output", "calibrated.yaml")
+                                "--output", "calibrated.yaml").stdout
         self.assertIn("cross-refits", told)
         flags = self.folder / "flags"
         flags.mkdir()
@@ -71,8 +54,7 @@ class Bars(unittest.TestCase):
                      for name, path in recovered.items()]
             for job in jobs:
                 job.result()
-        score = subprocess.run([sys.executable, DATA.parent / "score" / "tep.py", flags], stdout=subprocess.PIPE, text=True,
-                               check=True).stdout
+        score = run_scorer("tep.py", flags)
         print(score, end="")
         for name, path in recovered.items():
             rows = path.read_text(encoding="utf-8").split()[1:]
