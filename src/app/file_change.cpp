@@ -1,6 +1,5 @@
 #include "app/file_change.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,17 +9,14 @@
 namespace twinkeeper::app {
 namespace {
 
-// Who may read it does not change with what is in it.
+// Without text: not there.
 base::Status replace(const std::string& file, const std::string& text) {
-  struct stat old {};
-  const bool existed = ::stat(file.c_str(), &old) == 0;
   if (text.empty()) {
-    if (!existed || ::unlink(file.c_str()) == 0) return base::Success{};
+    if (::unlink(file.c_str()) == 0 || errno == ENOENT) return base::Success{};
     return base::system_error(file, errno);
   }
-  auto replaced = base::replace_file(file, text);
+  auto replaced = base::rewrite_file(file, text, 0600);
   if (!replaced) return std::move(replaced).error().with_context(file);
-  if (existed) static_cast<void>(::chmod(file.c_str(), old.st_mode & 07777));
   return replaced;
 }
 

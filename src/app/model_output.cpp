@@ -3,20 +3,15 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <regex>
 #include <system_error>
 
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
+#include "base/durable_file.hpp"
 
 namespace twinkeeper::app {
 namespace {
-
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::string version_of(const std::string& model) {
   static const std::regex key("(^|\\n) +version: *([0-9]+)");
@@ -32,7 +27,7 @@ bool keep(const std::filesystem::path& file, const std::string& text) {
     const std::string mark = ".v" + version + (count > 1 ? "." + std::to_string(count) : "");
     kept = file.parent_path() / (file.stem().string() + mark + file.extension().string());
     if (!std::filesystem::exists(kept)) break;
-    if (text_of(kept) == text) return true;
+    if (base::content_if_any(kept.string()) == text) return true;
   }
   std::error_code failed;
   std::filesystem::copy_file(file, kept, failed);
@@ -46,7 +41,7 @@ int write_model_file(const std::string& file, const std::string& text) {
   const std::filesystem::path path(file);
   std::error_code failed;
   if (std::filesystem::is_regular_file(path, failed)) {
-    const std::string former = text_of(path);
+    const std::string former = base::content_if_any(file);
     if (former == text) return kExitDone;
     if (!keep(path, former)) return told(file + ": what is there can't be kept beside it", kExitIo);
   } else if (std::filesystem::exists(path, failed)) {  // a pipe, a device
@@ -54,13 +49,8 @@ int write_model_file(const std::string& file, const std::string& text) {
     out << text << std::flush;
     return out ? kExitDone : told(file + ": can't be written", kExitIo);
   }
-  const std::filesystem::path fresh = path.string() + ".new";
-  std::ofstream out(fresh, std::ios::binary);
-  out << text;
-  out.close();
-  if (out) std::filesystem::rename(fresh, path, failed);
-  if (!out || failed) return told(file + ": can't be written", kExitIo);
-  return kExitDone;
+  const auto written = base::rewrite_file(file, text, 0644);
+  return written ? kExitDone : told(written.error().message(), kExitIo);
 }
 
 }  // namespace twinkeeper::app

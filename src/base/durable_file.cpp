@@ -49,6 +49,14 @@ Status replace_file(const std::string& path, std::string_view content) {
   return Success{};
 }
 
+Status rewrite_file(const std::string& path, std::string_view content, unsigned mode) {
+  struct stat old {};
+  if (::stat(path.c_str(), &old) == 0) mode = old.st_mode & 07777;
+  Status replaced = replace_file(path, content);
+  if (replaced) static_cast<void>(::chmod(path.c_str(), mode));
+  return replaced;
+}
+
 Status append_to_file(const std::string& path, std::string_view text) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   if (descriptor < 0) return system_error(path, errno);
