@@ -91,7 +91,7 @@ class Course {
     parts_.twin.step(frame, out_);
     if (judged) {
       parts_.watch.remember(memory_);
-      parts_.twin.tell(filter_);
+      parts_.twin.tell(filter_, diagnosis::FaultRecord::keeps_root(k_));
       parts_.record.take(k_, out_, filter_);
       benchmark::DoNotOptimize(parts_.watch.take(k_, out_, parts_.record));
       parts_.diagnosis.evaluate(out_, events_, {&parts_.record, k_});

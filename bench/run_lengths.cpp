@@ -75,7 +75,8 @@ void windowed_nis(double phi, int alarms) {
     const double z[] = {a.next(), b.next()};
     row = {z[0] * z[0] + z[1] * z[1], 2};
   }
-  const identification::CrossingRate rate = identification::nis_rate(healthy, kWindow, 2, kGate, kWindow);
+  const identification::CrossingRate rate =
+      identification::nis_rate(healthy, diagnosis::WindowedNis(kWindow, 2, kGate), kWindow, kWindow);
   for (const double asked : kLengths) {
     const double limit = rate.above(1.0 / asked);
     Series c(phi, 90), d(phi, 91);

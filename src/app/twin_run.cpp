@@ -274,7 +274,7 @@ void TwinRun::step_twin(std::int64_t tick, const signals::Frame& frame) {
   past.step.tests_held = past.step.tests_held || past.regime_holds_tests;
   if (!isolation_) return;
   auto& [record, watch, filter] = *isolation_;
-  twin_.tell(filter);
+  twin_.tell(filter, diagnosis::FaultRecord::keeps_root(tick));
   record.take(tick, past.step, filter);
   if (const auto correction = watch.take(tick, past.step, record)) {
     twin_.correct(correction->by, correction->P);

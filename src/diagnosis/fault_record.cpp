@@ -39,7 +39,7 @@ void FaultRecord::take(std::int64_t k, const estimation::TwinStep& step, const e
     to = std::copy_n(own ? filter.A.data() : A_.data(), n_ * n_, to);
     std::copy_n(own ? filter.C.data() : C_.data(), p_ * n_, to);
   }
-  if (k % kBlock == 0) std::copy_n(filter.root.data(), n_ * n_, roots_.data() + place / kBlock * n_ * n_);
+  if (keeps_root(k)) std::copy_n(filter.root.data(), n_ * n_, roots_.data() + place / kBlock * n_ * n_);
   newest_ = k;
   newest_time_ = step.time;
 }

@@ -10,8 +10,6 @@ namespace {
 using estimation::Mode;
 using estimation::TwinStep;
 
-constexpr double kUsualGate = 5.0;
-
 }  // namespace
 
 bool takes_rows(const TwinStep& step) {
@@ -23,13 +21,12 @@ SensorWatch::SensorWatch(FaultIsolation isolation, std::vector<bool> dispensable
                          TwinLimits limits)
     : isolation_(std::move(isolation)),
       dispensable_(std::move(dispensable)),
-      gate_(settings.gate.value_or(kUsualGate)),
+      gate_(settings.gate_of_tests()),
       off_delay_(settings.off_delay),
       limits_(std::move(limits)) {
   Row row;
   row.sum = TwoSidedCusum(settings.cusum.drift, 2.0 * settings.cusum.limit);
   memory_.rows.assign(dispensable_.size(), row);
-  memory_.look_after = FaultIsolation::kLookAfter;
 }
 
 void SensorWatch::remember(Memory& memory) const {
@@ -45,8 +42,7 @@ void SensorWatch::recall(const Memory& memory) {
 void SensorWatch::begin_anew(const TwinStep& step) {
   memory_.from.reset();
   memory_.regime = step.regime;
-  memory_.warned = 0;
-  memory_.look_after = FaultIsolation::kLookAfter;
+  memory_.looks.calm();
   isolation_.give_up();
   for (std::size_t i = 0; i < memory_.rows.size(); ++i) {
     Row& row = memory_.rows[i];
@@ -101,14 +97,12 @@ std::optional<FaultIsolation::Correction> SensorWatch::take(std::int64_t k, cons
   }
   const double share = warning();
   if (share == 0.0) {
-    memory_.warned = 0;
-    memory_.look_after = FaultIsolation::kLookAfter;
+    memory_.looks.calm();
     isolation_.give_up();
     return std::nullopt;
   }
-  if (++memory_.warned < memory_.look_after || !isolation_.evaluate(record, *memory_.from, k)) return std::nullopt;
-  memory_.warned = 0;
-  memory_.look_after = std::min(2 * memory_.look_after, FaultIsolation::kLookAtLatest);
+  if (!memory_.looks.due() || !isolation_.evaluate(record, *memory_.from, k)) return std::nullopt;
+  memory_.looks.looked();
 
   const FaultEstimate* best = isolation_.cause();
   if (best == nullptr || (share < 1.0 && best->statistic < FaultIsolation::kDecisive)) return std::nullopt;

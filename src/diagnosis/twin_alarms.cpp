@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/formatted.hpp"
 #include "diagnosis/sensor_reasons.hpp"
 #include "diagnosis/wording.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
@@ -31,9 +32,7 @@ bool cause_is_told(const AnomalyEvent& event) { return event.magnitude_std.has_v
 }  // namespace
 
 std::string quantity(double value, const std::string& unit) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return unit.empty() ? text : text + (" " + unit);
+  return base::formatted("%.3g", value) + (unit.empty() ? "" : " " + unit);
 }
 
 void TwinDiagnosis::define_alarms() {
@@ -243,7 +242,7 @@ void TwinDiagnosis::describe_noise(AnomalyEvent& event, std::size_t index, bool 
 void TwinDiagnosis::describe_nis(AnomalyEvent& event) {
   if (!cause_is_told(event) || event.kind == AnomalyKind::process) {
     event.statistic = nis_.value();
-    event.threshold = nis_.limit(limits().nis);
+    event.threshold = nis_.limit();
   }
   event.nominal_false_alarms_per_day = limits().nis_per_day;
   add_evidence(event);

@@ -16,7 +16,6 @@ using estimation::OutputStep;
 using signals::Quality;
 using signals::Reason;
 
-constexpr double kDefaultGate = 5.0;
 constexpr int kLeastRejections = 3;
 constexpr double kSecondsPerDay = 86400.0;
 
@@ -41,7 +40,7 @@ std::vector<std::string> names_of(const std::vector<SignalSetup>& signals) {
 TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     : setup_(std::move(setup)),
       book_(OwnerKind::twin, setup_.twin),
-      gate_(setup_.settings.gate.value_or(kDefaultGate)),
+      gate_(setup_.settings.gate_of_tests()),
       join_window_(setup_.settings.gate_timeout + setup_.settings.off_delay),
       limits_(setup_.settings, setup_.period, names_of(setup_.outputs), setup_.regimes) {
   const DiagnosisSettings& settings = setup_.settings;

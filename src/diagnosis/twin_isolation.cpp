@@ -51,13 +51,11 @@ std::optional<std::size_t> TwinDiagnosis::early_cause(const estimation::TwinStep
     if (!most || output.cusum.value() > outputs_[*most].cusum.value()) most = i;
   }
   if (!most) {
-    warned_ = 0;
-    look_after_ = FaultIsolation::kLookAfter;
+    looks_.calm();
     return std::nullopt;
   }
-  if (++warned_ < look_after_ || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
-  warned_ = 0;
-  look_after_ = std::min(2 * look_after_, FaultIsolation::kLookAtLatest);
+  if (!looks_.due() || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
+  looks_.looked();
   const FaultEstimate* best = cause();
   if (best == nullptr || best->statistic < FaultIsolation::kDecisive) return std::nullopt;
   outputs_[*most].over_since = step.time;
@@ -124,7 +122,7 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool 
   }
   if (event.event != AnomalyEventKind::raised || !evidence_begins_) return;
   const FaultEstimate* best = cause();
-  const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - FaultIsolation::kLookAfter + 1;
+  const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - LookSchedule::kFirst + 1;
   finer_ = Finer{alarm, accuses, begin, evidence_.tick - begin + 1, {}};
   if (best != nullptr) say_cause(event, *best, accuses);
 }

@@ -2,20 +2,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/formatted.hpp"
 #include "diagnosis/wording.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 
 namespace twinkeeper::diagnosis {
-namespace {
-
-std::string two_digits(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2g", value);
-  return text;
-}
-
-}  // namespace
-
 AlarmDefinition TwinDiagnosis::model_definition() const {
   AlarmDefinition definition;
   definition.id = setup_.twin + ".model";
@@ -79,10 +70,10 @@ void TwinDiagnosis::describe_model(AnomalyEvent& event, std::size_t place) const
       event.tags.push_back(outputs_[i].setup.tag);
     }
   }
-  event.message = "The model of " + setup_.twin + " has not fitted the machine for " + two_digits(hours) + " h" +
-                  (place > 0 ? " in regime " + setup_.regimes[place - 1] : std::string()) + ": ";
-  const std::string calibrated =
-      " (" + two_digits(what.value) + ", calibrated " + two_digits(band.low) + " … " + two_digits(band.high) + ").";
+  event.message = "The model of " + setup_.twin + " has not fitted the machine for " + base::formatted("%.2g", hours) +
+                  " h" + (place > 0 ? " in regime " + setup_.regimes[place - 1] : std::string()) + ": ";
+  const std::string calibrated = " (" + base::formatted("%.2g", what.value) + ", calibrated " +
+                                 base::formatted("%.2g", band.low) + " … " + base::formatted("%.2g", band.high) + ").";
   if (what.output) {
     event.message += "what " + outputs_[*what.output].setup.tag + " differs from it by " +
                      (what.value > band.high ? "lasts longer" : "changes sides more often") + " than it did" +

@@ -155,7 +155,7 @@ void TwinDiagnosis::evaluate_nis(const TwinStep& step, std::vector<AnomalyEvent>
   nis_.add(step.nis, step.nis_dof, step.time);
   if (!nis_.full()) return;
   const bool stood = book_.active(nis_alarm_);
-  const double limit = nis_.limit(limits().nis);
+  const double limit = nis_.limit();
   const bool over = nis_.value() > (stood ? half_way(limit) : limit);
   if (!over) {
     nis_over_since_.reset();

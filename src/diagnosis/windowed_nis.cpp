@@ -22,6 +22,7 @@ WindowedNis::WindowedNis(int window, int n_y, double gate)
 
 void WindowedNis::set_limit(const std::optional<double>& limit) {
   constexpr double kStepsOfDeparture = 4.0;
+  limit_ = limit;
   if (full_dof_ == 0) return;
   const double h = limit.value_or(estimation::chi_square_quantile(full_dof_, kStdOfOnceIn1e8) / full_dof_);
   const double most = 1.0 + static_cast<double>(steps_.size()) * (h - 1.0) / kStepsOfDeparture;
@@ -56,10 +57,10 @@ void WindowedNis::reset() {
   dof_ = 0;
 }
 
-double WindowedNis::limit(const std::optional<double>& limit) const {
-  if (!limit) return estimation::chi_square_quantile(dof_, kStdOfOnceIn1e8) / dof_;
-  if (dof_ == full_dof_) return *limit;
-  return 1.0 + (*limit - 1.0) * std::sqrt(static_cast<double>(full_dof_) / dof_);
+double WindowedNis::limit() const {
+  if (!limit_) return estimation::chi_square_quantile(dof_, kStdOfOnceIn1e8) / dof_;
+  if (dof_ == full_dof_) return *limit_;
+  return 1.0 + (*limit_ - 1.0) * std::sqrt(static_cast<double>(full_dof_) / dof_);
 }
 
 }  // namespace twinkeeper::diagnosis

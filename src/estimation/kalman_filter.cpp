@@ -273,7 +273,7 @@ void KalmanFilter::standard_deviations(std::span<double> std) {
 }
 
 // predict() has swapped: x_next and T_next are x and T(k|k−1) of the step.
-void KalmanFilter::tell(FilterStep& out) const {
+void KalmanFilter::tell(FilterStep& out, bool with_root) const {
   const FilterArrays& a = arrays_;
   const auto np = static_cast<std::size_t>(a.np);
   const auto pp = static_cast<std::size_t>(a.pp);
@@ -294,7 +294,7 @@ void KalmanFilter::tell(FilterStep& out) const {
                   to.begin() + static_cast<std::ptrdiff_t>(j * rows));
     }
   };
-  pack(a.T_next, n(), n(), np, out.root);
+  if (with_root) pack(a.T_next, n(), n(), np, out.root);
   if (!extended_ || !extended_->running()) {
     out.A.clear();
     out.C.clear();

@@ -80,6 +80,27 @@ struct FaultEstimate {
   bool older = false;          // or before: it is the first that there is
 };
 
+// When a cause is looked for while something warns: after so many steps, and then ever more rarely. After the longest of
+// these the record is another one.
+class LookSchedule {
+ public:
+  void calm() { *this = {}; }
+  bool due() { return ++waited_ >= after_; }  // once a step
+  void looked() {
+    waited_ = 0;
+    after_ = after_ < kLongest ? 2 * after_ : kLongest;
+  }
+  template <class Archive>
+  void archive(Archive& a) {
+    a(waited_, after_);
+  }
+  static constexpr int kFirst = 8;
+
+ private:
+  static constexpr int kLongest = 256;
+  int waited_ = 0, after_ = kFirst;
+};
+
 class FaultIsolation {
  public:
   static constexpr std::int64_t kLeast = 3;
@@ -87,8 +108,6 @@ class FaultIsolation {
   static constexpr double kEvidence = 20.0;  // statistic below which nothing is said: noise comes to 15 at times
   static constexpr double kDecisive = 35.0;  // that says something by itself
   static constexpr double kSure = 0.9;       // probability
-  // A cause is looked for at this many steps of a warning, and then ever more rarely; after so many the record is another.
-  static constexpr int kLookAfter = 8, kLookAtLatest = 256;
 
   // `mapped`: per output, whether it is ever measured.
   FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped);

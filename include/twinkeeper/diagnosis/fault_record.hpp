@@ -29,6 +29,8 @@ class FaultRecord {
  public:
   static constexpr std::int64_t kWindow = 240;  // W, the most steps that are looked at
   static constexpr std::int64_t kBlock = 16;
+  // Whether take() looks at the root of this step.
+  [[nodiscard]] static constexpr bool keeps_root(std::int64_t k) { return k % kBlock == 0; }
 
   struct Step {  // column-major; null: not kept
     const double *innovation, *correction, *R, *A, *C;

@@ -51,14 +51,13 @@ class SensorWatch {
     std::vector<Row> rows;
     std::optional<std::int64_t> from;  // tick of the first step that belongs with the newest
     int regime = -1;
-    int warned = 0;      // steps since the cause was looked for
-    int look_after = 0;  // so many
+    LookSchedule looks;
     std::optional<std::size_t> out;
     FaultIsolation::Progress progress;
 
     template <class Archive>
     void archive(Archive& a) {
-      a(rows, from, regime, warned, look_after, out, progress);
+      a(rows, from, regime, looks, out, progress);
     }
   };
 

@@ -109,6 +109,9 @@ struct DiagnosisSettings {
   base::Duration on_delay = std::chrono::seconds{2};
   base::Duration off_delay = std::chrono::seconds{60};
   Calibration calibration;
+
+  // Where the tests cut innovations off, live and while they are calibrated.
+  [[nodiscard]] double gate_of_tests() const { return gate.value_or(5.0); }
 };
 
 }  // namespace twinkeeper::diagnosis

@@ -137,7 +137,6 @@ class TwinDiagnosis {
   explicit TwinDiagnosis(TwinDiagnosisSetup setup);
 
   void isolate_with(IsolationSetup isolation) { isolation_.emplace(std::move(isolation)); }
-  [[nodiscard]] bool isolates() const { return isolation_.has_value(); }
 
   // Appends the events of this step to `out`. Without a record nothing is isolated.
   void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out, const Evidence& evidence = {});
@@ -156,7 +155,7 @@ class TwinDiagnosis {
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, evidence_begins_, warned_, look_after_);
+    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, evidence_begins_, looks_);
     a(finer_);
     FaultIsolation::Progress progress;
     if (isolation_) progress = isolation_->isolation.progress();
@@ -317,8 +316,7 @@ class TwinDiagnosis {
   std::optional<IsolationSetup> isolation_;
   Evidence evidence_;                            // of the step at hand
   std::optional<std::int64_t> evidence_begins_;  // tick of the first step that belongs with it
-  int warned_ = 0;                               // steps since the cause was looked for, while a CUSUM warns
-  int look_after_ = 8;                           // so many
+  LookSchedule looks_;                           // while a CUSUM warns
   std::optional<Finer> finer_;
 };
 

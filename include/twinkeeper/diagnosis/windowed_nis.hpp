@@ -22,7 +22,7 @@ class WindowedNis {
  public:
   WindowedNis() = default;
   WindowedNis(int window, int n_y, double gate);
-  // h, of which the caps are made; absent: that of a matched model, once in 10⁸. What is in the window stays.
+  // h of a full window, of which the caps are made; absent: that of a matched model, once in 10⁸. What is in the window stays.
   void set_limit(const std::optional<double>& limit);
 
   void add(double nis, int dof, base::Instant time);
@@ -31,8 +31,8 @@ class WindowedNis {
   [[nodiscard]] bool full() const { return count_ == steps_.size() && count_ > 0; }
   [[nodiscard]] double value() const { return dof_ > 0 ? sum_ / dof_ : 1.0; }
   [[nodiscard]] int dof() const { return dof_; }
-  // Of the window as it is; `limit` absent: that of a matched model, once in 10⁸.
-  [[nodiscard]] double limit(const std::optional<double>& limit) const;
+  // Of the window as it is.
+  [[nodiscard]] double limit() const;
   // When the value was last what it should be.
   [[nodiscard]] base::Instant onset() const { return onset_; }
 
@@ -52,6 +52,7 @@ class WindowedNis {
   };
   std::vector<Step> steps_;           // ring
   std::vector<double> caps_, gated_;  // by dof: c, and what the gate makes of it
+  std::optional<double> limit_;
   int full_dof_ = 0;
   std::size_t next_ = 0, count_ = 0;
   double sum_ = 0.0;

@@ -124,8 +124,8 @@ class KalmanFilter {
   // P_ii(k+1|k) of a state, after predict().
   [[nodiscard]] double prior_variance(std::size_t state) const;
 
-  // Of the step that predict() has finished.
-  void tell(FilterStep& out) const;
+  // Of the step that predict() has finished; the root, which is most of it, only on demand.
+  void tell(FilterStep& out, bool with_root) const;
 
   // Whether the next step, should it fuse the same rows, takes the steady path.
   [[nodiscard]] bool steady() const { return steady_; }

@@ -167,7 +167,7 @@ class Twin {
     a(course_, filter_, delay_, doubt_delay_);
   }
   // Of the newest step, unless its mode is `initializing` or it was rolled back.
-  void tell(FilterStep& out) const { filter_.tell(out); }
+  void tell(FilterStep& out, bool with_root) const { filter_.tell(out, with_root); }
   // What the next step begins with: x(k+1|k) moved by so much, with this covariance. This allocates.
   void correct(const Eigen::VectorXd& by, const Eigen::MatrixXd& P) { filter_.correct(by, P); }
   // From the next step on the rows of this output are measured and told, but not fused, until another one or none is

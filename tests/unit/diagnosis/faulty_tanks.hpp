@@ -110,7 +110,7 @@ class Bench {
       }
       twin_.leave_out(watch_.left_out());
       twin_.step(frame, out_);
-      twin_.tell(told_);
+      twin_.tell(told_, diagnosis::FaultRecord::keeps_root(k_));
       record_.take(k_, out_, told_);
       if (const auto correction = watch_.take(k_, out_, record_)) {
         twin_.correct(correction->by, correction->P);

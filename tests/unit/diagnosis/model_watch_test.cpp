@@ -70,13 +70,7 @@ class Ageing {
       diagnosis_.evaluate(step_, out);
     }
   }
-  [[nodiscard]] std::set<std::string> raised() const {
-    std::set<std::string> ids;
-    for (const AnomalyEvent& event : out) {
-      if (event.event == AnomalyEventKind::raised) ids.insert(event.id);
-    }
-    return ids;
-  }
+  [[nodiscard]] std::set<std::string> raised() const { return test::raised_in(out); }
 
   double phi = 0.0, spread = 1.0;
   bool stuck = false;

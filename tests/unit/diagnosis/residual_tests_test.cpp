@@ -38,13 +38,7 @@ class Residuals {
       diagnosis_.evaluate(step_, out);
     }
   }
-  [[nodiscard]] std::set<std::string> raised() const {
-    std::set<std::string> ids;
-    for (const AnomalyEvent& event : out) {
-      if (event.event == AnomalyEventKind::raised) ids.insert(event.id);
-    }
-    return ids;
-  }
+  [[nodiscard]] std::set<std::string> raised() const { return test::raised_in(out); }
 
   double bias_a = 0.0, bias_b = 0.0, spread_a = 1.0, spread_b = 1.0, correlation = 0.0;
   std::vector<AnomalyEvent> out;
@@ -215,9 +209,10 @@ TEST_CASE("WindowedNis and VarianceRatio are those of their windows, and begin a
   CHECK(ratio.value() == Approx(4.0 / 3.0));
   nis.add(5.0, 0, base::Instant{99s});
   CHECK(nis.value() == Approx(34.0 / 8.0));
-  CHECK(nis.limit(3.0) == 3.0);
+  nis.set_limit(3.0);
+  CHECK(nis.limit() == 3.0);
   nis.add(1.0, 1, base::Instant{99s});
-  CHECK(nis.limit(3.0) == Approx(1.0 + 2.0 * std::sqrt(8.0 / 7.0)));
+  CHECK(nis.limit() == Approx(1.0 + 2.0 * std::sqrt(8.0 / 7.0)));
   nis.reset();
   CHECK_FALSE(nis.full());
   CHECK(WindowedNis(60, 2, 5.0).dof() == 0);
