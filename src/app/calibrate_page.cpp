@@ -3,6 +3,7 @@
 #include "app/exit_codes.hpp"
 #include "app/replay_page.hpp"
 #include "app/report_parts.hpp"
+#include "base/formatted.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -23,7 +24,7 @@ class OntoPage final : public LogReplayOutput {
   ReplayPage& page_;
 };
 
-std::string short_figure(double value) { return printed("%.3g", value); }
+std::string short_figure(double value) { return base::formatted("%.3g", value); }
 
 logs::ReportSection limits_section(const CalibrationOutcome& outcome) {
   logs::ReportSection section{"limits", "Limits and false alarms", {}};

@@ -13,6 +13,7 @@
 #include "app/log_record.hpp"
 #include "app/log_replay.hpp"
 #include "app/replay_csv.hpp"
+#include "base/formatted.hpp"
 #include "config/diagnosis_writer.hpp"
 #include "config/model_writer.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -143,11 +144,7 @@ double widening_of(const model::ModelSettings& model, std::uint64_t rows) {
   return std::max(kLeastWidening, std::sqrt((n + parameters) / (n - parameters)));
 }
 
-std::string figure(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
+std::string figure(double value) { return base::formatted("%.3g", value); }
 
 void tell_sensors(const SensorReset& sensors, std::vector<std::string>& lines) {
   lines.push_back("after maintenance: the dynamics and the process noise stay");

@@ -94,12 +94,7 @@ ColumnOfSignal find_columns(const logs::LogTable& log, const std::vector<std::st
                             std::vector<std::string>& faults) {
   ColumnOfSignal out;
   for (const auto& name : names) {
-    out.emplace_back();
-    for (std::size_t c = 0; c < log.columns.size(); ++c) {
-      const std::string& column = log.columns[c].name;
-      if (column == name || (!out.back() && as_identifier(column) == name)) out.back() = c;
-    }
-    if (out.back()) continue;
+    if (out.emplace_back(column_named(log.columns, name))) continue;
     std::vector<std::string> there;
     for (const auto& column : log.columns) there.push_back(column.name);
     faults.push_back(std::string("identify: ") + option + ": " + log.file + " has no column " + name +

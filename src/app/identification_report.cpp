@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/formatted.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
 namespace twinkeeper::app {
@@ -13,26 +14,19 @@ namespace {
 constexpr std::size_t kCandidatesShown = 5;
 constexpr double kChanged = 4.25;  // standard deviations: three of the difference, if the old one is as well known
 
-template <class... Values>
-std::string formatted(const char* format, Values... values) {
-  std::array<char, 300> text{};
-  std::snprintf(text.data(), text.size(), format, values...);
-  return text.data();
-}
-
 std::string percents(double value) {
   if (!std::isfinite(value)) return "-";
-  return formatted("%.1f %%", value);
+  return base::formatted("%.1f %%", value);
 }
 
 std::string time_constant_of(const model::Pole& pole) {
   if (!std::isfinite(pole.time_constant)) return "integrates";
-  std::string text = formatted("%.4g s", pole.time_constant);
-  if (std::isfinite(pole.period)) text += formatted(" (period %.4g s)", pole.period);
+  std::string text = base::formatted("%.4g s", pole.time_constant);
+  if (std::isfinite(pole.period)) text += base::formatted(" (period %.4g s)", pole.period);
   return text;
 }
 
-std::string with_deviation(double value, double std) { return formatted("%.4g ± %.2g", value, std); }
+std::string with_deviation(double value, double std) { return base::formatted("%.4g ± %.2g", value, std); }
 
 void print_parameters(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
   if (found.parameters.empty()) return;
@@ -40,18 +34,18 @@ void print_parameters(std::ostream& out, const identification::Identified& found
   for (const auto& one : found.parameters) {
     out << "  " << one.name << ": ";
     if (one.bound != 0) {
-      out << formatted("%.4g", one.value) << ", at its " << (one.bound < 0 ? "lower" : "upper") << " bound";
+      out << base::formatted("%.4g", one.value) << ", at its " << (one.bound < 0 ? "lower" : "upper") << " bound";
     } else if (!one.identifiable) {
-      out << formatted("%.4g", one.value) << ", not told by this record";
+      out << base::formatted("%.4g", one.value) << ", not told by this record";
     } else {
       out << with_deviation(one.value, one.std);
     }
-    out << (one.unit.empty() ? "" : " " + one.unit) << formatted(" (%.4g)", one.start) << '\n';
+    out << (one.unit.empty() ? "" : " " + one.unit) << base::formatted(" (%.4g)", one.start) << '\n';
   }
   out << "simulation of these rows off by (root mean square):";
   for (Eigen::Index i = 0; i < found.rmse.size(); ++i) {
     const auto& output = model.outputs[static_cast<std::size_t>(i)];
-    out << (i == 0 ? " " : ", ") << output.name << formatted(" %.4g", found.rmse(i))
+    out << (i == 0 ? " " : ", ") << output.name << base::formatted(" %.4g", found.rmse(i))
         << (output.unit.empty() ? "" : " " + output.unit);
   }
   out << '\n';
@@ -106,8 +100,9 @@ void print_residuals(std::ostream& out, const identification::Identified& found,
   for (std::size_t i = 0; i < found.residuals.size(); ++i) {
     const auto& one = found.residuals[i];
     out << "  " << model.outputs[i].name << ": " << (one.white ? "white" : "not white")
-        << formatted(" (Ljung-Box %.1f, limit %.1f", one.portmanteau, one.portmanteau_limit);
-    if (one.autocorrelation.size() > 1) out << formatted("; correlation of neighbours %.2f", one.autocorrelation(1));
+        << base::formatted(" (Ljung-Box %.1f, limit %.1f", one.portmanteau, one.portmanteau_limit);
+    if (one.autocorrelation.size() > 1)
+      out << base::formatted("; correlation of neighbours %.2f", one.autocorrelation(1));
     out << ')';
     for (std::size_t j = 0; j < one.inputs.size(); ++j) {
       const auto& with = one.inputs[j];
@@ -117,7 +112,7 @@ void print_residuals(std::ostream& out, const identification::Identified& found,
               : with.left                ? "left over"
               : with.feedback            ? "feedback"
                                          : "nothing left");
-      out << formatted(" (%.3f, band %.3f)", largest, with.band);
+      out << base::formatted(" (%.3f, band %.3f)", largest, with.band);
     }
     out << '\n';
   }
@@ -135,7 +130,7 @@ void print_candidates(std::ostream& out, const identification::Identified& found
   if (found.correlations.size() > 0) {
     out << "canonical correlations:";
     for (Eigen::Index i = 0; i < std::min<Eigen::Index>(found.correlations.size(), 10); ++i) {
-      out << formatted(" %.3f", found.correlations(i));
+      out << base::formatted(" %.3f", found.correlations(i));
     }
     out << '\n';
   }
@@ -155,7 +150,7 @@ const char* name_of(identification::Verdict verdict) {
 void print_identification(std::ostream& out, const identification::Identified& found, const model::StateSpace& model,
                           const identification::Cut& cut) {
   out << "record: " << cut.ticks - cut.ticks_lost << " samples of " << cut.ticks << ", every "
-      << formatted("%.6g", model.sample_time) << " s, in " << cut.experiments.size()
+      << base::formatted("%.6g", model.sample_time) << " s, in " << cut.experiments.size()
       << (cut.experiments.size() == 1 ? " experiment" : " experiments");
   if (cut.ticks_lost > 0) out << "; " << cut.ticks_lost << " lost at gaps";
   if (cut.filled > 0.0) out << "; up to " << percents(100.0 * cut.filled) << " of a signal filled";
@@ -163,8 +158,8 @@ void print_identification(std::ostream& out, const identification::Identified& f
   for (std::size_t j = 0; j < found.delays.size(); ++j) {
     if (found.delays[j] == 0) continue;
     out << "dead time: " << model.inputs[j].name
-        << formatted(" %.6g s", static_cast<double>(found.delays[j]) * model.sample_time) << " (" << found.delays[j]
-        << " steps)\n";
+        << base::formatted(" %.6g s", static_cast<double>(found.delays[j]) * model.sample_time) << " ("
+        << found.delays[j] << " steps)\n";
   }
   out << "fit on rows that were not fitted, mean of two folds (persistence in brackets):\n";
   const bool has_inputs = model.n_u() > 0;
@@ -208,7 +203,7 @@ void print_changes(std::ostream& out, const identification::Identified& found, c
   for (std::size_t i = 0; i < std::min(before.size(), poles.size()); ++i) {
     const double value = poles[i].time_constant * model.sample_time;
     const double std = poles[i].time_constant_std * model.sample_time;
-    out << formatted("  time constant %.4g s → ", before[i].time_constant) << with_deviation(value, std) << " s"
+    out << base::formatted("  time constant %.4g s → ", before[i].time_constant) << with_deviation(value, std) << " s"
         << (std::abs(value - before[i].time_constant) > kChanged * std ? ", changed" : "") << '\n';
   }
   const auto gain = model::steady_state_gain(old);
@@ -218,7 +213,7 @@ void print_changes(std::ostream& out, const identification::Identified& found, c
     for (Eigen::Index i = 0; i < now.rows(); ++i) {
       const double std = found.uncertainty.gain_std(i, j);
       out << "  gain " << model.inputs[static_cast<std::size_t>(j)].name << " → "
-          << model.outputs[static_cast<std::size_t>(i)].name << formatted(": %.4g → ", (*gain)(i, j))
+          << model.outputs[static_cast<std::size_t>(i)].name << base::formatted(": %.4g → ", (*gain)(i, j))
           << with_deviation(now(i, j), std) << (std::abs(now(i, j) - (*gain)(i, j)) > kChanged * std ? ", changed" : "")
           << '\n';
     }

@@ -10,6 +10,7 @@
 #include "app/log_columns.hpp"
 #include "app/report_parts.hpp"
 #include "app/version.hpp"
+#include "base/formatted.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
@@ -25,7 +26,7 @@ constexpr std::size_t kCandidatesOnPage = 12;
 struct OnRows {                          // what the refitted model says of the rows themselves
   Eigen::MatrixXd simulated, predicted;  // rows × n_y
   Eigen::MatrixXd errors;                // of one step; NaN: not scored
-  std::vector<bool> scored;
+  std::vector<identification::OutputScore> simulation, one_step;
 };
 
 OnRows on_rows(const IdentifyPage& content) {
@@ -33,24 +34,22 @@ OnRows on_rows(const IdentifyPage& content) {
   OnRows out;
   out.simulated = Eigen::MatrixXd::Constant(record.y.rows(), record.y.cols(), std::nan(""));
   out.predicted = out.errors = out.simulated;
-  out.scored.assign(record.tick.size(), true);
+  const identification::OutputScore unknown{0, std::nan(""), std::nan(""), std::nan("")};
+  out.simulation.assign(content.model.outputs.size(), unknown);
+  out.one_step = out.simulation;
   using identification::Start;
   const auto simulated = identification::compare(content.model, record, std::nullopt, Start::estimate);
-  if (simulated.ok()) out.simulated = simulated.value().predicted;
+  if (simulated.ok()) {
+    out.simulated = simulated.value().predicted;
+    out.simulation = simulated.value().scores;
+  }
   const auto predicted = identification::compare(content.model, record, 1, Start::estimate);
   if (!predicted.ok()) return out;
   out.predicted = predicted.value().predicted;
-  out.scored = predicted.value().scored;
+  out.one_step = predicted.value().scores;
   for (Index row = 0; row < out.errors.rows(); ++row) {
-    if (out.scored[static_cast<std::size_t>(row)]) out.errors.row(row) = record.y.row(row) - out.predicted.row(row);
-  }
-  return out;
-}
-
-std::vector<double> scored_column(const Eigen::MatrixXd& values, Index column, const std::vector<bool>& scored) {
-  std::vector<double> out;
-  for (Index row = 0; row < values.rows(); ++row) {
-    out.push_back(scored[static_cast<std::size_t>(row)] ? values(row, column) : std::nan(""));
+    if (predicted.value().scored[static_cast<std::size_t>(row)])
+      out.errors.row(row) = record.y.row(row) - out.predicted.row(row);
   }
   return out;
 }
@@ -128,20 +127,11 @@ logs::ReportSection rows_section(const IdentifyPage& content, const OnRows& on) 
   table.columns = {"Output", "Simulation", "1 step ahead", "Standard deviation of its error"};
   if (!has_inputs) table.columns.erase(table.columns.begin() + 1);
   for (std::size_t i = 0; i < model.outputs.size(); ++i) {
-    const auto column = static_cast<Index>(i);
-    const auto measured = scored_column(content.record.y, column, on.scored);
-    double squares = 0.0;
-    double count = 0.0;
-    for (Index row = 0; row < on.errors.rows(); ++row) {
-      if (std::isnan(on.errors(row, column))) continue;
-      squares += on.errors(row, column) * on.errors(row, column);
-      count += 1.0;
-    }
     const auto& output = model.outputs[i];
     std::vector<ReportCell> line{output.name};
-    if (has_inputs) line.emplace_back(percent_figure(fit_of(measured, scored_column(on.simulated, column, on.scored))));
-    line.emplace_back(percent_figure(fit_of(measured, scored_column(on.predicted, column, on.scored))));
-    line.emplace_back(printed("%.4g", std::sqrt(squares / count)) + (output.unit.empty() ? "" : " " + output.unit));
+    if (has_inputs) line.emplace_back(percent_figure(on.simulation[i].fit));
+    line.emplace_back(percent_figure(on.one_step[i].fit));
+    line.emplace_back(base::formatted("%.4g", on.one_step[i].rmse) + (output.unit.empty() ? "" : " " + output.unit));
     table.rows.push_back(std::move(line));
   }
   section.parts.emplace_back(std::move(table));
@@ -165,7 +155,7 @@ logs::ReportSection rows_section(const IdentifyPage& content, const OnRows& on) 
   return section;
 }
 
-logs::ReportSection residual_section(const IdentifyPage& content, const OnRows& on) {
+logs::ReportSection residual_section(const IdentifyPage& content) {
   logs::ReportSection section{"residuals", "Residuals one step ahead", {}};
   for (std::size_t i = 0; i < content.model.outputs.size(); ++i) {
     logs::TimePlot plot;
@@ -175,8 +165,7 @@ logs::ReportSection residual_section(const IdentifyPage& content, const OnRows& 
     plot.lines = {{"measured − one step ahead", LineStyle::residual, kOfOutput * i + 3}};
     section.parts.emplace_back(std::move(plot));
   }
-  const auto& known = content.found.residuals;
-  add_residual_tests(content.model, known.empty() ? residual_tests_of(content.record, on.errors) : known, section);
+  add_residual_tests(content.model, content.found.residuals, section);
   return section;
 }
 
@@ -198,11 +187,11 @@ void add_parameters(const IdentifyPage& content, logs::ReportSection& section) {
     table.caption = "Parameters of the template, with standard deviations";
     table.columns = {"Parameter", "Found", "Standard deviation", "Start", "Unit"};
     for (const auto& one : content.found.parameters) {
-      ReportCell std{printed("%.2g", one.std)};
+      ReportCell std{base::formatted("%.2g", one.std)};
       if (one.bound != 0) std = {one.bound < 0 ? "at its lower bound" : "at its upper bound", Tone::warning};
       if (!one.identifiable) std = {"the record does not tell it", Tone::warning};
-      table.rows.push_back(
-          {one.name, printed("%.5g", one.value), std, printed("%.5g", one.start), one.unit.empty() ? "–" : one.unit});
+      table.rows.push_back({one.name, base::formatted("%.5g", one.value), std, base::formatted("%.5g", one.start),
+                            one.unit.empty() ? "–" : one.unit});
     }
     section.parts.emplace_back(std::move(table));
   }
@@ -285,7 +274,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   if (cut.filled > 0.0) used += "; up to " + percent_figure(100.0 * cut.filled) + " of a signal filled";
   page.facts = {{"Log", std::filesystem::path(content.log.file).filename().string() + ", rows " + content.rows},
                 {"Samples used", used},
-                {"Sample time", printed("%.6g s", model.sample_time)},
+                {"Sample time", base::formatted("%.6g s", model.sample_time)},
                 {"Inputs", named(model.inputs)},
                 {"Outputs", named(model.outputs)},
                 {"Method", found.kind + (found.parameters.empty() ? ", order " + std::to_string(found.order) : "") +
@@ -294,7 +283,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   for (std::size_t j = 0; j < found.delays.size(); ++j) {
     if (found.delays[j] == 0) continue;
     dead += (dead.empty() ? "" : ", ") + model.inputs[j].name +
-            printed(" %.6g s", static_cast<double>(found.delays[j]) * model.sample_time);
+            base::formatted(" %.6g s", static_cast<double>(found.delays[j]) * model.sample_time);
   }
   if (!dead.empty()) page.facts.emplace_back("Dead time", dead);
   page.facts.emplace_back("Model file", content.output_file.empty() ? "none" : content.output_file);
@@ -304,7 +293,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   page.dates = content.log.time_is_date;
   page.zero = content.log.times.front();
   const OnRows on = on_rows(content);
-  page.sections = {fits_section(content), rows_section(content, on), residual_section(content, on),
+  page.sections = {fits_section(content), rows_section(content, on), residual_section(content),
                    dynamics_section(model, uncertainty_of(content))};
   add_parameters(content, page.sections.front());
   const auto written = logs::write_report(file, page, page_rows(content, on));

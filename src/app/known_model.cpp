@@ -1,6 +1,7 @@
 #include "app/known_model.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <iostream>
 #include <numeric>
@@ -10,6 +11,8 @@
 
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
+#include "app/model_refit.hpp"
+#include "identification/dead_time.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/templates.hpp"
@@ -110,34 +113,9 @@ std::variant<identification::WarmStart, int> warm_start_of(const std::string& fi
                                                            const std::string& provenance) {
   const auto steady = model::steady_state(model);
   if (!steady.ok()) return told(file + ": it has no steady gain: " + steady.error().message(), kExitConfig);
-  identification::WarmStart out{model.A, model.B, model.C, model.D, steady.value().K, model.u_op, model.y_op, {}};
-  out.delays.assign(static_cast<std::size_t>(model.n_u()), 0);
   const auto tree = provenance.empty() ? nlohmann::json() : nlohmann::json::parse(provenance, nullptr, false);
-  if (!tree.is_object() || !tree.contains("delays") || !tree["delays"].is_array()) return out;
-  Eigen::Index waiting = 0;
-  std::vector<Eigen::Index> delays;
-  for (const auto& one : tree["delays"]) {
-    delays.push_back(one.is_number_integer() ? one.get<Eigen::Index>() : 0);
-    waiting += delays.back();
-  }
-  const Eigen::Index n = model.n_x() - waiting;
-  if (delays.size() != out.delays.size() || waiting <= 0 || n < 1) return out;
-  // The states behind the others pass the inputs on, one after the other; the last of a chain is the late input.
-  Eigen::Index at = n;
-  out.A = model.A.topLeftCorner(n, n);
-  out.B = model.B.topRows(n);
-  out.C = model.C.leftCols(n);
-  out.K = steady.value().K.topRows(n);
-  for (std::size_t j = 0; j < delays.size(); ++j) {
-    if (delays[j] == 0) continue;
-    const auto input = static_cast<Eigen::Index>(j);
-    const Eigen::Index last = at + delays[j] - 1;
-    out.B.col(input) = model.A.block(0, last, n, 1);
-    out.D.col(input) = model.C.col(last);
-    at += delays[j];
-  }
-  out.delays = std::move(delays);
-  return out;
+  return identification::without_waiting_states(model, steady.value().K,
+                                                delays_noted(tree, static_cast<std::size_t>(model.n_u())));
 }
 
 std::optional<std::vector<identification::SoughtParameter>> sought_of(const std::string& text,
@@ -151,9 +129,9 @@ std::optional<std::vector<identification::SoughtParameter>> sought_of(const std:
     const std::string range = one.substr(equals + 1);
     const std::size_t colon = range.find(':');
     const auto number = [&](const std::string& part) -> std::optional<double> {
-      char* end = nullptr;
-      const double value = std::strtod(part.c_str(), &end);
-      if (part.empty() || *end != '\0' || !std::isfinite(value)) return std::nullopt;
+      double value = 0.0;
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+      if (error != std::errc{} || end != part.data() + part.size() || !std::isfinite(value)) return std::nullopt;
       return value;
     };
     const auto low = number(range.substr(0, colon));

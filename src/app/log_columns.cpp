@@ -56,6 +56,16 @@ std::optional<std::size_t> choose_twin(const Plan& plan, const std::string& comm
   return std::nullopt;
 }
 
+std::optional<std::size_t> column_named(const std::vector<logs::LogColumn>& columns, const std::string& name) {
+  const auto find = [&](const auto& agrees) -> std::optional<std::size_t> {
+    const auto found = std::find_if(columns.begin(), columns.end(), agrees);
+    if (found == columns.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - columns.begin());
+  };
+  const auto exact = find([&](const logs::LogColumn& column) { return column.name == name; });
+  return exact ? exact : find([&](const logs::LogColumn& column) { return as_identifier(column.name) == name; });
+}
+
 std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns) {
   std::vector<std::string> names;
   for (const auto& column : columns) {

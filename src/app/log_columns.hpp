@@ -28,6 +28,9 @@ struct ColumnsOfLog {
 };
 // "Volume Flow RateRMS" → "Volume_Flow_RateRMS": what a model has to call it, as its names are identifiers.
 [[nodiscard]] std::string as_identifier(const std::string& name);
+// The column of this name, or else the first whose identifier it is.
+[[nodiscard]] std::optional<std::size_t> column_named(const std::vector<logs::LogColumn>& columns,
+                                                      const std::string& name);
 // Every name that a model may give one of the columns.
 [[nodiscard]] std::vector<std::string> names_of(const std::vector<logs::LogColumn>& columns);
 

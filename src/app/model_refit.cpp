@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "app/log_columns.hpp"
 #include "app/log_record.hpp"
+#include "identification/dead_time.hpp"
 #include "identification/identified_model.hpp"
 #include "identification/identify.hpp"
 
@@ -28,10 +30,7 @@ std::optional<Recipe> recipe_of(const Json& tree, std::size_t inputs) {
   if (!out.lags && !subspace) return std::nullopt;
   if (method == "subspace, simulation focus") out.focus = identification::Focus::simulation;
   out.order = number(tree["order"]);
-  out.delays.assign(inputs, 0);
-  if (tree.contains("delays") && tree["delays"].is_array() && tree["delays"].size() == inputs) {
-    for (std::size_t j = 0; j < inputs; ++j) out.delays[j] = std::max<Eigen::Index>(number(tree["delays"][j]), 0);
-  }
+  out.delays = delays_noted(tree, inputs);
   if (out.order < 1) return std::nullopt;
   return out;
 }
@@ -78,15 +77,26 @@ base::Result<logs::LogTable> rows_of_log(const std::string& file, const std::vec
 base::Result<ColumnOfSignal> columns_in(const logs::LogTable& log, const std::vector<std::string>& names) {
   ColumnOfSignal out;
   for (const auto& name : names) {
-    const auto found =
-        std::find_if(log.columns.begin(), log.columns.end(), [&](const auto& c) { return c.name == name; });
-    if (found == log.columns.end()) return base::Error(base::ErrorCode::corrupt, log.file + " has no column " + name);
-    out.emplace_back(static_cast<std::size_t>(found - log.columns.begin()));
+    if (!out.emplace_back(column_named(log.columns, name))) {
+      return base::Error(base::ErrorCode::corrupt, log.file + " has no column " + name);
+    }
   }
   return out;
 }
 
 }  // namespace
+
+std::vector<Eigen::Index> delays_noted(const Json& provenance, std::size_t inputs) {
+  std::vector<Eigen::Index> out(inputs, 0);
+  if (!provenance.is_object() || !provenance.contains("delays")) return out;
+  const Json& noted = provenance["delays"];
+  if (!noted.is_array() || noted.size() != inputs) return out;
+  for (std::size_t j = 0; j < inputs; ++j) {
+    if (!noted[j].is_number_integer()) continue;
+    out[j] = std::clamp<Eigen::Index>(noted[j].get<Eigen::Index>(), 0, identification::kLongestDelay);
+  }
+  return out;
+}
 
 ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model, const std::string& log_file) {
   const Json tree = Json::parse(provenance.empty() ? "{}" : provenance, nullptr, false);

@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "identification/identify.hpp"
 #include "logs/log_reader.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "twinkeeper/model/settings.hpp"
@@ -22,5 +25,8 @@ using ModelOfRows = std::function<base::Result<model::ModelSettings>(const std::
 // `provenance`: JSON, may be empty. Nothing to call where it does not tell how the model was made.
 [[nodiscard]] ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model,
                                    const std::string& log_file);
+
+// Dead times by input, in ticks; 0 where provenance tells none.
+[[nodiscard]] std::vector<Eigen::Index> delays_noted(const nlohmann::json& provenance, std::size_t inputs);
 
 }  // namespace twinkeeper::app

@@ -20,10 +20,8 @@ LagsFit fit_of_lags(const identification::Record& record) {
   const Experiments first = slice(all, 0, half);
   const Experiments second = slice(all, half, 2 * half);
   if (first.empty() || second.empty()) return {};
-  Eigen::Index lags = 10;
-  while (lags > 1 && 10 * lags * (record.u.cols() + record.y.cols()) > half) lags /= 2;
   const Scale scale = scale_of(first);
-  const LinearModel model = arx(scaled(first, scale), lags, largest_pole(half)).model;
+  const LinearModel model = reference_of_lags(scaled(first, scale), largest_pole(half));
   const Experiments judged = scaled(second, scale);
   const auto list_of = [](const Eigen::VectorXd& fits) { return std::vector<double>(fits.begin(), fits.end()); };
   LagsFit out;

@@ -10,6 +10,7 @@
 #include "app/replay_fits.hpp"
 #include "app/report_parts.hpp"
 #include "app/version.hpp"
+#include "base/formatted.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
@@ -191,7 +192,7 @@ int ReplayPage::write(const std::string& file, const Told& told_of) {
                             (told_of.rows.empty() ? "" : ", rows " + told_of.rows)},
                 {"Rows", std::to_string(summary.rows) + ", " + std::to_string(summary.steps) + " steps"},
                 {"Samples", std::to_string(summary.samples) + ", " + std::to_string(summary.samples_bad) + " bad"},
-                {"Sample time", printed("%.6g s", model_.sample_time)},
+                {"Sample time", base::formatted("%.6g s", model_.sample_time)},
                 {"Model", model_.name + ", version " + std::to_string(model_.version) + ", " +
                               std::to_string(model_.n_x()) + " states"}};
   if (told_of.command == "replay") page.facts.emplace_back("Hash of the model", model_.hash);

@@ -3,6 +3,7 @@
 
 #include "app/replay_page.hpp"
 #include "app/report_parts.hpp"
+#include "base/formatted.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
 namespace twinkeeper::app {
@@ -20,15 +21,15 @@ Tone tone_of(int severity) {
 std::string magnitude_of(const diagnosis::AnomalyEvent& event) {
   if (!event.magnitude) return "";
   const std::string& unit = event.magnitude_unit.empty() ? event.unit : event.magnitude_unit;
-  std::string text = printed("%.3g", *event.magnitude);
-  if (event.magnitude_std) text += " ± " + printed("%.2g", *event.magnitude_std);
+  std::string text = base::formatted("%.3g", *event.magnitude);
+  if (event.magnitude_std) text += " ± " + base::formatted("%.2g", *event.magnitude_std);
   return unit.empty() ? text : text + " " + unit;
 }
 
 }  // namespace
 
 std::string ReplayPage::time_text(double seconds) const {
-  if (!dates_) return printed("%.10g", std::chrono::duration<double>(zero_).count() + seconds);
+  if (!dates_) return base::formatted("%.10g", std::chrono::duration<double>(zero_).count() + seconds);
   const base::WallTime time{zero_ + std::chrono::nanoseconds{std::llround(seconds * 1e9)}};
   const std::string text = base::format_rfc3339(time);
   return text.substr(11, model_.sample_time < 1.0 ? 12 : 8) + "\n" + text.substr(0, 10);
@@ -61,7 +62,7 @@ logs::ReportSection ReplayPage::alarms_section() const {
     std::string cause;
     for (std::size_t i = 0; i < std::min<std::size_t>(event.hypotheses.size(), 4); ++i) {
       const auto& one = event.hypotheses[i];
-      cause += (cause.empty() ? "" : "\n") + one.name + printed(" %.0f %%", 100.0 * one.probability);
+      cause += (cause.empty() ? "" : "\n") + one.name + base::formatted(" %.0f %%", 100.0 * one.probability);
     }
     if (const std::string size = magnitude_of(event); !size.empty()) {
       cause += (cause.empty() ? "magnitude " : "\nmagnitude ") + size;
@@ -124,7 +125,8 @@ logs::ReportSection ReplayPage::innovations_section(bool kept) const {
       std::string(
           "Measured minus expected, in the standard deviations that the model gives: of a model that fits, 997 of "
           "1000 within ± 3.") +
-      (gate ? printed(" Beyond ± %.3g, the dashed lines, the gate keeps a sample from the estimate.", *gate) : ""));
+      (gate ? base::formatted(" Beyond ± %.3g, the dashed lines, the gate keeps a sample from the estimate.", *gate)
+            : ""));
   for (std::size_t i = 0; i < n_y_; ++i) {
     logs::TimePlot plot;
     plot.title = "Innovation of " + model_.outputs[i].name + " in standard deviations";

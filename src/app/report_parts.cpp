@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "base/formatted.hpp"
 #include "twinkeeper/base/elementary.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
@@ -77,20 +78,20 @@ logs::ReportTable table_of_poles(const std::vector<model::Pole>& poles, const Dy
     if (table.rows.size() >= kMostPolesListed) continue;
     logs::ReportCell time{"never settles", logs::Tone::warning};
     if (std::isfinite(pole.time_constant)) {
-      time = {printed("%.4g", pole.time_constant), pole.magnitude >= 1.0 ? logs::Tone::bad : logs::Tone::plain};
+      time = {base::formatted("%.4g", pole.time_constant), pole.magnitude >= 1.0 ? logs::Tone::bad : logs::Tone::plain};
       if (place < uncertainty.pole_stds.size() && uncertainty.pole_stds[place]) {
-        time.text += " ± " + printed("%.2g", *uncertainty.pole_stds[place]);
+        time.text += " ± " + base::formatted("%.2g", *uncertainty.pole_stds[place]);
       }
     }
     std::string damping = "–";
     if (pair) {  // of the continuous mode λ = e^{sT}: −Re s / |s|
       const double real = -base::log(pole.magnitude);
-      damping = printed("%.3g", real / base::hypot(real, base::atan2(pole.imaginary, pole.real)));
+      damping = base::formatted("%.3g", real / base::hypot(real, base::atan2(pole.imaginary, pole.real)));
     }
-    std::string place_in_plane = printed("%.5g", pole.real);
-    if (pair) place_in_plane += " ± " + printed("%.5g", pole.imaginary) + "i";
-    table.rows.push_back({time, std::isfinite(pole.period) ? printed("%.4g", pole.period) : "–", damping,
-                          printed("%.6g", pole.magnitude), place_in_plane});
+    std::string place_in_plane = base::formatted("%.5g", pole.real);
+    if (pair) place_in_plane += " ± " + base::formatted("%.5g", pole.imaginary) + "i";
+    table.rows.push_back({time, std::isfinite(pole.period) ? base::formatted("%.4g", pole.period) : "–", damping,
+                          base::formatted("%.6g", pole.magnitude), place_in_plane});
   }
   return table;
 }
@@ -101,13 +102,7 @@ std::size_t report_rows_for(std::size_t columns) {
   return std::max(kFewestReportRows, kMostReportCells / std::max<std::size_t>(columns, 1));
 }
 
-std::string printed(const char* format, double value) {
-  std::array<char, 300> text{};
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
-
-std::string percent_figure(double value) { return std::isfinite(value) ? printed("%.1f %%", value) : "–"; }
+std::string percent_figure(double value) { return std::isfinite(value) ? base::formatted("%.1f %%", value) : "–"; }
 
 std::string with_unit(const std::string& name, const std::string& unit) {
   return unit.empty() ? name : name + " [" + unit + "]";
@@ -168,7 +163,7 @@ std::vector<identification::ResidualTests> residual_tests_of(const identificatio
     }
     Index end = begin + 1;
     const auto tick = [&](Index row) { return record.tick[static_cast<std::size_t>(row)]; };
-    while (end < rows && counts(end) && tick(end) - tick(end - 1) <= identification::kLongestGap) ++end;
+    while (end < rows && counts(end) && tick(end) - tick(end - 1) <= identification::kLongestGap + 1) ++end;
     const Index ticks = static_cast<Index>(tick(end - 1) - tick(begin)) + 1;
     if (ticks >= identification::kShortestExperiment) {
       identification::Experiment one;
@@ -220,10 +215,10 @@ void add_residual_tests(const model::StateSpace& model, const std::vector<identi
     const Tone tone = one.white ? Tone::good : Tone::warning;
     std::vector<logs::ReportCell> row{model.outputs[i].name,
                                       {one.white ? "yes" : "no", tone},
-                                      {printed("%.1f", one.portmanteau), tone},
-                                      printed("%.1f", one.portmanteau_limit),
-                                      printed("%.3f", one.autocorrelation(1)),
-                                      "± " + printed("%.3f", one.band)};
+                                      {base::formatted("%.1f", one.portmanteau), tone},
+                                      base::formatted("%.1f", one.portmanteau_limit),
+                                      base::formatted("%.3f", one.autocorrelation(1)),
+                                      "± " + base::formatted("%.3f", one.band)};
     for (const auto& input : one.inputs) {
       const bool clean = !input.left && !input.feedback;
       row.emplace_back(input.left       ? "an answer is missing"

@@ -20,8 +20,6 @@ inline constexpr std::size_t kFewestReportRows = 10'000;
 // How many rows a page may have with so many columns.
 [[nodiscard]] std::size_t report_rows_for(std::size_t columns);
 
-// As printf, into a text of at most 300 bytes.
-[[nodiscard]] std::string printed(const char* format, double value);
 [[nodiscard]] std::string percent_figure(double value);  // "84.2 %"; "–" for what is not finite
 [[nodiscard]] std::string with_unit(const std::string& name, const std::string& unit);
 

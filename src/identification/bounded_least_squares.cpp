@@ -47,8 +47,7 @@ class BoundedFit {
     if (!first || !first->allFinite()) return std::nullopt;
     r_ = std::move(*first);
     LeastSquares out;
-    out.start_cost = r_.squaredNorm();
-    cost_ = out.start_cost;
+    cost_ = r_.squaredNorm();
     for (; out.steps < settings_.steps; ++out.steps) {
       find_slopes(kDifference, false);
       const double before = cost_;

@@ -49,7 +49,7 @@ struct LeastSquares {
   Eigen::VectorXd theta, residuals;
   Eigen::MatrixXd slopes, fine_slopes;  // ∂r/∂z there, by wide differences and by small ones
   std::vector<int> bound;               // by parameter: −1 at low, 1 at high, else 0
-  double start_cost = 0.0, cost = 0.0;
+  double cost = 0.0;
   int steps = 0;
 };
 

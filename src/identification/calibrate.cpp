@@ -17,7 +17,6 @@ namespace {
 
 constexpr double kMargin = 1.3;
 constexpr double kUpper95 = 1.645;
-constexpr double kDefaultGateOfTests = 5.0;
 constexpr std::size_t kFolds = 4;
 
 // A test as it goes over rows: its statistic after a row, NaN: none; begin anew.
@@ -81,7 +80,7 @@ class RegimeCalibrator {
   RegimeCalibrator(const RegimeRows& rows, const CalibrationRequest& request)
       : rows_(rows),
         request_(request),
-        gate_(request.settings.gate.value_or(kDefaultGateOfTests)),
+        gate_(request.settings.gate_of_tests()),
         steps_per_day_(86400.0 / std::chrono::duration<double>(request.period).count()) {}
 
   RegimeFigures run() {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "identification/candidates.hpp"
 #include "identification/decompositions.hpp"
+#include "identification/long_regression.hpp"
 
 namespace twinkeeper::identification {
 namespace {
@@ -16,6 +18,7 @@ constexpr Index kFewRows = 200;
 constexpr Index kFewChanges = 4;
 constexpr double kOneSine = 0.995;         // part of the power that two components of a window hold
 constexpr double kDependent = 1.0 - 1e-6;  // part of the variance that other inputs explain
+constexpr double kLeastMovement = 1e-6;    // of an input's variance
 
 struct Row {
   double mean = 0.0;
@@ -130,6 +133,22 @@ Excitation examine_excitation(const Experiments& experiments, const std::vector<
   }
   if (all_move && inputs.size() > 1) examine_dependence(experiments, inputs, rows, out);
   return out;
+}
+
+std::vector<std::string> faults_of_loop(const Experiments& experiments, const std::vector<std::string>& inputs) {
+  if (inputs.empty()) return {"a closed loop has inputs; accepted: --closed-loop with --inputs"};
+  const Experiments data = scaled(experiments, scale_of(experiments));
+  const std::vector<Index> lags = horizons(data);
+  std::vector<std::string> faults;
+  if (lags.empty()) return faults;
+  const VectorXd own = own_movement(data, lags.front());
+  for (Index j = 0; j < own.size(); ++j) {
+    if (own(j) > kLeastMovement) continue;
+    faults.push_back(
+        "input " + inputs[static_cast<std::size_t>(j)] +
+        " follows from what was before it: nothing but the controller moves it; record steps of the set point");
+  }
+  return faults;
 }
 
 }  // namespace twinkeeper::identification

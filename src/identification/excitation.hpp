@@ -22,4 +22,8 @@ struct Excitation {
 [[nodiscard]] Excitation examine_excitation(const Experiments& experiments, const std::vector<std::string>& inputs,
                                             const std::vector<std::string>& outputs);
 
+// What speaks against a record made under control: nothing but the controller moves its inputs.
+[[nodiscard]] std::vector<std::string> faults_of_loop(const Experiments& experiments,
+                                                      const std::vector<std::string>& inputs);
+
 }  // namespace twinkeeper::identification

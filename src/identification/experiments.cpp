@@ -1,4 +1,5 @@
 #include "identification/experiments.hpp"
+#include "base/formatted.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -91,11 +92,7 @@ Experiment fill(const MatrixXd& part, Index inputs, Filled& filled) {
   return out;
 }
 
-std::string percents(double part) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%.0f %%", 100.0 * part);
-  return text;
-}
+std::string percents(double part) { return base::formatted("%.0f %%", 100.0 * part); }
 
 void cut_grid(const MatrixXd& grid, Index inputs, Cut& out, Filled& filled) {
   const std::vector<bool> good = usable(grid);

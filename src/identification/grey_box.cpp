@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "base/formatted.hpp"
 #include "identification/candidates.hpp"
 #include "identification/compare.hpp"
 #include "identification/excitation.hpp"
@@ -29,12 +30,6 @@ constexpr double kDecade = 10.0;
 constexpr double kTrained = 0.7;
 constexpr double kApart = 3.0;  // standard deviations
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-std::string in_digits(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", value);
-  return text.data();
-}
 
 // Positive by its nature: found by its logarithm.
 bool positive(const model::ParameterInfo& info, double value) {
@@ -90,7 +85,7 @@ std::vector<std::string> faults_of(const ModelSettings& settings, const std::vec
     if (!value) {
       out.push_back(one.name + " is no parameter of the file; accepted: " + known);
     } else if (!(one.min.value_or(*value) <= *value && *value <= one.max.value_or(*value))) {
-      out.push_back(one.name + ": the file's " + in_digits(*value) + " is not in its range");
+      out.push_back(one.name + ": the file's " + base::formatted("%.4g", *value) + " is not in its range");
     }
   }
   if (out.empty() && wanted_of(settings, sought).parameters.empty()) {
@@ -259,7 +254,8 @@ class GreyBoxFit {
       const ParameterEstimate& one = out[i];
       if (one.bound != 0) {
         warnings.push_back(one.name + " stands at its " + (one.bound < 0 ? "lower" : "upper") + " bound, " +
-                           in_digits(one.value) + ": a range too narrow, or equations that lack something");
+                           base::formatted("%.4g", one.value) +
+                           ": a range too narrow, or equations that lack something");
       } else if (!one.identifiable && !together[i] && !idle[i]) {
         warnings.push_back(one.name + " can't be told from this record; its value is little more than the start");
       }
@@ -368,10 +364,7 @@ Held judged(const model::StateSpace& model, const Experiments& train, const Expe
   out.one = scores(1);
   out.ten = scores(10);
   const Scale scale = scale_of(train);
-  const Index signals = train.front().u.rows() + train.front().y.rows();
-  Index lags = 10;
-  while (lags > 1 && 10 * lags * signals > ticks_in(train)) lags /= 2;
-  const LinearModel floor = arx(scaled(train, scale), lags, largest_pole(ticks_in(train))).model;
+  const LinearModel floor = reference_of_lags(scaled(train, scale), largest_pole(ticks_in(train)));
   const Experiments rest = scaled(validate, scale);
   out.arx_one = predicted(rest, floor, 1);
   out.arx_simulated = simulated(rest, floor);
@@ -402,8 +395,8 @@ void tell_changes(const std::vector<ParameterEstimate>& first, const std::vector
     const double apart = std::abs(first[i].value - last[i].value);
     const bool both = first[i].identifiable && last[i].identifiable && first[i].bound == 0 && last[i].bound == 0;
     if (!both || !(apart > kApart * base::hypot(first[i].std, last[i].std))) continue;
-    out.warnings.push_back(first[i].name + " is " + in_digits(first[i].value) +
-                           " from the first 70 % of the rows and " + in_digits(last[i].value) +
+    out.warnings.push_back(first[i].name + " is " + base::formatted("%.4g", first[i].value) +
+                           " from the first 70 % of the rows and " + base::formatted("%.4g", last[i].value) +
                            " from the last: it changed, or the equations lack something");
   }
 }

@@ -9,6 +9,7 @@
 
 #include "identification/autoregression.hpp"
 #include "identification/candidates.hpp"
+#include "identification/dead_time.hpp"
 #include "identification/excitation.hpp"
 #include "identification/fit_figures.hpp"
 #include "identification/predictor_gain.hpp"
@@ -358,9 +359,7 @@ class Identification {
     if (m_ > 0) out[0] = simulated(fold.validate, model);
     out[1] = predicted(fold.validate, model, 1);
     out[2] = predicted(fold.validate, model, 10);
-    Index lags = 10;
-    while (lags > 1 && 10 * lags * (m_ + p_) > ticks_in(fold.train)) lags /= 2;
-    const LinearModel floor = arx(fold.train, lags, fold.cap).model;
+    const LinearModel floor = reference_of_lags(fold.train, fold.cap);
     out[3] = predicted(fold.validate, floor, 1);
     if (m_ > 0) out[4] = simulated(fold.validate, floor);
   }
@@ -404,72 +403,6 @@ class Identification {
   const Tried* chosen_ = nullptr;
 };
 
-// Inputs that pass through states which only wait.
-void add_waiting_states(Identified& model) {
-  Index more = 0;
-  for (const Index delay : model.delays) more += delay;
-  if (more == 0) return;
-  const Index n = model.A.rows();
-  const Index p = model.C.rows();
-  const auto grow = [&](MatrixXd& matrix, Index rows, Index columns) {
-    MatrixXd larger = MatrixXd::Zero(rows, columns);
-    larger.topLeftCorner(matrix.rows(), matrix.cols()) = matrix;
-    matrix = std::move(larger);
-  };
-  grow(model.A, n + more, n + more);
-  grow(model.B, n + more, model.B.cols());
-  grow(model.C, p, n + more);
-  grow(model.K, n + more, p);
-  grow(model.Q, n + more, n + more);
-  grow(model.S, n + more, p);
-  Index at = n;
-  for (std::size_t j = 0; j < model.delays.size(); ++j) {
-    const Index delay = model.delays[j];
-    if (delay == 0) continue;
-    const auto input = static_cast<Index>(j);
-    const Index last = at + delay - 1;
-    model.A.block(0, last, n, 1) = model.B.col(input).head(n);
-    model.C.col(last) = model.D.col(input);
-    model.B.col(input).setZero();
-    model.D.col(input).setZero();
-    model.B(at, input) = 1.0;
-    for (Index k = at; k < last; ++k) model.A(k + 1, k) = 1.0;
-    at += delay;
-  }
-}
-
-constexpr double kLeastMovement = 1e-6;  // of an input's variance
-
-void add_faults_of_loop(const Experiments& experiments, const std::vector<std::string>& inputs,
-                        std::vector<std::string>& faults) {
-  if (inputs.empty()) {
-    faults.emplace_back("a closed loop has inputs; accepted: --closed-loop with --inputs");
-    return;
-  }
-  const Experiments data = scaled(experiments, scale_of(experiments));
-  const std::vector<Index> lags = horizons(data);
-  if (lags.empty()) return;
-  const VectorXd own = own_movement(data, lags.front());
-  for (Index j = 0; j < own.size(); ++j) {
-    if (own(j) > kLeastMovement) continue;
-    faults.push_back(
-        "input " + inputs[static_cast<std::size_t>(j)] +
-        " follows from what was before it: nothing but the controller moves it; record steps of the set point");
-  }
-}
-
-// Inputs that follow the errors, though nobody said that there is a controller.
-void tell_feedback(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, Identified& out) {
-  for (std::size_t i = 0; i < out.residuals.size(); ++i) {
-    for (std::size_t j = 0; j < out.residuals[i].inputs.size(); ++j) {
-      if (!out.residuals[i].inputs[j].feedback) continue;
-      out.warnings.push_back("input " + inputs[j] + " follows the errors of " + outputs[i] +
-                             ": if a controller moves it, use --closed-loop, and rows with steps of the set point");
-      return;
-    }
-  }
-}
-
 }  // namespace
 
 base::Result<Identified> identify(const Experiments& experiments, const std::vector<std::string>& inputs,
@@ -481,7 +414,7 @@ base::Result<Identified> identify(const Experiments& experiments, const std::vec
   };
   const Excitation excitation = examine_excitation(experiments, inputs, outputs);
   std::vector<std::string> faults = excitation.faults;
-  if (faults.empty() && settings.closed_loop) add_faults_of_loop(experiments, inputs, faults);
+  if (faults.empty() && settings.closed_loop) faults = faults_of_loop(experiments, inputs);
   if (!faults.empty()) return refused(faults);
   Identified out;
   out.warnings = excitation.warnings;

@@ -8,7 +8,6 @@
 namespace twinkeeper::identification {
 namespace {
 
-constexpr double kUngatedTestsGate = 5.0;
 constexpr std::int64_t kBlocksWanted = 10, kLeastBlocks = 8, kLeastBlock = 60;
 constexpr double kStds = 4.0, kBeyondLargest = 1.3;
 
@@ -29,7 +28,7 @@ diagnosis::Band band_of(const std::vector<double>& values, double std_of_matched
 }  // namespace
 
 void find_model_bands(const RegimeRows& rows, const CalibrationRequest& request, diagnosis::RegimeCalibration& limits) {
-  const double gate = request.settings.gate.value_or(kUngatedTestsGate);
+  const double gate = request.settings.gate_of_tests();
   const std::size_t n_y = rows.z.size();
   std::vector<diagnosis::OutputCalibration*> outputs(n_y, nullptr);
   for (std::size_t i = 0; i < n_y; ++i) {

@@ -77,54 +77,11 @@ Regression observer_form(const MatrixXd& of_outputs, const MatrixXd& of_inputs, 
   return out;
 }
 
-std::vector<Index> dead_times(const Experiments& experiments) {
-  constexpr Index kPast = 4;
-  constexpr double kSignificant = 3.5;
-  const Index m = experiments.front().u.rows();
-  const Index p = experiments.front().y.rows();
-  std::vector<Index> out(static_cast<std::size_t>(m), 0);
-  if (m == 0) return out;
-  Index taps = kLongestDelay;
-  while (taps >= 8 && 4 * (kPast * p + (taps + 1) * m) > ticks_in(experiments)) taps -= 4;
-  if (taps < 8) return out;
-  const Normal normal = normal_equations(experiments, kPast, taps);
-  const Index width = normal.G.rows();
-  const MatrixXd inverse = solve_symmetric(normal.G, MatrixXd::Identity(width, width));
-  const MatrixXd found = inverse * normal.right;
-  const double freedom = normal.count - static_cast<double>(width);
-  for (Index j = 0; j < m; ++j) {
-    Index first = taps + 1;
-    for (Index i = 0; i < p; ++i) {
-      const double square = std::max(normal.squares(i) - found.col(i).dot(normal.right.col(i)), 0.0) / freedom;
-      for (Index k = 0; k < first; ++k) {
-        const Index at = kPast * p + k * m + j;
-        if (std::abs(found(at, i)) > kSignificant * std::sqrt(square * std::max(inverse(at, at), 0.0))) first = k;
-      }
-    }
-    out[static_cast<std::size_t>(j)] = first > taps ? 0 : first;
-  }
-  return out;
-}
-
-Experiments without_dead_times(const Experiments& experiments, const std::vector<Index>& delays) {
-  const Index longest = delays.empty() ? 0 : *std::max_element(delays.begin(), delays.end());
-  if (longest == 0) return experiments;
-  Experiments out;
-  for (const auto& e : experiments) {
-    const Index count = e.count() - longest;
-    if (count < kShortestExperiment) continue;
-    Experiment moved;
-    moved.y = e.y.rightCols(count);
-    moved.u.resize(e.u.rows(), count);
-    for (Index j = 0; j < e.u.rows(); ++j) {
-      moved.u.row(j) = e.u.row(j).segment(longest - delays[static_cast<std::size_t>(j)], count);
-    }
-    for (const auto& cell : e.missing) {
-      if (cell.second >= longest) moved.missing.emplace_back(cell.first, cell.second - longest);
-    }
-    out.push_back(std::move(moved));
-  }
-  return out;
+LinearModel reference_of_lags(const Experiments& experiments, double cap) {
+  const Index signals = experiments.front().u.rows() + experiments.front().y.rows();
+  Index lags = 10;
+  while (lags > 1 && 10 * lags * signals > ticks_in(experiments)) lags /= 2;
+  return arx(experiments, lags, cap).model;
 }
 
 }  // namespace twinkeeper::identification

@@ -31,13 +31,7 @@ struct Normal {
                                        Eigen::Index order, double cap);
 [[nodiscard]] Regression arx(const Experiments& experiments, Eigen::Index order, double cap);
 
-// By input: the ticks that pass until any output answers. From the impulse response (ARX with the four last outputs and
-// kLongestDelay + 1 taps of each input), the first tap that is beyond 3.5 of its standard deviations. Zero where nothing
-// answers, or the record is too short to tell.
-inline constexpr Eigen::Index kLongestDelay = 60;
-[[nodiscard]] std::vector<Eigen::Index> dead_times(const Experiments& experiments);
-
-// Inputs moved by so many ticks; the first ticks of each experiment go.
-[[nodiscard]] Experiments without_dead_times(const Experiments& experiments, const std::vector<Eigen::Index>& delays);
+// What other models stand beside: ARX of ten lags, or half as many as long as ten samples to a parameter ask for it.
+[[nodiscard]] LinearModel reference_of_lags(const Experiments& experiments, double cap);
 
 }  // namespace twinkeeper::identification

@@ -38,10 +38,6 @@ double long_run_variance(const VectorXd& z) {
   return std::max(out, 0.0);
 }
 
-}  // namespace
-
-namespace {
-
 struct Directions {
   std::vector<Index> moves;  // the columns that are not zero
   VectorXd unit;             // 1 by their norm

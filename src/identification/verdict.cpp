@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "base/formatted.hpp"
 #include "identification/fit_figures.hpp"
 #include "identification/regression.hpp"
 #include "twinkeeper/base/elementary.hpp"
@@ -15,13 +16,6 @@ namespace {
 
 using Eigen::Index;
 using Eigen::MatrixXd;
-
-template <class... Values>
-std::string words(const char* format, Values... values) {
-  std::array<char, 240> text{};
-  std::snprintf(text.data(), text.size(), format, values...);
-  return text.data();
-}
 
 // The smallest pole radius that the parts of the record and two orders agree on; far beyond 1 if the record grows.
 double growing_radius(const std::array<std::reference_wrapper<const Experiments>, 3>& records) {
@@ -73,10 +67,11 @@ void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<st
     }
     // A drift, too, has two halves that differ, but nowhere a step.
     if (most.part < 0.5 || most.size < 0.2 || most.sudden < 0.7 * most.size) continue;
-    out.warnings.push_back("the level of " + outputs[i] +
-                           words(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
-                                 "change of the operating point? Use the rows on one side of it",
-                                 most.size, static_cast<int>(most.tick)));
+    out.warnings.push_back(
+        "the level of " + outputs[i] +
+        base::formatted(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
+                        "change of the operating point? Use the rows on one side of it",
+                        most.size, static_cast<int>(most.tick)));
   }
 }
 
@@ -102,16 +97,17 @@ void judge_figures(bool has_inputs, Identified& out) {
     const bool watches = one_step >= persistence - 1.0;
     out.verdict = !watches ? Verdict::reject : one_step >= kLeastStep ? Verdict::accept : Verdict::prediction_only;
     if (out.verdict != Verdict::accept) {
-      out.reasons.push_back(words("one step ahead it reaches %.1f %%, persistence %.1f %%", one_step, persistence));
+      out.reasons.push_back(
+          base::formatted("one step ahead it reaches %.1f %%, persistence %.1f %%", one_step, persistence));
     }
   } else if (simulates) {
     out.verdict = Verdict::accept;
   } else {
     out.verdict = predicts ? Verdict::prediction_only : Verdict::reject;
     out.reasons.push_back(
-        words("what it was not fitted to it simulates at %.1f %% on the mean of the outputs; "
-              "accepted: %.0f %%, every output %.0f %%, no part below 0 %%",
-              mean, kLeastMean, kLeastOutput));
+        base::formatted("what it was not fitted to it simulates at %.1f %% on the mean of the outputs; "
+                        "accepted: %.0f %%, every output %.0f %%, no part below 0 %%",
+                        mean, kLeastMean, kLeastOutput));
     if (!predicts) out.reasons.emplace_back("one step ahead it is no better than persistence");
   }
   if (simulates && !predicts) {
@@ -133,7 +129,7 @@ void judge_replacement(Identified& out) {
     const double is = mean(after);
     if (before.empty() || is >= was - kWithin) return;
     out.verdict = Verdict::reject;
-    out.reasons.push_back(words(
+    out.reasons.push_back(base::formatted(
         "on the last 30 %% of the rows %s reaches %.1f %%, the model that it would replace %.1f %%", what, is, was));
   };
   compare(out.replaced->old_simulation, out.replaced->new_simulation, "its simulation");
@@ -149,15 +145,26 @@ void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& recor
   if (const double radius = growing_radius(records); base::log(radius) * ticks > 5.0) {
     out.verdict = Verdict::reject;
     out.reasons.push_back(
-        words("the record grows by itself, a pole being at %.4f: an unstable plant; record it "
-              "under the control that holds it, with set-point steps",
-              radius));
+        base::formatted("the record grows by itself, a pole being at %.4f: an unstable plant; record it "
+                        "under the control that holds it, with set-point steps",
+                        radius));
   } else if (has_inputs && base::log(model::spectral_radius(model.A)) * ticks > -3.0) {
     out.warnings.emplace_back(
         "its slowest pole is as slow as the record is long: an integrator, or a drift; its time "
         "constant and steady gain are not to be relied on, and a long simulation drifts");
   }
   if (has_inputs) tell_level_shifts(errors, outputs, out);
+}
+
+void tell_feedback(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, Identified& out) {
+  for (std::size_t i = 0; i < out.residuals.size(); ++i) {
+    for (std::size_t j = 0; j < out.residuals[i].inputs.size(); ++j) {
+      if (!out.residuals[i].inputs[j].feedback) continue;
+      out.warnings.push_back("input " + inputs[j] + " follows the errors of " + outputs[i] +
+                             ": if a controller moves it, use --closed-loop, and rows with steps of the set point");
+      return;
+    }
+  }
 }
 
 }  // namespace twinkeeper::identification

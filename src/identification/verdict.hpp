@@ -31,4 +31,7 @@ void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& recor
            const std::vector<Eigen::MatrixXd>& errors, bool has_inputs, const std::vector<std::string>& outputs,
            Identified& out);
 
+// Warns of inputs that follow the errors, though nobody said that there is a controller.
+void tell_feedback(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, Identified& out);
+
 }  // namespace twinkeeper::identification

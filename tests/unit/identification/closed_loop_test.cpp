@@ -1,7 +1,7 @@
 // A plant under a controller: what its inputs answer, and models that replace others.
 #include <cmath>
-#include <random>
 
+#include "base/random.hpp"
 #include "identification/decompositions.hpp"
 #include "identification/identify.hpp"
 #include "support/catch.hpp"
@@ -26,41 +26,34 @@ struct Loop {
 
 // y = G u + v with v a disturbance as large as the steps, u = kp (r − y) + ki Σ (r − y).
 Experiments loop_record(const Loop& loop, Index count, unsigned seed) {
-  std::mt19937 source(seed);
-  const auto uniform = [&] { return static_cast<double>(source()) / 4294967296.0; };
-  const auto gauss = [&] {
-    double sum = -6.0;
-    for (int i = 0; i < 12; ++i) sum += uniform();
-    return sum;
-  };
+  base::Random random(seed);
   Experiment out;
   out.u.resize(1, count);
   out.y.resize(1, count);
   double x = 0.0, v = 0.0, integral = 0.0, r = 0.0;
   for (Index k = 0; k < count; ++k) {
-    if (uniform() > 0.97) r = loop.set_points * (2.0 * uniform() - 1.0);
+    if (random.uniform() > 0.97) r = loop.set_points * (2.0 * random.uniform() - 1.0);
     const double y = x + v;
     integral += 0.05 * (r - y);
     const double u = kProportional * (r - y) + integral;
     out.u(0, k) = u;
     out.y(0, k) = y;
     x = kPole * x + (1.0 - kPole) * loop.plant_gain * u;
-    v = 0.7 * v + 0.3 * gauss();
+    v = 0.7 * v + 0.3 * random.normal();
   }
   return {out};
 }
 
 Experiments open_record(double gain, double noise, Index count, unsigned seed) {
-  std::mt19937 source(seed);
-  const auto uniform = [&] { return static_cast<double>(source()) / 4294967296.0; };
+  base::Random random(seed);
   Experiment out;
   out.u.resize(1, count);
   out.y.resize(1, count);
   double x = 0.0, u = 0.0;
   for (Index k = 0; k < count; ++k) {
-    if (uniform() > 0.9) u = 2.0 * uniform() - 1.0;
+    if (random.uniform() > 0.9) u = 2.0 * random.uniform() - 1.0;
     out.u(0, k) = u;
-    out.y(0, k) = x + noise * (uniform() + uniform() + uniform() - 1.5);
+    out.y(0, k) = x + 0.5 * noise * random.normal();
     x = kPole * x + (1.0 - kPole) * gain * u;
   }
   return {out};

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
+#include "base/random.hpp"
 #include "identification/template_run.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/model/templates.hpp"
@@ -38,24 +38,19 @@ model::ModelSettings tanks(double a1, double a2, double pump) {
 
 // The lower level of the tanks under steps of the pump, white noise on it.
 Experiments tank_record(const model::ModelSettings& settings, Index count, double noise, unsigned seed) {
-  std::mt19937 source(seed);
-  const auto uniform = [&] { return static_cast<double>(source()) / 4294967296.0; };
+  base::Random random(seed);
   Experiment out;
   out.u.resize(1, count);
   out.y = MatrixXd::Zero(1, count);
   double u = 3.0;
   for (Index k = 0; k < count; ++k) {
-    if (uniform() > 0.95) u = 1.0 + 3.5 * uniform();
+    if (random.uniform() > 0.95) u = 1.0 + 3.5 * random.uniform();
     out.u(0, k) = u;
   }
   const auto model = template_model(settings, kStep);
   REQUIRE(model);
   out.y = TemplateRun(*model).simulate(out, VectorXd::Constant(2, 4.0));
-  for (Index k = 0; k < count; ++k) {
-    double sum = -6.0;
-    for (int i = 0; i < 12; ++i) sum += uniform();
-    out.y(0, k) += noise * sum;
-  }
+  for (Index k = 0; k < count; ++k) out.y(0, k) += noise * random.normal();
   return {out};
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "identification/dead_time.hpp"
 #include "identification/output_error.hpp"
 #include "identification/predictor_gain.hpp"
 #include "identification/regression.hpp"
