@@ -94,6 +94,11 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model)
     rest_ = rest_root_ = MatrixXd::Zero(model.n_x(), model.n_x());
     decorrelation_scratch_.assign(3 * n(), 0.0);
   }
+  if (!model.augmented.empty()) {
+    considered_.emplace(a, static_cast<int>(model.augmented.size()));
+    ones_.assign(p(), 1.0);
+    first_rows_.reserve(p());
+  }
   if (model.nonlinear()) {
     extended_.emplace(model);
     extended_->start(arrays_);  // takes the memory that it needs later
@@ -160,6 +165,12 @@ void KalmanFilter::average(std::span<const std::uint32_t> samples) {
   }
 }
 
+void KalmanFilter::consider_augmented(bool on) {
+  if (!considered_ || on == considering_) return;
+  leave_steady();
+  considering_ = on;
+}
+
 void KalmanFilter::expect(std::span<const double> u) {
   const bool extended = extended_ && extended_->running();
   if (extended) extended_->observe(arrays_, u);
@@ -196,6 +207,10 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
     for (int k = 0; k < a.np && !steady_; ++k) whiten(a.E.data() + k * a.ld + a.np);
   }
   std_known_ = std_known_ && steady_;
+  if (considering_) {
+    const double sum = consider();
+    return any_good && all_used ? sum : nis;
+  }
   double sum = 0.0;
   for (int k = 0; k < static_cast<int>(used_rows_.size()); ++k) {
     const int row = whitened() ? k : used_rows_[static_cast<std::size_t>(k)];
@@ -203,6 +218,35 @@ double KalmanFilter::fuse(std::span<const double> y, std::span<const std::uint8_
     sum += steady_ ? kernels_->correct(a, row) : kernels_->fuse(a, row, r);
   }
   return any_good && all_used ? sum : nis;
+}
+
+// What predict() wants of z and E beside the state and its root is what the whitened rows see of them.
+double KalmanFilter::consider() {
+  FilterArrays& a = arrays_;
+  if (!whitened()) return considered_->update(a, used_rows_, a.R);
+  const auto np = static_cast<std::size_t>(a.np);
+  const auto pp = static_cast<std::size_t>(a.pp);
+  const auto see = [&](const double* state, double* rows) {
+    std::fill_n(rows, pp, 0.0);
+    for (std::size_t j = 0; j < np; ++j) {
+      for (std::size_t i = 0; i < pp; ++i) rows[i] += a.C[j * pp + i] * state[j];
+    }
+    whiten(rows);
+  };
+  double* moved = a.scratch.data();
+  double* seen = moved + np;
+  std::copy_n(a.z.begin(), np, moved);
+  first_rows_.clear();
+  for (int k = 0; k < static_cast<int>(used_rows_.size()); ++k) first_rows_.push_back(k);
+  const double nis = considered_->update(a, first_rows_, ones_);
+  for (std::size_t i = 0; i < np; ++i) moved[i] = a.z[i] - moved[i];
+  see(moved, seen);
+  for (std::size_t i = 0; i < pp; ++i) a.z[np + i] -= seen[i];
+  for (std::size_t k = 0; k < np; ++k) {
+    double* column = a.E.data() + k * static_cast<std::size_t>(a.ld);
+    see(column, column + np);
+  }
+  return nis;
 }
 
 bool KalmanFilter::predict(std::span<const double> u) {
@@ -219,7 +263,7 @@ bool KalmanFilter::predict(std::span<const double> u) {
   if (extended && !extended_->put_prediction(arrays_)) return false;
   arrays_.x_prior.swap(arrays_.x_next);
   arrays_.T_prior.swap(arrays_.T_next);
-  if (!extended_ && arrays_.T_prior == arrays_.T_next) {
+  if (!extended_ && !considering_ && arrays_.T_prior == arrays_.T_next) {
     steady_ = true;
     steady_rows_ = used_rows_;
   }

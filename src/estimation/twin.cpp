@@ -153,7 +153,7 @@ Twin::Twin(model::StateSpace model, TwinSettings settings, Usual usual, VectorXd
 void Twin::start_at(const VectorXd& x, const VectorXd& std) {
   filter_.reset(x - model_.x_op, std);
   filter_.linearise_each_step(true);
-  course_.initializing = false;
+  course_.initializing = course_.tracked = course_.considering = false;
   await_convergence();
 }
 
@@ -202,6 +202,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
     filter_.average(samples_);
   }
   find_base();
+  filter_.consider_augmented(course_.considering);
   filter_.expect(drive_);
   take_outputs(frame, out);
   if (course_.initializing) {
@@ -213,6 +214,7 @@ void Twin::step(const signals::Frame& frame, TwinStep& out) {
       note_fused(out);
       out.mode = decide_mode(out);
       follow();
+      decide_considering(out.mode);
     } else {
       roll_back(out);
       out.mode = Mode::lost;

@@ -11,7 +11,8 @@ constexpr double kSettledShare = 0.99;
 
 }  // namespace
 
-double Twin::spread(const TwinStep& out) const {
+double Twin::spread(const TwinStep& out) {
+  if (course_.considering) return filter_.own_spread();
   double sum = 0.0;
   if (!model_.innovations_form_only) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(model_.n_own()); ++i) sum += out.std[i] * out.std[i];
@@ -38,7 +39,6 @@ bool Twin::is_lost(const TwinStep& out) const {
 }
 
 Mode Twin::decide_mode(TwinStep& out) {
-  const double now_spread = spread(out);
   const bool lost = is_lost(out);
   if (model_.innovations_form_only) {
     std::fill(out.std.begin(), out.std.end(), std::numeric_limits<double>::quiet_NaN());
@@ -55,6 +55,7 @@ Mode Twin::decide_mode(TwinStep& out) {
     return lost ? Mode::lost : Mode::predict_only;
   }
   if (!course_.converged) {
+    const double now_spread = spread(out);
     if (now_spread < kSettledShare * course_.least_spread) {
       course_.least_spread = now_spread;
       course_.least_spread_step = course_.now;
@@ -63,6 +64,13 @@ Mode Twin::decide_mode(TwinStep& out) {
   }
   if (any_starved) return Mode::degraded;
   return course_.converged ? Mode::tracking : Mode::converging;
+}
+
+// After follow(), by which a twin that tracks is to converge again.
+void Twin::decide_considering(Mode mode) {
+  const bool tracks = mode == Mode::tracking && course_.converged;
+  course_.tracked = course_.tracked || tracks;
+  course_.considering = !model_.augmented.empty() && course_.tracked && !tracks && mode != Mode::lost;
 }
 
 }  // namespace twinkeeper::estimation

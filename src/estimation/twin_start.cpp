@@ -78,7 +78,7 @@ void Twin::begin_start() {
   course_.initializing = true;
   course_.start_steps = 0;
   course_.start_values = 0;
-  course_.lost = false;
+  course_.lost = course_.tracked = course_.considering = false;
   for (RowMemory& row : course_.rows) {
     if (row.verdict != Verdict::isolated) end_spell(row);
   }

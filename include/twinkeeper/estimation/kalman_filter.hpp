@@ -24,6 +24,9 @@
 // V leaves it. Small and sparse models come to such a fixed point, large dense ones wander in the last bit for ever
 // (docs/decisions/0012-steady-gain.md).
 //
+// Augmented states can be considered only: what is measured then does not move them, but how uncertain they are goes
+// into P and Σ (considered_states.hpp).
+//
 // Errors: predict() is false when the result is not finite. Edge rules: n_u = 0; V empty is a pure prediction.
 // Thread rule: one thread at a time. Allocation: construction, reset_with_covariance() and the covariances
 // for looking in from outside; no other call. Same flags, same bits: no reduction is reordered.
@@ -36,6 +39,7 @@
 #include <span>
 #include <vector>
 
+#include "twinkeeper/estimation/considered_states.hpp"
 #include "twinkeeper/estimation/filter_step.hpp"
 #include "twinkeeper/estimation/step_linearisation.hpp"
 #include "twinkeeper/model/state_space.hpp"
@@ -107,6 +111,9 @@ class KalmanFilter {
   void average(std::span<const std::uint32_t> samples);
   [[nodiscard]] bool can_average() const { return !correlated_; }
 
+  // Whether the augmented states are considered only, until the next call. Before expect().
+  void consider_augmented(bool on);
+
   // ŷ and diag Σ of all rows.
   void expect(std::span<const double> u);
   // Values of rows outside `good` are not looked at. Returns nis over `good`, NaN if that is empty.
@@ -138,6 +145,9 @@ class KalmanFilter {
   [[nodiscard]] std::span<const double> innovation_variance() const { return {arrays_.variance.data(), p()}; }
   // √diag P(k|k) between fuse() and predict(), √diag P(k|k−1) between expect() and fuse().
   void standard_deviations(std::span<double> std);
+  // Between fuse() and predict(), of a model with augmented states: the machine's own variances, summed, as they would
+  // be were the augmented states known.
+  [[nodiscard]] double own_spread() { return considered_->spread_of_others(arrays_); }
 
   [[nodiscard]] Eigen::MatrixXd covariance_prior() const;  // P(k|k−1), of the next step after predict()
   [[nodiscard]] Eigen::MatrixXd covariance_post() const;   // P(k|k) between fuse() and predict()
@@ -149,11 +159,14 @@ class KalmanFilter {
   [[nodiscard]] double full_nis(std::span<const double> y, std::span<const std::uint8_t> good);
   void decorrelate(std::span<const std::uint8_t> used);
   void factor_R();
+  double consider();
   void whiten(double* column) const;
 
   FilterArrays arrays_;
   const FilterKernels* kernels_;
   std::optional<StepLinearisation> extended_;  // of a nonlinear model
+  std::optional<ConsideredStates> considered_;  // of a model with augmented states
+  bool considering_ = false;
 
   bool correlated_ = false;  // R not diagonal or S ≠ 0
   bool coupled_ = false;     // S ≠ 0
@@ -172,6 +185,8 @@ class KalmanFilter {
   std::vector<int> used_rows_, steady_rows_;
   std::vector<double> sigma_;     // workspace p × p
   std::vector<double> whitened_;  // workspace p
+  std::vector<double> ones_;      // of whitened rows: R, and their places
+  std::vector<int> first_rows_;
   std::vector<double> decorrelation_scratch_;
   std::vector<double> movement_root_;        // np × np lower, of G
   std::vector<double> wide_, wide_scratch_;  // workspace of widen()

@@ -53,6 +53,10 @@
 //                 of it: they may take days, and the tests would be held for that long. Again after lost, predict_only,
 //                 and when a row is followed.
 //   tracking      else
+// Augmented states are considered, not estimated (considered_states.hpp), while the mode is degraded, predict_only or
+// converging, once a start has come to tracking: what a twin takes for a bias or a disturbance where sensors are missing
+// or the machine is not where it thinks would be something else. Trace P is then that of the other states as if these
+// were known. Lost, there is nothing to spoil.
 // The estimated start is the one that least squares over those steps with the errors' covariance gives, process noise
 // included, and P is the covariance of that estimate: the filter itself runs over them, ungated, from standard
 // deviations of 1e7 times the best that these steps can tell of a state; augmented states start as the model says, from
@@ -131,12 +135,14 @@ class Twin {
     bool initializing = false;
     bool converged = false;
     bool lost = false;
+    bool tracked = false;  // since the start
+    bool considering = false;
     TwinCounters counters;
 
     template <class Archive>
     void archive(Archive& a) {
       a(rows, held, outside, start_steps, start_values, least_spread, least_spread_step, now, widenings, initializing,
-        converged, lost);
+        converged, lost, tracked, considering);
       a(counters.steps, counters.gated_rows, counters.rolled_back_steps);
     }
   };
@@ -229,8 +235,9 @@ class Twin {
   [[nodiscard]] bool filter_step(TwinStep& out);
   void roll_back(TwinStep& out);
   [[nodiscard]] Mode decide_mode(TwinStep& out);
+  void decide_considering(Mode mode);
   [[nodiscard]] bool is_lost(const TwinStep& out) const;
-  [[nodiscard]] double spread(const TwinStep& out) const;
+  [[nodiscard]] double spread(const TwinStep& out);
 
   model::StateSpace model_;
   TwinSettings settings_;

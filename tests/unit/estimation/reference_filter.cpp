@@ -41,6 +41,19 @@ void ReferenceFilter::step(const VectorXd& u, const VectorXd& y, const std::vect
   const MatrixXd S = model.S * V.transpose();
   const MatrixXd Sigma_V = V * Sigma * V.transpose();
   const MatrixXd inverse = Sigma_V.rows() > 0 ? MatrixXd(Sigma_V.inverse()) : Sigma_V;
+  if (considered > 0) {
+    MatrixXd K = P * C.transpose() * inverse;
+    K.bottomRows(considered).setZero();
+    const MatrixXd R = V * model.R * V.transpose();
+    const MatrixXd rest = MatrixXd::Identity(x.size(), x.size()) - K * C;
+    const MatrixXd told = R.rows() > 0 ? MatrixXd(S * R.inverse()) : S;
+    x_post = x + K * (V * innovation);
+    P_post = rest * P * rest.transpose() + K * R * K.transpose();
+    x = (model.A * x_post + model.B * u + model.d + told * (V * (y - model.C * x_post - model.D * u))).eval();
+    const MatrixXd A = model.A - told * C;
+    P = (A * P_post * A.transpose() + model.Q - told * S.transpose()).eval();
+    return;
+  }
   const MatrixXd M = P * C.transpose() * inverse;
   const MatrixXd L = (model.A * P * C.transpose() + S) * inverse;
   x_post = x + M * (V * innovation);

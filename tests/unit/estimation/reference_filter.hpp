@@ -18,6 +18,7 @@ struct ReferenceFilter {
   Eigen::VectorXd x_post, expected;
   Eigen::MatrixXd P_post, Sigma;
   double nis = 0.0;
+  Eigen::Index considered = 0;  // so many states, the last, are considered only
 
   void step(const Eigen::VectorXd& u, const Eigen::VectorXd& y, const std::vector<std::uint8_t>& good,
             const std::vector<std::uint8_t>& used);
