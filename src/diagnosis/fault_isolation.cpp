@@ -28,7 +28,8 @@ FaultIsolation::FaultIsolation(const model::StateSpace& model, const std::vector
   }
   biases_ = measured.size();
   const Index own = model.n_own();
-  const auto H = static_cast<Index>(biases_) + model.n_u() + own;
+  parameters_ = model::parameter_effects(model);
+  const auto H = static_cast<Index>(biases_ + parameters_.size()) + model.n_u() + own;
   b_ = Matrix::Zero(model.n_x(), H);
   c_ = Matrix::Zero(model.n_y(), H);
   const double period = model.sample_time;
@@ -44,6 +45,11 @@ FaultIsolation::FaultIsolation(const model::StateSpace& model, const std::vector
     c_.col(h) = model.D.col(j);
   }
   for (Index s = 0; s < own; ++s) b_(s, add(FaultKind::disturbance, s, 1.0 / period)) = 1.0;
+  for (std::size_t k = 0; k < parameters_.size(); ++k) {
+    const Index h = add(FaultKind::parameter, static_cast<Index>(k), 1.0);
+    b_.col(h) = parameters_[k].b;
+    c_.col(h) = parameters_[k].c;
+  }
   for (const Index i : measured) add(FaultKind::drift, i, 1.0 / period);
   // The groups of `check`: hypotheses stand in the order of the signatures.
   if (const auto steady = model::steady_state(model, measured)) {

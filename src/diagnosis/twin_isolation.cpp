@@ -8,6 +8,7 @@
 namespace twinkeeper::diagnosis {
 namespace {
 
+constexpr double kToldApart = 1e-3;  // below it what looks alike at first has shown that it is not
 constexpr double kPossible = 0.05;  // what is more probable than this belongs to what can't be told apart
 constexpr std::size_t kMostHypotheses = 5;
 constexpr double kLeastProbability = 0.005;
@@ -108,6 +109,7 @@ std::string TwinDiagnosis::name_of(const FaultHypothesis& hypothesis) const {
       const SignalSetup& input = inputs_[hypothesis.at].setup;
       return "input:" + (input.tag.empty() ? input.name : input.tag);
     }
+    case FaultKind::parameter: return "parameter:" + isolation_->isolation.parameters()[hypothesis.at].name;
     case FaultKind::disturbance: break;
   }
   return "process:" + isolation_->states[hypothesis.at].name;
@@ -157,7 +159,7 @@ void TwinDiagnosis::say_cause(AnomalyEvent& event, const FaultEstimate& best, bo
     if (estimate.hypothesis == best.hypothesis) continue;
     const auto& like = hypothesis.like;
     const bool same = std::find(like.begin(), like.end(), estimate.hypothesis) != like.end();
-    if (!same && estimate.probability < kPossible) continue;
+    if (estimate.probability < (same ? kToldApart : kPossible)) continue;
     event.ambiguous_with.push_back(name_of(isolation.hypotheses()[estimate.hypothesis]));
   }
   event.onset = best.onset;
@@ -204,6 +206,14 @@ void TwinDiagnosis::say_cause(AnomalyEvent& event, const FaultEstimate& best, bo
       if (!input.tag.empty() && std::find(event.tags.begin(), event.tags.end(), input.tag) == event.tags.end()) {
         event.tags.push_back(input.tag);
       }
+      break;
+    }
+    case FaultKind::parameter: {
+      const model::ParameterEffect& parameter = isolation.parameters()[hypothesis.at];
+      event.message = "The process behaves as if " + parameter.name + " were " + figure(parameter.unit) +
+                      (up ? " above the " : " below the ") + quantity(parameter.value, parameter.unit) +
+                      " of its model.";
+      event.advice = "Look for what has changed in the process (leak, blockage, fouling, wear).";
       break;
     }
     case FaultKind::disturbance: {

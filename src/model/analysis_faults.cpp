@@ -68,6 +68,11 @@ std::vector<FaultSignature> fault_signatures(const StateSpace& model, const Stea
     add(model.states[static_cast<std::size_t>(s)].name + ".disturbance", VectorXd::Unit(n, s), VectorXd::Zero(p),
         false);
   }
+  for (const ParameterEffect& parameter : parameter_effects(model)) {
+    VectorXd c(p);
+    for (Index i = 0; i < p; ++i) c(i) = parameter.c(measured[static_cast<std::size_t>(i)]);
+    add(parameter.name + ".change", parameter.b, c, false);
+  }
   add_sensors(".drift", true);
   return faults;
 }

@@ -38,7 +38,7 @@ enum class OwnerKind : std::uint8_t { twin, device, gateway };
 
 struct Hypothesis {
   std::string
-      name;  // "sensor:tank_plc.level_1" (a bias), "drift:tank_plc.level_1", "input:tank_plc.pump", "process:level_1"
+      name;  // "sensor:tank_plc.level_1" (a bias), "drift:tank_plc.level_1", "input:tank_plc.pump", "process:level_1", "parameter:a1"
   double probability = 0.0;
 
   template <class Archive>

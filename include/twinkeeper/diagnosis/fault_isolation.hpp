@@ -38,8 +38,8 @@
 // The state without the fault: x(k|k−1) of the twin + δ(k) + f̂ e(k), with covariance P(k) + σ² e eᵀ, is what a filter
 // comes to that has known from the onset on that there is a fault of this kind, but not its size.
 //
-// Nonlinear models: A, C are those that the twin was linearised to at each step, b of an input and Q those of the
-// operating point; dead times of inputs are not in c and b: the onset is that of the effect.
+// Nonlinear models: A, C are those that the twin was linearised to at each step, b of an input or parameter and Q those of
+// the operating point; dead times of inputs are not in c and b: the onset is that of the effect.
 //
 // Errors: none; a Σ that is not positive definite ends an evaluation without a result. Edge rules: rows of virtual
 // outputs never come; fewer than kLeast steps give no result. Thread rule: one thread. Allocation: evaluations allocate.
@@ -55,17 +55,18 @@
 
 #include "twinkeeper/base/clock.hpp"
 #include "twinkeeper/diagnosis/fault_record.hpp"
+#include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::diagnosis {
 
-enum class FaultKind : std::uint8_t { bias, drift, input, disturbance };
+enum class FaultKind : std::uint8_t { bias, drift, input, disturbance, parameter };
 
 [[nodiscard]] constexpr bool of_sensor(FaultKind kind) { return kind == FaultKind::bias || kind == FaultKind::drift; }
 
 struct FaultHypothesis {
   FaultKind kind = FaultKind::bias;
-  std::size_t at = 0;             // output, input or state
+  std::size_t at = 0;             // output, input or state, or place among parameters()
   std::vector<std::size_t> like;  // hypotheses whose course can't be told from this one's (model::Ambiguity)
 };
 
@@ -120,6 +121,7 @@ class FaultIsolation {
   void give_up() { at_ = {}; }
   [[nodiscard]] const std::vector<FaultEstimate>& estimates() const { return estimates_; }
   [[nodiscard]] const std::vector<FaultHypothesis>& hypotheses() const { return hypotheses_; }
+  [[nodiscard]] const std::vector<model::ParameterEffect>& parameters() const { return parameters_; }
   // The most probable one, counting those that look the same as one, if its statistic is not below kEvidence.
   [[nodiscard]] const FaultEstimate* cause() const;
   // That a sensor is at fault, this one or any.
@@ -179,6 +181,7 @@ class FaultIsolation {
   Matrix b_, c_;        // n × H, p × H: of all hypotheses but drifts
   std::size_t biases_;  // the first of them; drifts are these again, behind all others
   std::vector<FaultHypothesis> hypotheses_;
+  std::vector<model::ParameterEffect> parameters_;
   std::vector<double> per_second_;  // of a magnitude: 1, or 1 / period where it is per step
   std::size_t quota_;               // steps per call
 

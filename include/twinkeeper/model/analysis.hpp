@@ -63,11 +63,22 @@ struct Detectability {
 // C (I − A)⁻¹ B + D; absent if a mode with λ = 1 makes it infinite.
 [[nodiscard]] std::optional<Eigen::MatrixXd> steady_state_gain(const StateSpace& model);
 
+// What a change of a template's parameter by one unit adds to one step at the operating point: b to the state's equation,
+// c to the outputs. Central differences in θ, then held over the step. Parameters that do nothing there are left out
+// (a heat capacity at rest), and those that are augmented states.
+struct ParameterEffect {
+  std::string name, unit;
+  double value = 0.0;    // of the model
+  Eigen::VectorXd b, c;  // state / θ, output / θ
+};
+[[nodiscard]] std::vector<ParameterEffect> parameter_effects(const StateSpace& model);
+
 // What a constant fault does to the innovation of the steady-state filter. From step 0 on, e(0) = 0, F = A − K C:
 //
 //   bias 1 of measured output i         ν(k) = C e(k) + e_i      e(k+1) = F e(k) − K e_i
 //   fault 1 of input j                  ν(k) = C e(k) + D e_j    e(k+1) = F e(k) + (B − K D) e_j
 //   disturbance 1 per step of state s   ν(k) = C e(k)            e(k+1) = F e(k) + e_s
+//   change 1 of a parameter             ν(k) = C e(k) + c        e(k+1) = F e(k) + b − K c
 //   drift of measured output i          that of a bias of k
 //
 // and in the end, with E = (I − F)⁻¹, what follows from e = E (…); all whitened: Σ^(−1/2) ν. Dead times of inputs are
@@ -81,13 +92,13 @@ inline constexpr Eigen::Index kFaultSteps = 30;
 
 struct FaultSignature {
   std::string name;            // "level_1.bias" after the output, "pump.fault" after the input, "level_2.disturbance"
-                               // after the state, "level_1.drift"
+                               // after the state, "a1.change" after the parameter, "level_1.drift"
   Eigen::VectorXd innovation;  // in the end, one element per measured output; of a drift the last of its course
   Eigen::MatrixXd course;      // measured outputs × kFaultSteps
   bool visible = false;
 };
-// Biases in the order of `measured`, faults of the inputs, disturbances of the machine's own states, drifts. `steady` is
-// that of `measured`.
+// Biases in the order of `measured`, faults of the inputs, disturbances of the machine's own states, changes of
+// parameters (parameter_effects()), drifts. `steady` is that of `measured`.
 [[nodiscard]] std::vector<FaultSignature> fault_signatures(const StateSpace& model, const SteadyState& steady,
                                                            const std::vector<Eigen::Index>& measured);
 

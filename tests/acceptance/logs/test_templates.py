@@ -34,6 +34,41 @@ class Templates(LogCase):
             for line in done.stdout.splitlines()[1:]:
                 self.assertGreater(float(line.split("fit ")[1].split(" %")[0]), least, done.stdout)
 
+    def test_changed_part(self):
+        """A wall that lets half as much heat through is named by its resistance, from the equations followed in small steps."""
+        text = (EXAMPLES / "rc_network.yaml").read_text(encoding="utf-8")
+        text = text.replace("    - {name: T_air, noise_std: 0.1}\n",
+                            "    - {name: T_air, noise_std: 0.05}\n    - {name: T_wall, noise_std: 0.05}\n")
+        model = self.write("cabin.yaml", text.replace("[[1.0e-5, 0], [0, 1.0e-8]]", "[[1.0e-7, 0], [0, 1.0e-9]]"))
+        source = random.Random(3)
+        between, outside, draught = 0.004, 0.02, 0.05
+        share = outside / (outside + between)
+        air = 1000 / (1 / draught + (1 - share) / between)
+        wall = share * air
+        lines = ["t,heater_air,T_outside,T_air,T_wall"]
+        for k in range(2000):
+            heat = 1100 if k // 60 % 2 else 900
+            resistance = between * (1.5 if k >= 1000 else 1.0)
+            lines.append(f"{60 * k},{heat},0,{air + source.gauss(0, 0.05):.5f},{wall + source.gauss(0, 0.05):.5f}")
+            for _ in range(60):
+                air, wall = (air + (heat + (wall - air) / resistance - air / draught) / 4e5,
+                             wall + ((air - wall) / resistance - wall / outside) / 5e6)
+            air += source.gauss(0, (60 * 1e-7) ** 0.5)
+            wall += source.gauss(0, (60 * 1e-9) ** 0.5)
+        log = self.write("log.csv", "\n".join(lines) + "\n")
+        limits = self.write("limits.yaml", "gate: 5\n")
+        done = self.run_command("replay", "--model", model, "--input", log, "--diagnosis", limits)
+        told = [line for line in done.stdout.splitlines() if "magnitude" in line]
+        self.assertTrue(told, done.stdout)
+        self.assertIn("kind process", told[-1])
+        hypothesis, probability = told[-1].split("; ")[1].split(",")[0].split()
+        self.assertEqual(hypothesis, "parameter:R_air_wall", done.stdout)
+        self.assertGreater(float(probability), 0.99)
+        magnitude = float(told[-1].split("magnitude ")[1].split(" ")[0])
+        self.assertLess(abs(magnitude / 0.002 - 1.0), 0.15, told[-1])  # what a small change would do
+        first = float(next(line for line in done.stdout.splitlines() if "anomaly raised" in line).split()[0])
+        self.assertTrue(60000 <= first <= 60000 + 40 * 60, first)
+
 
 class PublicRecords(DataCase):
     def test_cascaded_tanks(self):
