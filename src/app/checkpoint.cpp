@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 // Another number whenever what any archive() describes changes: what was written then is another thing now.
-constexpr const char* kCheckpointSchema = "twinkeeper.checkpoint/3";
+constexpr const char* kCheckpointSchema = "twinkeeper.checkpoint/4";
 constexpr std::size_t kSumBytes = 4;
 
 base::Error corrupt(const std::string& what) { return {base::ErrorCode::corrupt, what}; }

@@ -48,6 +48,34 @@ acquisition::SynchroniserSetup synchroniser_setup(const Plan& plan, std::size_t 
   return setup;
 }
 
+diagnosis::AugmentedSetup augmented_setup(const model::StateSpace& model, std::size_t k,
+                                          const diagnosis::TwinDiagnosisSetup& signals) {
+  const model::AugmentedState& augmented = model.augmented[k];
+  diagnosis::AugmentedSetup out;
+  out.state = static_cast<std::size_t>(model.n_own()) + k;
+  out.name = model.states[out.state].name;
+  out.unit = model.states[out.state].unit;
+  out.of = augmented.of;
+  out.mean = augmented.mean;
+  out.limit = augmented.deviation_limit;
+  std::string tag;
+  if (augmented.kind == model::AugmentKind::sensor_bias) {
+    out.kind = diagnosis::AnomalyKind::sensor;
+    tag = signals.outputs[augmented.at].tag;
+  } else if (augmented.kind == model::AugmentKind::input_disturbance) {
+    tag = signals.inputs[augmented.at].tag;
+  }
+  if (!tag.empty()) {
+    out.of = tag;
+    out.tags = {tag};
+    return out;
+  }
+  for (const diagnosis::SignalSetup& output : signals.outputs) {  // by which it shows
+    if (!output.tag.empty()) out.tags.push_back(output.tag);
+  }
+  return out;
+}
+
 // `told`: tags whose reasons an earlier twin tells, or this twin by an earlier signal.
 diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
                                               const std::vector<std::string>& names,
@@ -77,6 +105,7 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
   for (std::size_t u = 0; u < twin.inputs.size(); ++u) {
     setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
   }
+  for (std::size_t k = 0; k < model.augmented.size(); ++k) setup.augmented.push_back(augmented_setup(model, k, setup));
   return setup;
 }
 

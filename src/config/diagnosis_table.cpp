@@ -19,26 +19,26 @@ constexpr int kLongestWindow = 100'000;
 
 Type<double> above_zero(double most = 1e6) { return number({0.0, most, true}); }
 
-Type<std::optional<double>> gate() {
-  const Type<double> width = number({0.0, 1000.0, true});
-  const std::string accepted = width.accepted + " | off";
+template <class T>
+Type<std::optional<T>> or_off(const Type<T>& type) {
+  const std::string accepted = type.accepted + " | off";
   return {accepted,
-          {{"anyOf", Json::array({width.schema, {{"const", "off"}}})}},
-          [width, accepted](Reader& reader, const Cursor& at, std::optional<double>& value) {
+          {{"anyOf", Json::array({type.schema, {{"const", "off"}}})}},
+          [type, accepted](Reader& reader, const Cursor& at, std::optional<T>& value) {
             if (at.node->kind == NodeKind::scalar && at.node->text == "off") {
               value.reset();
               return true;
             }
-            double read = 0.0;
+            T read{};
             if (at.node->kind == NodeKind::scalar && resolve(*at.node) == ScalarType::text) {
               reader.error(at, describe(*at.node) + " is not accepted", accepted);
               return false;
             }
-            if (!width.read(reader, at, read)) return false;
+            if (!type.read(reader, at, read)) return false;
             value = read;
             return true;
           },
-          [](const std::optional<double>& value) { return value ? Json(*value) : Json("off"); }};
+          [](const std::optional<T>& value) { return value ? Json(*value) : Json("off"); }};
 }
 
 const Table<diagnosis::CusumSettings>& cusum_table() {
@@ -214,9 +214,11 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
     return out;
   };
   static const Table<T> table(
-      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, isolation, model, on_delay, off_delay",
+      "a mapping with gate, gate_timeout, cusum, slow_drift, nis, noise, isolation, model, on_delay, off_delay, "
+      "latch_severity",
       {
-          key<T>("gate", gate(), &T::gate, "Innovations beyond this many standard deviations are not fused"),
+          key<T>("gate", or_off(above_zero(1000.0)), &T::gate,
+                 "Innovations beyond this many standard deviations are not fused"),
           key<T>("gate_timeout", duration(0ms, 24h), &T::gate_timeout,
                  "Consecutive rejection after which the other outputs decide: sensor isolated, or followed"),
           key<T>("cusum", mapping(cusum_table()), &T::cusum, "Two-sided cumulative sum test per output"),
@@ -227,6 +229,8 @@ const Table<diagnosis::DiagnosisSettings>& diagnosis_table() {
           key<T>("model", mapping(model_watch_table()), &T::model, "Whether the model still fits the machine"),
           key<T>("on_delay", duration(0ms, 24h), &T::on_delay, "How long a condition must last to raise an alarm"),
           key<T>("off_delay", duration(0ms, 24h), &T::off_delay, "How long it must be gone to clear the alarm"),
+          key<T>("latch_severity", or_off(integer<int>(1, 1000)), &T::latch_severity,
+                 "Alarms of this severity or more stand until somebody acknowledges them"),
           calibration(),
       });
   return table;

@@ -11,6 +11,10 @@ AlarmBook::Entry::Entry(const Entry& other)
       told(other.told ? std::make_unique<AnomalyEvent>(*other.told) : nullptr),
       active(other.active),
       changed(other.changed),
+      held(other.held),
+      kept(other.kept),
+      told_kept(other.told_kept),
+      latched(other.latched),
       acknowledged(other.acknowledged),
       silenced(other.silenced),
       raised_at(other.raised_at),
@@ -19,7 +23,8 @@ AlarmBook::Entry::Entry(const Entry& other)
       last_told(other.last_told),
       occurrences(other.occurrences) {}
 
-AlarmBook::AlarmBook(OwnerKind owner_kind, std::string owner) : owner_kind_(owner_kind), owner_(std::move(owner)) {}
+AlarmBook::AlarmBook(OwnerKind owner_kind, std::string owner, std::optional<int> latch_severity)
+    : owner_kind_(owner_kind), owner_(std::move(owner)), latch_severity_(latch_severity) {}
 
 AlarmHandle AlarmBook::add(AlarmDefinition definition) {
   const AlarmHandle alarm = add(AlarmDelays{definition.on_delay, definition.off_delay});
@@ -36,20 +41,35 @@ AlarmHandle AlarmBook::add(AlarmDelays delays) {
 
 AlarmBook::Move AlarmBook::next(AlarmHandle alarm, bool condition, base::Instant now) {
   Entry& entry = entries_[alarm];
-  if (!entry.active) {
+  if (!entry.active || entry.latched) {
     if (!condition) {
       entry.on_since.reset();
       return Move::none;
     }
     if (!entry.on_since) entry.on_since = now;
-    return now - *entry.on_since >= entry.delays.on ? Move::open : Move::none;
+    if (now - *entry.on_since < entry.delays.on) return Move::none;
+    if (!entry.latched) return Move::open;
+    entry.latched = false;
+    entry.changed = true;
+    --latched_;
   }
-  if (!condition) {
+  entry.kept = !condition && entry.held;
+  entry.changed = entry.changed || (entry.kept && !entry.told_kept);
+  entry.told_kept = entry.told_kept || entry.kept;
+  if (!condition && !entry.kept) {
     if (!entry.off_since) entry.off_since = now;
-    return now - *entry.off_since >= entry.delays.off ? Move::close : Move::none;
+    if (now - *entry.off_since < entry.delays.off) return Move::none;
+    if (!latches(entry)) return Move::close;
+    return now - entry.last_told >= kChangeInterval ? Move::latch : Move::none;
   }
+  entry.on_since.reset();
   entry.off_since.reset();
   return entry.changed && now - entry.last_told >= kChangeInterval ? Move::change : Move::none;
+}
+
+bool AlarmBook::latches(const Entry& entry) const {
+  return latch_severity_ && entry.told->severity >= *latch_severity_ && !entry.acknowledged &&
+         withheld(entry) == nullptr;
 }
 
 AnomalyEvent& AlarmBook::perform(Entry& entry, Move move, base::Instant now) {
@@ -58,6 +78,11 @@ AnomalyEvent& AlarmBook::perform(Entry& entry, Move move, base::Instant now) {
   } else if (move == Move::close) {
     close(entry, now);
   } else {
+    if (move == Move::latch) {
+      entry.latched = true;
+      entry.off_since.reset();
+      ++latched_;
+    }
     entry.told->event = AnomalyEventKind::changed;
     entry.told->time = now;
     mark_state(entry);
@@ -65,6 +90,12 @@ AnomalyEvent& AlarmBook::perform(Entry& entry, Move move, base::Instant now) {
   entry.changed = false;
   entry.last_told = now;
   return *entry.told;
+}
+
+void AlarmBook::say_latched(Entry& entry) {
+  std::string& message = entry.told->message;
+  if (!entry.definition->message_cleared.empty()) message = entry.definition->message_cleared;
+  message += " The alarm stands until it is acknowledged.";
 }
 
 void AlarmBook::open(Entry& entry, base::Instant now) {
@@ -91,7 +122,7 @@ void AlarmBook::open(Entry& entry, base::Instant now) {
   entry.on_since.reset();
   entry.off_since.reset();
   entry.acknowledged = false;
-  ++active_count_;
+  ++standing_;
   if (const auto before = acknowledged_before_.find(event.id); before != acknowledged_before_.end()) {
     if (now <= before->second.until) {
       entry.acknowledged = true;
@@ -108,7 +139,8 @@ void AlarmBook::open(Entry& entry, base::Instant now) {
 }
 
 void AlarmBook::close(Entry& entry, base::Instant now) {
-  entry.active = false;
+  if (entry.latched) --latched_;
+  entry.active = entry.latched = entry.held = entry.kept = entry.told_kept = false;
   entry.on_since.reset();
   entry.off_since.reset();
   entry.acknowledged = false;
@@ -118,7 +150,7 @@ void AlarmBook::close(Entry& entry, base::Instant now) {
   event.time = now;
   event.cleared_at = now;
   if (!entry.definition->message_cleared.empty()) event.message = entry.definition->message_cleared;
-  --active_count_;
+  --standing_;
 }
 
 void AlarmBook::silence_chatter(Entry& entry, base::Instant now, std::vector<AnomalyEvent>& out) {
@@ -190,6 +222,8 @@ AlarmBook::Answer AlarmBook::acknowledge(const std::string& id, const OperatorWo
   if (entry->acknowledged) return id + " is acknowledged already";
   entry->acknowledged = true;
   tell_order(*entry, AnomalyEventKind::acknowledged, word, now, out);
+  if (entry->latched)
+    tell(static_cast<AlarmHandle>(entry - entries_.data()), Move::close, now, out, [](AnomalyEvent&) {});
   return "";
 }
 
@@ -309,7 +343,7 @@ void put(std::vector<std::string>& out, std::size_t place, const std::string& te
 
 void AlarmBook::active_ids(std::vector<std::string>& out) const {
   std::size_t count = 0;
-  if (active_count_ > 0 && !suppression_) {
+  if (standing_ > 0 && !suppression_) {
     for (const Entry& entry : entries_) {
       if (entry.active && withheld(entry) == nullptr) put(out, count++, entry.definition->id);
     }
@@ -320,7 +354,7 @@ void AlarmBook::active_ids(std::vector<std::string>& out) const {
 void AlarmBook::shelved_ids(std::vector<std::string>& out) const {
   std::size_t count = 0;
   for (const auto& [id, word] : shelves_) put(out, count++, id);
-  if (active_count_ > 0 && suppression_) {
+  if (standing_ > 0 && suppression_) {
     for (const Entry& entry : entries_) {
       if (entry.active && shelves_.count(entry.definition->id) == 0) put(out, count++, entry.definition->id);
     }
@@ -330,7 +364,7 @@ void AlarmBook::shelved_ids(std::vector<std::string>& out) const {
 
 Priority AlarmBook::highest_priority() const {
   Priority highest = Priority::none;
-  if (active_count_ == 0 || suppression_) return highest;
+  if (standing_ == 0 || suppression_) return highest;
   for (const Entry& entry : entries_) {
     if (entry.active && withheld(entry) == nullptr) highest = std::max(highest, priority_of(entry.told->severity));
   }

@@ -55,6 +55,7 @@ void TwinDiagnosis::define_alarms() {
     output.noise_down = book_.add(noise_definition(output.setup, false));
   }
   for (Signal& input : inputs_) add_reasons(input);
+  for (Augmented& augmented : augmented_) augmented.alarm = book_.add(deviation_definition(augmented.setup));
   nis_alarm_ = book_.add(nis_definition());
   model_alarm_ = book_.add(model_definition());
 }
@@ -145,6 +146,7 @@ void TwinDiagnosis::describe_reason(AnomalyEvent& event, AlarmHandle alarm, cons
 void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
   const Output& output = outputs_[index];
   fill_figures(event, row);
+  if (describe_taken_over(event, output.gate, output.setup.tag)) return;
   event.statistic = std::abs(row.innovation) / row.std;
   event.threshold = gate_;
   if (!cause_is_told(event)) event.magnitude = row.innovation;
@@ -174,6 +176,7 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
 
 void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
   const Output& output = outputs_[index];
+  if (describe_taken_over(event, output.process, output.setup.tag)) return;
   if (!cause_is_told(event) || event.kind == AnomalyKind::process) event.threshold = limits(index).cusum;
   event.nominal_false_alarms_per_day = limits(index).cusum_per_day;
   describe_shift(event, index, row, output.cusum);
@@ -183,6 +186,7 @@ void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, con
 }
 
 void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, const OutputStep& row) {
+  if (describe_taken_over(event, outputs_[index].slow_drift, outputs_[index].setup.tag)) return;
   if (!cause_is_told(event) || event.kind == AnomalyKind::process) event.threshold = limits(index).slow_drift;
   event.nominal_false_alarms_per_day = limits(index).slow_per_day;
   describe_shift(event, index, row, outputs_[index].slow);
@@ -240,6 +244,7 @@ void TwinDiagnosis::describe_noise(AnomalyEvent& event, std::size_t index, bool 
 }
 
 void TwinDiagnosis::describe_nis(AnomalyEvent& event) {
+  if (describe_taken_over(event, nis_alarm_, "What is measured of " + setup_.twin)) return;
   if (!cause_is_told(event) || event.kind == AnomalyKind::process) {
     event.statistic = nis_.value();
     event.threshold = nis_.limit();

@@ -39,7 +39,7 @@ std::vector<std::string> names_of(const std::vector<SignalSetup>& signals) {
 
 TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     : setup_(std::move(setup)),
-      book_(OwnerKind::twin, setup_.twin),
+      book_(OwnerKind::twin, setup_.twin, setup_.settings.latch_severity),
       gate_(setup_.settings.gate_of_tests()),
       join_window_(setup_.settings.gate_timeout + setup_.settings.off_delay),
       limits_(setup_.settings, setup_.period, names_of(setup_.outputs), setup_.regimes) {
@@ -64,6 +64,12 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
     if (settings.noise.enabled) signal.noise = VarianceRatio(settings.noise.window);
     signal.trend = TrendRing(std::max<base::Duration>(setup_.period, std::chrono::seconds{1}));
     outputs_.push_back(std::move(signal));
+  }
+  for (const AugmentedSetup& state : setup_.augmented) {
+    Augmented augmented;
+    augmented.setup = state;
+    augmented.before = state.mean;
+    augmented_.push_back(std::move(augmented));
   }
   if (settings.nis.enabled) nis_ = WindowedNis(settings.nis.window, static_cast<int>(outputs_.size()), gate_);
   watch_ = ModelWatch(1 + setup_.regimes.size(), outputs_.size(), gate_);
@@ -130,6 +136,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
   if (setup_.settings.cusum.enabled) evaluate_process(step, out);
   if (testing) evaluate_slow_tests(step, out);
   if (testing && setup_.settings.model.enabled) evaluate_model(step, anew, out);
+  if (testing && step.mode == estimation::Mode::tracking && !augmented_.empty()) evaluate_augmented(step, out);
 }
 
 // After the regime has changed.
@@ -374,13 +381,17 @@ bool TwinDiagnosis::sensor_waits_elsewhere(std::size_t index) const {
 
 // The alarm that stands and explains a departure of this output, if there is one.
 std::optional<AlarmHandle> TwinDiagnosis::standing_cause(std::size_t index, base::Instant now) const {
+  const auto stands = [&](AlarmHandle alarm, bool condition) {
+    return book_.active(alarm) && (condition || book_.kept(alarm));
+  };
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     const Output& output = outputs_[i];
-    if (i != index && book_.active(output.process) && process_condition(i)) return output.process;
-    if (book_.active(output.slow_drift) && output.slow_over_since) return output.slow_drift;
+    if (i != index && stands(output.process, process_condition(i))) return output.process;
+    if (i != index && book_.kept(output.gate)) return output.gate;
+    if (stands(output.slow_drift, output.slow_over_since.has_value())) return output.slow_drift;
     if (book_.active(output.noise_up) && output.noise_over_since) return output.noise_up;
   }
-  if (book_.active(nis_alarm_) && nis_over_since_) return nis_alarm_;
+  if (stands(nis_alarm_, nis_over_since_.has_value())) return nis_alarm_;
   const auto recent = [&](AlarmHandle alarm) {
     return book_.active(alarm) && now - book_.told(alarm).raised_at <= join_window_;
   };

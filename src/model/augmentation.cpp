@@ -30,6 +30,13 @@ std::size_t index_of(const List& list, const std::string& name) {
   return static_cast<std::size_t>(found - list.begin());
 }
 
+double usual_deviation(const AugmentedState& state) {
+  constexpr double kDay = 86400.0;
+  const double density = state.noise_density * state.noise_density;
+  if (state.rate > 0.0) return std::max(state.initial_std, std::sqrt(0.5 * density / state.rate));
+  return std::sqrt(state.initial_std * state.initial_std + density * kDay);
+}
+
 AugmentedState described(const AugmentSettings& in, const StateSpace& model) {
   AugmentedState out;
   out.kind = in.kind;
@@ -52,6 +59,7 @@ AugmentedState described(const AugmentSettings& in, const StateSpace& model) {
   out.noise_density = in.std ? *in.std * std::sqrt(2.0 * out.rate) : *in.noise_density;
   out.initial = *in.initial;
   out.initial_std = *in.initial_std;
+  out.deviation_limit = in.deviation_limit.value_or(3.0 * usual_deviation(out));
   return out;
 }
 

@@ -111,6 +111,7 @@ class Entry {
   void noise() {
     positive("noise_density", in_.noise_density);
     positive("std", in_.std);
+    positive("deviation_limit", in_.deviation_limit);
     positive("initial_std", in_.initial_std, true);
     if (in_.time_constant && in_.time_constant->count() <= 0) {
       fault("time_constant", "is not above 0", "a duration above 0, or inf");

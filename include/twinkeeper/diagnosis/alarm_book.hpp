@@ -14,6 +14,13 @@
 // the book itself for kChatterShelf, by "twinkeeper", with a comment. Until that is over, or somebody ends it or shelves it
 // himself, what it does is not told; `unshelved` says how it stands then. Not while the owner is in maintenance.
 //
+// Latching: an alarm of latch_severity or more that nobody has acknowledged outlives its condition. off_delay after it a
+// `changed` says so; the next condition goes on with the same occurrence, an acknowledgement clears it at once. Not what is
+// shelved or suppressed when the condition ends. To its owner such an alarm is no longer active().
+//
+// An owner can hold an alarm that stands while what was found is only hidden: then it does not clear, and one `changed`
+// of each occurrence says what the owner knows of it.
+//
 // A condition that comes back within off_delay is the same occurrence. All alarms an owner can ever have are defined at
 // start-up; ids are stable and occurrences are counted for as long as the book lives.
 //
@@ -79,7 +86,8 @@ class AlarmBook {
   static constexpr base::Duration kChatterWindow = std::chrono::hours{1};
   static constexpr base::Duration kChatterShelf = std::chrono::minutes{10};
 
-  AlarmBook(OwnerKind owner_kind, std::string owner);
+  // `latch_severity` absent: nothing latches.
+  AlarmBook(OwnerKind owner_kind, std::string owner, std::optional<int> latch_severity = std::nullopt);
 
   [[nodiscard]] AlarmHandle add(AlarmDefinition definition);  // at start-up
   [[nodiscard]] AlarmHandle add(AlarmDelays delays);          // to be updated with update_defined()
@@ -106,15 +114,20 @@ class AlarmBook {
   // Clears without waiting for off_delay; false if it does not stand.
   template <class Describe>
   bool clear_now(AlarmHandle alarm, base::Instant now, std::vector<AnomalyEvent>& out, Describe&& describe) {
-    const Move move = entries_[alarm].active ? Move::close : Move::none;
+    const Move move = active(alarm) ? Move::close : Move::none;
     return tell(alarm, move, now, out, std::forward<Describe>(describe));
   }
   // A `changed` is due at one of the next updates with the condition on.
   void mark_changed(AlarmHandle alarm);
+  // Until the next call: an alarm that stands does not clear without a condition.
+  void hold(AlarmHandle alarm, bool on) { entries_[alarm].held = on; }
+  // Whether it stands by hold() alone.
+  [[nodiscard]] bool kept(AlarmHandle alarm) const { return entries_[alarm].kept; }
   // Forgets a condition that has not lasted for its on_delay yet.
   void drop_pending(AlarmHandle alarm);
 
-  [[nodiscard]] bool active(AlarmHandle alarm) const { return entries_[alarm].active; }
+  // Not of one that is only latched.
+  [[nodiscard]] bool active(AlarmHandle alarm) const { return entries_[alarm].active && !entries_[alarm].latched; }
   [[nodiscard]] bool pending(AlarmHandle alarm) const;
   // The event last told; only of an alarm that was raised at least once.
   [[nodiscard]] const AnomalyEvent& told(AlarmHandle alarm) const { return *entries_[alarm].told; }
@@ -150,16 +163,16 @@ class AlarmBook {
   [[nodiscard]] Priority highest_priority() const;
   // Those that are shelved, whether they stand or not, and those that stand and are suppressed.
   void shelved_ids(std::vector<std::string>& out) const;
-  [[nodiscard]] std::size_t active_count() const { return active_count_; }  // shelved or not
+  [[nodiscard]] std::size_t active_count() const { return standing_ - latched_; }  // shelved or not
 
   // Into a book with the same alarms, all of them added with a definition.
   template <class Archive>
   void archive(Archive& a) {
-    a(entries_, active_count_);
+    a(entries_, standing_, latched_);
   }
 
  private:
-  enum class Move : std::uint8_t { none, open, change, close };
+  enum class Move : std::uint8_t { none, open, change, close, latch };
   struct Entry {
     Entry() = default;
     Entry(Entry&&) = default;
@@ -172,6 +185,8 @@ class AlarmBook {
     std::unique_ptr<AnomalyEvent> told;
     bool active = false;
     bool changed = false;
+    bool held = false, kept = false, told_kept = false;
+    bool latched = false;
     bool acknowledged = false;
     bool silenced = false;                                  // by its chatter
     std::array<base::Instant, kChatterRaises> raised_at{};  // the newest last
@@ -182,7 +197,7 @@ class AlarmBook {
 
     template <class Archive>
     void archive(Archive& a) {
-      a(told, active, changed, raised_at, on_since, off_since, last_told, occurrences);
+      a(told, active, changed, held, kept, told_kept, latched, raised_at, on_since, off_since, last_told, occurrences);
     }
   };
 
@@ -192,6 +207,7 @@ class AlarmBook {
     Entry& entry = entries_[alarm];
     AnomalyEvent& event = perform(entry, move, now);
     std::forward<Describe>(describe)(event);
+    if (move == Move::latch) say_latched(entry);
     if (entry.silenced) return true;
     out.push_back(event);
     if (move == Move::open) silence_chatter(entry, now, out);
@@ -202,6 +218,8 @@ class AlarmBook {
   void open(Entry& entry, base::Instant now);
   void silence_chatter(Entry& entry, base::Instant now, std::vector<AnomalyEvent>& out);
   void close(Entry& entry, base::Instant now);
+  static void say_latched(Entry& entry);
+  [[nodiscard]] bool latches(const Entry& entry) const;
   [[nodiscard]] Entry* find(const std::string& id);
   [[nodiscard]] bool owns(const std::string& id);
   [[nodiscard]] const OperatorWord* withheld(const Entry& entry) const;
@@ -214,8 +232,9 @@ class AlarmBook {
 
   OwnerKind owner_kind_;
   std::string owner_;
+  std::optional<int> latch_severity_;
   std::vector<Entry> entries_;
-  std::size_t active_count_ = 0;
+  std::size_t standing_ = 0, latched_ = 0;       // those that are latched stand
   std::map<std::string, OperatorWord> shelves_;  // by id
   std::optional<OperatorWord> suppression_;
   std::map<std::string, OperatorWord> acknowledged_before_;  // a restart, by id

@@ -108,6 +108,7 @@ struct DiagnosisSettings {
   ModelWatchSettings model;
   base::Duration on_delay = std::chrono::seconds{2};
   base::Duration off_delay = std::chrono::seconds{60};
+  std::optional<int> latch_severity = 800;  // from here on alarms stand until they are acknowledged; absent: none does
   Calibration calibration;
 
   // Where the tests cut innovations off, live and while they are calibrated.

@@ -30,6 +30,13 @@
 //                                        for model.after of one regime, block after block, until a block is within it.
 //                                        While another alarm stands its steps count for nothing
 //
+//   <twin>.<state>.deviation    an augmented state is further from z̄ than its limit and than 5 of its own standard
+//                               deviations for on_delay; off at half of both. Of kind sensor where it is a bias, else process
+// What a twin takes over into an augmented state its residuals no longer show. So while one of these states has departed
+// by 2 of its standard deviations from what it was when nothing had been wrong for gate_timeout + off_delay, until it is
+// back within 1 or a third of the farthest, gate, cusum, slow_drift and nis alarms that stand do not clear, and its own
+// is not raised beside them. All this only while the mode is tracking; else these alarms stay as they are.
+//
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
 // input, in the modes tracking, degraded, predict_only, where the model is valid, and if the twin has regimes in one
 // that is settled. Else the sums are held; they begin at zero when rows take part again, when the regime changes, when
@@ -111,6 +118,18 @@ struct SignalSetup {
   std::optional<MotionTest> motion = {};  // of an output
 };
 
+// An augmented state (model/augmentation.hpp).
+struct AugmentedSetup {
+  std::size_t state = 0;  // index
+  std::string name;
+  std::string unit;
+  AnomalyKind kind = AnomalyKind::process;
+  std::string of;                 // the tag or the name of the output, input or parameter
+  std::vector<std::string> tags;  // of its alarm
+  double mean = 0.0;              // z̄
+  double limit = 0.0;             // of |z − z̄|
+};
+
 struct TwinDiagnosisSetup {
   std::string twin;
   std::vector<SignalSetup> inputs;   // model's order
@@ -118,6 +137,7 @@ struct TwinDiagnosisSetup {
   DiagnosisSettings settings;
   base::Duration period{};
   std::vector<std::string> regimes = {};  // names, in the order of TwinStep::regime
+  std::vector<AugmentedSetup> augmented = {};
 };
 
 struct IsolationSetup {
@@ -155,7 +175,8 @@ class TwinDiagnosis {
   // Into one of the same setup.
   template <class Archive>
   void archive(Archive& a) {
-    a(book_, inputs_, outputs_, nis_, nis_over_since_, watch_, testing_, regime_, evidence_begins_, looks_);
+    a(book_, inputs_, outputs_, augmented_, quiet_since_, nis_, nis_over_since_, watch_, testing_, regime_);
+    a(evidence_begins_, looks_);
     a(finer_);
     FaultIsolation::Progress progress;
     if (isolation_) progress = isolation_->isolation.progress();
@@ -220,6 +241,19 @@ class TwinDiagnosis {
     }
   };
 
+  struct Augmented {
+    AugmentedSetup setup;
+    AlarmHandle alarm = 0;
+    double before = 0.0;    // its value when nothing was wrong last
+    bool departed = false;  // from there
+    double farthest = 0.0;  // since then
+
+    template <class Archive>
+    void archive(Archive& a) {
+      a(before, departed, farthest);
+    }
+  };
+
   [[nodiscard]] const RegimeLimits& limits() const { return limits_.of(regime_); }
   [[nodiscard]] const OutputLimits& limits(std::size_t output) const { return limits().outputs[output]; }
   void take_limits();
@@ -251,6 +285,12 @@ class TwinDiagnosis {
   [[nodiscard]] bool one_jumps() const;
   [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
   [[nodiscard]] bool anything_recent(base::Instant now) const;
+  // What augmented states have taken over (twin_deviations.cpp).
+  void evaluate_augmented(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
+  [[nodiscard]] AlarmDefinition deviation_definition(const AugmentedSetup& augmented) const;
+  void describe_deviation(AnomalyEvent& event, const Augmented& augmented, const estimation::TwinStep& step) const;
+  // Of an alarm that only they keep standing: says so, and true.
+  [[nodiscard]] bool describe_taken_over(AnomalyEvent& event, AlarmHandle alarm, const std::string& what) const;
   // The model itself (twin_model_watch.cpp).
   void evaluate_model(const estimation::TwinStep& step, bool anew, std::vector<AnomalyEvent>& out);
   [[nodiscard]] std::optional<std::size_t> regime_out_of_band() const;  // by its place among the limits
@@ -301,6 +341,8 @@ class TwinDiagnosis {
   AlarmBook book_;
   std::vector<Signal> inputs_;
   std::vector<Output> outputs_;
+  std::vector<Augmented> augmented_;
+  std::optional<base::Instant> quiet_since_;
   WindowedNis nis_;
   AlarmHandle nis_alarm_ = 0;
   std::optional<base::Instant> nis_over_since_;

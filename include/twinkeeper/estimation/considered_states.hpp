@@ -9,7 +9,7 @@
 //
 // Errors: none; what is not finite stays so. Edge rules: no row in use changes nothing; considered states that are known
 // exactly are no special case. Thread rule: one thread. Allocation: construction.
-// Source: S. F. Schmidt, Applications of State-Space Methods to Navigation Problems (1966), in array form.
+// Source: S. F. Schmidt, Application of State-Space Methods to Navigation Problems (1966), in array form.
 #pragma once
 
 #include <cstddef>

@@ -81,6 +81,7 @@ struct AugmentSettings {
   std::optional<double> std;                    // in the long run, needs a time constant
   std::optional<base::Duration> time_constant;  // absent: infinite, a random walk
   std::optional<double> min, max;
+  std::optional<double> deviation_limit;  // an alarm beyond it, see AugmentedState
 };
 
 struct ModelSettings {

@@ -184,6 +184,34 @@ class Augmentation(LogCase):
         self.assertLess(float(last["sd.UA"]), 20)
         self.run_command("compare", "--model", model, "--input", log, "--horizon", "5")
 
+    def test_alarm(self):
+        """A bias that grows below every residual's notice is an alarm; nothing is learnt of it where a sensor is missing."""
+        document = discrete_tank(BIAS | {"noise_density": 1e-4, "deviation_limit": 0.02})
+        source = random.Random(9)
+        x, rows = [0.1, 0.1], []
+        for k in range(9000):
+            u = 5.0 if k // 100 % 2 else 3.0
+            bias = 0.03 * min(max((k - 1000) / 6000, 0.0), 1.0)
+            y = [v + source.gauss(0, 0.002) for v in (x[0], x[1] + 0.001 * u + bias)]
+            rows.append(([u], [float("nan") if 3000 <= k < 3300 else y[0], y[1]]))
+            x = [0.98 * x[0] + 0.01 * u + source.gauss(0, 3e-4), 0.02 * x[0] + 0.97 * x[1] + source.gauss(0, 3e-4)]
+        log = self.write_log(document, rows)
+        limits = self.write("limits.yaml", "gate: 5\n")
+        done = self.run_command("replay", "--model", self.write_model(document), "--input", log, "--diagnosis", limits,
+                                "--output", "out.csv")
+        raised = [line.split()[3].rstrip(":") for line in done.stdout.splitlines() if "anomaly raised" in line]
+        self.assertEqual(raised, ["tank.bias_level_2.deviation"], done.stdout)
+        steps = self.table(self.folder / "out.csv")
+        first = next(k for k, row in enumerate(steps) if row["anomaly"] == "1")
+        self.assertTrue(4500 < first < 7000, first)  # 5000 + what the estimate is behind
+        self.assertTrue(all(row["anomaly"] == "1" for row in steps[first:]))
+
+        missing = [row for row in steps[3000:3300] if row["mode"] == "degraded"]
+        self.assertGreater(len(missing), 250)
+        self.assertEqual(len({row["x.bias_level_2"] for row in missing[1:]}), 1)
+        self.assertGreater(float(missing[-1]["sd.bias_level_2"]), float(missing[1]["sd.bias_level_2"]))
+        self.assertEqual(steps[3400]["mode"], "tracking")
+
 
 if __name__ == "__main__":
     unittest.main()

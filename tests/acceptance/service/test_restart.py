@@ -34,7 +34,7 @@ class Restart(RigTestCase):
         epoch = self.epoch()
         self.daemon.stop()
         header = self.header()
-        self.assertEqual(header["schema"], "twinkeeper.checkpoint/3")
+        self.assertEqual(header["schema"], "twinkeeper.checkpoint/4")
         self.assertEqual(header["mode"], "tracking")
         self.assertEqual([s["name"] for s in header["states"]], ["level_1", "level_2"])
         self.assertEqual(os.stat(self.checkpoint()).st_mode & 0o777, 0o600)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "support/catch.hpp"
+#include "twinkeeper/base/archive.hpp"
 
 using namespace twinkeeper;
 using namespace twinkeeper::diagnosis;
@@ -351,4 +352,125 @@ TEST_CASE("Who shelves or unshelves a chattering alarm hears of it again") {
     book.update(alarm, !book.active(alarm), now += 1s, out);
     CHECK(out.back().event == (book.active(alarm) ? AnomalyEventKind::raised : AnomalyEventKind::cleared));
   }
+}
+
+TEST_CASE("An alarm that latches outlives its condition until it is acknowledged") {
+  AlarmBook book(OwnerKind::twin, "tanks", 800);
+  const AlarmHandle grave = book.add(definition("tanks.a", 800));
+  const AlarmHandle light = book.add(definition("tanks.b", 799));
+  std::vector<AnomalyEvent> out;
+  const OperatorWord word{"anna", "seen", {}};
+  int second = 0;
+  const auto run = [&](bool condition, int until) {
+    for (; second < until; ++second) {
+      for (const AlarmHandle alarm : {grave, light}) book.update(alarm, condition, at(second * 1s), out);
+    }
+  };
+  run(true, 100);
+  REQUIRE(out.size() == 2);
+  out.clear();
+  run(false, 200);
+  REQUIRE(out.size() == 2);
+  CHECK(out[0].id == "tanks.a");
+  CHECK(out[0].event == AnomalyEventKind::changed);
+  CHECK(out[0].state == AnomalyState::active);
+  CHECK(out[0].message == "The spool has room again. The alarm stands until it is acknowledged.");
+  CHECK(out[1].event == AnomalyEventKind::cleared);
+  CHECK(book.active_ids() == std::vector<std::string>{"tanks.a"});
+  CHECK(book.highest_priority() == Priority::high);
+  CHECK_FALSE(book.active(grave));
+  CHECK(book.active_count() == 0);  // of conditions
+
+  out.clear();
+  run(true, 202);  // on_delay
+  CHECK_FALSE(book.active(grave));
+  run(true, 300);
+  CHECK(book.active(grave));
+  REQUIRE(out.size() == 2);
+  CHECK(out[0].id == "tanks.a");
+  CHECK(out[0].event == AnomalyEventKind::changed);
+  CHECK(out[0].occurrence == 1);
+  CHECK(out[1].id == "tanks.b");
+  CHECK(out[1].event == AnomalyEventKind::raised);
+
+  run(false, 400);
+  out.clear();
+  CHECK(book.acknowledge("tanks.a", word, at(400s), out)->empty());
+  REQUIRE(out.size() == 2);
+  CHECK(out[0].event == AnomalyEventKind::acknowledged);
+  CHECK(out[1].event == AnomalyEventKind::cleared);
+  CHECK(out[1].state == AnomalyState::returned);
+  CHECK(book.active_ids().empty());
+
+  // Acknowledged while the condition lasts, it clears with it.
+  second = 500;
+  run(true, 600);
+  out.clear();
+  CHECK(book.acknowledge("tanks.a", word, at(600s), out)->empty());
+  run(false, 700);
+  CHECK(std::count_if(out.begin(), out.end(), [](const auto& e) { return e.event == AnomalyEventKind::cleared; }) == 2);
+  CHECK(book.active_ids().empty());
+
+  // What comes in maintenance goes with it.
+  second = 800;
+  CHECK(book.suppress("tanks", {"anna", "cleaning", at(1000s)}, at(800s), out)->empty());
+  run(true, 850);
+  run(false, 900);
+  CHECK(book.active_ids().empty());
+  second = 1100;
+  run(false, 1110);
+  CHECK(book.active_ids().empty());
+}
+
+TEST_CASE("A latched alarm is told at most once a minute however short its delays are") {
+  AlarmDefinition quick = definition("tanks.a", 900);
+  quick.on_delay = quick.off_delay = 0s;
+  AlarmBook book(OwnerKind::twin, "tanks", 800);
+  const AlarmHandle alarm = book.add(quick);
+  std::vector<AnomalyEvent> out;
+  for (int k = 0; k < 3600; ++k) book.update(alarm, k / 7 % 2 == 0, at(k * 1s), out);
+  CHECK(book.active_ids().size() == 1);
+  CHECK(out.size() <= 61);
+  CHECK(out.size() > 30);
+  for (std::size_t i = 1; i < out.size(); ++i) CHECK(out[i].time - out[i - 1].time >= 60s);
+}
+
+TEST_CASE("A latched alarm is still there after a restart") {
+  AlarmBook book(OwnerKind::twin, "tanks", 800);
+  const AlarmHandle alarm = book.add(definition("tanks.a", 800));
+  std::vector<AnomalyEvent> out;
+  for (int k = 0; k < 100; ++k) book.update(alarm, k < 10, at(k * 1s), out);
+  std::vector<std::byte> bytes;
+  base::ArchiveWriter writer(bytes);
+  book.archive(writer);
+  AlarmBook other(OwnerKind::twin, "tanks", 800);
+  CHECK(other.add(definition("tanks.a", 800)) == alarm);
+  base::ArchiveReader reader(bytes);
+  other.archive(reader);
+  REQUIRE(reader.ok());
+  CHECK(other.active_ids() == std::vector<std::string>{"tanks.a"});
+  out.clear();
+  CHECK(other.acknowledge("tanks.a", {"anna", "seen", {}}, at(101s), out)->empty());
+  CHECK(other.active_ids().empty());
+}
+
+TEST_CASE("An alarm that is held does not clear and says so once") {
+  AlarmBook book(OwnerKind::twin, "tanks");
+  const AlarmHandle alarm = book.add(definition("tanks.a"));
+  std::vector<AnomalyEvent> out;
+  for (int k = 0; k < 10; ++k) book.update(alarm, true, at(k * 1s), out);
+  book.hold(alarm, true);
+  for (int k = 10; k < 300; ++k) book.update(alarm, false, at(k * 1s), out);
+  REQUIRE(out.size() == 2);
+  CHECK(out[1].event == AnomalyEventKind::changed);
+  CHECK(book.kept(alarm));
+  CHECK(book.active(alarm));
+  book.hold(alarm, false);
+  for (int k = 300; k < 320; ++k) book.update(alarm, false, at(k * 1s), out);
+  REQUIRE(out.size() == 3);
+  CHECK(out[2].event == AnomalyEventKind::cleared);
+  // Nothing is raised by it.
+  book.hold(alarm, true);
+  for (int k = 320; k < 400; ++k) book.update(alarm, false, at(k * 1s), out);
+  CHECK(out.size() == 3);
 }

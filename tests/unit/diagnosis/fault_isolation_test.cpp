@@ -134,3 +134,39 @@ TEST_CASE("A record that is too short gives no result, nor one whose steps don't
   bench.isolation().give_up();
   CHECK(bench.isolate(48).empty());
 }
+
+TEST_CASE("A part of the process is named by the parameter that has changed where the outputs tell it from all else") {
+  model::ModelSettings s;
+  s.name = s.type = "rc_network";
+  s.time = model::TimeBase::continuous;
+  s.parameters = {{"C_air", 4e4, ""},
+                  {"C_wall", 4e5, ""},
+                  {"eta_air", 1.0, ""},
+                  {"R_air_wall", 0.01, ""},
+                  {"R_wall_out", 0.02, ""}};
+  REQUIRE(model::complete(s).empty());
+  s.inputs[0].nominal = 800.0;
+  s.inputs[1].nominal = 5.0;
+  for (auto& output : s.outputs) output.noise_std = 0.02;
+  s.noise.Q = model::Rows{{1e-6, 0.0}, {0.0, 1e-7}};
+  auto built = model::build(s, 1.0);
+  REQUIRE(std::holds_alternative<model::StateSpace>(built));
+  auto model = std::get<model::StateSpace>(std::move(built));
+  model.initial = model.x_op;
+  model.initial_std = VectorXd::Constant(model.n_x(), 0.02);
+
+  Bench bench(model, 1.0, 0.1, 5);
+  const auto& parameters = bench.isolation().parameters();
+  std::vector<std::string> names;
+  for (const auto& parameter : parameters) names.push_back(parameter.name);
+  // At rest nothing tells of heat capacities; how well heat is made is told at the air, how well it leaves at the wall.
+  CHECK(names == std::vector<std::string>{"R_air_wall", "R_wall_out", "eta_air"});
+  const Fault fault{FaultKind::parameter, 0, 0.004, 400};
+  bench.run(640, fault);
+  const auto& found = bench.isolate(400);
+  REQUIRE(!found.empty());
+  CHECK(bench.names(found.front(), fault));
+  CHECK(found.front().probability > 0.9);
+  CHECK(std::abs(found.front().magnitude - 0.004) < 3.0 * found.front().magnitude_std);
+  CHECK(found.front().magnitude_std < 0.001);
+}

@@ -56,7 +56,7 @@ inline model::StateSpace correlated_model() {
 struct Fault {
   FaultKind kind = FaultKind::bias;
   std::size_t at = 0;
-  double size = 0.0;  // of an output per step, of a state per step
+  double size = 0.0;  // of an output per step, of a state per step; of a parameter what it does at the operating point
   int from = 0, to = std::numeric_limits<int>::max();
 };
 
@@ -70,14 +70,19 @@ class Bench {
         out_(twin_.make_record()),
         record_(model, kTankPeriod, false, 0),
         isolation_(model, std::vector<bool>(static_cast<std::size_t>(model.n_y()), true)),
-        diagnosis_(setup()),
-        watch_(isolation_, {true, true}, setup().settings, diagnosis_.all_limits()),
+        diagnosis_(setup(model)),
+        watch_(isolation_, dispensable(model), setup(model).settings, diagnosis_.all_limits()),
         engine_(seed),
         noise_(noise),
         missing_(missing),
         x_(*model.initial - model.x_op) {
-    diagnosis_.isolate_with({isolation_, {{"level_1", "m", {}}, {"level_2", "m", {}}}, {true, true}});
+    std::vector<diagnosis::SignalSetup> states;
+    for (const auto& state : model.states) states.push_back({state.name, state.unit, {}});
+    diagnosis_.isolate_with({isolation_, std::move(states), dispensable(model)});
   }
+
+  // The plant's augmented states do what the model says, instead of staying where they are.
+  void let_wander() { wanders_ = true; }
 
   // Steps until `end`, with the fault.
   void run(int end, const Fault& fault) {
@@ -92,9 +97,14 @@ class Bench {
       if (on && fault.kind == FaultKind::bias) y(static_cast<Eigen::Index>(fault.at)) += fault.size;
       if (on && fault.kind == FaultKind::drift)
         y(static_cast<Eigen::Index>(fault.at)) += fault.size * (k_ - fault.from);
+      const bool changed = on && fault.kind == FaultKind::parameter;
+      if (changed) y += isolation_.parameters()[fault.at].c * fault.size;
       seen_ = x_;
       const MatrixXd q = model_.Q.llt().matrixL();
-      x_ = (model_.A * x_ + model_.B * real + noise_ * q * draw(model_.n_x())).eval();
+      VectorXd w = noise_ * q * draw(model_.n_x());
+      if (!wanders_) w.tail(model_.n_x() - model_.n_own()).setZero();
+      x_ = (model_.A * x_ + model_.B * real + w).eval();
+      if (changed) x_ += isolation_.parameters()[fault.at].b * fault.size;
       if (on && fault.kind == FaultKind::disturbance) x_(static_cast<Eigen::Index>(fault.at)) += fault.size;
 
       signals::Frame frame;
@@ -142,14 +152,31 @@ class Bench {
   [[nodiscard]] int rejected() const { return rejected_; }
 
  private:
-  static diagnosis::TwinDiagnosisSetup setup() {
+  // Without one of two sensors an augmented state can't be told from the others.
+  static std::vector<bool> dispensable(const model::StateSpace& model) {
+    return std::vector<bool>(2, model.augmented.empty());
+  }
+  static diagnosis::TwinDiagnosisSetup setup(const model::StateSpace& model) {
     diagnosis::TwinDiagnosisSetup setup;
     setup.twin = "tanks";
     setup.period = kTankPeriod;
     setup.settings.on_delay = 3s;
-    setup.settings.off_delay = 20s;
-    setup.inputs = {{"pump", "V", "plc.pump"}};
-    setup.outputs = {{"level_1", "m", "plc.level_1"}, {"level_2", "m", "plc.level_2"}};
+    if (model.augmented.empty()) setup.settings.off_delay = 20s;
+    for (const auto& input : model.inputs) setup.inputs.push_back({input.name, input.unit, "plc." + input.name});
+    for (const auto& output : model.outputs) setup.outputs.push_back({output.name, output.unit, "plc." + output.name});
+    for (std::size_t k = 0; k < model.augmented.size(); ++k) {
+      const model::AugmentedState& state = model.augmented[k];
+      const std::size_t at = static_cast<std::size_t>(model.n_own()) + k;
+      const bool bias = state.kind == model::AugmentKind::sensor_bias;
+      setup.augmented.push_back({at,
+                                 model.states[at].name,
+                                 model.states[at].unit,
+                                 bias ? diagnosis::AnomalyKind::sensor : diagnosis::AnomalyKind::process,
+                                 "plc." + state.of,
+                                 {"plc." + state.of},
+                                 state.mean,
+                                 state.deviation_limit});
+    }
     return setup;
   }
   static estimation::Twin make(const model::StateSpace& model, std::optional<double> gate) {
@@ -176,6 +203,7 @@ class Bench {
   std::mt19937_64 engine_;
   double noise_, missing_;
   VectorXd x_, seen_;
+  bool wanders_ = false;
   int k_ = 0, rejected_ = 0;
 };
 
