@@ -12,7 +12,7 @@
 #include "app/log_record.hpp"
 #include "app/version.hpp"
 #include "base/durable_file.hpp"
-#include "config/yaml_text.hpp"
+#include "config/sha256.hpp"
 #include "telemetry/json_writer.hpp"
 
 namespace twinkeeper::app {

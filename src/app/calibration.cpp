@@ -235,24 +235,24 @@ base::Result<bool> made_the_model(const std::string& provenance, const std::stri
   const auto made_of = parse_rows(text("rows"));
   if (hash.empty() || !made_of) return false;
   const auto same = [&](const logs::RowRange& range) -> base::Result<bool> {
-    const auto log = logs::read_log(log_file, range);
-    if (!log.ok()) {
-      if (log.error().code() == base::ErrorCode::invalid_argument) return false;  // a shorter log
-      return log.error();
-    }
+    const auto log = logs::LogReader::open(log_file);
+    if (!log.ok()) return log.error();
+    const auto& all = log.value().columns();
     std::array<ColumnOfSignal, 2> columns;
     for (std::size_t side = 0; side < 2; ++side) {
       const char* key = side == 0 ? "inputs" : "outputs";
       if (!data.contains(key) || !data[key].is_array()) continue;
       for (const Json& name : data[key]) {
-        const auto& all = log.value().columns;
         const auto found =
             std::find_if(all.begin(), all.end(), [&](const auto& column) { return name == column.name; });
         if (found == all.end()) return false;
         columns[side].emplace_back(static_cast<std::size_t>(found - all.begin()));
       }
     }
-    return hash_of_rows(log.value(), columns[0], columns[1]) == hash;
+    const auto there = hash_of_rows(log_file, range, columns[0], columns[1]);
+    if (there.ok()) return there.value() == hash;
+    if (there.error().code() == base::ErrorCode::invalid_argument) return false;  // a shorter log
+    return there.error();
   };
   const bool apart = (rows.end && *rows.end <= made_of->begin) || (made_of->end && *made_of->end <= rows.begin);
   if (!apart) {

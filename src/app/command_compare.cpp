@@ -1,6 +1,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <deque>
 #include <iostream>
 
 #include "app/commands.hpp"
@@ -38,7 +39,7 @@ std::string percent(double value) {
   return text;
 }
 
-void print_scores(const model::StateSpace& model, const identification::Comparison& result,
+void print_scores(const model::StateSpace& model, const identification::StreamedComparison::Result& result,
                   const std::optional<std::int64_t>& horizon, std::size_t rows) {
   std::cout << (horizon ? "predicted " + std::to_string(*horizon) + " rows ahead" : std::string("simulated freely"))
             << ", " << rows << " rows";
@@ -57,24 +58,10 @@ void print_scores(const model::StateSpace& model, const identification::Comparis
   }
 }
 
-base::Status write(const std::string& name, const logs::LogTable& log, const model::StateSpace& model,
-                   const identification::Record& record, const identification::Comparison& result) {
-  auto file = CsvFile::open(name);
-  if (!file.ok()) return file.error();
+std::string header_of(const model::StateSpace& model) {
   std::string line = "time";
   for (const auto& output : model.outputs) line += ",y." + output.name + ",yhat." + output.name;
-  file.value().row(line);
-  for (std::size_t row = 0; row < log.rows(); ++row) {
-    line = log.time_texts[row];
-    for (Eigen::Index i = 0; i < model.n_y(); ++i) {
-      line += ',';
-      append_shortest(line, record.y(static_cast<Eigen::Index>(row), i));
-      line += ',';
-      append_shortest(line, result.predicted(static_cast<Eigen::Index>(row), i));
-    }
-    file.value().row(line);
-  }
-  return file.value().close();
+  return line;
 }
 
 }  // namespace
@@ -90,29 +77,56 @@ int compare_command(const CompareArguments& arguments) {
   if (arguments.start != "zero" && arguments.start != "estimate") {
     return told("compare: --x0: " + arguments.start + "; accepted: zero | estimate", kExitUsage);
   }
-  const auto log = logs::read_log(arguments.input_file, rows);
+  auto log = logs::LogReader::open(arguments.input_file);
   if (!log.ok()) return told(log.error().message(), exit_code_of_log(log.error()));
-  const logs::LogTable& table = log.value();
+  const auto& columns = log.value().columns();
 
   const auto loaded = load_model_or_report(arguments.model_file, arguments.sample_time);
   if (const int* code = std::get_if<int>(&loaded)) return *code;
   const auto& file = std::get<config::ModelFile>(loaded);
-  const Plan plan = plan_of_model(file, names_of(table.columns));
+  const Plan plan = plan_of_model(file, names_of(columns));
   std::vector<std::string> names;
   for (const auto& reg : plan.config.devices[0].driver.registers) names.push_back(reg.name);
-  const auto tags = match_columns({table.file, table.columns}, plan, 0, names, InputsNeeded::all);
+  const auto tags = match_columns({arguments.input_file, columns}, plan, 0, names, InputsNeeded::all);
   if (!tags) return kExitBadData;
 
   const config::TwinConfig& twin = plan.config.twins[0];
-  const identification::Record record =
-      record_of(table, twin.period, columns_of(twin.inputs, *tags), columns_of(twin.outputs, *tags));
   const auto start = arguments.start == "zero" ? identification::Start::zero : identification::Start::estimate;
-  const auto result = identification::compare(plan.models[0], record, horizon, start);
-  if (!result.ok()) return told(arguments.model_file + ": " + result.error().message(), kExitConfig);
-  print_scores(plan.models[0], result.value(), horizon, table.rows());
+  std::optional<CsvFile> written;
+  std::deque<std::string> times;  // of the rows that are still to be predicted, as they stand in the log
+  std::string line;
+  auto opened = identification::StreamedComparison::of(
+      plan.models[0], horizon, start, [&](const Eigen::VectorXd& y, const Eigen::VectorXd& predicted, bool) {
+        if (!written) return;
+        line = times.front();
+        times.pop_front();
+        for (Eigen::Index i = 0; i < y.size(); ++i) {
+          line += ',';
+          append_shortest(line, y(i));
+          line += ',';
+          append_shortest(line, predicted(i));
+        }
+        written->row(line);
+      });
+  if (!opened.ok()) return told(arguments.model_file + ": " + opened.error().message(), kExitConfig);
   if (arguments.output_file) {
-    const auto written = write(*arguments.output_file, table, plan.models[0], record, result.value());
-    if (!written.ok()) return told(written.error().message(), kExitIo);
+    auto created = CsvFile::open(*arguments.output_file);
+    if (!created.ok()) return told(created.error().message(), kExitIo);
+    written.emplace(std::move(created).value());
+    written->row(header_of(plan.models[0]));
+  }
+  std::size_t count = 0;
+  const auto read = each_grid_row(log.value(), rows, twin.period, columns_of(twin.inputs, *tags),
+                                  columns_of(twin.outputs, *tags), [&](const GridRow& row) {
+                                    if (written) times.emplace_back(row.time_text);
+                                    opened.value().add(row.tick, row.u, row.y);
+                                    ++count;
+                                  });
+  if (!read.ok()) return told(read.error().message(), exit_code_of_log(read.error()));
+  print_scores(plan.models[0], opened.value().finish(), horizon, count);
+  if (written) {
+    const auto closed = written->close();
+    if (!closed.ok()) return told(closed.error().message(), kExitIo);
   }
   return kExitDone;
 }

@@ -19,13 +19,14 @@
 #include "app/known_model.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
+#include "app/log_report.hpp"
 #include "app/model_output.hpp"
-#include "app/replay_csv.hpp"
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
 #include "identification/grey_box.hpp"
 #include "identification/identified_model.hpp"
 #include "identification/identify.hpp"
+#include "logs/log_survey.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 
@@ -90,7 +91,7 @@ class Workers {
 };
 
 // The columns of some names; what the log lacks is added to `faults`.
-ColumnOfSignal find_columns(const logs::LogTable& log, const std::vector<std::string>& names, const char* option,
+ColumnOfSignal find_columns(const ColumnsOfLog& log, const std::vector<std::string>& names, const char* option,
                             std::vector<std::string>& faults) {
   ColumnOfSignal out;
   for (const auto& name : names) {
@@ -101,23 +102,6 @@ ColumnOfSignal find_columns(const logs::LogTable& log, const std::vector<std::st
                      "; accepted: " + join(there));
   }
   return out;
-}
-
-// The usual time between two rows, without the last digits of jitter.
-double usual_step(const logs::LogTable& log) {
-  std::vector<double> steps;
-  for (std::size_t i = 1; i < log.times.size(); ++i) {
-    const double step = std::chrono::duration<double>(log.times[i] - log.times[i - 1]).count();
-    if (step > 0.0) steps.push_back(step);
-  }
-  if (steps.empty()) return 0.0;
-  std::nth_element(steps.begin(), steps.begin() + static_cast<std::ptrdiff_t>(steps.size() / 2), steps.end());
-  const double median = steps[steps.size() / 2];
-  for (double unit = 1e-9; unit < 1e6; unit *= 10.0) {  // the coarsest decimal that is near enough
-    const double round = std::round(median / (unit * 1e3)) * unit * 1e3;
-    if (std::abs(round - median) > 2e-3 * median) return std::round(median / (unit * 1e2)) * unit * 1e2;
-  }
-  return median;
 }
 
 std::optional<double> seconds_of(const std::string& text) {
@@ -137,7 +121,12 @@ std::optional<double> seconds_of(const std::string& text) {
   return value;
 }
 
-model::ModelSettings settings_of(const Identified& found, const logs::LogTable& log, const IdentifySignals& signals,
+struct ReadLog {
+  const logs::LogSurvey& survey;
+  const TicksOfLog& ticks;
+};
+
+model::ModelSettings settings_of(const Identified& found, const ReadLog& log, const IdentifySignals& signals,
                                  double sample_time, const std::string& output_file) {
   model::ModelSettings out;
   out.name = as_identifier(std::filesystem::path(output_file).stem().string()).substr(0, 64);
@@ -145,24 +134,24 @@ model::ModelSettings settings_of(const Identified& found, const logs::LogTable& 
   for (std::size_t i = 0; i < signals.inputs.size(); ++i) {
     auto& input = out.inputs.emplace_back();
     input.name = as_identifier(signals.inputs[i]);
-    input.unit = log.columns[*signals.input_columns[i]].unit;
+    input.unit = log.survey.columns[*signals.input_columns[i]].column.unit;
   }
   for (std::size_t i = 0; i < signals.outputs.size(); ++i) {
     auto& output = out.outputs.emplace_back();
     output.name = as_identifier(signals.outputs[i]);
-    output.unit = log.columns[*signals.output_columns[i]].unit;
-    output.resolution = step_of(log.values[*signals.output_columns[i]]);
+    output.unit = log.survey.columns[*signals.output_columns[i]].column.unit;
+    output.resolution = log.ticks.resolutions[i];
   }
   identification::take_matrices(found, out);
   return out;
 }
 
-std::string range_of(const logs::RowRange& rows, const logs::LogTable& log) {
-  return std::to_string(rows.begin) + ":" + std::to_string(rows.begin + log.rows());
+std::string range_of(const logs::LogSurvey& log) {
+  return std::to_string(log.first_row) + ":" + std::to_string(log.first_row + log.rows);
 }
 
-ModelJson provenance_of(const Identified& found, const logs::LogTable& log, const IdentifySignals& signals,
-                        const IdentifyArguments& arguments, const logs::RowRange& rows) {
+ModelJson provenance_of(const Identified& found, const ReadLog& log, const IdentifySignals& signals,
+                        const IdentifyArguments& arguments) {
   const auto rounded = [](double value) {
     return std::isfinite(value) ? ModelJson(std::round(value * 100.0) / 100.0) : ModelJson();
   };
@@ -172,8 +161,8 @@ ModelJson provenance_of(const Identified& found, const logs::LogTable& log, cons
   out["date"] = base::format_rfc3339(std::chrono::time_point_cast<base::Duration>(std::chrono::system_clock::now()));
   ModelJson data;
   data["log"] = std::filesystem::path(arguments.input_file).filename().string();
-  data["rows"] = range_of(rows, log);
-  data["hash"] = hash_of_rows(log, signals.input_columns, signals.output_columns);
+  data["rows"] = range_of(log.survey);
+  data["hash"] = log.ticks.hash;
   data["inputs"] = signals.inputs;
   data["outputs"] = signals.outputs;
   out["data"] = data;
@@ -235,6 +224,7 @@ void check_options(const IdentifyArguments& arguments, std::vector<std::string>&
   if ((of_template || arguments.from_file) && arguments.order != "auto") {
     faults.emplace_back("--order: the model that it starts from has its own");
   }
+  if (arguments.json && !arguments.check) faults.emplace_back("--json: is of --check");
   if (arguments.closed_loop && (of_template || arguments.method == "arx" || arguments.method == "var")) {
     faults.emplace_back("--closed-loop: is of --method auto and n4sid");
   }
@@ -267,7 +257,8 @@ std::optional<Wishes> wishes_of(const IdentifyArguments& arguments) {
   }
   if (arguments.inputs) out.signals.inputs = split_names(*arguments.inputs);
   out.signals.outputs = split_names(arguments.outputs);
-  if (out.signals.outputs.empty()) faults.emplace_back("--outputs: none; accepted: columns of the log, y,z,…");
+  if (out.signals.outputs.empty() && !arguments.check)
+    faults.emplace_back("--outputs: none; accepted: columns of the log, y,z,…");
   static const std::vector<std::pair<std::string, Method>> kMethods{
       {"auto", Method::automatic}, {"n4sid", Method::n4sid}, {"arx", Method::arx}, {"var", Method::var}};
   const auto method =
@@ -304,9 +295,8 @@ struct Known {  // the model of --template or --from
 };
 
 // What was found, and the model that comes of it.
-base::Result<Identified> fitted(Wishes& wished, const Known& known, const logs::LogTable& log,
-                                const identification::Cut& cut, double step, const IdentifyArguments& arguments,
-                                model::ModelSettings& settings) {
+base::Result<Identified> fitted(Wishes& wished, const Known& known, const ReadLog& log, const identification::Cut& cut,
+                                double step, const IdentifyArguments& arguments, model::ModelSettings& settings) {
   Workers workers;
   const auto for_each = [&](std::size_t count, const std::function<void(std::size_t)>& job) {
     workers.run(count, job);
@@ -347,22 +337,39 @@ base::Result<Identified> fitted(Wishes& wished, const Known& known, const logs::
   return result;
 }
 
+// Those of the signals; all of them with --check.
+std::vector<std::size_t> told_columns(const logs::LogSurvey& survey, const IdentifySignals& signals, bool all) {
+  std::vector<std::size_t> out;
+  for (const auto* columns : {&signals.input_columns, &signals.output_columns}) {
+    for (const auto& column : *columns) out.push_back(*column);
+  }
+  for (std::size_t c = 0; all && c < survey.columns.size(); ++c) {
+    if (std::find(out.begin(), out.end(), c) == out.end()) out.push_back(c);
+  }
+  return out;
+}
+
 }  // namespace
 
 int identify_command(const IdentifyArguments& arguments) {
   auto wished = wishes_of(arguments);
   if (!wished) return kExitUsage;
   IdentifySignals& signals = wished->signals;
-  const auto read = logs::read_log(arguments.input_file, wished->rows);
-  if (!read.ok()) return told(read.error().message(), exit_code_of_log(read.error()));
-  const logs::LogTable& log = read.value();
+  const auto surveyed = logs::survey_log(arguments.input_file, wished->rows);
+  if (!surveyed.ok()) return told(surveyed.error().message(), exit_code_of_log(surveyed.error()));
+  const logs::LogSurvey& survey = surveyed.value();
+  const std::vector<logs::LogColumn> columns = survey.log_columns();
+  const ColumnsOfLog log{arguments.input_file, columns};
   std::vector<std::string> faults;
   signals.input_columns = find_columns(log, signals.inputs, "--inputs", faults);
   signals.output_columns = find_columns(log, signals.outputs, "--outputs", faults);
   for (const auto& fault : faults) told(fault, kExitUsage);
   if (!faults.empty()) return kExitUsage;
+  LogFindings report{survey, told_columns(survey, signals, arguments.check)};
+  if (arguments.check && signals.outputs.empty())
+    return tell_check(report, nullptr, signals.inputs, signals.outputs, arguments.json);
 
-  const double step = wished->sample_time.value_or(usual_step(log));
+  const double step = wished->sample_time.value_or(survey.step);
   if (!(step > 0.0)) {
     return told(log.file + ": no two rows with times that rise; accepted: a log of several rows", kExitBadData);
   }
@@ -385,16 +392,20 @@ int identify_command(const IdentifyArguments& arguments) {
     }
   }
   const base::Duration period{std::llround(step * 1e9)};
-  const auto record = record_of(log, period, signals.input_columns, signals.output_columns);
-  const auto cut = identification::cut_into_experiments(record, signals.inputs, signals.outputs);
-  if (!cut.ok()) return told(log.file + ": " + cut.error().message() + ", or a longer --sample-time", kExitBadData);
-  if (cut.value().ticks_lost > 0) {
-    std::cerr << "warning: " << log.file << ": " << cut.value().ticks_lost << " of " << cut.value().ticks
-              << " samples are lost at gaps; " << cut.value().experiments.size() << " experiments are left\n";
-  }
+  const auto read =
+      read_ticks(arguments.input_file, {wished->rows}, period, signals.input_columns, signals.output_columns);
+  if (!read.ok()) return told(read.error().message(), exit_code_of_log(read.error()));
+  const TicksOfLog& ticks = read.value();
+  const auto cut = identification::cut_into_experiments(ticks.resampled.record, signals.inputs, signals.outputs);
+  report.resampled = &ticks.resampled;
+  report.period = step;
+  if (arguments.check) return tell_check(report, &cut, signals.inputs, signals.outputs, arguments.json);
+  print_log(std::cout, report);
+  if (!cut.ok()) return told(log.file + ": " + cut.error().message() + kLongerStep, kExitBadData);
+  if (const auto lost = lost_at_gaps(cut.value())) std::cerr << "warning: " << log.file << ": " << *lost << '\n';
 
   model::ModelSettings settings;
-  const auto result = fitted(*wished, known, log, cut.value(), step, arguments, settings);
+  const auto result = fitted(*wished, known, {survey, ticks}, cut.value(), step, arguments, settings);
   if (!result.ok()) {
     const bool of_options = result.error().code() == base::ErrorCode::invalid_argument;
     const int code = of_options ? kExitUsage : kExitBadData;
@@ -423,18 +434,12 @@ int identify_command(const IdentifyArguments& arguments) {
       std::cerr << "warning: " << known.file
                 << ": its diagnosis belongs to the old noise and is left out; calibrate anew\n";
     }
-    const ModelJson provenance = provenance_of(found, log, signals, arguments, wished->rows);
+    const ModelJson provenance = provenance_of(found, {survey, ticks}, signals, arguments);
     code = write_model_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
   }
   if (arguments.report_file) {
-    const IdentifyPage page{found,
-                            std::get<model::StateSpace>(built),
-                            cut.value(),
-                            record,
-                            log,
-                            range_of(wished->rows, log),
-                            hash_of_rows(log, signals.input_columns, signals.output_columns),
-                            rejected ? "" : arguments.output_file};
+    const IdentifyPage page{found,      std::get<model::StateSpace>(built),   cut.value(), report, range_of(survey),
+                            ticks.hash, rejected ? "" : arguments.output_file};
     const int written = write_identify_page(*arguments.report_file, page);
     if (code == kExitDone) code = written;
   }

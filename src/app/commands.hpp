@@ -60,6 +60,8 @@ struct IdentifyArguments {  // as written, but for the files
   std::optional<std::string> template_file, from_file;
   std::optional<std::string> sought;  // parameters of a template
   bool closed_loop = false;
+  bool check = false;  // the log alone: nothing is made of it
+  bool json = false;   // of that
   std::optional<std::string> rows;
   std::optional<std::string> sample_time;
   std::string output_file;

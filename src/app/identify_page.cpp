@@ -30,7 +30,7 @@ struct OnRows {                          // what the refitted model says of the 
 };
 
 OnRows on_rows(const IdentifyPage& content) {
-  const auto& record = content.record;
+  const auto& record = content.log.resampled->record;
   OnRows out;
   out.simulated = Eigen::MatrixXd::Constant(record.y.rows(), record.y.cols(), std::nan(""));
   out.predicted = out.errors = out.simulated;
@@ -216,7 +216,7 @@ void add_parameters(const IdentifyPage& content, logs::ReportSection& section) {
 }
 
 logs::ReportRows page_rows(const IdentifyPage& content, const OnRows& on) {
-  const auto& record = content.record;
+  const auto& record = content.log.resampled->record;
   const auto n_y = static_cast<std::size_t>(record.y.cols());
   const auto n_u = static_cast<std::size_t>(record.u.cols());
   const std::size_t columns = kOfOutput * n_y + n_u;
@@ -272,7 +272,7 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   std::string used = std::to_string(cut.ticks - cut.ticks_lost) + " of " + std::to_string(cut.ticks) + ", in " +
                      std::to_string(cut.experiments.size()) + (cut.experiments.size() == 1 ? " stretch" : " stretches");
   if (cut.filled > 0.0) used += "; up to " + percent_figure(100.0 * cut.filled) + " of a signal filled";
-  page.facts = {{"Log", std::filesystem::path(content.log.file).filename().string() + ", rows " + content.rows},
+  page.facts = {{"Log", std::filesystem::path(content.log.survey.file).filename().string() + ", rows " + content.rows},
                 {"Samples used", used},
                 {"Sample time", base::formatted("%.6g s", model.sample_time)},
                 {"Inputs", named(model.inputs)},
@@ -290,11 +290,11 @@ int write_identify_page(const std::string& file, const IdentifyPage& content) {
   page.facts.emplace_back("Hash of the rows", content.hash);
 
   page.period = model.sample_time;
-  page.dates = content.log.time_is_date;
-  page.zero = content.log.times.front();
+  page.dates = content.log.survey.time_is_date;
+  page.zero = content.log.survey.first;
   const OnRows on = on_rows(content);
   page.sections = {fits_section(content), rows_section(content, on), residual_section(content),
-                   dynamics_section(model, uncertainty_of(content))};
+                   dynamics_section(model, uncertainty_of(content)), log_section(content.log)};
   add_parameters(content, page.sections.front());
   const auto written = logs::write_report(file, page, page_rows(content, on));
   return written.ok() ? kExitDone : told(written.error().message(), kExitIo);

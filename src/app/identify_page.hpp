@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "app/log_report.hpp"
 #include "identification/identify.hpp"
-#include "logs/log_reader.hpp"
 #include "logs/report_page.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
@@ -18,8 +18,7 @@ struct IdentifyPage {
   const identification::Identified& found;
   const model::StateSpace& model;
   const identification::Cut& cut;
-  const identification::Record& record;
-  const logs::LogTable& log;
+  const LogFindings& log;
   std::string rows, hash;   // of the log
   std::string output_file;  // of the model; empty: none was written
 };

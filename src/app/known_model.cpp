@@ -50,7 +50,7 @@ List picked(const List& list, const std::vector<std::size_t>& order) {
 }
 
 template <class Settings>
-bool take_units(std::vector<Settings>& list, const logs::LogTable& log, const ColumnOfSignal& columns,
+bool take_units(std::vector<Settings>& list, const ColumnsOfLog& log, const ColumnOfSignal& columns,
                 const std::string& file) {
   bool good = true;
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -74,7 +74,7 @@ int no_such_signals(const char* option, const std::string& file, const std::vect
 
 }  // namespace
 
-std::variant<config::ModelFile, int> known_model_of(const std::string& file, const logs::LogTable& log,
+std::variant<config::ModelFile, int> known_model_of(const std::string& file, const ColumnsOfLog& log,
                                                     IdentifySignals& signals, double sample_time) {
   auto loaded = load_model_file(file, base::Duration{std::llround(sample_time * 1e9)}, {});
   if (const auto* faults = std::get_if<Faults>(&loaded)) return report(*faults, std::cerr);

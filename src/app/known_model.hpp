@@ -8,11 +8,11 @@
 #include <variant>
 #include <vector>
 
+#include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/plan.hpp"
 #include "identification/candidates.hpp"
 #include "identification/grey_box.hpp"
-#include "logs/log_reader.hpp"
 
 namespace twinkeeper::app {
 
@@ -24,7 +24,7 @@ struct IdentifySignals {
 // The model of a file at the step given, its signals and `signals` in one order: by name, or, of a template where no
 // name agrees, by position. Of a template outputs that are not asked for go. An exit code after a fault, which has been
 // told.
-[[nodiscard]] std::variant<config::ModelFile, int> known_model_of(const std::string& file, const logs::LogTable& log,
+[[nodiscard]] std::variant<config::ModelFile, int> known_model_of(const std::string& file, const ColumnsOfLog& log,
                                                                   IdentifySignals& signals, double sample_time);
 
 // What a state_space begins with: without the states that only wait, as its provenance (JSON) counts them.

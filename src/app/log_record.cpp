@@ -4,10 +4,11 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "app/log_columns.hpp"
 #include "app/replay_csv.hpp"
-#include "config/model_writer.hpp"
+#include "config/sha256.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -17,71 +18,112 @@ bool parse_row(std::string_view text, std::size_t& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-Eigen::MatrixXd columns_of(const logs::LogTable& log, const ColumnOfSignal& columns) {
-  Eigen::MatrixXd out =
-      Eigen::MatrixXd::Constant(static_cast<Eigen::Index>(log.rows()), static_cast<Eigen::Index>(columns.size()),
-                                std::numeric_limits<double>::quiet_NaN());
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (!columns[i]) continue;
-    for (std::size_t row = 0; row < log.rows(); ++row) {
-      const double value = log.values[*columns[i]][row];
-      if (std::isfinite(value)) out(static_cast<Eigen::Index>(row), static_cast<Eigen::Index>(i)) = value;
-    }
-  }
-  return out;
+double cell(const logs::LogRow& row, const std::optional<std::size_t>& column) {
+  const double value = column ? row.values[*column] : std::numeric_limits<double>::quiet_NaN();
+  return std::isfinite(value) ? value : std::numeric_limits<double>::quiet_NaN();
 }
+
+class HashOfRows {
+ public:
+  HashOfRows(const std::vector<logs::LogColumn>& log, const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
+    for (const auto* signals : {&inputs, &outputs}) {
+      for (const auto& column : *signals) {
+        if (column) columns_.push_back(*column);
+      }
+    }
+    line_ = "time";
+    for (const std::size_t column : columns_) line_ += "," + log[column].name;
+    hash_.add(line_);
+  }
+  void add(const logs::LogRow& row) {
+    line_ = '\n';
+    line_ += row.time_text;
+    for (const std::size_t column : columns_) {
+      line_ += ',';
+      append_shortest(line_, row.values[column]);
+    }
+    hash_.add(line_);
+  }
+  [[nodiscard]] std::string text() { return hash_.text(); }
+
+ private:
+  std::vector<std::size_t> columns_;
+  std::string line_;
+  config::Sha256 hash_;
+};
 
 }  // namespace
 
-identification::Record record_of(const logs::LogTable& log, base::Duration period, const ColumnOfSignal& inputs,
-                                 const ColumnOfSignal& outputs) {
-  identification::Record record;
-  for (const auto time : log.times) {
-    const base::Instant instant{time - log.times.front()};
-    const std::int64_t tick = base::nearest_grid_point(base::Instant{}, period, instant);
-    record.tick.push_back(record.tick.empty() ? tick : std::max(tick, record.tick.back()));
-  }
-  record.u = columns_of(log, inputs);
-  record.y = columns_of(log, outputs);
-  return record;
+base::Status each_grid_row(logs::LogReader& log, const logs::RowRange& rows, base::Duration period,
+                           const ColumnOfSignal& inputs, const ColumnOfSignal& outputs,
+                           const std::function<void(const GridRow&)>& take) {
+  std::optional<std::chrono::nanoseconds> zero;
+  GridRow out;
+  out.u.resize(static_cast<Eigen::Index>(inputs.size()));
+  out.y.resize(static_cast<Eigen::Index>(outputs.size()));
+  return logs::each_row(log, rows, [&](const logs::LogRow& row) {
+    if (!zero) zero = row.time;
+    const std::int64_t tick = base::nearest_grid_point(base::Instant{}, period, base::Instant{row.time - *zero});
+    out.tick = std::max(out.tick, tick);
+    out.time_text = row.time_text;
+    for (std::size_t i = 0; i < inputs.size(); ++i) out.u(static_cast<Eigen::Index>(i)) = cell(row, inputs[i]);
+    for (std::size_t i = 0; i < outputs.size(); ++i) out.y(static_cast<Eigen::Index>(i)) = cell(row, outputs[i]);
+    take(out);
+  });
 }
 
-std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
-  std::vector<std::size_t> columns;
-  for (const auto* signals : {&inputs, &outputs}) {
-    for (const auto& column : *signals) {
-      if (column) columns.push_back(*column);
-    }
+base::Result<TicksOfLog> read_ticks(const std::string& file, const std::vector<logs::RowRange>& rows,
+                                    base::Duration period, const ColumnOfSignal& inputs,
+                                    const ColumnOfSignal& outputs) {
+  identification::Resampler resampler(period, inputs.size(), outputs.size());
+  std::vector<SensorStep> sensors(outputs.size());
+  std::optional<HashOfRows> hash;
+  std::vector<double> values;
+  for (const logs::RowRange& range : rows) {
+    auto opened = logs::LogReader::open(file);
+    if (!opened.ok()) return opened.error();
+    if (!hash) hash.emplace(opened.value().columns(), inputs, outputs);
+    const auto status = logs::each_row(opened.value(), range, [&](const logs::LogRow& row) {
+      hash->add(row);
+      values.clear();
+      for (const auto& column : inputs) values.push_back(cell(row, column));
+      for (const auto& column : outputs) values.push_back(cell(row, column));
+      for (std::size_t i = 0; i < sensors.size(); ++i) sensors[i].add(values[inputs.size() + i]);
+      resampler.add(row.time, values);
+    });
+    if (!status.ok()) return status.error();
   }
-  std::string text = "time";
-  for (const std::size_t column : columns) text += "," + log.columns[column].name;
-  for (std::size_t row = 0; row < log.rows(); ++row) {
-    text += '\n' + log.time_texts[row];
-    for (const std::size_t column : columns) {
-      text += ',';
-      append_shortest(text, log.values[column][row]);
-    }
-  }
-  return config::hash_of(text);
+  TicksOfLog out;
+  out.resampled = resampler.finish();
+  for (const SensorStep& sensor : sensors) out.resolutions.push_back(sensor.result());
+  if (hash) out.hash = hash->text();
+  return out;
 }
 
-std::optional<double> step_of(const std::vector<double>& values) {
+base::Result<std::string> hash_of_rows(const std::string& file, const logs::RowRange& rows,
+                                       const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
+  auto opened = logs::LogReader::open(file);
+  if (!opened.ok()) return opened.error();
+  HashOfRows hash(opened.value().columns(), inputs, outputs);
+  const auto status = logs::each_row(opened.value(), rows, [&](const logs::LogRow& row) { hash.add(row); });
+  if (!status.ok()) return status.error();
+  return hash.text();
+}
+
+void SensorStep::add(double value) {
+  if (!std::isfinite(value)) return;
+  if (last_) {
+    ++pairs_;
+    if (value != *last_) changes_.add(std::abs(value - *last_));
+  }
+  last_ = value;
+}
+
+std::optional<double> SensorStep::result() const {
   constexpr double kRepeats = 0.05;
-  std::vector<double> changes;
-  double last = std::numeric_limits<double>::quiet_NaN();
-  double pairs = 0.0;
-  for (const double value : values) {
-    if (!std::isfinite(value)) continue;
-    if (!std::isnan(last)) {
-      pairs += 1.0;
-      if (value != last) changes.push_back(std::abs(value - last));
-    }
-    last = value;
-  }
-  if (changes.empty() || static_cast<double>(changes.size()) > (1.0 - kRepeats) * pairs) return std::nullopt;
-  const auto middle = changes.begin() + static_cast<std::ptrdiff_t>(changes.size() / 2);
-  std::nth_element(changes.begin(), middle, changes.end());
-  return *middle;
+  const auto changes = static_cast<double>(changes_.count());
+  if (changes_.count() == 0 || changes > (1.0 - kRepeats) * static_cast<double>(pairs_)) return std::nullopt;
+  return changes_.at(0.5);
 }
 
 std::optional<logs::RowRange> parse_rows(const std::string& text) {

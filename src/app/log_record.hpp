@@ -1,15 +1,21 @@
-// What commands that judge or make models have from a log: its rows on a fixed grid.
+// What commands that judge or make models have from a log: its rows on a fixed grid, read in a stream. The text of a row
+// is never kept; a tick costs 8 bytes a signal.
 //
 // Row 0 is at tick 0; a row belongs to the tick nearest its time, and ticks never fall: a row whose time goes back
-// counts as one of the newest tick. Cells that are no finite number are NaN. Thread rule: pure functions. Allocates.
+// counts as one of the newest tick. Cells that are no finite number are NaN. Errors: of the reader and each_row().
+// Thread rule: pure functions but for files. Allocates.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "identification/compare.hpp"
+#include "app/log_columns.hpp"
+#include "identification/resampler.hpp"
 #include "logs/log_reader.hpp"
+#include "logs/value_counts.hpp"
 #include "twinkeeper/base/clock.hpp"
 
 namespace twinkeeper::app {
@@ -17,16 +23,42 @@ namespace twinkeeper::app {
 // By signal: its column in the log; absent: the log lacks it.
 using ColumnOfSignal = std::vector<std::optional<std::size_t>>;
 
-[[nodiscard]] identification::Record record_of(const logs::LogTable& log, base::Duration period,
-                                               const ColumnOfSignal& inputs, const ColumnOfSignal& outputs);
+// What a comparison looks at: the rows of a log one by one.
+struct GridRow {
+  std::string_view time_text;  // as it stands in the log
+  std::int64_t tick = 0;
+  Eigen::VectorXd u, y;
+};
+[[nodiscard]] base::Status each_grid_row(logs::LogReader& log, const logs::RowRange& rows, base::Duration period,
+                                         const ColumnOfSignal& inputs, const ColumnOfSignal& outputs,
+                                         const std::function<void(const GridRow&)>& take);
+
+// What a model is made of: the ticks of one range after the other, resampled (identification/resampler.hpp).
+struct TicksOfLog {
+  identification::Resampled resampled;
+  std::vector<std::optional<double>> resolutions;  // by output: SensorStep of its samples
+  std::string hash;                                // of the rows, see hash_of_rows()
+};
+[[nodiscard]] base::Result<TicksOfLog> read_ticks(const std::string& file, const std::vector<logs::RowRange>& rows,
+                                                  base::Duration period, const ColumnOfSignal& inputs,
+                                                  const ColumnOfSignal& outputs);
 
 // Identifies the rows that a model was made of: times as they stand in the log, then values, with the signals' names.
-[[nodiscard]] std::string hash_of_rows(const logs::LogTable& log, const ColumnOfSignal& inputs,
-                                       const ColumnOfSignal& outputs);
+[[nodiscard]] base::Result<std::string> hash_of_rows(const std::string& file, const logs::RowRange& rows,
+                                                     const ColumnOfSignal& inputs, const ColumnOfSignal& outputs);
 
-// The step of a sensor whose values repeat: the median change from one row to the next of those that change. Nothing of
-// one that repeats less than a twentieth of its values.
-[[nodiscard]] std::optional<double> step_of(const std::vector<double>& values);
+// The step of a sensor whose values repeat: the median change from one sample to the next of those that change.
+class SensorStep {
+ public:
+  void add(double value);
+  // Nothing of one that repeats less than a twentieth of its values.
+  [[nodiscard]] std::optional<double> result() const;
+
+ private:
+  logs::ValueCounts changes_;
+  std::optional<double> last_;
+  std::uint64_t pairs_ = 0;
+};
 
 // "A:B", "A:" or ":B"; nothing if it is none of these.
 [[nodiscard]] std::optional<logs::RowRange> parse_rows(const std::string& text);

@@ -171,7 +171,7 @@ int main(int argc, char** argv) {
   identify->add_option("--input", found.input_file, "Log: CSV, time first; .gz is read as it is")->required();
   identify->add_option("--inputs", found.inputs,
                        "Columns that move the plant, a,b,…; without them the outputs' own time series is modelled");
-  identify->add_option("--outputs", found.outputs, "Columns that it shows, y,z,…")->required();
+  identify->add_option("--outputs", found.outputs, "Columns that it shows, y,z,…");
   identify->add_option("--order", found.order, "Number of states (arx, var: of lags), or auto [auto]");
   identify->add_option("--method", found.method,
                        "auto, n4sid (subspaces, refined by prediction errors), arx, var for time series, or template "
@@ -186,8 +186,12 @@ int main(int argc, char** argv) {
   identify->add_flag("--closed-loop", found.closed_loop, "A controller moves the inputs");
   identify->add_option("--rows", found.rows, "Rows A:B of the log, zero-based, B not included [all]");
   identify->add_option("--sample-time", found.sample_time, "Step of the model [the usual step of the log]");
-  identify->add_option("--output", found.output_file, "Model file to write")->required();
-  identify->add_option("--report", found.report_file, kReport);
+  auto* checks_log = identify->add_flag("--check", found.check,
+                                        "Only tells what the log has: step, gaps, units, missing samples, and whether "
+                                        "it could tell what --outputs and --inputs ask");
+  identify->add_flag("--json", found.json, "That as one JSON object")->needs(checks_log);
+  identify->add_option("--output", found.output_file, "Model file to write")->excludes(checks_log);
+  identify->add_option("--report", found.report_file, kReport)->excludes(checks_log);
   identify->footer(
       "Example: twinkeeper identify --input dryer.csv --inputs heater --outputs air_temperature --rows 0:500 --output "
       "dryer.yaml");
@@ -392,7 +396,11 @@ int main(int argc, char** argv) {
       return finish(past.input_file ? replay_log_command(past) : replay_command(past));
     }
     if (*compare) return finish(compare_command(judged));
-    if (*identify) return finish(identify_command(found));
+    if (*identify) {
+      if (!found.check && found.outputs.empty()) return usage_fault(cli, "--outputs is required");
+      if (!found.check && found.output_file.empty()) return usage_fault(cli, "--output is required");
+      return finish(identify_command(found));
+    }
     if (*calibrate) {
       if (!healthy.config_file && !healthy.model_file) return usage_fault(cli, "--config or --model is required");
       return finish(calibrate_command(healthy));

@@ -56,29 +56,11 @@ model::ModelSettings with_matrices(model::ModelSettings model, const Identified&
   return model;
 }
 
-base::Result<logs::LogTable> rows_of_log(const std::string& file, const std::vector<logs::RowRange>& ranges) {
-  logs::LogTable all;
-  for (const auto& range : ranges) {
-    auto part = logs::read_log(file, range);
-    if (!part.ok()) return part.error();
-    logs::LogTable table = std::move(part).value();
-    if (all.columns.empty()) {
-      all = std::move(table);
-      continue;
-    }
-    all.times.insert(all.times.end(), table.times.begin(), table.times.end());
-    for (std::size_t c = 0; c < all.values.size(); ++c) {
-      all.values[c].insert(all.values[c].end(), table.values[c].begin(), table.values[c].end());
-    }
-  }
-  return all;
-}
-
-base::Result<ColumnOfSignal> columns_in(const logs::LogTable& log, const std::vector<std::string>& names) {
+base::Result<ColumnOfSignal> columns_in(const logs::LogReader& log, const std::vector<std::string>& names) {
   ColumnOfSignal out;
   for (const auto& name : names) {
-    if (!out.emplace_back(column_named(log.columns, name))) {
-      return base::Error(base::ErrorCode::corrupt, log.file + " has no column " + name);
+    if (!out.emplace_back(column_named(log.columns(), name))) {
+      return base::Error(base::ErrorCode::corrupt, log.file() + " has no column " + name);
     }
   }
   return out;
@@ -112,14 +94,15 @@ ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& 
   const base::Duration period{std::llround(*model.sample_time * 1e9)};
   return [=, u = *inputs, y = *outputs,
           how = *recipe](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
-    const auto log = rows_of_log(log_file, ranges);
+    const auto log = logs::LogReader::open(log_file);
     if (!log.ok()) return log.error();
     const auto u_columns = columns_in(log.value(), u);
     if (!u_columns.ok()) return u_columns.error();
     const auto y_columns = columns_in(log.value(), y);
     if (!y_columns.ok()) return y_columns.error();
-    const auto record = record_of(log.value(), period, u_columns.value(), y_columns.value());
-    const auto cut = identification::cut_into_experiments(record, u, y);
+    const auto ticks = read_ticks(log_file, ranges, period, u_columns.value(), y_columns.value());
+    if (!ticks.ok()) return ticks.error();
+    const auto cut = identification::cut_into_experiments(ticks.value().resampled.record, u, y);
     if (!cut.ok()) return cut.error();
     const auto found = identification::identify_again(cut.value().experiments, how);
     if (!found.ok()) return found.error();

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <utility>
 
-#include "config/yaml_text.hpp"
+#include "config/sha256.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/augmentation.hpp"
 

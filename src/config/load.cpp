@@ -4,6 +4,7 @@
 
 #include "config/checks.hpp"
 #include "config/overlay.hpp"
+#include "config/sha256.hpp"
 #include "config/tables.hpp"
 #include "config/yaml_text.hpp"
 #include "twinkeeper/base/quantity.hpp"

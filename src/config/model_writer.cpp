@@ -13,6 +13,4 @@ std::string model_file_text(const model::ModelSettings& model, const Json& diagn
   return to_yaml(document);
 }
 
-std::string hash_of(const std::string& text) { return sha256(text); }
-
 }  // namespace twinkeeper::config

@@ -13,7 +13,4 @@ namespace twinkeeper::config {
 [[nodiscard]] std::string model_file_text(const model::ModelSettings& model, const nlohmann::ordered_json& diagnosis,
                                           const nlohmann::ordered_json& provenance);
 
-// "sha256:…" of a text, as provenance and hashes of models have it.
-[[nodiscard]] std::string hash_of(const std::string& text);
-
 }  // namespace twinkeeper::config

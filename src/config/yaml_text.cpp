@@ -1,7 +1,5 @@
 #include "config/yaml_text.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -112,18 +110,5 @@ std::string to_yaml(const Json& tree) {
 }
 
 Json verbatim(const std::string& text) { return Json::binary({text.begin(), text.end()}); }
-
-std::string sha256(const std::string& text) {
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned length = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1) return "sha256:";
-  std::string out = "sha256:";
-  for (unsigned i = 0; i < length; ++i) {
-    out += kHex[digest[i] >> 4];
-    out += kHex[digest[i] & 15];
-  }
-  return out;
-}
 
 }  // namespace twinkeeper::config

@@ -11,7 +11,4 @@ namespace twinkeeper::config {
 // A value that to_yaml writes as it is, for numbers whose spelling matters (0x9C41).
 [[nodiscard]] nlohmann::ordered_json verbatim(const std::string& text);
 
-// "sha256:…" in lower-case hexadecimal.
-[[nodiscard]] std::string sha256(const std::string& text);
-
 }  // namespace twinkeeper::config

@@ -4,7 +4,9 @@
 #include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
+#include <utility>
 
 #include "identification/nonlinear_predictor.hpp"
 #include "identification/ticks.hpp"
@@ -19,69 +21,23 @@ using Eigen::VectorXd;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-struct Span {  // rows of one experiment
-  std::size_t begin, end;
-};
-
-std::vector<Span> experiments_of(const Record& record) {
-  std::vector<Span> spans;
-  std::size_t begin = 0;
-  for (std::size_t row = 1; row < record.tick.size(); ++row) {
-    if (record.tick[row] - record.tick[row - 1] <= kLongestGap + 1) continue;
-    spans.push_back({begin, row});
-    begin = row;
-  }
-  spans.push_back({begin, record.tick.size()});
-  return spans;
-}
-
-Ticks ticks_of(const model::StateSpace& model, const Record& record, const Span& span) {
-  Ticks ticks;
-  const std::int64_t first = record.tick[span.begin];
-  const auto count = static_cast<Index>(record.tick[span.end - 1] - first + 1);
-  ticks.u = MatrixXd::Constant(model.n_u(), count, kNone);
-  ticks.y = MatrixXd::Constant(model.n_y(), count, kNone);
-  for (std::size_t row = span.begin; row < span.end; ++row) {
-    const auto at = static_cast<Index>(record.tick[row] - first);
-    const auto source = static_cast<Index>(row);
-    ticks.of_row.push_back(at);
-    for (Index i = 0; i < model.n_u(); ++i) {
-      const double value = record.u(source, i);
-      const model::Limits& limits = model.inputs[static_cast<std::size_t>(i)].limits;
-      if (!std::isnan(value)) ticks.u(i, at) = std::clamp(value, limits.min, limits.max) - model.u_op(i);
-    }
-    for (Index i = 0; i < model.n_y(); ++i) {
-      if (!std::isnan(record.y(source, i))) ticks.y(i, at) = record.y(source, i) - model.y_op(i);
-    }
-  }
-  for (Index i = 0; i < model.n_u(); ++i) {
-    double held = 0.0;
-    for (Index k = 0; k < count; ++k) {
-      if (std::isnan(ticks.u(i, k))) ticks.u(i, k) = held;
-      held = ticks.u(i, k);
-    }
-  }
-  return ticks;
-}
-
 class Predictor {
  public:
   Predictor(const model::StateSpace& model, const MatrixXd& gain, const MatrixXd& sigma)
       : model_(model), gain_(gain), sigma_(sigma) {}
 
-  [[nodiscard]] VectorXd output(const VectorXd& x, const Ticks& ticks, Index k) const {
-    return model_.C * x + model_.D * ticks.u.col(k);
-  }
-  [[nodiscard]] VectorXd free_step(const VectorXd& x, const Ticks& ticks, Index k) const {
-    return model_.A * x + model_.B * ticks.u.col(k) + model_.d;
+  [[nodiscard]] VectorXd output(const VectorXd& x, const VectorXd& u) const { return model_.C * x + model_.D * u; }
+  [[nodiscard]] VectorXd free_step(const VectorXd& x, const VectorXd& u) const {
+    return model_.A * x + model_.B * u + model_.d;
   }
   // x(k+1|k), and how it depends on x0 if `slope` is that of x(k|k−1).
-  [[nodiscard]] VectorXd corrected_step(const VectorXd& x, const Ticks& ticks, Index k, MatrixXd* slope) const {
-    VectorXd next = free_step(x, ticks, k);
-    const std::vector<Index> rows = measured(ticks, k);
+  [[nodiscard]] VectorXd corrected_step(const VectorXd& x, const VectorXd& u, const VectorXd& y,
+                                        MatrixXd* slope) const {
+    VectorXd next = free_step(x, u);
+    const std::vector<Index> rows = measured(y);
     const MatrixXd gain = rows.empty() ? MatrixXd() : gain_of(rows);
     if (!rows.empty()) {
-      const VectorXd innovation = (ticks.y.col(k) - output(x, ticks, k))(rows);
+      const VectorXd innovation = (y - output(x, u))(rows);
       next += gain * innovation;
     }
     if (slope != nullptr) {
@@ -92,23 +48,23 @@ class Predictor {
     return next;
   }
   // What the steps begin with where x0 is the deviation of x: that of z, with foh (model/hold.hpp).
-  [[nodiscard]] VectorXd begin(const VectorXd& x0, const Ticks& ticks) const {
+  [[nodiscard]] VectorXd begin(const VectorXd& x0, const VectorXd& first_u) const {
     if (!model_.foh()) return x0;
-    return x0 - model_.hold_offset * ticks.u.col(0);
+    return x0 - model_.hold_offset * first_u;
   }
-  [[nodiscard]] static std::vector<Index> measured(const Ticks& ticks, Index k) {
+  [[nodiscard]] static std::vector<Index> measured(const VectorXd& y) {
     std::vector<Index> rows;
-    for (Index i = 0; i < ticks.y.rows(); ++i) {
-      if (!std::isnan(ticks.y(i, k))) rows.push_back(i);
+    for (Index i = 0; i < y.size(); ++i) {
+      if (!std::isnan(y(i))) rows.push_back(i);
     }
     return rows;
   }
-  // The x0 of the smallest weighted squared errors over the ticks before `end`; `prior`: that of start_of().
-  [[nodiscard]] VectorXd estimate_start(const Ticks& ticks, Index end, bool one_step, const VectorXd& prior) const {
+  // The x0 of the smallest weighted squared errors over a few ticks; `prior`: that of start_of().
+  [[nodiscard]] VectorXd estimate_start(const Ticks& few, bool one_step, const VectorXd& prior) const {
     const Index n = model_.n_x();
     std::vector<VectorXd> errors;
     std::vector<MatrixXd> slopes;
-    VectorXd x = begin(prior, ticks);
+    VectorXd x = begin(prior, few.u.col(0));
     MatrixXd slope = MatrixXd::Identity(n, n);
     Index count = 0;
     for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
@@ -123,17 +79,19 @@ class Predictor {
       slopes.back()(0, i) = 1.0 / initial_std;
       ++count;
     }
-    for (Index k = 0; k < end; ++k) {
-      if (const std::vector<Index> rows = measured(ticks, k); !rows.empty()) {
+    for (Index k = 0; k < few.count(); ++k) {
+      const VectorXd u = few.u.col(k);
+      const VectorXd y = few.y.col(k);
+      if (const std::vector<Index> rows = measured(y); !rows.empty()) {
         const Eigen::LLT<MatrixXd> root(sigma_(rows, rows));
-        errors.push_back(root.matrixL().solve(VectorXd((ticks.y.col(k) - output(x, ticks, k))(rows))));
+        errors.push_back(root.matrixL().solve(VectorXd((y - output(x, u))(rows))));
         slopes.push_back(root.matrixL().solve(MatrixXd(model_.C(rows, Eigen::all) * slope)));
         count += static_cast<Index>(rows.size());
       }
       if (one_step) {
-        x = corrected_step(x, ticks, k, &slope);
+        x = corrected_step(x, u, y, &slope);
       } else {
-        x = free_step(x, ticks, k);
+        x = free_step(x, u);
         slope = model_.A * slope;
       }
     }
@@ -172,123 +130,271 @@ VectorXd start_of(const model::StateSpace& model) {
   return x0;
 }
 
-// ŷ by tick, one column each.
-MatrixXd predict(const Predictor& predictor, const Ticks& ticks, std::optional<std::int64_t> horizon,
-                 const VectorXd& x0) {
-  MatrixXd predicted(ticks.y.rows(), ticks.count());
-  if (!horizon || *horizon >= ticks.count()) {
-    VectorXd x = predictor.begin(x0, ticks);
-    for (Index k = 0; k < ticks.count(); ++k) {
-      predicted.col(k) = predictor.output(x, ticks, k);
-      x = predictor.free_step(x, ticks, k);
+// A course of ticks from x0 on.
+class LinearCourse {
+ public:
+  LinearCourse(const Predictor& predictor, std::optional<std::int64_t> horizon, VectorXd x0)
+      : predictor_(predictor), horizon_(horizon), x0_(std::move(x0)) {}
+
+  // ŷ of the next tick.
+  [[nodiscard]] VectorXd next(const VectorXd& u, const VectorXd& y) {
+    if (at_ == 0) x_ = free_ = predictor_.begin(x0_, u);
+    if (horizon_) past_.emplace_back(u, y);
+    if (!horizon_ || at_ < *horizon_) {  // no y to begin from
+      ++at_;
+      VectorXd expected = predictor_.output(free_, u);
+      free_ = predictor_.free_step(free_, u);
+      return expected;
     }
-    return predicted;
+    x_ = predictor_.corrected_step(x_, past_.front().first, past_.front().second, nullptr);  // x(j|j−1), j = k − H
+    past_.pop_front();
+    VectorXd run = x_;
+    for (std::size_t k = 0; k + 1 < past_.size(); ++k) run = predictor_.free_step(run, past_[k].first);
+    return predictor_.output(run, u);
   }
-  const auto ahead = static_cast<Index>(*horizon);
-  VectorXd free = predictor.begin(x0, ticks);
-  for (Index k = 0; k < ahead; ++k) {  // these have no y to begin from
-    predicted.col(k) = predictor.output(free, ticks, k);
-    free = predictor.free_step(free, ticks, k);
-  }
-  VectorXd x = predictor.begin(x0, ticks);  // x(j|j−1)
-  for (Index j = 0; j + ahead < ticks.count(); ++j) {
-    x = predictor.corrected_step(x, ticks, j, nullptr);
-    VectorXd run = x;  // x(j+1|j)
-    for (Index k = j + 1; k < j + ahead; ++k) run = predictor.free_step(run, ticks, k);
-    predicted.col(j + ahead) = predictor.output(run, ticks, j + ahead);
-  }
-  return predicted;
-}
 
-double fit_of(double squared_error, double squared_spread) {
-  return squared_spread > 0.0 ? 100.0 * (1.0 - std::sqrt(squared_error / squared_spread)) : kNone;
-}
+ private:
+  const Predictor& predictor_;
+  const std::optional<std::int64_t> horizon_;
+  const VectorXd x0_;
+  std::int64_t at_ = 0;  // ticks so far, up to the horizon
+  VectorXd x_, free_;
+  std::deque<std::pair<VectorXd, VectorXd>> past_;  // u, y of the last H ticks
+};
 
+// Sums of one output in one pass (Welford), so that rows need not be kept.
 class Score {
  public:
-  void add(double measured, double predicted, double persisted) { rows_.push_back({measured, predicted, persisted}); }
+  void add(double measured, double predicted, double persisted) {
+    all_.add(measured, predicted);
+    if (!std::isnan(persisted)) persisted_.add(measured, persisted);
+  }
   [[nodiscard]] OutputScore result() const {
     OutputScore score;
-    score.rows = rows_.size();
-    double mean = 0.0;
-    for (const auto& row : rows_) mean += row.measured / static_cast<double>(rows_.size());
-    double error = 0.0, spread = 0.0, persisted = 0.0, spread_persisted = 0.0;
-    bool any_persisted = false;
-    for (const auto& row : rows_) {
-      const double deviation = (row.measured - mean) * (row.measured - mean);
-      error += (row.measured - row.predicted) * (row.measured - row.predicted);
-      spread += deviation;
-      if (std::isnan(row.persisted)) continue;
-      any_persisted = true;
-      persisted += (row.measured - row.persisted) * (row.measured - row.persisted);
-      spread_persisted += deviation;
-    }
-    score.fit = fit_of(error, spread);
-    score.rmse = rows_.empty() ? kNone : std::sqrt(error / static_cast<double>(rows_.size()));
-    score.persistence = any_persisted ? fit_of(persisted, spread_persisted) : kNone;
+    score.rows = all_.rows;
+    score.fit = fit_of(all_.error, all_.spread);
+    score.rmse = all_.rows == 0 ? kNone : std::sqrt(all_.error / static_cast<double>(all_.rows));
+    // Both are measured against the mean of all rows.
+    const double off = persisted_.mean - all_.mean;
+    const double spread = persisted_.spread + static_cast<double>(persisted_.rows) * off * off;
+    score.persistence = persisted_.rows > 0 ? fit_of(persisted_.error, spread) : kNone;
     return score;
   }
 
  private:
-  struct Row {
-    double measured, predicted, persisted;
+  struct Sums {
+    std::size_t rows = 0;
+    double mean = 0.0, spread = 0.0, error = 0.0;
+    void add(double measured, double expected) {
+      const double off = measured - mean;
+      mean += off / static_cast<double>(++rows);
+      spread += off * (measured - mean);
+      error += (measured - expected) * (measured - expected);
+    }
   };
-  std::vector<Row> rows_;
+  [[nodiscard]] static double fit_of(double squared_error, double squared_spread) {
+    return squared_spread > 0.0 ? 100.0 * (1.0 - std::sqrt(squared_error / squared_spread)) : kNone;
+  }
+
+  Sums all_, persisted_;
 };
 
 }  // namespace
 
-base::Result<Comparison> compare(const model::StateSpace& model, const Record& record,
-                                 std::optional<std::int64_t> horizon, Start start) {
+class StreamedComparison::Parts {
+ public:
+  Parts(const model::StateSpace& model, MatrixXd gain, MatrixXd sigma, const MatrixXd& P,
+        std::optional<std::int64_t> horizon, Start start, OnRow on_row)
+      : model_(model),
+        gain_(std::move(gain)),
+        sigma_(std::move(sigma)),
+        predictor_(model_, gain_, sigma_),
+        horizon_(horizon),
+        start_(start),
+        on_row_(std::move(on_row)),
+        prior_(start_of(model)),
+        scores_(static_cast<std::size_t>(model.n_y())) {
+    if (model_.nonlinear()) nonlinear_.emplace(model_, P, sigma_);
+  }
+
+  void add(std::int64_t tick, const VectorXd& u, const VectorXd& y) {
+    if (rows_.empty() || tick != tick_) {
+      const bool apart = !rows_.empty() && tick - tick_ > kLongestGap + 1;
+      if (!rows_.empty()) {
+        close();
+        if (apart) end_experiment();
+        for (; !apart && tick_ + 1 < tick; ++tick_) take(no_row());
+      }
+      tick_ = tick;
+      now_ = no_row();
+    }
+    for (Index i = 0; i < model_.n_u(); ++i) {
+      const model::Limits& limits = model_.inputs[static_cast<std::size_t>(i)].limits;
+      if (!std::isnan(u(i))) now_.u(i) = std::clamp(u(i), limits.min, limits.max) - model_.u_op(i);
+    }
+    for (Index i = 0; i < model_.n_y(); ++i) {
+      if (!std::isnan(y(i))) now_.y(i) = y(i) - model_.y_op(i);
+    }
+    rows_.push_back(y);
+  }
+
+  [[nodiscard]] StreamedComparison::Result finish() {
+    if (!rows_.empty()) close();
+    end_experiment();
+    StreamedComparison::Result out;
+    for (const Score& score : scores_) out.scores.push_back(score.result());
+    out.experiments = std::max<std::size_t>(experiments_, 1);
+    return out;
+  }
+
+ private:
+  struct Tick {
+    VectorXd u, y;               // deviations; NaN: missing
+    std::vector<VectorXd> rows;  // y of each, absolute
+  };
+  [[nodiscard]] Tick no_row() const {
+    return {VectorXd::Constant(model_.n_u(), kNone), VectorXd::Constant(model_.n_y(), kNone), {}};
+  }
+
+  // The newest tick has all of its rows.
+  void close() {
+    now_.rows = std::exchange(rows_, {});
+    take(std::move(now_));
+  }
+
+  // Ticks come in order, those without a row among them.
+  void take(Tick tick) {
+    if (held_.size() == 0) held_ = VectorXd::Zero(model_.n_u());
+    for (Index i = 0; i < model_.n_u(); ++i) {
+      if (!std::isnan(tick.u(i))) held_(i) = tick.u(i);
+    }
+    tick.u = held_;
+    rows_seen_ += tick.rows.size();
+    if (begun_) {
+      tell(tick);
+      return;
+    }
+    first_.push_back(std::move(tick));
+    if (start_ == Start::zero || rows_seen_ >= kRowsForStart) begin();
+  }
+
+  // The first ticks are there: x0, and what it says of them.
+  void begin() {
+    begun_ = true;
+    ++experiments_;
+    VectorXd x0 = prior_;
+    if (start_ == Start::estimate) {
+      Ticks few{MatrixXd(model_.n_u(), static_cast<Index>(first_.size())),
+                MatrixXd(model_.n_y(), static_cast<Index>(first_.size()))};
+      for (std::size_t k = 0; k < first_.size(); ++k) {
+        few.u.col(static_cast<Index>(k)) = first_[k].u;
+        few.y.col(static_cast<Index>(k)) = first_[k].y;
+      }
+      x0 = nonlinear_ ? nonlinear_->estimate_start(few, horizon_.has_value(), prior_)
+                      : predictor_.estimate_start(few, horizon_.has_value(), prior_);
+      unscored_ = std::min(kRowsForStart, rows_seen_);
+    }
+    if (nonlinear_) {
+      nonlinear_->begin(horizon_, x0);
+    } else {
+      course_.emplace(predictor_, horizon_, std::move(x0));
+    }
+    const std::vector<Tick> first = std::exchange(first_, {});
+    for (const Tick& tick : first) tell(tick);
+  }
+
+  void tell(const Tick& tick) {
+    const VectorXd expected = nonlinear_ ? nonlinear_->next(tick.u, tick.y) : course_->next(tick.u, tick.y);
+    const VectorXd predicted = expected + model_.y_op;
+    VectorXd before = VectorXd::Constant(model_.n_y(), kNone);
+    if (horizon_) {
+      past_y_.push_back(tick.y);
+      if (static_cast<std::int64_t>(past_y_.size()) > *horizon_) {
+        before = past_y_.front() + model_.y_op;
+        past_y_.pop_front();
+      }
+    }
+    for (const VectorXd& y : tick.rows) {
+      const bool scored = unscored_ == 0;
+      if (!scored) --unscored_;
+      on_row_(y, predicted, scored);
+      for (Index i = 0; scored && i < model_.n_y(); ++i) {
+        if (!std::isnan(y(i))) scores_[static_cast<std::size_t>(i)].add(y(i), predicted(i), before(i));
+      }
+    }
+  }
+
+  void end_experiment() {
+    if (!begun_ && !first_.empty()) begin();
+    begun_ = false;
+    rows_seen_ = unscored_ = 0;
+    held_.resize(0);
+    past_y_.clear();
+  }
+
+  const model::StateSpace& model_;
+  const MatrixXd gain_, sigma_;
+  const Predictor predictor_;
+  std::optional<NonlinearPredictor> nonlinear_;
+  const std::optional<std::int64_t> horizon_;
+  const Start start_;
+  const OnRow on_row_;
+  const VectorXd prior_;
+  std::vector<Score> scores_;
+  std::size_t experiments_ = 0;
+
+  std::int64_t tick_ = 0;  // the newest, and its rows so far
+  Tick now_;
+  std::vector<VectorXd> rows_;
+
+  bool begun_ = false;       // x0 is there
+  std::vector<Tick> first_;  // until then
+  std::size_t rows_seen_ = 0, unscored_ = 0;
+  VectorXd held_;
+  std::optional<LinearCourse> course_;
+  std::deque<VectorXd> past_y_;  // of the last H ticks
+};
+
+StreamedComparison::StreamedComparison(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+StreamedComparison::StreamedComparison(StreamedComparison&&) noexcept = default;
+StreamedComparison::~StreamedComparison() = default;
+
+base::Result<StreamedComparison> StreamedComparison::of(const model::StateSpace& model,
+                                                        std::optional<std::int64_t> horizon, Start start,
+                                                        OnRow on_row) {
   const auto steady = model::steady_state(model);
   if (!steady.ok() && horizon) {
     return base::Error(base::ErrorCode::invalid_argument,
                        "the model has no steady gain to predict with: " + steady.error().message());
   }
-  const MatrixXd gain = steady.ok() ? steady.value().K : MatrixXd::Zero(model.n_x(), model.n_y());
-  const MatrixXd sigma = steady.ok() ? steady.value().Sigma : model.R;
-  const Predictor predictor(model, gain, sigma);
-  std::optional<NonlinearPredictor> nonlinear;
-  if (model.nonlinear()) {
-    nonlinear.emplace(model, steady.ok() ? steady.value().P : MatrixXd::Zero(model.n_x(), model.n_x()), sigma);
-  }
+  const bool good = steady.ok();
+  return StreamedComparison(std::make_unique<Parts>(
+      model, good ? steady.value().K : MatrixXd::Zero(model.n_x(), model.n_y()), good ? steady.value().Sigma : model.R,
+      good ? steady.value().P : MatrixXd::Zero(model.n_x(), model.n_x()), horizon, start, std::move(on_row)));
+}
 
+void StreamedComparison::add(std::int64_t tick, const VectorXd& u, const VectorXd& y) { parts_->add(tick, u, y); }
+
+StreamedComparison::Result StreamedComparison::finish() { return parts_->finish(); }
+
+base::Result<Comparison> compare(const model::StateSpace& model, const Record& record,
+                                 std::optional<std::int64_t> horizon, Start start) {
   Comparison out;
-  const std::size_t rows = record.tick.size();
-  out.predicted.resize(static_cast<Index>(rows), model.n_y());
-  out.scored.assign(rows, true);
-  std::vector<Score> scores(static_cast<std::size_t>(model.n_y()));
-  const std::vector<Span> spans = experiments_of(record);
-  const VectorXd prior = start_of(model);
-  out.experiments = spans.size();
-  for (const Span& span : spans) {
-    const Ticks ticks = ticks_of(model, record, span);
-    VectorXd x0 = prior;
-    std::size_t used = 0;  // rows that x0 was made of
-    if (start == Start::estimate) {
-      used = std::min(kRowsForStart, span.end - span.begin);
-      const Index end = ticks.of_row[used - 1] + 1;
-      x0 = nonlinear ? nonlinear->estimate_start(ticks, end, horizon.has_value(), prior)
-                     : predictor.estimate_start(ticks, end, horizon.has_value(), prior);
-    }
-    const MatrixXd predicted =
-        nonlinear ? nonlinear->predict(ticks, horizon, x0) : predict(predictor, ticks, horizon, x0);
-    for (std::size_t row = span.begin; row < span.end; ++row) {
-      const auto into = static_cast<Index>(row);
-      const Index tick = ticks.of_row[row - span.begin];
-      out.predicted.row(into) = (predicted.col(tick) + model.y_op).transpose();
-      out.scored[row] = row - span.begin >= used;
-      if (!out.scored[row]) continue;
-      for (Index i = 0; i < model.n_y(); ++i) {
-        const double measured = record.y(into, i);
-        if (std::isnan(measured)) continue;
-        const bool persists = horizon && tick >= *horizon;
-        const double before = persists ? ticks.y(i, tick - static_cast<Index>(*horizon)) + model.y_op(i) : kNone;
-        scores[static_cast<std::size_t>(i)].add(measured, out.predicted(into, i), before);
-      }
-    }
+  out.predicted.resize(record.y.rows(), model.n_y());
+  Index row = 0;
+  auto streamed =
+      StreamedComparison::of(model, horizon, start, [&](const VectorXd&, const VectorXd& predicted, bool scored) {
+        out.predicted.row(row++) = predicted.transpose();
+        out.scored.push_back(scored);
+      });
+  if (!streamed.ok()) return streamed.error();
+  for (std::size_t k = 0; k < record.tick.size(); ++k) {
+    const auto at = static_cast<Index>(k);
+    streamed.value().add(record.tick[k], record.u.row(at).transpose(), record.y.row(at).transpose());
   }
-  for (const Score& score : scores) out.scores.push_back(score.result());
+  auto result = streamed.value().finish();
+  out.scores = std::move(result.scores);
+  out.experiments = result.experiments;
   return out;
 }
 

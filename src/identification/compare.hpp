@@ -25,6 +25,8 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -57,7 +59,33 @@ struct Comparison {
   std::size_t experiments = 1;
 };
 
-// `horizon`: at least 1.
+// A comparison row by row, in memory that does not grow with the rows: what it holds are the first kRowsForStart rows of an
+// experiment, until x0 is known, and the last H ticks. `horizon`: at least 1. The model outlives it.
+class StreamedComparison {
+ public:
+  // Of each row in order, later than it was added: y and ŷ, absolute.
+  using OnRow = std::function<void(const Eigen::VectorXd& y, const Eigen::VectorXd& predicted, bool scored)>;
+  [[nodiscard]] static base::Result<StreamedComparison> of(const model::StateSpace& model,
+                                                           std::optional<std::int64_t> horizon, Start start,
+                                                           OnRow on_row);
+  StreamedComparison(StreamedComparison&&) noexcept;
+  ~StreamedComparison();
+
+  // Ticks never fall; absolute, NaN: missing.
+  void add(std::int64_t tick, const Eigen::VectorXd& u, const Eigen::VectorXd& y);
+  struct Result {
+    std::vector<OutputScore> scores;  // by output
+    std::size_t experiments = 1;
+  };
+  [[nodiscard]] Result finish();  // ends it
+
+ private:
+  class Parts;
+  explicit StreamedComparison(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// The same of a whole record. `horizon`: at least 1.
 [[nodiscard]] base::Result<Comparison> compare(const model::StateSpace& model, const Record& record,
                                                std::optional<std::int64_t> horizon, Start start);
 

@@ -16,9 +16,9 @@ using Eigen::VectorXd;
 constexpr int kMostSteps = 60;
 constexpr double kConverged = 1e-12;  // relative change of the squared errors
 
-std::span<const double> span(const double* data, Index size) { return {data, static_cast<std::size_t>(size)}; }
-
-Ticks first_of(const Ticks& ticks, Index count) { return {ticks.u.leftCols(count), ticks.y.leftCols(count), {}}; }
+std::span<const double> span(const VectorXd& values) {
+  return {values.data(), static_cast<std::size_t>(values.size())};
+}
 
 }  // namespace
 
@@ -28,56 +28,64 @@ NonlinearPredictor::NonlinearPredictor(const model::StateSpace& model, MatrixXd 
   free_.linearise_each_step(true);
 }
 
-// ŷ of the ticks from … to−1, beginning with x at `from`; only of the last of them if that is all that is wanted.
-void NonlinearPredictor::simulate(const Ticks& ticks, Index from, Index to, const VectorXd& x, MatrixXd& predicted,
-                                  bool last_only) {
-  const std::vector<std::uint8_t> none(static_cast<std::size_t>(model_.n_y()), 0);
-  const std::vector<double> nothing(none.size(), 0.0);
-  free_.reset(x, VectorXd::Zero(model_.n_x()));
-  for (Index k = from; k < to; ++k) {
-    const auto u = span(ticks.u.col(k).data(), ticks.u.rows());
-    free_.expect(u);
-    if (!last_only || k + 1 == to) {
-      const auto expected = free_.expected();
-      for (Index i = 0; i < model_.n_y(); ++i) predicted(i, k) = expected[static_cast<std::size_t>(i)];
-    }
-    if (k + 1 == to) return;
-    free_.fuse(nothing, none, none);
-    if (!free_.predict(u)) {  // away beyond all numbers: it stays there
-      predicted.middleCols(k + 1, to - k - 1).setConstant(std::nan(""));
-      return;
-    }
-  }
+void NonlinearPredictor::begin(std::optional<std::int64_t> horizon, const VectorXd& x0) {
+  horizon_ = horizon;
+  at_ = 0;
+  away_ = false;
+  past_.clear();
+  free_.reset(x0, VectorXd::Zero(model_.n_x()));
+  filter_.reset_with_covariance(x0, P0_);
 }
 
-MatrixXd NonlinearPredictor::predict(const Ticks& ticks, std::optional<std::int64_t> horizon, const VectorXd& x0) {
-  MatrixXd predicted(model_.n_y(), ticks.count());
-  if (!horizon || *horizon >= ticks.count()) {
-    simulate(ticks, 0, ticks.count(), x0, predicted, false);
+// ŷ of free_.
+void NonlinearPredictor::expect(const VectorXd& u, VectorXd& predicted) {
+  free_.expect(span(u));
+  const auto expected = free_.expected();
+  std::copy(expected.begin(), expected.end(), predicted.data());
+}
+
+// A step of free_ after that; false: x is away beyond all numbers.
+bool NonlinearPredictor::go_on(const VectorXd& u) {
+  nothing_.assign(static_cast<std::size_t>(model_.n_y()), 0.0);
+  none_.assign(nothing_.size(), 0);
+  free_.fuse(nothing_, none_, none_);
+  return free_.predict(span(u));
+}
+
+VectorXd NonlinearPredictor::next(const VectorXd& u, const VectorXd& y) {
+  VectorXd predicted = VectorXd::Constant(model_.n_y(), std::nan(""));
+  if (horizon_) past_.emplace_back(u, y);
+  if (!horizon_ || at_++ < *horizon_) {  // no y to begin from
+    if (away_) return predicted;
+    expect(u, predicted);
+    away_ = !go_on(u);
     return predicted;
   }
-  const auto ahead = static_cast<Index>(*horizon);
-  simulate(ticks, 0, ahead, x0, predicted, false);  // these have no y to begin from
-  filter_.reset_with_covariance(x0, P0_);
-  std::vector<std::uint8_t> rows(static_cast<std::size_t>(model_.n_y()));
+  if (at_ == *horizon_ + 1) away_ = false;  // of the filter, from here on
+  if (away_) return predicted;
+  const auto [old_u, old_y] = std::move(past_.front());
+  past_.pop_front();
+  std::vector<std::uint8_t> rows;
+  for (Index i = 0; i < old_y.size(); ++i) rows.push_back(!std::isnan(old_y(i)));
+  filter_.expect(span(old_u));
+  filter_.fuse(span(old_y), rows, rows);
+  away_ = !filter_.predict(span(old_u));
+  if (away_) return predicted;
   VectorXd x(model_.n_x());
-  for (Index j = 0; j + ahead < ticks.count(); ++j) {
-    const auto u = span(ticks.u.col(j).data(), ticks.u.rows());
-    for (Index i = 0; i < model_.n_y(); ++i) rows[static_cast<std::size_t>(i)] = !std::isnan(ticks.y(i, j));
-    filter_.expect(u);
-    filter_.fuse(span(ticks.y.col(j).data(), ticks.y.rows()), rows, rows);
-    if (!filter_.predict(u)) {
-      predicted.rightCols(ticks.count() - j - ahead).setConstant(std::nan(""));
-      return predicted;
-    }
-    std::copy_n(filter_.x_prior().begin(), x.size(), x.data());
-    simulate(ticks, j + 1, j + ahead + 1, x, predicted, true);
+  std::copy_n(filter_.x_prior().begin(), x.size(), x.data());
+  free_.reset(x, VectorXd::Zero(model_.n_x()));
+  for (std::size_t k = 0; k + 1 < past_.size(); ++k) {
+    free_.expect(span(past_[k].first));
+    if (!go_on(past_[k].first)) return predicted;
   }
+  expect(u, predicted);
   return predicted;
 }
 
 VectorXd NonlinearPredictor::errors(const Ticks& ticks, bool one_step, const VectorXd& x0, const VectorXd& prior) {
-  const MatrixXd predicted = predict(ticks, one_step ? std::optional<std::int64_t>{1} : std::nullopt, x0);
+  begin(one_step ? std::optional<std::int64_t>{1} : std::nullopt, x0);
+  MatrixXd predicted(ticks.y.rows(), ticks.count());
+  for (Index k = 0; k < ticks.count(); ++k) predicted.col(k) = next(ticks.u.col(k), ticks.y.col(k));
   const Index own = model_.n_own();
   VectorXd out = VectorXd::Zero(ticks.y.size() + model_.n_x() - own);
   for (std::size_t k = 0; k < model_.augmented.size(); ++k) {
@@ -100,8 +108,7 @@ VectorXd NonlinearPredictor::errors(const Ticks& ticks, bool one_step, const Vec
   return out;
 }
 
-VectorXd NonlinearPredictor::estimate_start(const Ticks& ticks, Index end, bool one_step, const VectorXd& prior) {
-  const Ticks few = first_of(ticks, end);
+VectorXd NonlinearPredictor::estimate_start(const Ticks& few, bool one_step, const VectorXd& prior) {
   const Index n = model_.n_x();
   VectorXd x = prior;
   VectorXd error = errors(few, one_step, x, prior);

@@ -10,7 +10,10 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <deque>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "identification/ticks.hpp"
 #include "twinkeeper/estimation/kalman_filter.hpp"
@@ -23,23 +26,29 @@ class NonlinearPredictor {
   // P0: covariance of x0 where y is used; sigma: covariance that whitens the errors.
   NonlinearPredictor(const model::StateSpace& model, Eigen::MatrixXd P0, Eigen::MatrixXd sigma);
 
-  // ŷ by tick, one column each; deviations.
-  [[nodiscard]] Eigen::MatrixXd predict(const Ticks& ticks, std::optional<std::int64_t> horizon,
-                                        const Eigen::VectorXd& x0);
-  // The x0 of the least squared errors over the ticks before `end`, sought from `prior`: the operating point, with
-  // augmented states at their `initial`, from which they are as far as their `initial_std` allows.
-  [[nodiscard]] Eigen::VectorXd estimate_start(const Ticks& ticks, Eigen::Index end, bool one_step,
-                                               const Eigen::VectorXd& prior);
+  // A course of ticks from x0 on, deviations; `horizon`: absent: no y is used.
+  void begin(std::optional<std::int64_t> horizon, const Eigen::VectorXd& x0);
+  // ŷ of the next tick.
+  [[nodiscard]] Eigen::VectorXd next(const Eigen::VectorXd& u, const Eigen::VectorXd& y);
+  // The x0 of the least squared errors over a few ticks, sought from `prior`: the operating point, with augmented
+  // states at their `initial`, from which they are as far as their `initial_std` allows. Ends a course.
+  [[nodiscard]] Eigen::VectorXd estimate_start(const Ticks& few, bool one_step, const Eigen::VectorXd& prior);
 
  private:
-  void simulate(const Ticks& ticks, Eigen::Index from, Eigen::Index to, const Eigen::VectorXd& x,
-                Eigen::MatrixXd& predicted, bool last_only);
+  void expect(const Eigen::VectorXd& u, Eigen::VectorXd& predicted);
+  [[nodiscard]] bool go_on(const Eigen::VectorXd& u);
   [[nodiscard]] Eigen::VectorXd errors(const Ticks& ticks, bool one_step, const Eigen::VectorXd& x0,
                                        const Eigen::VectorXd& prior);
 
   const model::StateSpace& model_;
   const Eigen::MatrixXd P0_, sigma_;
   estimation::KalmanFilter filter_, free_;
+  std::vector<double> nothing_;
+  std::vector<std::uint8_t> none_;
+  std::optional<std::int64_t> horizon_;
+  std::int64_t at_ = 0;                                           // ticks so far, with a horizon
+  bool away_ = false;                                             // beyond all numbers: it stays there
+  std::deque<std::pair<Eigen::VectorXd, Eigen::VectorXd>> past_;  // u, y of the last `horizon_` ticks
 };
 
 }  // namespace twinkeeper::identification

@@ -215,7 +215,29 @@ base::Result<bool> LogReader::next(LogRow& row) {
                  "more than " + std::to_string(columns_.size() + 1) +
                      " cells; accepted: " + std::to_string(columns_.size() + 1) + ", as the header has");
   }
+  ++rows_;
   return true;
+}
+
+base::Status each_row(LogReader& reader, const RowRange& rows, const std::function<void(const LogRow&)>& take) {
+  LogRow row;
+  bool any = false;
+  while (!rows.end || reader.rows() < *rows.end) {
+    const auto more = reader.next(row);
+    if (!more.ok()) return more.error();
+    if (!more.value()) break;
+    if (reader.rows() <= rows.begin) continue;
+    any = true;
+    take(row);
+  }
+  const std::size_t there = reader.rows();
+  if (rows.begin > there || rows.end.value_or(0) > there) {
+    return base::Error(base::ErrorCode::invalid_argument,
+                       reader.file() + " has " + std::to_string(there) +
+                           " rows; accepted: A:B with 0 <= A < B <= " + std::to_string(there));
+  }
+  if (!any) return base::Error(base::ErrorCode::corrupt, reader.file() + " has no rows");
+  return base::Success{};
 }
 
 base::Result<LogTable> read_log(const std::string& file, const RowRange& rows) {
@@ -226,23 +248,12 @@ base::Result<LogTable> read_log(const std::string& file, const RowRange& rows) {
   table.file = file;
   table.columns = reader.columns();
   table.values.resize(table.columns.size());
-  LogRow row;
-  std::size_t number = 0;
-  for (;; ++number) {
-    const auto more = reader.next(row);
-    if (!more.ok()) return more.error();
-    if (!more.value()) break;
-    if (number < rows.begin || (rows.end && number >= *rows.end)) continue;
+  const auto status = each_row(reader, rows, [&](const LogRow& row) {
     table.time_texts.emplace_back(row.time_text);
     table.times.push_back(row.time);
     for (std::size_t c = 0; c < row.values.size(); ++c) table.values[c].push_back(row.values[c]);
-  }
-  if (rows.begin > number || rows.end.value_or(0) > number) {
-    return base::Error(
-        base::ErrorCode::invalid_argument,
-        file + " has " + std::to_string(number) + " rows; accepted: A:B with 0 <= A < B <= " + std::to_string(number));
-  }
-  if (table.rows() == 0) return base::Error(base::ErrorCode::corrupt, file + " has no rows");
+  });
+  if (!status.ok()) return status.error();
   table.time_is_date = reader.time_is_date();
   return table;
 }

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,6 +47,7 @@ class LogReader {
   [[nodiscard]] bool time_is_date() const { return time_is_date_.value_or(false); }  // after the first row
   // False at the end. `row` refers to the reader's buffer until the next call.
   [[nodiscard]] base::Result<bool> next(LogRow& row);
+  [[nodiscard]] std::size_t rows() const { return rows_; }  // given so far
 
  private:
   explicit LogReader(TextFile file) : file_(std::move(file)) {}
@@ -59,7 +61,18 @@ class LogReader {
   char separator_ = ',';
   std::vector<LogColumn> columns_;
   std::optional<bool> time_is_date_;  // known from the first row on
+  std::size_t rows_ = 0;
 };
+
+// `begin` and `end` count rows, half-open; `end` absent: to the end.
+struct RowRange {
+  std::size_t begin = 0;
+  std::optional<std::size_t> end;
+};
+// Calls `take` with each row of the range, of a reader that has given none beyond its begin, and reads no further.
+// Rows that the log lacks are invalid_argument, a range without any is corrupt.
+[[nodiscard]] base::Status each_row(LogReader& reader, const RowRange& rows,
+                                    const std::function<void(const LogRow&)>& take);
 
 // A whole log in memory, column by column.
 struct LogTable {
@@ -71,11 +84,6 @@ struct LogTable {
   std::vector<std::vector<double>> values;      // by column, then row
 
   [[nodiscard]] std::size_t rows() const { return times.size(); }
-};
-// `begin` and `end` count rows, half-open; `end` absent: to the end. Rows that the log lacks are invalid_argument.
-struct RowRange {
-  std::size_t begin = 0;
-  std::optional<std::size_t> end;
 };
 [[nodiscard]] base::Result<LogTable> read_log(const std::string& file, const RowRange& rows = {});
 

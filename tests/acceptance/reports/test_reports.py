@@ -122,7 +122,7 @@ class Identify(PageCase):
         self.open()
         self.assertEqual(self.text("h1"), ["Model tanks, identified from a log"])
         self.assertIn("Verdict: accept", self.text(".verdict")[0])
-        self.assertEqual(self.sections(), ["fits", "rows", "residuals", "dynamics"])
+        self.assertEqual(self.sections(), ["fits", "rows", "residuals", "dynamics", "log"])
         self.assertEqual(self.text("nav a"), self.text("main > section > h2"))
 
         # Figures are those that the command prints.

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "config/yaml_text.hpp"
+#include "config/sha256.hpp"
 #include "support/catch.hpp"
 #include "support/collected_events.hpp"
 #include "support/temporary_folder.hpp"

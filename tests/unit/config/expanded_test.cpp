@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "config/config.hpp"
+#include "config/sha256.hpp"
 #include "config/yaml_text.hpp"
 #include "support/catch.hpp"
 #include "temporary_folder.hpp"
