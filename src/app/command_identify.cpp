@@ -189,6 +189,8 @@ ModelJson provenance_of(const Identified& found, const logs::LogTable& log, cons
     if (parameter.bound != 0) one["at"] = parameter.bound < 0 ? "lower bound" : "upper bound";
     if (!parameter.identifiable) one["identifiable"] = false;
     one["start"] = parameter.start;
+    if (std::isfinite(parameter.low)) one["min"] = parameter.low;
+    if (std::isfinite(parameter.high)) one["max"] = parameter.high;
   }
   if (arguments.template_file) out["template"] = std::filesystem::path(*arguments.template_file).filename().string();
   if (arguments.from_file) out["from"] = std::filesystem::path(*arguments.from_file).filename().string();

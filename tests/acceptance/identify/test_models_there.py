@@ -68,6 +68,12 @@ class Template(IdentifyCase):
             self.assertIn(part, text)
         for command in (("compare",), ("replay", "--output", "steps.csv")):
             self.run_command(*command, "--model", "model.yaml", "--input", renamed)
+        # The rows that made it judge by the template fitted to the others, and it comes out with the limits.
+        told = self.run_command("calibrate", "--model", "model.yaml", "--input", renamed, "--output", "calibrated.yaml").stdout
+        self.assertIn("limits are from 4 cross-refits", told)
+        self.assertIn("cross_refits: true", (self.folder / "calibrated.yaml").read_text(encoding="utf-8"))
+        done = self.run_command("replay", "--model", "calibrated.yaml", "--input", renamed)
+        self.assertIn(" 0 rows with an anomaly", done.stdout)
         # And the result is where the next fit begins.
         again = self.run_command("identify", "--from", "model.yaml", "--input", renamed, "--inputs", "heater,T_ambient",
                                  "--outputs", "T", "--output", "model.yaml")
