@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -20,6 +18,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/model_output.hpp"
+#include "app/progress_line.hpp"
 #include "app/replay_csv.hpp"
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
@@ -39,7 +38,7 @@ using identification::Method;
 constexpr std::size_t kThreads = 2;
 constexpr int kMostOrder = 50;
 
-// Runs independent jobs on two threads, and tells on a terminal how far it is.
+// Runs independent jobs on two threads, and tells how far it is.
 class Workers {
  public:
   void run(std::size_t count, const std::function<void(std::size_t)>& job) {
@@ -68,23 +67,16 @@ class Workers {
     if (fault) std::rethrow_exception(fault);
   }
   // From any thread.
-  void note(const std::string& text) {
-    if (!terminal_) return;
-    const std::lock_guard lock(mutex_);
-    std::cerr << "\ridentify: " << text << "\033[K" << std::flush;
-  }
-  void end() const {
-    if (terminal_) std::cerr << "\r\033[K";
-  }
+  void note(const std::string& text) { progress_.tell(text); }
+  void end() { progress_.end(); }
 
  private:
   void tell(std::size_t count) {
-    if (!terminal_) return;
     const std::lock_guard lock(mutex_);
-    std::cerr << "\ridentify: stage " << stage_ << ", " << ++done_ << " of " << count << "\033[K" << std::flush;
+    progress_.tell("stage " + std::to_string(stage_) + ", " + std::to_string(++done_) + " of " + std::to_string(count));
   }
 
-  const bool terminal_ = isatty(STDERR_FILENO) == 1;
+  ProgressLine progress_{"identify"};
   std::mutex mutex_;
   std::size_t stage_ = 0, done_ = 0;
 };
@@ -318,6 +310,7 @@ base::Result<Identified> fitted(Wishes& wished, const Known& known, const logs::
     identification::GreyBoxSettings how;
     how.sample_time = step;
     how.sought = wished.sought;
+      how.sought = sought_noted(known.model->provenance, known.model->model);
     how.replaces = arguments.from_file.has_value();
     how.for_each = for_each;
     how.on_step = [&](int at, double errors) {
