@@ -18,6 +18,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/model_output.hpp"
+#include "app/model_refit.hpp"
 #include "app/progress_line.hpp"
 #include "app/replay_csv.hpp"
 #include "app/version.hpp"
@@ -310,6 +311,7 @@ base::Result<Identified> fitted(Wishes& wished, const Known& known, const logs::
     identification::GreyBoxSettings how;
     how.sample_time = step;
     how.sought = wished.sought;
+    if (how.sought.empty() && arguments.from_file)
       how.sought = sought_noted(known.model->provenance, known.model->model);
     how.replaces = arguments.from_file.has_value();
     how.for_each = for_each;
