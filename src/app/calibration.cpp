@@ -24,13 +24,19 @@ namespace {
 using identification::NisRow;
 using identification::RegimeRows;
 
+constexpr std::uint64_t kRowsBetweenSteps = 2000;
 constexpr double kNoiseTolerance = 1.25;  // of variances, either way: within it the model's noise is left alone
+
+void tell_step(const CalibrationJob& job, const std::string& what) {
+  if (job.on_step) job.on_step(what);
+}
 
 // Takes the steps that diagnosis tests, by regime.
 class Innovations final : public LogReplayOutput {
  public:
-  Innovations(const config::TwinConfig& twin, const std::function<bool()>& stop, std::vector<RegimeRows>& regimes)
-      : regimes_(regimes), stop_(stop) {
+  Innovations(const config::TwinConfig& twin, const CalibrationJob& job, const std::string& what,
+              std::vector<RegimeRows>& regimes)
+      : regimes_(regimes), job_(job), what_(what) {
     if (!regimes_.empty()) return;
     const auto add = [&](const std::string& name) {
       const std::vector<std::vector<double>> none(twin.model.outputs.size());
@@ -44,6 +50,7 @@ class Innovations final : public LogReplayOutput {
   void pass_over(std::size_t rows) { passed_over_ = rows; }
 
   void row(std::string_view, std::int64_t, const estimation::TwinStep& step, std::string_view, bool) override {
+    if (rows_++ % kRowsBetweenSteps == 0) tell_step(job_, what_ + ", row " + std::to_string(rows_ - 1));
     if (passed_over_ > 0) {
       --passed_over_;
       return;
@@ -55,7 +62,7 @@ class Innovations final : public LogReplayOutput {
   void step_without_row(std::chrono::nanoseconds, const estimation::TwinStep& step, std::string_view, bool) override {
     last_ = step.step;
   }
-  [[nodiscard]] bool stopped() const override { return stop_ && stop_(); }
+  [[nodiscard]] bool stopped() const override { return job_.stop && job_.stop(); }
   [[nodiscard]] std::uint64_t tested() const { return tested_; }
 
  private:
@@ -88,7 +95,9 @@ class Innovations final : public LogReplayOutput {
   }
 
   std::vector<RegimeRows>& regimes_;
-  const std::function<bool()>& stop_;
+  const CalibrationJob& job_;
+  const std::string& what_;
+  std::uint64_t rows_ = 0;
   std::size_t passed_over_ = 0;
   std::optional<std::int64_t> last_;
   std::size_t regime_ = 0;
@@ -101,11 +110,12 @@ struct Passed {
 };
 
 // The rows through the twin as the plan has it; what they show, but for the first `passed_over`, goes into `regimes`.
+// `what`: told as on_step.
 base::Result<Passed> pass(const Plan& plan, const CalibrationJob& job, const logs::RowRange& rows,
-                          std::vector<RegimeRows>& regimes, std::size_t passed_over = 0) {
+                          const std::string& what, std::vector<RegimeRows>& regimes, std::size_t passed_over = 0) {
   auto log = logs::LogReader::open(job.log_file);
   if (!log.ok()) return log.error();
-  Innovations innovations(plan.config.twins[job.twin], job.stop, regimes);
+  Innovations innovations(plan.config.twins[job.twin], job, what, regimes);
   innovations.pass_over(passed_over);
   const auto replayed = replay_log(plan, job.twin, log.value(), job.tags, innovations, rows);
   if (!replayed.ok()) return replayed.error();
@@ -167,6 +177,7 @@ base::Result<std::vector<model::ModelSettings>> refitted_models(const Calibratio
     for (std::size_t other = 0; other < folds.size(); ++other) {
       if (other != fold) others.push_back(folds[other]);
     }
+    tell_step(job, "refit " + std::to_string(fold + 1) + " of " + std::to_string(folds.size()));
     auto model = job.refit(others);
     if (!model.ok()) return model.error();
     models.push_back(std::move(model).value());
@@ -185,7 +196,8 @@ base::Result<std::vector<RegimeRows>> held_out_rows(const CalibrationJob& job, c
     // The rows before a block are there for the state only, which takes 2 n of them to be estimated at all.
     const std::size_t settles = 8 * std::max<std::size_t>(models[fold].states.size(), 10);
     const std::size_t before = std::min(folds[fold].begin - job.rows.begin, settles);
-    const auto passed = pass(plan, job, {folds[fold].begin - before, folds[fold].end}, regimes, before);
+    const std::string what = "block " + std::to_string(fold + 1) + " of " + std::to_string(folds.size());
+    const auto passed = pass(plan, job, {folds[fold].begin - before, folds[fold].end}, what, regimes, before);
     if (!passed.ok()) return passed.error();
   }
   return regimes;
@@ -275,14 +287,14 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
     job.refit = nullptr;
     auto reset = reset_sensors(job.plan, job.twin, [&]() -> base::Result<std::vector<RegimeRows>> {
       std::vector<RegimeRows> rows;
-      const auto passed = pass(job.plan, job, job.rows, rows);
+      const auto passed = pass(job.plan, job, job.rows, "sensors", rows);
       if (!passed.ok()) return passed.error();
       return rows;
     });
     if (!reset.ok()) return reset.error();
     out.sensors = std::move(reset).value();
   }
-  const auto ungated = pass(job.plan, job, job.rows, regimes);
+  const auto ungated = pass(job.plan, job, job.rows, "noise", regimes);
   if (!ungated.ok()) return ungated.error();
   out.rows = ungated.value().rows;
   out.steps_tested = ungated.value().tested;
@@ -317,7 +329,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
     if (!held_out.ok()) return held_out.error();
     regimes = std::move(held_out).value();
   } else {
-    const auto gated = pass(job.plan, job, job.rows, regimes);
+    const auto gated = pass(job.plan, job, job.rows, "limits", regimes);
     if (!gated.ok()) return gated.error();
   }
 
@@ -328,6 +340,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   request.false_alarms_per_day = job.false_alarms_per_day;
   if (job.rows_made_the_model && !out.refitted) out.widening = request.widening = widening_of(twin.model, out.rows);
   request.held_out_blocks = out.refitted;
+  tell_step(job, "limits");
   out.figures = identification::calibrate(regimes, request);
   for (const RegimeRows& rows : regimes) {
     const bool found = std::any_of(out.figures.begin(), out.figures.end(),

@@ -45,7 +45,8 @@ struct CalibrationJob {
   bool after_maintenance = false;
   // The model from the rows of the log that are in the ranges; absent: nobody can.
   std::function<base::Result<model::ModelSettings>(const std::vector<logs::RowRange>& rows)> refit = {};
-  std::function<bool()> stop = {};  // asked before each row
+  std::function<bool()> stop = {};                       // asked before each row
+  std::function<void(const std::string&)> on_step = {};  // what is being done, and how far it is
 };
 
 struct CalibrationOutcome {
@@ -57,7 +58,7 @@ struct CalibrationOutcome {
   double widening = 1.0;
   bool refitted = false;
   std::optional<SensorReset> sensors;  // after maintenance
-  std::string why_not_refitted;  // where it was tried
+  std::string why_not_refitted;        // where it was tried
   std::uint64_t rows = 0;
   std::uint64_t steps_tested = 0;
 };

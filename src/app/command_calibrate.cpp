@@ -8,6 +8,7 @@
 #include "app/log_record.hpp"
 #include "app/model_output.hpp"
 #include "app/model_refit.hpp"
+#include "app/progress_line.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -79,7 +80,10 @@ int calibrate_command(const CalibrateArguments& arguments) {
     job.refit = refit_of(chosen.provenance, job.plan.config.twins[job.twin].model, arguments.input_file);
   }
 
+  ProgressLine progress("calibrate");
+  job.on_step = [&](const std::string& what) { progress.tell(what); };
   const auto calibrated = calibrate_twin(job);
+  progress.end();
   if (!calibrated.ok()) return told(calibrated.error().message(), exit_code_of_log(calibrated.error()));
   const CalibrationOutcome& outcome = calibrated.value();
   std::cout << outcome.rows << " rows, " << outcome.steps_tested << " steps tested\n";

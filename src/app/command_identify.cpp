@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -21,6 +19,8 @@
 #include "app/log_record.hpp"
 #include "app/log_report.hpp"
 #include "app/model_output.hpp"
+#include "app/model_refit.hpp"
+#include "app/progress_line.hpp"
 #include "app/version.hpp"
 #include "config/model_writer.hpp"
 #include "identification/grey_box.hpp"
@@ -40,7 +40,7 @@ using identification::Method;
 constexpr std::size_t kThreads = 2;
 constexpr int kMostOrder = 50;
 
-// Runs independent jobs on two threads, and tells on a terminal how far it is.
+// Runs independent jobs on two threads, and tells how far it is.
 class Workers {
  public:
   void run(std::size_t count, const std::function<void(std::size_t)>& job) {
@@ -69,23 +69,16 @@ class Workers {
     if (fault) std::rethrow_exception(fault);
   }
   // From any thread.
-  void note(const std::string& text) {
-    if (!terminal_) return;
-    const std::lock_guard lock(mutex_);
-    std::cerr << "\ridentify: " << text << "\033[K" << std::flush;
-  }
-  void end() const {
-    if (terminal_) std::cerr << "\r\033[K";
-  }
+  void note(const std::string& text) { progress_.tell(text); }
+  void end() { progress_.end(); }
 
  private:
   void tell(std::size_t count) {
-    if (!terminal_) return;
     const std::lock_guard lock(mutex_);
-    std::cerr << "\ridentify: stage " << stage_ << ", " << ++done_ << " of " << count << "\033[K" << std::flush;
+    progress_.tell("stage " + std::to_string(stage_) + ", " + std::to_string(++done_) + " of " + std::to_string(count));
   }
 
-  const bool terminal_ = isatty(STDERR_FILENO) == 1;
+  ProgressLine progress_{"identify"};
   std::mutex mutex_;
   std::size_t stage_ = 0, done_ = 0;
 };
@@ -178,6 +171,8 @@ ModelJson provenance_of(const Identified& found, const ReadLog& log, const Ident
     if (parameter.bound != 0) one["at"] = parameter.bound < 0 ? "lower bound" : "upper bound";
     if (!parameter.identifiable) one["identifiable"] = false;
     one["start"] = parameter.start;
+    if (std::isfinite(parameter.low)) one["min"] = parameter.low;
+    if (std::isfinite(parameter.high)) one["max"] = parameter.high;
   }
   if (arguments.template_file) out["template"] = std::filesystem::path(*arguments.template_file).filename().string();
   if (arguments.from_file) out["from"] = std::filesystem::path(*arguments.from_file).filename().string();
@@ -306,6 +301,8 @@ base::Result<Identified> fitted(Wishes& wished, const Known& known, const ReadLo
     identification::GreyBoxSettings how;
     how.sample_time = step;
     how.sought = wished.sought;
+    if (how.sought.empty() && arguments.from_file)
+      how.sought = sought_noted(known.model->provenance, known.model->model);
     how.replaces = arguments.from_file.has_value();
     how.for_each = for_each;
     how.on_step = [&](int at, double errors) {

@@ -18,6 +18,7 @@
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
 #include "app/log_recorder.hpp"
+#include "app/progress_line.hpp"
 #include "app/twin_run.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
@@ -54,7 +55,7 @@ void take_signal(int descriptor) {
 class Recording {
  public:
   Recording(const base::Clock& clock, std::string file, std::optional<base::Duration> length)
-      : clock_(clock), file_(std::move(file)), length_(length), terminal_(::isatty(STDERR_FILENO) == 1) {}
+      : clock_(clock), file_(std::move(file)), length_(length) {}
 
   base::Status begin(std::vector<RecordedTag> tags, base::Instant origin, base::Instant now, base::WallTime wall) {
     columns_ = tags.size();
@@ -76,9 +77,9 @@ class Recording {
   bool goes_on() {
     const base::Instant now = clock_.now();
     log_->advance(length_ ? std::min(now, end() + log_->patience()) : now);
-    if (terminal_ && now >= next_show_) {
+    if (now >= next_show_) {
       next_show_ = now + kShowInterval;
-      std::cerr << '\r' << log_->rows() << " rows " << std::flush;
+      progress_.tell(std::to_string(log_->rows()) + " rows");
     }
     return log_->good() && (!length_ || now < end() + log_->patience());
   }
@@ -86,7 +87,7 @@ class Recording {
   int finish(int code) {
     const base::Instant now = clock_.now();
     const auto written = log_->finish(length_ ? std::min(now, end()) : now);
-    if (terminal_) std::cerr << '\r';
+    progress_.end();
     if (!written.ok()) return told("record: " + written.error().message(), kExitIo);
     std::cout << log_->rows() << " rows of " << columns_ << " tags in " << file_ << '\n';
     if (log_->late() > 0) {
@@ -105,7 +106,7 @@ class Recording {
   const std::string file_;
   std::optional<base::Duration> length_;
   bool ending_ = false;
-  const bool terminal_;
+  ProgressLine progress_{"record"};
   std::optional<LogRecorder> log_;
   std::size_t columns_ = 0;
   base::Instant next_show_;

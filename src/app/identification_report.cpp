@@ -26,7 +26,10 @@ std::string time_constant_of(const model::Pole& pole) {
   return text;
 }
 
-std::string with_deviation(double value, double std) { return base::formatted("%.4g ± %.2g", value, std); }
+// Without one where nothing was fitted: a drift goes on from its last value.
+std::string with_deviation(double value, double std) {
+  return std > 0.0 ? base::formatted("%.4g ± %.2g", value, std) : base::formatted("%.4g", value);
+}
 
 void print_parameters(std::ostream& out, const identification::Identified& found, const model::StateSpace& model) {
   if (found.parameters.empty()) return;

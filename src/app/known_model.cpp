@@ -27,19 +27,32 @@ std::vector<std::string> names_in(const std::vector<Settings>& list) {
   return out;
 }
 
-// For each name asked for, its position in `names`; nothing where neither names nor positions tell.
+// For each name asked for, its position in `names`; nothing where neither names nor positions tell: a name that agrees
+// stands at its place.
 std::optional<std::vector<std::size_t>> positions_of(const std::vector<std::string>& asked,
                                                      const std::vector<std::string>& names, bool by_position) {
   std::vector<std::size_t> out;
-  for (const auto& name : asked) {
-    const auto known = std::find(names.begin(), names.end(), as_identifier(name));
-    if (known != names.end()) out.push_back(static_cast<std::size_t>(known - names.begin()));
+  by_position = by_position && asked.size() == names.size();
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto known = std::find(names.begin(), names.end(), as_identifier(asked[i]));
+    if (known == names.end()) continue;
+    out.push_back(static_cast<std::size_t>(known - names.begin()));
+    by_position = by_position && out.back() == i;
   }
   if (out.size() == asked.size()) return out;
-  if (!by_position || !out.empty() || asked.size() != names.size()) return std::nullopt;
+  if (!by_position) return std::nullopt;
   out.resize(names.size());
   std::iota(out.begin(), out.end(), std::size_t{0});
   return out;
+}
+
+// What was matched by position is told: nothing but the order says that it is right.
+template <class Settings>
+void tell_positions(const std::vector<std::string>& columns, const std::vector<Settings>& signals) {
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (as_identifier(columns[i]) == signals[i].name) continue;
+    std::cout << "by position: column " << columns[i] << " is " << signals[i].name << '\n';
+  }
 }
 
 template <class List>
@@ -68,7 +81,7 @@ bool take_units(std::vector<Settings>& list, const ColumnsOfLog& log, const Colu
 int no_such_signals(const char* option, const std::string& file, const std::vector<std::string>& names,
                     bool template_) {
   return told(std::string("identify: ") + option + ": " + file + " has " + (names.empty() ? "none" : join(names)) +
-                  "; accepted: these names" + (template_ ? ", or a column for each in this order" : ""),
+                  "; accepted: these names" + (template_ ? ", or a column for each of them in this order" : ""),
               kExitUsage);
 }
 
@@ -105,7 +118,11 @@ std::variant<config::ModelFile, int> known_model_of(const std::string& file, con
   }
   const bool good = take_units(model.inputs, log, signals.input_columns, file);
   if (!take_units(model.outputs, log, signals.output_columns, file) || !good) return kExitBadData;
-  if (template_) model.sample_time = sample_time;
+  if (template_) {
+    tell_positions(signals.inputs, model.inputs);
+    tell_positions(signals.outputs, model.outputs);
+    model.sample_time = sample_time;
+  }
   return std::move(read);
 }
 

@@ -21,9 +21,9 @@ struct IdentifySignals {
   ColumnOfSignal input_columns, output_columns;
 };
 
-// The model of a file at the step given, its signals and `signals` in one order: by name, or, of a template where no
-// name agrees, by position. Of a template outputs that are not asked for go. An exit code after a fault, which has been
-// told.
+// The model of a file at the step given, its signals and `signals` in one order: by name, or, of a template, by
+// position where there is a column for each and those whose name agrees stand at its place; that is told on standard
+// output. Of a template outputs that are not asked for go. An exit code after a fault, which has been told.
 [[nodiscard]] std::variant<config::ModelFile, int> known_model_of(const std::string& file, const ColumnsOfLog& log,
                                                                   IdentifySignals& signals, double sample_time);
 

@@ -9,6 +9,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "identification/dead_time.hpp"
+#include "identification/grey_box.hpp"
 #include "identification/identified_model.hpp"
 #include "identification/identify.hpp"
 
@@ -19,11 +20,19 @@ using Json = nlohmann::json;
 using identification::Identified;
 using identification::Recipe;
 
+Json tree_of(const std::string& provenance) {
+  return Json::parse(provenance.empty() ? "{}" : provenance, nullptr, false);
+}
+
+std::string method_of(const Json& provenance) {
+  if (!provenance.contains("method") || !provenance["method"].is_string()) return "";
+  return provenance["method"].get<std::string>();
+}
+
 std::optional<Recipe> recipe_of(const Json& tree, std::size_t inputs) {
   const auto number = [](const Json& value) { return value.is_number_integer() ? value.get<Eigen::Index>() : -1; };
-  if (!tree.contains("method") || !tree["method"].is_string() || !tree.contains("order")) return std::nullopt;
-  if (tree.contains("closed_loop")) return std::nullopt;  // its subspaces would be biased
-  const auto method = tree["method"].get<std::string>();
+  if (!tree.contains("order") || tree.contains("closed_loop")) return std::nullopt;  // its subspaces would be biased
+  const std::string method = method_of(tree);
   Recipe out;
   out.lags = method == "ARX" || method == "VAR";
   const bool subspace = method.rfind("subspace, ", 0) == 0;
@@ -66,6 +75,24 @@ base::Result<ColumnOfSignal> columns_in(const logs::LogReader& log, const std::v
   return out;
 }
 
+base::Result<identification::Experiments> experiments_in(const std::string& file,
+                                                         const std::vector<logs::RowRange>& ranges,
+                                                         const std::vector<std::string>& inputs,
+                                                         const std::vector<std::string>& outputs,
+                                                         base::Duration period) {
+  const auto log = logs::LogReader::open(file);
+  if (!log.ok()) return log.error();
+  const auto u = columns_in(log.value(), inputs);
+  if (!u.ok()) return u.error();
+  const auto y = columns_in(log.value(), outputs);
+  if (!y.ok()) return y.error();
+  const auto ticks = read_ticks(file, ranges, period, u.value(), y.value());
+  if (!ticks.ok()) return ticks.error();
+  auto cut = identification::cut_into_experiments(ticks.value().resampled.record, inputs, outputs);
+  if (!cut.ok()) return cut.error();
+  return std::move(cut.value().experiments);
+}
+
 }  // namespace
 
 std::vector<Eigen::Index> delays_noted(const Json& provenance, std::size_t inputs) {
@@ -80,31 +107,57 @@ std::vector<Eigen::Index> delays_noted(const Json& provenance, std::size_t input
   return out;
 }
 
+std::vector<identification::SoughtParameter> sought_noted(const std::string& provenance,
+                                                          const model::ModelSettings& model) {
+  std::vector<identification::SoughtParameter> out;
+  const Json tree = tree_of(provenance);
+  if (!tree.is_object() || !tree.contains("parameters") || !tree["parameters"].is_object()) return out;
+  const Json& noted = tree["parameters"];
+  for (const auto& parameter : model.parameters) {
+    const auto one = noted.find(parameter.name);
+    if (one == noted.end()) continue;
+    const auto bound = [&](const char* key) -> std::optional<double> {
+      if (!one->is_object() || !one->contains(key) || !(*one)[key].is_number()) return std::nullopt;
+      return (*one)[key].get<double>();
+    };
+    identification::SoughtParameter sought{parameter.name, bound("min"), bound("max")};
+    // A value that a person has written since may lie beyond.
+    if (sought.min && *sought.min > parameter.value) sought.min.reset();
+    if (sought.max && *sought.max < parameter.value) sought.max.reset();
+    out.push_back(std::move(sought));
+  }
+  return out;
+}
+
 ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model, const std::string& log_file) {
-  const Json tree = Json::parse(provenance.empty() ? "{}" : provenance, nullptr, false);
+  const Json tree = tree_of(provenance);
   if (!tree.is_object() || !tree.contains("data") || !tree["data"].is_object() || !model.sample_time) return nullptr;
   const auto inputs = names_at(tree["data"], "inputs");
   const auto outputs = names_at(tree["data"], "outputs");
-  if (!inputs || !outputs || inputs->size() != model.inputs.size() || outputs->size() != model.outputs.size() ||
-      !model.augment.empty()) {
+  if (!inputs || !outputs || inputs->size() != model.inputs.size() || outputs->size() != model.outputs.size()) {
     return nullptr;
   }
-  const auto recipe = recipe_of(tree, inputs->size());
-  if (!recipe) return nullptr;
   const base::Duration period{std::llround(*model.sample_time * 1e9)};
-  return [=, u = *inputs, y = *outputs,
-          how = *recipe](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
-    const auto log = logs::LogReader::open(log_file);
-    if (!log.ok()) return log.error();
-    const auto u_columns = columns_in(log.value(), u);
-    if (!u_columns.ok()) return u_columns.error();
-    const auto y_columns = columns_in(log.value(), y);
-    if (!y_columns.ok()) return y_columns.error();
-    const auto ticks = read_ticks(log_file, ranges, period, u_columns.value(), y_columns.value());
-    if (!ticks.ok()) return ticks.error();
-    const auto cut = identification::cut_into_experiments(ticks.value().resampled.record, u, y);
-    if (!cut.ok()) return cut.error();
-    const auto found = identification::identify_again(cut.value().experiments, how);
+  const auto experiments_of = [=, u = *inputs, y = *outputs](const std::vector<logs::RowRange>& ranges) {
+    return experiments_in(log_file, ranges, u, y, period);
+  };
+  if (model.type != model::kStateSpace) {
+    identification::GreyBoxSettings how;
+    how.sample_time = *model.sample_time;
+    how.sought = sought_noted(provenance, model);
+    if (how.sought.empty() || method_of(tree) != "template " + model.type) return nullptr;
+    return [=](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
+      const auto rows = experiments_of(ranges);
+      if (!rows.ok()) return rows.error();
+      return identification::identify_template_again(rows.value(), model, how);
+    };
+  }
+  const auto recipe = recipe_of(tree, inputs->size());
+  if (!recipe || !model.augment.empty()) return nullptr;
+  return [=, how = *recipe](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
+    const auto rows = experiments_of(ranges);
+    if (!rows.ok()) return rows.error();
+    const auto found = identification::identify_again(rows.value(), how);
     if (!found.ok()) return found.error();
     return with_matrices(model, found.value());
   };

@@ -401,29 +401,38 @@ void tell_changes(const std::vector<ParameterEstimate>& first, const std::vector
   }
 }
 
+constexpr const char* kCannotBeRun = "the template's equations can't be run with the values that the file starts from";
+
+base::Error corrupt(const std::string& why) { return {base::ErrorCode::corrupt, why}; }
+
+// `settings` without augmented states.
+std::optional<base::Error> refusal_of(const Experiments& experiments, const ModelSettings& settings,
+                                      const GreyBoxSettings& how) {
+  if (const Index ticks = ticks_in(experiments); ticks < kFewestRows) {
+    return corrupt(std::to_string(ticks) + " samples are too few; accepted: " + std::to_string(kFewestRows));
+  }
+  const auto faults = faults_of(settings, how.sought);
+  if (faults.empty()) return std::nullopt;
+  std::string all;
+  for (const auto& fault : faults) all += (all.empty() ? "" : "\n") + fault;
+  return base::Error(base::ErrorCode::invalid_argument, all);
+}
+
 }  // namespace
 
 base::Result<GreyBox> identify_template(const Experiments& experiments, const ModelSettings& settings,
                                         const GreyBoxSettings& how) {
-  const auto refused = [](const std::string& why) { return base::Error(base::ErrorCode::corrupt, why); };
-  const Index ticks = ticks_in(experiments);
-  if (ticks < kFewestRows) {
-    return refused(std::to_string(ticks) + " samples are too few; accepted: " + std::to_string(kFewestRows));
-  }
   ModelSettings plain = settings;
   plain.augment.clear();
-  if (const auto faults = faults_of(plain, how.sought); !faults.empty()) {
-    std::string all;
-    for (const auto& fault : faults) all += (all.empty() ? "" : "\n") + fault;
-    return base::Error(base::ErrorCode::invalid_argument, all);
-  }
+  if (auto refusal = refusal_of(experiments, plain, how)) return std::move(*refusal);
+  const Index ticks = ticks_in(experiments);
   const auto part = static_cast<Index>(kTrained * static_cast<double>(ticks));
   const std::array<Experiments, 3> train{experiments, slice(experiments, 0, part),
                                          slice(experiments, ticks - part, ticks)};
   const std::array<Experiments, 2> validate{slice(experiments, part, ticks), slice(experiments, 0, ticks - part)};
   for (std::size_t f = 0; f < validate.size(); ++f) {
     if (validate[f].empty() || train[f + 1].empty()) {
-      return refused("the stretches without gaps are too short to keep a part back");
+      return corrupt("the stretches without gaps are too short to keep a part back");
     }
   }
   std::vector<GreyBoxFit> fits;
@@ -440,7 +449,7 @@ base::Result<GreyBox> identify_template(const Experiments& experiments, const Mo
     for (std::size_t i = 0; i < train.size(); ++i) job(i);
   }
   if (!std::all_of(good.begin(), good.end(), [](bool one) { return one; })) {
-    return refused("the template's equations can't be run with the values that the file starts from");
+    return corrupt(kCannotBeRun);
   }
   GreyBox out;
   out.model = fits[0].settings();
@@ -466,6 +475,18 @@ base::Result<GreyBox> identify_template(const Experiments& experiments, const Mo
     found.replaced = Replaced{list(old.simulated), list(held[0].simulated), list(old.one), list(held[0].one)};
     judge_replacement(found);
   }
+  return out;
+}
+
+base::Result<ModelSettings> identify_template_again(const Experiments& experiments, const ModelSettings& settings,
+                                                    const GreyBoxSettings& how) {
+  ModelSettings plain = settings;
+  plain.augment.clear();
+  if (auto refusal = refusal_of(experiments, plain, how)) return std::move(*refusal);
+  GreyBoxFit fit(experiments, std::move(plain), how);
+  if (!fit.run(how.on_step)) return corrupt(kCannotBeRun);
+  ModelSettings out = fit.settings();
+  out.augment = settings.augment;
   return out;
 }
 

@@ -13,7 +13,8 @@
 //   judged      by two more fits from the same starts, to the first and to the last 70 %, on the rest of each
 //
 // Augmented states are left out of the fit, and stay in the model.
-// Errors: corrupt, with every reason (nothing free, a value outside its range, a record too short, equations that can't be run at the starts).
+// Errors, with every reason: corrupt (a record too short, equations that can't be run at the starts), invalid_argument
+// (nothing free, a value outside its range).
 // Thread rule: pure functions; jobs go through `for_each`, on_step is called from them. Allocates.
 // Source: Ljung, System Identification (1999), §5.4 and §7.2; Bohlin, Practical Grey-box Process Identification (2006).
 #pragma once
@@ -49,5 +50,10 @@ struct GreyBox {
 // `settings`: completed, of a template, with signals in the order of the experiments'.
 [[nodiscard]] base::Result<GreyBox> identify_template(const Experiments& experiments,
                                                       const model::ModelSettings& settings, const GreyBoxSettings& how);
+
+// The same from other rows: the model alone, not judged.
+[[nodiscard]] base::Result<model::ModelSettings> identify_template_again(const Experiments& experiments,
+                                                                         const model::ModelSettings& settings,
+                                                                         const GreyBoxSettings& how);
 
 }  // namespace twinkeeper::identification

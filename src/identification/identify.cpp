@@ -318,7 +318,7 @@ class Identification {
     predictor.K = gain.K;
     const Experiments& rows = folds_[kFolds].train;
     out.residuals = residual_tests(rows, innovations(rows, predictor));
-    if (!chosen_->lags) tell_uncertainty(linear_uncertainty(rows, predictor, core.K.size() > 0), out);
+    tell_uncertainty(uncertainty_of(rows, predictor, core.K.size() > 0), out);
     std::vector<MatrixXd> errors{simulation_errors(folds_[kFolds].train, core)};
     for (std::size_t f = 0; f < kFolds && m_ > 0; ++f) {
       errors.push_back(simulation_errors(scaled(data_, folds_[f].scale), *chosen_->models[f]));
@@ -362,6 +362,17 @@ class Identification {
     const LinearModel floor = reference_of_lags(fold.train, fold.cap);
     out[3] = predicted(fold.validate, floor, 1);
     if (m_ > 0) out[4] = simulated(fold.validate, floor);
+  }
+
+  [[nodiscard]] LinearUncertainty uncertainty_of(const Experiments& rows, const LinearModel& predictor,
+                                                 bool one_step) const {
+    if (!chosen_->lags) return linear_uncertainty(rows, predictor, one_step);
+    std::vector<bool> walks(static_cast<std::size_t>(p_), false);
+    if (m_ == 0) {
+      walks = levels_known(rows);
+      walks.flip();
+    }
+    return lag_uncertainty(rows, predictor, walks);
   }
 
   // In physical units.

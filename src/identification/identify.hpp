@@ -94,8 +94,8 @@ struct Identified {
   std::vector<Eigen::Index> delays;          // by input, ticks; states that only wait stand behind the others in A
   std::vector<CandidateFigures> candidates;  // best first
   std::vector<OutputFigures> outputs;
-  std::vector<ResidualTests> residuals;  // by output: of the one-step errors on all rows
-  LinearUncertainty uncertainty;         // of gains and poles; empty without inputs, of templates, of very large models
+  std::vector<ResidualTests> residuals;       // by output: of the one-step errors on all rows
+  LinearUncertainty uncertainty;              // of gains and poles; empty of templates and of very large models
   std::vector<ParameterEstimate> parameters;  // of a template
   std::optional<Replaced> replaced;           // with `from`: on the last 30 % of the rows, by a fit to those before
   Eigen::VectorXd rmse;                       // by output, of the free simulation of all rows; of a template

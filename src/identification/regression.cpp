@@ -15,11 +15,14 @@ using Eigen::VectorXd;
 
 }  // namespace
 
-Normal normal_equations(const Experiments& experiments, Index outputs, Index inputs) {
+Normal normal_equations(const Experiments& experiments, Index outputs, Index inputs, bool line) {
   constexpr Index kRowsAtOnce = 256;
   const Index m = experiments.front().u.rows();
   const Index p = experiments.front().y.rows();
-  const Index width = outputs * p + (inputs + 1) * m;
+  const Index lagged = outputs * p + (inputs + 1) * m;
+  const Index width = lagged + (line ? 2 : 0);
+  const auto last = static_cast<double>(std::max<Index>(ticks_in(experiments) - 1, 1));
+  Index before = 0;  // ticks of the experiments so far
   Normal out{MatrixXd::Zero(width, width), MatrixXd::Zero(width, p), VectorXd::Zero(p)};
   MatrixXd rows(width, kRowsAtOnce);
   for (const auto& e : experiments) {
@@ -30,6 +33,7 @@ Normal normal_equations(const Experiments& experiments, Index outputs, Index inp
         auto column = rows.col(k);
         for (Index i = 0; i < outputs; ++i) column.segment(i * p, p) = e.y.col(from + k - i - 1);
         for (Index i = 0; i <= inputs; ++i) column.segment(outputs * p + i * m, m) = e.u.col(from + k - i);
+        if (line) column.tail(2) << 1.0, 2.0 * static_cast<double>(before + from + k) / last - 1.0;
       }
       out.G.selfadjointView<Eigen::Lower>().rankUpdate(rows.leftCols(count));
       out.right.noalias() += rows.leftCols(count) * e.y.middleCols(from, count).transpose();
@@ -37,6 +41,7 @@ Normal normal_equations(const Experiments& experiments, Index outputs, Index inp
       out.count += static_cast<double>(count);
       from += count;
     }
+    before += e.count();
   }
   out.G.triangularView<Eigen::StrictlyUpper>() = out.G.transpose().triangularView<Eigen::StrictlyUpper>();
   out.G.diagonal().array() += 1e-10 * std::max(out.G.diagonal().maxCoeff(), 1e-300);
@@ -77,11 +82,15 @@ Regression observer_form(const MatrixXd& of_outputs, const MatrixXd& of_inputs, 
   return out;
 }
 
-LinearModel reference_of_lags(const Experiments& experiments, double cap) {
+Index lags_of_reference(const Experiments& experiments) {
   const Index signals = experiments.front().u.rows() + experiments.front().y.rows();
   Index lags = 10;
   while (lags > 1 && 10 * lags * signals > ticks_in(experiments)) lags /= 2;
-  return arx(experiments, lags, cap).model;
+  return lags;
+}
+
+LinearModel reference_of_lags(const Experiments& experiments, double cap) {
+  return arx(experiments, lags_of_reference(experiments), cap).model;
 }
 
 }  // namespace twinkeeper::identification

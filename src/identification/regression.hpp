@@ -24,14 +24,16 @@ struct Normal {
   Eigen::VectorXd squares;  // of y
   double count = 0.0;       // ticks
 };
-// Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs).
-[[nodiscard]] Normal normal_equations(const Experiments& experiments, Eigen::Index outputs, Eigen::Index inputs);
+// Regressors: y(k−1) … y(k−outputs), u(k) … u(k−inputs), with `line` 1 and what goes from −1 to 1 over all ticks.
+[[nodiscard]] Normal normal_equations(const Experiments& experiments, Eigen::Index outputs, Eigen::Index inputs,
+                                      bool line = false);
 // Of [A_1 … A_N] and [B_0 … B_N].
 [[nodiscard]] Regression observer_form(const Eigen::MatrixXd& of_outputs, const Eigen::MatrixXd& of_inputs,
                                        Eigen::Index order, double cap);
 [[nodiscard]] Regression arx(const Experiments& experiments, Eigen::Index order, double cap);
 
 // What other models stand beside: ARX of ten lags, or half as many as long as ten samples to a parameter ask for it.
+[[nodiscard]] Eigen::Index lags_of_reference(const Experiments& experiments);
 [[nodiscard]] LinearModel reference_of_lags(const Experiments& experiments, double cap);
 
 }  // namespace twinkeeper::identification

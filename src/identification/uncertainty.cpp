@@ -130,6 +130,71 @@ double period_of(const std::complex<double>& pole) {
   return angle > 1e-9 ? kTurn / angle : std::numeric_limits<double>::infinity();
 }
 
+// What is asked of a model, and its slopes: gains, then time constants, then periods.
+class Asked {
+ public:
+  Asked(const LinearModel& model, Index numbers)
+      : gains_(model.B.cols() * model.C.rows()), outputs_(model.C.rows()), poles_(upper_poles(model.A)) {
+    if (gains_ > 0) gain_ = gain_at_rest(model);
+    slopes_ = MatrixXd::Zero(gains_ + 2 * pole_count(), numbers);
+  }
+  // `moved`: the model with its k-th number moved by so much.
+  void move(Index k, const LinearModel& moved, double by) {
+    if (gains_ > 0) {
+      const MatrixXd gain = (gain_at_rest(moved) - gain_) / by;
+      slopes_.col(k).head(gains_) = Eigen::Map<const VectorXd>(gain.data(), gains_);
+    }
+    const std::vector<std::complex<double>> others = upper_poles(moved.A);
+    for (Index i = 0; i < pole_count(); ++i) {
+      const auto& pole = poles_[static_cast<std::size_t>(i)];
+      const auto nearest = std::min_element(others.begin(), others.end(), [&](const auto& a, const auto& b) {
+        return magnitude(a - pole) < magnitude(b - pole);
+      });
+      slopes_(gains_ + i, k) = (time_constant_of(*nearest) - time_constant_of(pole)) / by;
+      const double period = period_of(pole);
+      if (std::isfinite(period)) slopes_(gains_ + pole_count() + i, k) = (period_of(*nearest) - period) / by;
+    }
+  }
+  // `part`: of the record that J and r are of.
+  [[nodiscard]] LinearUncertainty answer(const MatrixXd& J, const VectorXd& r, double part) const {
+    LinearUncertainty out;
+    const VectorXd std = standard_deviations(J, r, outputs_, slopes_) * std::sqrt(part);
+    out.gain = gain_;
+    if (gains_ > 0) out.gain_std = Eigen::Map<const MatrixXd>(std.data(), outputs_, gains_ / outputs_);
+    for (Index i = 0; i < pole_count(); ++i) {
+      const auto& pole = poles_[static_cast<std::size_t>(i)];
+      out.poles.push_back({time_constant_of(pole), std(gains_ + i), period_of(pole), std(gains_ + pole_count() + i)});
+    }
+    std::stable_sort(out.poles.begin(), out.poles.end(),
+                     [](const auto& a, const auto& b) { return a.time_constant > b.time_constant; });
+    return out;
+  }
+
+ private:
+  [[nodiscard]] Index pole_count() const { return static_cast<Index>(poles_.size()); }
+
+  const Index gains_, outputs_;
+  const std::vector<std::complex<double>> poles_;
+  MatrixXd gain_, slopes_;
+};
+
+double step_for(double number) { return 1e-6 * std::max(std::abs(number), 1e-2); }
+
+// Of a long record a part is enough to know how much each tick tells.
+struct Part {
+  Experiments experiments;
+  double of_all = 1.0;
+};
+Part part_of(const Experiments& all, Index numbers, Index outputs) {
+  const Index ticks = ticks_in(all);
+  const Index most = kMostNumbers / (numbers * outputs);
+  Part out{ticks > most ? slice(all, 0, most) : all, 1.0};
+  out.of_all = static_cast<double>(ticks_in(out.experiments)) / static_cast<double>(ticks);
+  return out;
+}
+
+VectorXd weight_of(const MatrixXd& errors) { return errors.rowwise().norm().cwiseMax(1e-12).cwiseInverse(); }
+
 // What of a model was free: A first, then B and C, D where it has one, K where it was fitted with the rest.
 std::vector<MatrixXd*> free_matrices(LinearModel& model, bool gain) {
   std::vector<MatrixXd*> out{&model.A, &model.B, &model.C};
@@ -146,69 +211,108 @@ double& number_of(LinearModel& model, bool gain, Index number) {
   std::abort();
 }
 
+// A number of a model of lags: that of signal j, `lag` ticks before, in the equation of output i.
+struct LagNumber {
+  bool of_input;
+  Index lag, i, j;
+};
+
+std::vector<LagNumber> numbers_of_lags(const LinearModel& model, const std::vector<bool>& walks) {
+  const Index p = model.C.rows();
+  const Index lags = model.A.rows() / p;
+  std::vector<LagNumber> out;
+  for (Index i = 0; i < p; ++i) {
+    if (walks[static_cast<std::size_t>(i)]) continue;
+    for (Index lag = 1; lag <= lags; ++lag) {
+      for (Index j = 0; j < p; ++j) {
+        if (model.A((lag - 1) * p + i, j) != 0.0) out.push_back({false, lag, i, j});
+      }
+    }
+    for (Index lag = 0; lag <= lags; ++lag) {
+      for (Index j = 0; j < model.B.cols(); ++j) out.push_back({true, lag, i, j});
+    }
+  }
+  return out;
+}
+
+// B of the observer form has what D adds through K.
+LinearModel with_moved(LinearModel model, const LagNumber& number, double by) {
+  const Index p = model.C.rows();
+  const auto& [of_input, lag, i, j] = number;
+  if (!of_input) {
+    model.A((lag - 1) * p + i, j) += by;
+    model.B.row((lag - 1) * p + i) += by * model.D.row(j);
+  } else if (lag > 0) {
+    model.B((lag - 1) * p + i, j) += by;
+  } else {
+    model.D(i, j) += by;
+    model.B.col(j) += by * model.K.col(i);
+  }
+  return model;
+}
+
 }  // namespace
 
 LinearUncertainty linear_uncertainty(const Experiments& all, const LinearModel& model, bool one_step) {
-  LinearUncertainty out;
-  const Index m = model.B.cols();
-  const Index p = model.C.rows();
   LinearModel moved = model;
   Index count = 0;
   for (const MatrixXd* matrix : free_matrices(moved, one_step)) count += matrix->size();
-  if (m == 0 || count > kMostUncertain) return out;
-  // Of a long record a part is enough to know how much each tick tells.
-  const Index ticks = ticks_in(all);
-  const Index most = kMostNumbers / (count * p);
-  const Experiments experiments = ticks > most ? slice(all, 0, most) : all;
-  if (experiments.empty()) return out;
-  const double part = static_cast<double>(ticks_in(experiments)) / static_cast<double>(ticks);
+  if ((model.B.cols() == 0 && !one_step) || count > kMostUncertain) return {};
+  const Part part = part_of(all, count, model.C.rows());
+  if (part.experiments.empty()) return {};
   const auto errors = [&](const LinearModel& of) -> MatrixXd {
-    return one_step ? innovations(experiments, of) : simulation_errors(experiments, of);
+    return one_step ? innovations(part.experiments, of) : simulation_errors(part.experiments, of);
   };
   const MatrixXd found = errors(model);
-  const VectorXd weight = found.rowwise().norm().cwiseMax(1e-12).cwiseInverse();
+  const VectorXd weight = weight_of(found);
   const MatrixXd weighted = weight.asDiagonal() * found;
-  out.gain = gain_at_rest(model);
-  const std::vector<std::complex<double>> poles = upper_poles(model.A);
-  const auto pole_count = static_cast<Index>(poles.size());
   MatrixXd J(found.size(), count);
-  MatrixXd gain_slopes(m * p, count);
-  MatrixXd tau_slopes = MatrixXd::Zero(pole_count, count);
-  MatrixXd period_slopes = MatrixXd::Zero(pole_count, count);
+  Asked asked(model, count);
   for (Index k = 0; k < count; ++k) {
     double& number = number_of(moved, one_step, k);
     const double before = number;
-    const double by = 1e-6 * std::max(std::abs(number), 1e-2);
+    const double by = step_for(number);
     number += by;
     MatrixXd change = (weight.asDiagonal() * errors(moved) - weighted) / by;
     if (!change.allFinite()) change.setZero();
     J.col(k) = Eigen::Map<const VectorXd>(change.data(), change.size());
-    const MatrixXd gain = (gain_at_rest(moved) - out.gain) / by;
-    gain_slopes.col(k) = Eigen::Map<const VectorXd>(gain.data(), gain.size());
-    const std::vector<std::complex<double>> others = upper_poles(moved.A);
+    asked.move(k, moved, by);
     number = before;
-    for (Index i = 0; i < pole_count; ++i) {
-      const auto& pole = poles[static_cast<std::size_t>(i)];
-      const auto nearest = std::min_element(others.begin(), others.end(), [&](const auto& a, const auto& b) {
-        return magnitude(a - pole) < magnitude(b - pole);
-      });
-      tau_slopes(i, k) = (time_constant_of(*nearest) - time_constant_of(pole)) / by;
-      const double period = period_of(pole);
-      if (std::isfinite(period)) period_slopes(i, k) = (period_of(*nearest) - period) / by;
+  }
+  return asked.answer(J, Eigen::Map<const VectorXd>(weighted.data(), weighted.size()), part.of_all);
+}
+
+LinearUncertainty lag_uncertainty(const Experiments& all, const LinearModel& model, const std::vector<bool>& walks) {
+  const Index p = model.C.rows();
+  const Index lags = model.A.rows() / p;
+  const std::vector<LagNumber> numbers = numbers_of_lags(model, walks);
+  const auto count = static_cast<Index>(numbers.size());
+  if (count == 0 || count > kMostUncertain) return {};
+  const Part part = part_of(all, count, p);
+  if (part.experiments.empty()) return {};
+  const MatrixXd errors = innovations(part.experiments, model);
+  const VectorXd weight = weight_of(errors);
+  MatrixXd J = MatrixXd::Zero(errors.size(), count);
+  VectorXd r = VectorXd::Zero(errors.size());
+  Index at = 0;
+  for (const Experiment& e : part.experiments) {
+    for (Index k = 0; k < e.count(); ++k, ++at) {
+      if (k < lags) continue;
+      r.segment(at * p, p) = weight.cwiseProduct(errors.col(at));
+      for (Index n = 0; n < count; ++n) {
+        const LagNumber& number = numbers[static_cast<std::size_t>(n)];
+        const MatrixXd& signals = number.of_input ? e.u : e.y;
+        J(at * p + number.i, n) = -weight(number.i) * signals(number.j, k - number.lag);
+      }
     }
   }
-  const VectorXd r = Eigen::Map<const VectorXd>(weighted.data(), weighted.size());
-  MatrixXd asked(m * p + 2 * pole_count, count);
-  asked << gain_slopes, tau_slopes, period_slopes;
-  const VectorXd std = standard_deviations(J, r, p, asked) * std::sqrt(part);
-  out.gain_std = Eigen::Map<const MatrixXd>(std.data(), p, m);
-  for (Index i = 0; i < pole_count; ++i) {
-    const auto& pole = poles[static_cast<std::size_t>(i)];
-    out.poles.push_back({time_constant_of(pole), std(m * p + i), period_of(pole), std(m * p + pole_count + i)});
+  Asked asked(model, count);
+  for (Index n = 0; n < count; ++n) {
+    const LagNumber& number = numbers[static_cast<std::size_t>(n)];
+    const double by = step_for(number.of_input ? 1.0 : model.A((number.lag - 1) * p + number.i, number.j));
+    asked.move(n, with_moved(model, number, by), by);
   }
-  std::stable_sort(out.poles.begin(), out.poles.end(),
-                   [](const auto& a, const auto& b) { return a.time_constant > b.time_constant; });
-  return out;
+  return asked.answer(J, r, part.of_all);
 }
 
 }  // namespace twinkeeper::identification

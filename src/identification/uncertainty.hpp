@@ -42,10 +42,14 @@ struct LinearUncertainty {
   Eigen::MatrixXd gain, gain_std;   // C (I − A)⁻¹ B + D, n_y × n_u, scaled as the experiments are
   std::vector<PoleEstimate> poles;  // slowest first, of a pair the one above the real axis
 };
+inline constexpr Eigen::Index kMostUncertain = 250;
 // Of a model with A … D, of the errors that it was fitted to: those one step ahead if it has a K that was fitted with
 // them (`one_step`), else those of its free simulation. Empty for more than kMostUncertain parameters.
-inline constexpr Eigen::Index kMostUncertain = 250;
 [[nodiscard]] LinearUncertainty linear_uncertainty(const Experiments& experiments, const LinearModel& model,
                                                    bool one_step);
+// Of a model of lags in observer form (regression.hpp). Numbers that are 0 count as left out, those of outputs that are
+// walks as given.
+[[nodiscard]] LinearUncertainty lag_uncertainty(const Experiments& experiments, const LinearModel& model,
+                                                const std::vector<bool>& walks);
 
 }  // namespace twinkeeper::identification

@@ -8,6 +8,7 @@
 #include "base/formatted.hpp"
 #include "identification/fit_figures.hpp"
 #include "identification/regression.hpp"
+#include "identification/trend.hpp"
 #include "twinkeeper/base/elementary.hpp"
 #include "twinkeeper/model/analysis.hpp"
 
@@ -56,8 +57,13 @@ LevelShift level_shift(const Eigen::RowVectorXd& errors) {
   return out;
 }
 
-// Told once per output, by the model that shows it best: one that was fitted to rows on one side of the shift.
-void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<std::string>& outputs, Identified& out) {
+constexpr double kLeastChange = 0.2;  // of an output's standard deviation
+
+// Told once per output, by the model that shows it best: one that was fitted to rows on one side of the shift. By
+// output: whether it has one.
+std::vector<bool> tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<std::string>& outputs,
+                                    Identified& out) {
+  std::vector<bool> shifts(outputs.size(), false);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     LevelShift most;
     for (const MatrixXd& one : errors) {
@@ -66,12 +72,30 @@ void tell_level_shifts(const std::vector<MatrixXd>& errors, const std::vector<st
       if (shift.part > most.part) most = shift;
     }
     // A drift, too, has two halves that differ, but nowhere a step.
-    if (most.part < 0.5 || most.size < 0.2 || most.sudden < 0.7 * most.size) continue;
+    if (most.part < 0.5 || most.size < kLeastChange || most.sudden < 0.7 * most.size) continue;
+    shifts[i] = true;
     out.warnings.push_back(
         "the level of " + outputs[i] +
         base::formatted(" shifts by %.2f of its standard deviation near sample %d, which no input explains: a "
                         "change of the operating point? Use the rows on one side of it",
                         most.size, static_cast<int>(most.tick)));
+  }
+  return shifts;
+}
+
+void tell_trends(const Experiments& record, const std::vector<bool>& shifts, const std::vector<std::string>& outputs,
+                 Identified& out) {
+  const std::vector<Trend> trends = trends_of(record);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Trend& one = trends[i];
+    if (shifts[i] || !one.sure || std::abs(one.change) < kLeastChange) continue;
+    out.warnings.push_back(
+        outputs[i] +
+        base::formatted(
+            " drifts %s by %.2f ± %.2f of its standard deviation from the first row to the last, which no input "
+            "explains: slow poles and gains follow it; use rows in which it does not, or take the line out of "
+            "the column",
+            one.change > 0.0 ? "up" : "down", std::abs(one.change), one.std));
   }
 }
 
@@ -153,7 +177,7 @@ void judge(const std::array<std::reference_wrapper<const Experiments>, 3>& recor
         "its slowest pole is as slow as the record is long: an integrator, or a drift; its time "
         "constant and steady gain are not to be relied on, and a long simulation drifts");
   }
-  if (has_inputs) tell_level_shifts(errors, outputs, out);
+  if (has_inputs) tell_trends(whole, tell_level_shifts(errors, outputs, out), outputs, out);
 }
 
 void tell_feedback(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, Identified& out) {

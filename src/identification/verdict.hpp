@@ -4,7 +4,7 @@
 //   prediction_only  it does not, but one step ahead every output is told better than by persistence, and ≥ kLeastStep
 //   reject           neither, or the record grows as no stable model can
 // A model without inputs can be for prediction alone; it is accepted if it is no worse than persistence.
-// Warnings: poles slower than a third of the record, a level that shifts within it, one-step below persistence.
+// Warnings: poles slower than a third of the record, a level that shifts or drifts within it, one-step below persistence.
 // Thread rule: pure function.
 #pragma once
 

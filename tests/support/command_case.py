@@ -1,6 +1,7 @@
 """A case that runs the executable in a folder of its own; where the public data are, and their scorers."""
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,25 @@ class CommandCase(unittest.TestCase):
                               stderr=subprocess.PIPE, text=True, check=False, cwd=folder, timeout=280)
         self.assertEqual(done.returncode, code, f"{folder.name}: {arguments}: {done.stdout}{done.stderr}")
         return done
+
+    def run_on_terminal(self, *arguments, code=0):
+        """What the terminal on standard error is shown."""
+        near, far = pty.openpty()
+        with subprocess.Popen([os.environ["TWINKEEPER_EXECUTABLE"], *map(str, arguments)], stdout=subprocess.DEVNULL,
+                              stderr=far, cwd=self.folder) as process:
+            os.close(far)
+            shown = b""
+            while True:
+                try:
+                    part = os.read(near, 65536)
+                except OSError:  # nobody writes there any more
+                    break
+                if not part:
+                    break
+                shown += part
+            self.assertEqual(process.wait(timeout=60), code, shown)
+        os.close(near)
+        return shown.decode()
 
     def write(self, name, text):
         path = self.folder / name

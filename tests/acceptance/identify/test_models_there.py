@@ -53,11 +53,25 @@ class Template(IdentifyCase):
         start = self.folder / "start.yaml"
         start.write_text(OVEN.format(C="500 J/K", R="0.7"), encoding="utf-8")
         log = self.oven_log()
-        done = self.identify(log, ["heater", "room"], ["T"], "--method", "template", "--template", start, code=64)
-        self.assertIn("start.yaml has heater, T_ambient; accepted: these names", done.stderr)
+        fit = ("--method", "template", "--template", start)
+        # Neither by name nor by position: what is at the heater's place is not the heater.
+        for inputs in (["room", "heater"], ["heater"], ["heater", "heater_2"]):
+            done = self.identify(log, inputs, ["T"], *fit, code=64)
+        self.assertIn("has no column heater_2", done.stderr)
+        done = self.identify(log, ["room", "heater"], ["T"], *fit, code=64)
+        self.assertIn("start.yaml has heater, T_ambient; accepted: these names, or a column for each of them in this order",
+                      done.stderr)
+        # By position, where a name that agrees stands at its place.
+        done = self.identify(log, ["heater", "room"], ["T"], *fit)
+        self.assertTrue(done.stdout.startswith("by position: column room is T_ambient\nrecord: "), done.stdout)
+        text = (self.folder / "model.yaml").read_text(encoding="utf-8")
+        self.assertIn("name: T_ambient", text)
+        self.assertIn("inputs: [heater, room]", text)
+        (self.folder / "model.yaml").unlink()
         renamed = self.folder / "renamed.csv"
         renamed.write_text(log.read_text(encoding="utf-8").replace("room", "T_ambient"), encoding="utf-8")
-        done = self.identify(renamed, ["T_ambient", "heater"], ["T"], "--method", "template", "--template", start)
+        done = self.identify(renamed, ["T_ambient", "heater"], ["T"], *fit)
+        self.assertNotIn("by position", done.stdout)
         for name, truth in (("C", 850.0), ("R", 0.4)):
             value, std = map(float, re.search(rf"\n  {name}: (\S+) ± (\S+) ", done.stdout).groups())
             self.assertLess(abs(value - truth), 4.0 * std + 1e-3 * truth)
@@ -68,11 +82,31 @@ class Template(IdentifyCase):
             self.assertIn(part, text)
         for command in (("compare",), ("replay", "--output", "steps.csv")):
             self.run_command(*command, "--model", "model.yaml", "--input", renamed)
+        # The rows that made it judge by the template fitted to the others, and it comes out with the limits.
+        told = self.run_command("calibrate", "--model", "model.yaml", "--input", renamed, "--output", "calibrated.yaml").stdout
+        self.assertIn("limits are from 4 cross-refits", told)
+        self.assertIn("cross_refits: true", (self.folder / "calibrated.yaml").read_text(encoding="utf-8"))
+        done = self.run_command("replay", "--model", "calibrated.yaml", "--input", renamed)
+        self.assertIn(" 0 rows with an anomaly", done.stdout)
         # And the result is where the next fit begins.
         again = self.run_command("identify", "--from", "model.yaml", "--input", renamed, "--inputs", "heater,T_ambient",
                                  "--outputs", "T", "--output", "model.yaml")
         self.assertIn("version 5 is kept as model.v5.yaml", again.stdout)
         self.assertIn("version: 6", (self.folder / "model.yaml").read_text(encoding="utf-8"))
+
+    def test_parameters_sought(self):
+        """A model that is followed seeks what made it, where it was sought."""
+        start = self.folder / "start.yaml"
+        start.write_text(OVEN.format(C="500 J/K", R="0.4"), encoding="utf-8")
+        log, signals = self.oven_log(), (["heater", "room"], ["T"])
+        self.identify(log, *signals, "--method", "template", "--template", start, "--fit", "C=400:800")
+        self.assertIn("min: 400", (self.folder / "model.yaml").read_text(encoding="utf-8"))
+        again = self.identify(log, *signals, "--from", "model.yaml")
+        self.assertRegex(again.stdout, r"\n  C: 800, at its upper bound J/K \(800\)\n")
+        self.assertNotIn("\n  R: ", again.stdout)
+        both = self.identify(log, *signals, "--from", "model.yaml", "--fit", "C,R")
+        self.assertRegex(both.stdout, r"\n  C: 8[45]\S+ ± ")
+        self.assertRegex(both.stdout, r"\n  R: (0\.4|0\.39)\S* ± ")
 
 
 class From(IdentifyCase):

@@ -89,6 +89,18 @@ class Warned(IdentifyCase):
         done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
         self.assertRegex(done.stderr, r"an integrator, or a drift")
 
+    def test_drift(self):
+        source = seeded(16)
+        u = staircase(source, ROWS)
+        y = [v + 0.4 * k / ROWS for k, v in enumerate(first_order(u, noise=0.02, source=source))]
+        done = self.identify(self.write_rows(list(zip(u, y)), ["u", "y"]), ["u"], ["y"])
+        told = re.search(r"y drifts up by (\S+) ± (\S+) of its standard deviation", done.stderr)
+        mean = sum(y) / ROWS
+        spread = (sum((v - mean) ** 2 for v in y) / ROWS) ** 0.5
+        self.assertLess(abs(float(told.group(1)) - 0.4 / spread), 4.0 * float(told.group(2)) + 0.1, done.stderr)
+        steady = self.identify(self.write_rows(list(zip(u, first_order(u, noise=0.02, source=source))), ["u", "y"]), ["u"], ["y"])
+        self.assertNotIn("drifts", steady.stderr)
+
     def test_dead_time(self):
         source = seeded(14)
         u = staircase(source, ROWS)

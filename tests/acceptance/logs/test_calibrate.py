@@ -90,6 +90,12 @@ class Calibrate(LogCase):
             self.assertIn("cross_refits: true", (self.folder / "calibrated.yaml").read_text())
             done = self.run_command("replay", "--model", self.folder / "calibrated.yaml", "--input", log)
             self.assertIn(" 0 rows with an anomaly", done.stdout)
+        # A terminal is told how far it is, a pipe is not.
+        self.assertEqual(self.calibrate(self.folder / "identified.yaml", log).stderr, "")
+        shown = self.run_on_terminal("calibrate", "--model", "identified.yaml", "--input", log, "--output", "calibrated.yaml")
+        for part in ("\rcalibrate: noise, row 0\x1b[K", "refit 4 of 4", "block 4 of 4, row 0", "limits"):
+            self.assertIn(part, shown)
+        self.assertTrue(shown.endswith("\r\x1b[K"), shown[-20:])
 
     def test_regimes(self):
         model = self.write_model(TANK)

@@ -142,3 +142,26 @@ TEST_CASE("A template that is already right is not replaced by a fit to rows in 
   REQUIRE(same.ok());
   CHECK(same.value().found.verdict == Verdict::accept);
 }
+
+TEST_CASE("A template is fitted again to other rows, within the ranges it had, and nothing else of it changes") {
+  const model::ModelSettings truth = tanks(0.0095, 0.0102, 0.05);
+  const Experiments record = tank_record(truth, 500, 0.05, 11);
+  const GreyBoxSettings how = seeking({{"a1", {}, {}}, {"a2", 0.0101, 0.02}});
+  const model::ModelSettings start = tanks(0.011, 0.011, 0.05);
+  const auto once = identify_template(record, start, how);
+  REQUIRE(once.ok());
+  const auto same = identify_template_again(record, start, how);
+  REQUIRE(same.ok());
+  const auto again = identify_template_again(tank_record(tanks(0.0105, 0.009, 0.05), 500, 0.05, 12), start, how);
+  REQUIRE(again.ok());
+  for (const auto& parameter : start.parameters) {
+    const double value = *model::value_of(same.value().parameters, parameter.name);
+    CHECK(value == *model::value_of(once.value().model.parameters, parameter.name));
+    const double other = *model::value_of(again.value().parameters, parameter.name);
+    CHECK((other == parameter.value) == (parameter.name != "a1" && parameter.name != "a2"));
+  }
+  CHECK(*model::value_of(again.value().parameters, "a2") == Approx(0.0101));
+  const auto few = identify_template_again(tank_record(truth, 60, 0.05, 11), start, how);
+  REQUIRE_FALSE(few.ok());
+  CHECK(few.error().message().find("60 samples are too few") != std::string::npos);
+}
