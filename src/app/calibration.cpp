@@ -64,6 +64,8 @@ class Innovations final : public LogReplayOutput {
   }
   [[nodiscard]] bool stopped() const override { return job_.stop && job_.stop(); }
   [[nodiscard]] std::uint64_t tested() const { return tested_; }
+  // The newest step that tracked; without states: none did.
+  [[nodiscard]] const estimation::TwinStep& newest() const { return newest_; }
 
  private:
   void take(const estimation::TwinStep& step) {
@@ -75,6 +77,7 @@ class Innovations final : public LogReplayOutput {
       return;
     }
     ++tested_;
+    if (step.mode == Mode::tracking) newest_ = step;
     RegimeRows& rows = regimes_[index];
     if (parted_ || index != regime_) part(rows);
     parted_ = false;
@@ -103,10 +106,12 @@ class Innovations final : public LogReplayOutput {
   std::size_t regime_ = 0;
   bool parted_ = true;
   std::uint64_t tested_ = 0;
+  estimation::TwinStep newest_{0, 0, 0};
 };
 
 struct Passed {
   std::uint64_t rows = 0, tested = 0;
+  estimation::TwinStep newest;
 };
 
 // The rows through the twin as the plan has it; what they show, but for the first `passed_over`, goes into `regimes`.
@@ -119,7 +124,7 @@ base::Result<Passed> pass(const Plan& plan, const CalibrationJob& job, const log
   innovations.pass_over(passed_over);
   const auto replayed = replay_log(plan, job.twin, log.value(), job.tags, innovations, rows);
   if (!replayed.ok()) return replayed.error();
-  return Passed{replayed.value().rows, innovations.tested()};
+  return Passed{replayed.value().rows, innovations.tested(), innovations.newest()};
 }
 
 // Of the outputs' robust variances, the one in the middle.
@@ -155,6 +160,23 @@ double widening_of(const model::ModelSettings& model, std::uint64_t rows) {
 }
 
 std::string figure(double value) { return base::formatted("%.3g", value); }
+
+// What healthy rows have shown of augmented states is what is usual: they begin there, and deviate from there. What the
+// rows have not told more of than was known is left.
+std::vector<UsualState> take_usual(model::ModelSettings& model, const estimation::TwinStep& newest) {
+  constexpr double kTold = 0.5;
+  std::vector<UsualState> told;
+  if (newest.x.size() < model.augment.size()) return told;
+  std::size_t at = newest.x.size() - model.augment.size();
+  for (model::AugmentSettings& one : model.augment) {
+    const double value = newest.x[at];
+    const double std = newest.std[at++];
+    if (!one.initial || !one.initial_std || !(std < kTold * *one.initial_std)) continue;
+    told.push_back({model::augmented_name(one), *one.initial, value, std});
+    one.initial = value;
+  }
+  return told;
+}
 
 void tell_sensors(const SensorReset& sensors, std::vector<std::string>& lines) {
   lines.push_back("after maintenance: the dynamics and the process noise stay");
@@ -331,6 +353,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   } else {
     const auto gated = pass(job.plan, job, job.rows, "limits", regimes);
     if (!gated.ok()) return gated.error();
+    out.usual = take_usual(twin.model, gated.value().newest);
   }
 
   identification::CalibrationRequest request;
@@ -376,6 +399,10 @@ std::vector<std::string> told_of(const CalibrationOutcome& outcome, const Calibr
     lines.push_back("noise: all covariances of the model times " + figure(outcome.noise_factor) +
                     ": the innovations are " + figure(std::sqrt(outcome.noise_factor)) +
                     " times as large as it said; gains stay as they are");
+  }
+  for (const UsualState& state : outcome.usual) {
+    lines.push_back(state.name + " begins at " + figure(state.value) + " ± " + figure(state.std) + ", " +
+                    figure(state.before) + " before: what is usual in these rows");
   }
   for (const auto& one : outcome.figures) {
     const auto& limits = one.limits;

@@ -49,6 +49,12 @@ struct CalibrationJob {
   std::function<void(const std::string&)> on_step = {};  // what is being done, and how far it is
 };
 
+struct UsualState {  // an augmented one that begins where healthy rows have shown it
+  std::string name;
+  double before = 0.0;
+  double value = 0.0, std = 0.0;
+};
+
 struct CalibrationOutcome {
   model::ModelSettings model;  // with the noise factor
   diagnosis::DiagnosisSettings diagnosis;
@@ -57,6 +63,7 @@ struct CalibrationOutcome {
   double noise_factor = 1.0;           // of variances
   double widening = 1.0;
   bool refitted = false;
+  std::vector<UsualState> usual;
   std::optional<SensorReset> sensors;  // after maintenance
   std::string why_not_refitted;        // where it was tried
   std::uint64_t rows = 0;

@@ -110,6 +110,9 @@ int compare_command(const CompareArguments& arguments) {
       });
   if (!opened.ok()) return told(arguments.model_file + ": " + opened.error().message(), kExitConfig);
   if (arguments.output_file) {
+    if (is_same_file(*arguments.output_file, arguments.input_file)) {
+      return told("compare: --output is the log that is read; accepted: another file", kExitUsage);
+    }
     auto created = CsvFile::open(*arguments.output_file);
     if (!created.ok()) return told(created.error().message(), kExitIo);
     written.emplace(std::move(created).value());

@@ -84,7 +84,7 @@ std::optional<Profile> profile_of(logs::LogTable log, const Plan& plan, std::siz
   return profile;
 }
 
-std::string header_of(const model::StateSpace& model) {
+std::string forecast_header(const model::StateSpace& model) {
   std::string line = "time,step,mode";
   for (const auto& state : model.states) {
     line += ",x." + state.name + ",sd." + state.name + ",low." + state.name + ",high." + state.name;
@@ -175,7 +175,7 @@ int forecast_command(const ForecastArguments& arguments) {
     auto opened = CsvFile::open(*arguments.output_file);
     if (!opened.ok()) return told(opened.error().message(), kExitIo);
     output.emplace(std::move(opened).value());
-    output->row(header_of(model));
+    output->row(forecast_header(model));
   }
 
   std::size_t next_row = 0;

@@ -138,6 +138,9 @@ int replay_log_command(const ReplayArguments& arguments) {
 
   std::optional<CsvFile> steps;
   if (arguments.output_file) {
+    if (is_same_file(*arguments.output_file, *arguments.input_file)) {
+      return told("replay: --output is the log that is read; accepted: another file", kExitUsage);
+    }
     auto file = CsvFile::open(*arguments.output_file);
     if (!file.ok()) return told(file.error().message(), kExitIo);
     steps.emplace(std::move(file).value());

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "twinkeeper/base/timestamp.hpp"
@@ -58,6 +59,11 @@ base::Result<CsvFile> CsvFile::open(const std::string& file) {
   const int cause = errno;
   return base::Error(cause == ENOENT ? base::ErrorCode::not_found : base::ErrorCode::io,
                      file + ": " + std::strerror(cause));
+}
+
+bool is_same_file(const std::string& output, const std::string& input) {
+  std::error_code unknown;
+  return std::filesystem::equivalent(output, input, unknown);
 }
 
 void CsvFile::row(std::string_view line) {

@@ -36,6 +36,9 @@ class CsvFile {
   std::string buffer_;
 };
 
+// Whether writing `output` would destroy `input`.
+[[nodiscard]] bool is_same_file(const std::string& output, const std::string& input);
+
 // The shortest text that reads back to the same double; nothing for NaN.
 void append_shortest(std::string& out, double value);
 

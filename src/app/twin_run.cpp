@@ -56,11 +56,11 @@ diagnosis::AugmentedSetup augmented_setup(const model::StateSpace& model, std::s
   out.name = model.states[out.state].name;
   out.unit = model.states[out.state].unit;
   out.of = augmented.of;
-  out.mean = augmented.mean;
+  out.kind = augmented.kind;
+  out.usual = augmented.initial;
   out.limit = augmented.deviation_limit;
   std::string tag;
   if (augmented.kind == model::AugmentKind::sensor_bias) {
-    out.kind = diagnosis::AnomalyKind::sensor;
     tag = signals.outputs[augmented.at].tag;
   } else if (augmented.kind == model::AugmentKind::input_disturbance) {
     tag = signals.inputs[augmented.at].tag;

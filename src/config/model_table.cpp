@@ -187,9 +187,10 @@ const Table<model::AugmentSettings>& augment_table() {
                  "With which it goes back to 0 or the parameter's value by itself; inf: a random walk"),
           key<T>("min", number(), &T::min, "It is projected to at least this"),
           key<T>("max", number(), &T::max, "It is projected to at most this"),
-          key<T>("deviation_limit", number({0.0, std::numeric_limits<double>::infinity(), true}), &T::deviation_limit,
-                 "An alarm when it is this far from 0 or the parameter's value; three times what the model holds "
-                 "possible of it by itself unless given"),
+          key<T>(
+              "deviation_limit", number({0.0, std::numeric_limits<double>::infinity(), true}), &T::deviation_limit,
+              "An alarm when it is this far from `initial`; three times what the model holds possible of it by itself "
+              "unless given"),
       });
   return table;
 }

@@ -25,15 +25,15 @@ std::string estimate(double value, double std, const std::string& unit) {
 AlarmDefinition TwinDiagnosis::deviation_definition(const AugmentedSetup& augmented) const {
   AlarmDefinition definition;
   definition.id = setup_.twin + "." + augmented.name + ".deviation";
-  definition.kind = augmented.kind;
+  const bool of_sensor = augmented.kind == model::AugmentKind::sensor_bias;
+  definition.kind = of_sensor ? AnomalyKind::sensor : AnomalyKind::process;
   definition.test = "deviation";
   definition.message_cleared = augmented.name + " of " + setup_.twin + " is within its limit again.";
-  definition.advice = augmented.kind == AnomalyKind::sensor
-                          ? "Compare " + augmented.of + " with an independent reading, and calibrate it."
-                          : "Look for what has changed at " + augmented.of + " (wear, fouling, an unknown load).";
+  definition.advice = of_sensor ? "Compare " + augmented.of + " with an independent reading, and calibrate it."
+                                : "Look for what has changed at " + augmented.of + " (wear, fouling, an unknown load).";
   definition.tags = augmented.tags;
   definition.severity = 600;
-  definition.ne107 = augmented.kind == AnomalyKind::sensor ? NamurStatus::off_spec : NamurStatus::maintenance_required;
+  definition.ne107 = of_sensor ? NamurStatus::off_spec : NamurStatus::maintenance_required;
   definition.unit = augmented.unit;
   definition.on_delay = setup_.settings.on_delay;
   definition.off_delay = setup_.settings.off_delay;
@@ -79,7 +79,7 @@ void TwinDiagnosis::evaluate_augmented(const estimation::TwinStep& step, std::ve
   keep(nis_alarm_);
   for (const Augmented& augmented : augmented_) {
     const bool stands = book_.active(augmented.alarm);
-    const double deviation = std::abs(step.x[augmented.setup.state] - augmented.setup.mean);
+    const double deviation = std::abs(step.x[augmented.setup.state] - augmented.setup.usual);
     const double least = std::max(augmented.setup.limit, kSure * step.std[augmented.setup.state]);
     const bool beyond = deviation > (stands ? 0.5 : 1.0) * least && (stands || !augmented.departed || !kept);
     book_.update(augmented.alarm, beyond, step.time, out,
@@ -92,24 +92,28 @@ void TwinDiagnosis::describe_deviation(AnomalyEvent& event, const Augmented& aug
   const AugmentedSetup& setup = augmented.setup;
   const double value = step.x[setup.state];
   const double std = step.std[setup.state];
-  event.magnitude = value - setup.mean;
+  event.magnitude = value - setup.usual;
   event.magnitude_std = std;
   event.statistic = std > 0.0 ? std::optional(std::abs(*event.magnitude) / std) : std::nullopt;
   event.threshold = kSure;
   if (event.event == AnomalyEventKind::cleared) return;
   const std::string size = estimate(std::abs(*event.magnitude), std, setup.unit);
   const std::string limit = ": more than the " + quantity(setup.limit, setup.unit) + " that its limit allows.";
-  if (setup.kind == AnomalyKind::sensor) {
-    event.message = "By what the twin estimates, " + setup.of + " reads " + size +
-                    (value > setup.mean ? " too high" : " too low") + limit;
-  } else if (setup.mean == 0.0) {
-    event.message = "By what the twin estimates, " + size + (value > 0.0 ? " more" : " less") + " than " + setup.of +
-                    " says acts on the process" + limit;
-  } else {
-    event.message = setup.of + " of " + setup_.twin + " is " + estimate(value, std, setup.unit) + ", " +
-                    quantity(std::abs(*event.magnitude), setup.unit) + (value > setup.mean ? " above " : " below ") +
-                    quantity(setup.mean, setup.unit) + limit;
+  const bool up = *event.magnitude > 0.0;
+  switch (setup.kind) {
+    case model::AugmentKind::sensor_bias:
+      event.message =
+          "By what the twin estimates, " + setup.of + " reads " + size + (up ? " too high" : " too low") + limit;
+      return;
+    case model::AugmentKind::input_disturbance:
+      event.message = "By what the twin estimates, " + size + (up ? " more" : " less") + " than " + setup.of +
+                      " says acts on the process" + limit;
+      return;
+    case model::AugmentKind::parameter: break;
   }
+  event.message = setup.of + " of " + setup_.twin + " is " + estimate(value, std, setup.unit) + ", " +
+                  quantity(std::abs(*event.magnitude), setup.unit) + (up ? " above " : " below ") +
+                  quantity(setup.usual, setup.unit) + limit;
 }
 
 bool TwinDiagnosis::describe_taken_over(AnomalyEvent& event, AlarmHandle alarm, const std::string& what) const {

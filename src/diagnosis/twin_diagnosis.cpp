@@ -68,7 +68,7 @@ TwinDiagnosis::TwinDiagnosis(TwinDiagnosisSetup setup)
   for (const AugmentedSetup& state : setup_.augmented) {
     Augmented augmented;
     augmented.setup = state;
-    augmented.before = state.mean;
+    augmented.before = state.usual;
     augmented_.push_back(std::move(augmented));
   }
   if (settings.nis.enabled) nis_ = WindowedNis(settings.nis.window, static_cast<int>(outputs_.size()), gate_);

@@ -25,8 +25,11 @@ bool TwinDiagnosis::one_jumps() const {
          std::count_if(outputs_.begin(), outputs_.end(), [](const Output& o) { return o.jump; }) == 1;
 }
 
+// Deviations apart: they say nothing of residuals, and may stand for good.
 bool TwinDiagnosis::calm() const {
-  if (book_.active_count() > 0) return false;
+  const auto deviations = std::count_if(augmented_.begin(), augmented_.end(),
+                                        [&](const Augmented& augmented) { return book_.active(augmented.alarm); });
+  if (book_.active_count() > static_cast<std::size_t>(deviations)) return false;
   const auto faulty = [](const Signal& signal) { return signal.health == Health::faulty; };
   return std::none_of(outputs_.begin(), outputs_.end(), [&](const Output& o) { return faulty(o) || speaks(o); }) &&
          std::none_of(inputs_.begin(), inputs_.end(), faulty);

@@ -30,8 +30,8 @@
 //                                        for model.after of one regime, block after block, until a block is within it.
 //                                        While another alarm stands its steps count for nothing
 //
-//   <twin>.<state>.deviation    an augmented state is further from z̄ than its limit and than 5 of its own standard
-//                               deviations for on_delay; off at half of both. Of kind sensor where it is a bias, else process
+//   <twin>.<state>.deviation    an augmented state is further from what is usual than its limit and than 5 of its own
+//                               standard deviations for on_delay; off at half of both. Of kind sensor where it is a bias, else process
 // What a twin takes over into an augmented state its residuals no longer show. So while one of these states has departed
 // by 2 of its standard deviations from what it was when nothing had been wrong for gate_timeout + off_delay, until it is
 // back within 1 or a third of the farthest, gate, cusum, slow_drift and nis alarms that stand do not clear, and its own
@@ -100,6 +100,7 @@
 #include "twinkeeper/diagnosis/variance_ratio.hpp"
 #include "twinkeeper/diagnosis/windowed_nis.hpp"
 #include "twinkeeper/estimation/twin_step.hpp"
+#include "twinkeeper/model/settings.hpp"
 
 namespace twinkeeper::diagnosis {
 
@@ -123,11 +124,11 @@ struct AugmentedSetup {
   std::size_t state = 0;  // index
   std::string name;
   std::string unit;
-  AnomalyKind kind = AnomalyKind::process;
+  model::AugmentKind kind = model::AugmentKind::sensor_bias;
   std::string of;                 // the tag or the name of the output, input or parameter
   std::vector<std::string> tags;  // of its alarm
-  double mean = 0.0;              // z̄
-  double limit = 0.0;             // of |z − z̄|
+  double usual = 0.0;             // what it begins with
+  double limit = 0.0;             // of the deviation from it
 };
 
 struct TwinDiagnosisSetup {

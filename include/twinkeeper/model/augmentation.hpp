@@ -50,7 +50,7 @@ struct AugmentedState {
   double noise_density = 0.0;  // q
   double initial = 0.0;        // what is known of it before the first step, whatever is known of other states
   double initial_std = 0.0;
-  // How far from z̄ it is no fault: unless given, three times what the model holds possible of it by itself, the larger of
+  // How far from `initial` it is no fault: unless given, three times what the model holds possible of it by itself, the larger of
   // initial_std and √(q² τ/2), or √(initial_std² + q² · 1 day) of a random walk.
   double deviation_limit = 0.0;
 };

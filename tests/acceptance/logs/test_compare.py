@@ -179,6 +179,11 @@ class Compare(LogCase):
                                     (("--rows", "1:1"), "A:B"), (("--rows", "0:3"), "0 <= A < B <= 2")):
             done, _ = self.compare(path, log, *arguments, code=64)
             self.assertIn(accepted, done.stderr)
+        before = log.read_bytes()
+        for command in ("compare", "replay"):
+            done = self.run_command(command, "--model", path, "--input", log, "--output", log, code=64)
+            self.assertIn("the log that is read", done.stderr)
+        self.assertEqual(log.read_bytes(), before)
         done, table = self.compare(path, log)
         self.assertIn("no row to score", done.stdout)
         self.assertEqual(len(table), 2)

@@ -167,14 +167,13 @@ class Bench {
     for (std::size_t k = 0; k < model.augmented.size(); ++k) {
       const model::AugmentedState& state = model.augmented[k];
       const std::size_t at = static_cast<std::size_t>(model.n_own()) + k;
-      const bool bias = state.kind == model::AugmentKind::sensor_bias;
       setup.augmented.push_back({at,
                                  model.states[at].name,
                                  model.states[at].unit,
-                                 bias ? diagnosis::AnomalyKind::sensor : diagnosis::AnomalyKind::process,
+                                 state.kind,
                                  "plc." + state.of,
                                  {"plc." + state.of},
-                                 state.mean,
+                                 state.initial,
                                  state.deviation_limit});
     }
     return setup;
