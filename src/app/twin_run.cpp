@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/sha256.hpp"
+#include "model/augmented_effects.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/augmentation.hpp"
 
@@ -76,6 +77,18 @@ diagnosis::AugmentedSetup augmented_setup(const model::StateSpace& model, std::s
   return out;
 }
 
+void note_effects(const model::StateSpace& model, diagnosis::TwinDiagnosisSetup& setup) {
+  if (setup.augmented.empty()) return;
+  std::vector<Eigen::Index> measured;
+  for (std::size_t i = 0; i < setup.outputs.size(); ++i) {
+    if (!setup.outputs[i].tag.empty()) measured.push_back(static_cast<Eigen::Index>(i));
+  }
+  const auto steady = model::steady_state(model, measured);
+  if (!steady) return;
+  const auto effects = model::augmented_effects(model, measured, steady.value().Sigma.diagonal().cwiseSqrt());
+  for (std::size_t k = 0; k < effects.size(); ++k) setup.augmented[k].effect = effects[k];
+}
+
 // `told`: tags whose reasons an earlier twin tells, or this twin by an earlier signal.
 diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t index,
                                               const std::vector<std::string>& names,
@@ -106,6 +119,7 @@ diagnosis::TwinDiagnosisSetup diagnosis_setup(const Plan& plan, std::size_t inde
     setup.inputs.push_back(signal(model.inputs[u].name, model.inputs[u].unit, twin.inputs[u].tag));
   }
   for (std::size_t k = 0; k < model.augmented.size(); ++k) setup.augmented.push_back(augmented_setup(model, k, setup));
+  note_effects(model, setup);
   return setup;
 }
 

@@ -12,6 +12,7 @@ namespace {
 constexpr double kSure = 5.0;      // standard deviations, as all that follow
 constexpr double kDeparted = 2.0;  // from what it was
 constexpr double kBack = 1.0;
+constexpr double kShowing = 0.5;  // of √Σ_ii: less would not have raised an alarm
 // Shares of the farthest that it was off: what else has wandered meanwhile does not count.
 constexpr double kBackShare = 1.0 / 3.0;
 constexpr double kAgainShare = 0.5;
@@ -63,8 +64,10 @@ void TwinDiagnosis::evaluate_augmented(const estimation::TwinStep& step, std::ve
       augmented.farthest = 0.0;
     }
     const double off = std::abs(value - augmented.before);
-    augmented.departed = off > (augmented.departed ? std::max(kBack * std, kBackShare * augmented.farthest)
-                                                   : std::max(kDeparted * std, kAgainShare * augmented.farthest));
+    augmented.departed =
+        off > (augmented.departed
+                   ? std::max(kBack * std, kBackShare * augmented.farthest)
+                   : std::max({kDeparted * std, kShowing / augmented.setup.effect, kAgainShare * augmented.farthest}));
     if (augmented.departed) augmented.farthest = std::max(augmented.farthest, off);
     departed = departed || augmented.departed;
   }

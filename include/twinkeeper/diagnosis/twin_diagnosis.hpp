@@ -33,8 +33,8 @@
 //   <twin>.<state>.deviation    an augmented state is further from what is usual than its limit and than 5 of its own
 //                               standard deviations for on_delay; off at half of both. Of kind sensor where it is a bias, else process
 // What a twin takes over into an augmented state its residuals no longer show. So while one of these states has departed
-// by 2 of its standard deviations from what it was when nothing had been wrong for gate_timeout + off_delay, until it is
-// back within 1 or a third of the farthest, gate, cusum, slow_drift and nis alarms that stand do not clear, and its own
+// by 2 of its standard deviations, and by what would move a residual by half of one, from what it was when nothing had
+// been wrong for gate_timeout + off_delay, until it is back within 1 or a third of the farthest, gate, cusum, slow_drift and nis alarms that stand do not clear, and its own
 // is not raised beside them. All this only while the mode is tracking; else these alarms stay as they are.
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
@@ -83,6 +83,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -129,6 +130,8 @@ struct AugmentedSetup {
   std::vector<std::string> tags;  // of its alarm
   double usual = 0.0;             // what it begins with
   double limit = 0.0;             // of the deviation from it
+  double effect =
+      std::numeric_limits<double>::infinity();  // of a unit of it on the residuals, in √Σ_ii, were it not estimated
 };
 
 struct TwinDiagnosisSetup {

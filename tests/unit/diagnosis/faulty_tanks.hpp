@@ -8,11 +8,13 @@
 #include <random>
 #include <vector>
 
+#include "model/augmented_effects.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/diagnosis/fault_isolation.hpp"
 #include "twinkeeper/diagnosis/sensor_watch.hpp"
 #include "twinkeeper/diagnosis/twin_diagnosis.hpp"
 #include "twinkeeper/estimation/twin.hpp"
+#include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/state_space.hpp"
 
 namespace twinkeeper::faulty_tanks {
@@ -164,6 +166,9 @@ class Bench {
     if (model.augmented.empty()) setup.settings.off_delay = 20s;
     for (const auto& input : model.inputs) setup.inputs.push_back({input.name, input.unit, "plc." + input.name});
     for (const auto& output : model.outputs) setup.outputs.push_back({output.name, output.unit, "plc." + output.name});
+    const auto steady = model::steady_state(model);
+    REQUIRE(steady.ok());
+    const auto effects = model::augmented_effects(model, {0, 1}, steady.value().Sigma.diagonal().cwiseSqrt());
     for (std::size_t k = 0; k < model.augmented.size(); ++k) {
       const model::AugmentedState& state = model.augmented[k];
       const std::size_t at = static_cast<std::size_t>(model.n_own()) + k;
