@@ -63,7 +63,7 @@ class Template(IdentifyCase):
                       done.stderr)
         # By position, where a name that agrees stands at its place.
         done = self.identify(log, ["heater", "room"], ["T"], *fit)
-        self.assertTrue(done.stdout.startswith("by position: column room is T_ambient\nrecord: "), done.stdout)
+        self.assertTrue(done.stdout.startswith("by position: column room is T_ambient\n"), done.stdout)
         text = (self.folder / "model.yaml").read_text(encoding="utf-8")
         self.assertIn("name: T_ambient", text)
         self.assertIn("inputs: [heater, room]", text)
