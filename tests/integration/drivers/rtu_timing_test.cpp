@@ -90,12 +90,24 @@ DeviceSettings meter(const std::string& line, int baud_rate, Parity parity) {
 struct Cycle {
   base::Duration duration{};  // first byte of the first request to the last of the last reply
   base::Duration late{};      // what the far end itself has added to it by waking up late
+  [[nodiscard]] base::Duration own() const { return duration - late; }
 };
 
 struct Measured {
   base::Duration shortest_silence = base::Duration::max();  // between a reply and the next request
   std::vector<Cycle> cycles;
+
+  void add(const Measured& more) {
+    shortest_silence = std::min(shortest_silence, more.shortest_silence);
+    cycles.insert(cycles.end(), more.cycles.begin(), more.cycles.end());
+  }
 };
+
+base::Duration quickest(const Measured& measured) {
+  base::Duration shortest = base::Duration::max();
+  for (const Cycle& cycle : measured.cycles) shortest = std::min(shortest, cycle.own());
+  return shortest;
+}
 
 // Answers `cycles` cycles of three requests.
 Measured answer(int line, const SerialTiming& timing, std::size_t cycles, const base::Clock& clock) {
@@ -166,7 +178,13 @@ TEST_CASE("at each baud rate a line is silent as long as RTU demands and a cycle
       });
       const std::size_t cycles = baud_rate <= 2400 ? 3 : baud_rate <= 9600 ? 6 : 20;
       Yardstick yardstick(clock);
-      const Measured measured = answer(line.far_end(), timing, cycles, clock);
+      // The silence before the first request has passed when the far end sees the cycle begin.
+      const base::Duration limit = computed - timing.frame_gap();
+      Measured measured = answer(line.far_end(), timing, cycles, clock);
+      // What the driver adds it adds to every cycle, however many are looked at; a busy machine leaves one alone at last.
+      for (int round = 0; round < 5 && quickest(measured) > limit; ++round) {
+        measured.add(answer(line.far_end(), timing, cycles, clock));
+      }
       const base::Duration worst = yardstick.worst();
       polling.request_stop();
       polling.join();
@@ -175,16 +193,10 @@ TEST_CASE("at each baud rate a line is silent as long as RTU demands and a cycle
       const double bits = parity == Parity::none ? 10.0 : 11.0;
       const double demanded = baud_rate > 19200 ? 1.75e-3 : 3.5 * bits / baud_rate;
       CHECK(std::chrono::duration<double>(measured.shortest_silence).count() >= demanded);
-      // The silence before the first request has passed when the far end sees the cycle begin. What the driver adds it
-      // adds to every cycle, so the quickest one tells; no other is longer than the machine explains, which has
-      // three threads to wake up for each request.
-      const base::Duration limit = computed - timing.frame_gap();
-      std::vector<base::Duration> durations;
-      for (const Cycle& cycle : measured.cycles) {
-        durations.push_back(cycle.duration - cycle.late);
-        CHECK(durations.back().count() <= (limit + 3 * 3 * worst).count());
-      }
-      CHECK(std::min_element(durations.begin(), durations.end())->count() <= limit.count());
+      // The quickest one tells; no other is longer than the machine explains, which has three threads to wake up for each
+      // request.
+      for (const Cycle& cycle : measured.cycles) CHECK(cycle.own().count() <= (limit + 3 * 3 * worst).count());
+      CHECK(quickest(measured).count() <= limit.count());
       CHECK(samples.good >= static_cast<int>(cycles - 1) * 13);
       CHECK(samples.bad <= 13);  // of a request that the stop left unanswered
     }
