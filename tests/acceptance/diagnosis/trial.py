@@ -363,7 +363,8 @@ def main():
     for batch in range(arguments.batches):
         trial.batch(cases() + [None], 1 + batch)
         print(f"batch {batch + 1} of {arguments.batches}", file=sys.stderr)
-    trial.print()
+    if arguments.batches > 0:
+        trial.print()
     if arguments.healthy_days > 0:
         healthy(arguments.healthy_days, 1)
 
