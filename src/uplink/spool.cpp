@@ -32,6 +32,13 @@ Spool::Implementation::Implementation(SpoolSettings settings, std::string gatewa
 
 Spool::Implementation::~Implementation() {
   commit();
+  for (const bool in_flight : {false, true}) {
+    if (!database_ || pending_kept_ == 0) break;
+    // No room for them: what tells it needs less. Those in flight may yet arrive and go last.
+    if (in_flight) release_all();
+    for (int worth = 0; worth <= kMostWorthEvicted; ++worth) evict_from_memory(worth, 0, GapReason::size);
+    commit();
+  }
   if (!database_) return;
   if (database_->begin().ok()) {
     if (database_->set_number("clean_stop", 1).ok()) {

@@ -243,8 +243,10 @@ base::Status Spool::Implementation::write() {
       if (cost.value() > 0) ++removed_.messages;
       removed_.bytes += cost.value();
     }
+    const bool all_rows = rows_written_ == pending_.size();  // those that tell gaps among them
+    const bool with_sequences = with_sequences_ && all_rows;  // a number must never be ahead of its row
     for (const auto& [stream, sequence] : sequences_) {
-      if (!sequence.dirty || !with_sequences_) continue;
+      if (!sequence.dirty || !with_sequences) continue;
       if (auto status = database.set_last(epoch_, stream, sequence.seq); !status.ok()) return status;
     }
     for (const Burial& burial : burials_) {
@@ -254,10 +256,9 @@ base::Status Spool::Implementation::write() {
     if (!burials_.empty()) {
       if (auto status = database.forget_dead(kDeadKept, most_dead_bytes()); !status.ok()) return status;
     }
-    const bool all_rows = rows_written_ == pending_.size();  // those that tell gaps among them
     if (auto status = database.write_gaps(gaps_, all_rows); !status.ok()) return status;
     const base::WallTime wall = clock_.wall_now();
-    if (wall < base::kClockIsSet || !with_sequences_) return base::Success{};
+    if (wall < base::kClockIsSet || !with_sequences) return base::Success{};
     return database.set_number("last_wall", static_cast<std::uint64_t>(nanoseconds(wall)));
   };
   auto status = body();
@@ -285,7 +286,7 @@ void Spool::Implementation::written() {
   }
   burials_.clear();
   burial_bytes_ = 0;
-  if (with_sequences_) {
+  if (with_sequences_ && pending_.empty()) {
     for (auto& [stream, sequence] : sequences_) sequence.dirty = false;
     sequences_dirty_ = false;
     sequences_since_.reset();
@@ -311,7 +312,7 @@ bool Spool::Implementation::make_room(int attempt) {
     return grow_again();
   }
   // Nothing goes for what is worth less.
-  int most_worth = pending_kept_ > 0 ? kMostWorthEvicted : -1;
+  int most_worth = pending_kept_ > 0 || gaps_.dirty() ? kMostWorthEvicted : -1;
   for (const Pending& pending : pending_) {
     if (!pending.gone) most_worth = std::min(most_worth, pending.row.worth);
   }

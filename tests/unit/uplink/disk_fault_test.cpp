@@ -24,6 +24,7 @@ struct Disk {
   int write_error = 0;  // errno, 0: well
   int sync_error = 0;
   std::optional<int> writes_left{};  // then EIO
+  std::optional<off_t> ends_at{};    // of each file: what would reach beyond gets ENOSPC
   bool no_new_files = false;
   std::string quota_taken_by{};  // EDQUOT while this file is there
 };
@@ -42,6 +43,10 @@ ssize_t failing_pwrite(int file, const void* bytes, size_t count, off_t offset) 
   }
   if (!disk.quota_taken_by.empty() && ::access(disk.quota_taken_by.c_str(), F_OK) == 0) {
     errno = EDQUOT;
+    return -1;
+  }
+  if (disk.ends_at && offset + static_cast<off_t>(count) > *disk.ends_at) {
+    errno = ENOSPC;
     return -1;
   }
   if (disk.write_error == 0) return ::pwrite(file, bytes, count, offset);
@@ -296,6 +301,50 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
     hear(spool.value().take_own_messages());
     CHECK(told == streams);
   }
+}
+
+TEST_CASE("a commit of several transactions that is cut off tells no number as stored that is not") {
+  bool cut = true;
+  for (int writes = 0; cut; writes += 25) {
+    CAPTURE(writes);
+    DiskFaultRig rig;
+    disk = failing("fdatasync fails");
+    for (int i = 0; i < 1000; ++i) rig.spool->append(test::state_message(rig.clock.now(), 1500));
+    disk = {.writes_left = writes};
+    rig.spool->commit();
+    cut = !rig.spool->figures().trouble.empty();
+    test::TemporaryFolder copy;
+    for (const char* name : {"spool.db", "spool.db-wal"}) {
+      std::filesystem::copy_file(rig.folder.file(name), copy.file(name));
+    }
+    disk = {};
+    SpoolSettings settings;
+    settings.directory = copy.path();
+    auto spool = Spool::open(settings, "gw1", rig.clock, "boot-1", rig.events);
+    REQUIRE(spool.ok());
+    std::uint64_t last = 0;
+    for (const auto& [stream, seq] : spool.value().previous()->last) last = seq;
+    CHECK(last <= spool.value().next_backlog(0, 1u << 20, 1u << 30).size());
+    CHECK((cut || last == 1000));
+  }
+}
+
+TEST_CASE("what a full disk has no room for at a stop is told at the next start") {
+  DiskFaultRig rig;
+  const bool in_flight = GENERATE(false, true);
+  CAPTURE(in_flight);
+  rig.produce(20);
+  disk.ends_at = 256 << 10;
+  for (int i = 0; i < 1000; ++i) {
+    const auto stored = rig.spool->append(test::state_message(rig.clock.now(), 1500));
+    if (in_flight) rig.spool->hold(stored.row);
+  }
+  rig.open();
+  CHECK(rig.spool->previous()->last.begin()->second == 1020);
+  disk = {};
+  const auto found = rig.stored_and_told();
+  CHECK(found.size() == 1020);
+  for (const auto& [identity, times] : found) CHECK(times == 1);
 }
 
 TEST_CASE("a start on a disk that has no room for another file leaves the spool where it is") {
