@@ -124,6 +124,15 @@ std::vector<std::string> taking_part(const StateSpace& model, const VectorXd& we
   return names;
 }
 
+// C (I − A)⁻¹ B + D of the machine's own states.
+std::optional<MatrixXd> settled_gain(const StateSpace& model, const MatrixXd& B, const MatrixXd& D) {
+  const Index n = model.n_own();
+  Eigen::FullPivLU<MatrixXd> lu(MatrixXd::Identity(n, n) - model.A.topLeftCorner(n, n));
+  lu.setThreshold(1e-12);
+  if (!lu.isInvertible()) return std::nullopt;
+  return MatrixXd(model.C.leftCols(n) * lu.solve(B) + D);
+}
+
 MatrixXd rows_of(const MatrixXd& matrix, const std::vector<Index>& rows) {
   MatrixXd result(static_cast<Index>(rows.size()), matrix.cols());
   for (Index i = 0; i < result.rows(); ++i) result.row(i) = matrix.row(rows[static_cast<std::size_t>(i)]);
@@ -249,11 +258,23 @@ Detectability detectability(const StateSpace& model, const std::vector<Index>& m
 }
 
 std::optional<MatrixXd> steady_state_gain(const StateSpace& model) {
-  const Index n = model.n_own();  // no input moves an augmented state
-  Eigen::FullPivLU<MatrixXd> lu(MatrixXd::Identity(n, n) - model.A.topLeftCorner(n, n));
-  lu.setThreshold(1e-12);
-  if (!lu.isInvertible()) return std::nullopt;
-  return MatrixXd(model.C.leftCols(n) * lu.solve(model.B.topRows(n)) + model.D);
+  return settled_gain(model, model.B.topRows(model.n_own()), model.D);  // no input moves an augmented state
+}
+
+std::vector<double> augmented_effects(const StateSpace& model, const SteadyState& steady,
+                                      const std::vector<Index>& measured) {
+  const Index n = model.n_own();
+  const auto count = static_cast<Index>(model.augmented.size());
+  const auto gain = settled_gain(model, model.A.topRightCorner(n, count), model.C.rightCols(count));
+  std::vector<double> out(model.augmented.size(), gain ? 0.0 : std::numeric_limits<double>::infinity());
+  for (Index k = 0; gain && k < count; ++k) {
+    double& largest = out[static_cast<std::size_t>(k)];
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      const auto row = static_cast<Index>(i);
+      largest = std::max(largest, std::abs((*gain)(measured[i], k)) / std::sqrt(steady.Sigma(row, row)));
+    }
+  }
+  return out;
 }
 
 }  // namespace twinkeeper::model

@@ -24,6 +24,7 @@ class AugmentedDynamics final : public Dynamics {
   AugmentedDynamics(std::unique_ptr<Dynamics> own, std::vector<AugmentedState> augmented, std::vector<Signal> states);
   AugmentedDynamics(const AugmentedDynamics& other);
   [[nodiscard]] std::unique_ptr<Dynamics> clone() const override { return std::make_unique<AugmentedDynamics>(*this); }
+  [[nodiscard]] const Dynamics& machine() const override { return *own_; }
 
   void observe(const Vector& x, const Vector& u, Vector& h, Matrix& C, Matrix& D) const override;
   // Of a parameter that is a state: checks the value; what counts is the state.

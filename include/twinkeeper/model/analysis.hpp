@@ -63,9 +63,14 @@ struct Detectability {
 // C (I − A)⁻¹ B + D; absent if a mode with λ = 1 makes it infinite.
 [[nodiscard]] std::optional<Eigen::MatrixXd> steady_state_gain(const StateSpace& model);
 
+// By augmented state: how far a unit of it that lasts moves the measured outputs, were it not estimated: the largest
+// |C (I − A)⁻¹ a + c|_i / √Σ_ii, with its columns a of A and c of C. Infinite where a mode with λ = 1 makes it so.
+[[nodiscard]] std::vector<double> augmented_effects(const StateSpace& model, const SteadyState& steady,
+                                                    const std::vector<Eigen::Index>& measured);
+
 // What a change of a template's parameter by one unit adds to one step at the operating point: b to the state's equation,
-// c to the outputs. Central differences in θ, then held over the step. Parameters that do nothing there are left out
-// (a heat capacity at rest), and those that are augmented states.
+// c to the outputs; held over the step. Parameters that do nothing there are left out (a heat capacity at rest), and those
+// that are 0 or augmented states.
 struct ParameterEffect {
   std::string name, unit;
   double value = 0.0;    // of the model

@@ -38,6 +38,8 @@ class Dynamics {
 
   virtual ~Dynamics() = default;
   [[nodiscard]] virtual std::unique_ptr<Dynamics> clone() const = 0;
+  // The equations of the template itself, without augmented states.
+  [[nodiscard]] virtual const Dynamics& machine() const { return *this; }
 
   [[nodiscard]] const Template& type() const { return type_; }
   [[nodiscard]] bool linear() const { return linear_; }
