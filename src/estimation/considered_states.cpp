@@ -51,7 +51,7 @@ ConsideredStates::ConsideredStates(const FilterArrays& arrays, int considered)
   scratch_.assign(2 * n + p, 0.0);
 }
 
-double ConsideredStates::update(FilterArrays& a, const std::vector<int>& rows, const std::vector<double>& r) {
+double ConsideredStates::update(FilterArrays& a, std::span<const int> rows, std::span<const double> r) {
   const std::size_t size = rows.size();
   if (size == 0) return 0.0;
   const auto np = static_cast<std::size_t>(a.np);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <numeric>
 
 #include "estimation/decorrelation.hpp"
 #include "estimation/filter_kernels.hpp"
@@ -97,7 +98,8 @@ KalmanFilter::KalmanFilter(const model::StateSpace& model)
   if (!model.augmented.empty()) {
     considered_.emplace(a, static_cast<int>(model.augmented.size()));
     ones_.assign(p(), 1.0);
-    first_rows_.reserve(p());
+    first_rows_.resize(p());
+    std::iota(first_rows_.begin(), first_rows_.end(), 0);
   }
   if (model.nonlinear()) {
     extended_.emplace(model);
@@ -236,9 +238,7 @@ double KalmanFilter::consider() {
   double* moved = a.scratch.data();
   double* seen = moved + np;
   std::copy_n(a.z.begin(), np, moved);
-  first_rows_.clear();
-  for (int k = 0; k < static_cast<int>(used_rows_.size()); ++k) first_rows_.push_back(k);
-  const double nis = considered_->update(a, first_rows_, ones_);
+  const double nis = considered_->update(a, std::span(first_rows_).first(used_rows_.size()), ones_);
   for (std::size_t i = 0; i < np; ++i) moved[i] = a.z[i] - moved[i];
   see(moved, seen);
   for (std::size_t i = 0; i < pp; ++i) a.z[np + i] -= seen[i];

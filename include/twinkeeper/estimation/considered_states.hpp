@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace twinkeeper::estimation {
@@ -25,7 +26,7 @@ class ConsideredStates {
 
   // E and z as the kernels have them (T over H T, x over ν); `rows`: places of the rows in use; r of each row, by its
   // place. Replaces T and x; the lower parts of E and z stay those before the update. Returns νᵀ Σ⁻¹ ν.
-  double update(FilterArrays& arrays, const std::vector<int>& rows, const std::vector<double>& r);
+  double update(FilterArrays& arrays, std::span<const int> rows, std::span<const double> r);
 
   // Of the P = T Tᵀ in E: the other states' variances, summed, as they would be were the considered ones known.
   [[nodiscard]] double spread_of_others(const FilterArrays& arrays);

@@ -19,24 +19,14 @@ using model::AugmentSettings;
 
 namespace {
 
-AugmentSettings entry(AugmentKind kind, const std::string& of, double noise_density, double initial_std) {
-  AugmentSettings out;
-  out.kind = kind;
-  (kind == AugmentKind::sensor_bias ? out.output : kind == AugmentKind::parameter ? out.name : out.input) = of;
-  out.noise_density = noise_density;
-  out.initial = 0.0;
-  out.initial_std = initial_std;
-  return out;
-}
-
 // A random model with one bias and one disturbance that its outputs tell apart; nothing, if they do not well.
 std::optional<model::StateSpace> augmented_model(std::mt19937_64& engine, double noise_density) {
   const auto n = static_cast<Index>(1 + engine() % 4);
   const auto p = static_cast<Index>(2 + engine() % 2);
   model::StateSpace out = random_model(engine, n, 1, p, Noise::correlated);
   model::augment(out,
-                 {entry(AugmentKind::sensor_bias, "y1", noise_density, 3.0),
-                  entry(AugmentKind::input_disturbance, "u1", noise_density, 3.0)},
+                 {augmented_entry(AugmentKind::sensor_bias, "y1", noise_density, 3.0),
+                  augmented_entry(AugmentKind::input_disturbance, "u1", noise_density, 3.0)},
                  false);
   if (!model::indistinguishable(out).empty()) return std::nullopt;
   out.initial = VectorXd::Zero(out.n_x());
@@ -106,7 +96,8 @@ model::StateSpace drifting(const Drift& sample, bool known_start) {
   settings.name = settings.type = sample.type;
   settings.time = model::TimeBase::continuous;
   settings.parameters = sample.parameters;
-  AugmentSettings parameter = entry(AugmentKind::parameter, sample.of, sample.noise_density, sample.initial_std);
+  AugmentSettings parameter =
+      augmented_entry(AugmentKind::parameter, sample.of, sample.noise_density, sample.initial_std);
   parameter.initial.reset();
   settings.augment = {parameter};
   REQUIRE(complete(settings).empty());

@@ -15,23 +15,14 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 using model::AugmentKind;
-using model::AugmentSettings;
 
 namespace {
 
-AugmentSettings random_walk(AugmentKind kind, const std::string& of) {
-  AugmentSettings out;
-  out.kind = kind;
-  (kind == AugmentKind::sensor_bias ? out.output : out.input) = of;
-  out.noise_density = 0.05;
-  out.initial = 0.0;
-  out.initial_std = 2.0;
-  return out;
-}
-
 model::StateSpace biased(model::StateSpace model) {
   model::augment(model,
-                 {random_walk(AugmentKind::sensor_bias, "y1"), random_walk(AugmentKind::input_disturbance, "u1")}, false);
+                 {augmented_entry(AugmentKind::sensor_bias, "y1", 0.05, 2.0),
+                  augmented_entry(AugmentKind::input_disturbance, "u1", 0.05, 2.0)},
+                 false);
   return model;
 }
 

@@ -162,6 +162,18 @@ model::StateSpace lags(Index count) {
   return model;
 }
 
+model::AugmentSettings augmented_entry(model::AugmentKind kind, const std::string& of, double noise_density,
+                                       double initial_std) {
+  using model::AugmentKind;
+  model::AugmentSettings out;
+  out.kind = kind;
+  (kind == AugmentKind::sensor_bias ? out.output : kind == AugmentKind::parameter ? out.name : out.input) = of;
+  out.noise_density = noise_density;
+  out.initial = 0.0;
+  out.initial_std = initial_std;
+  return out;
+}
+
 model::StateSpace two_tanks(bool known_start, double volt, std::vector<model::AugmentSettings> augment) {
   model::ModelSettings settings;
   settings.augment = std::move(augment);

@@ -4,6 +4,7 @@
 #include <Eigen/Core>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "twinkeeper/estimation/twin.hpp"
@@ -66,6 +67,10 @@ void mask_outputs(signals::Frame& frame, std::mt19937_64& engine);
 // With a small `volt` that is so many V, and an absurd input overflows the numbers.
 [[nodiscard]] model::StateSpace two_tanks(bool known_start, double volt = 1.0,
                                           std::vector<model::AugmentSettings> augment = {});
+
+// An entry of `augment`: a bias of this output, a disturbance of this input, this parameter; at first 0.
+[[nodiscard]] model::AugmentSettings augmented_entry(model::AugmentKind kind, const std::string& of,
+                                                     double noise_density, double initial_std);
 
 [[nodiscard]] Twin make_twin(const model::StateSpace& model, TwinSettings settings = {});
 
