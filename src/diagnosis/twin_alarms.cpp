@@ -1,7 +1,6 @@
 // How the alarms of a twin are named and what they say.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "base/formatted.hpp"
 #include "diagnosis/sensor_reasons.hpp"
@@ -233,11 +232,10 @@ void TwinDiagnosis::describe_noise(AnomalyEvent& event, std::size_t index, bool 
   if (event.event == AnomalyEventKind::raised) {
     event.onset = up ? output.noise.onset_up() : output.noise.onset_down();
   }
-  char factor[32];
   const double times = std::sqrt(std::max(output.noise.value(), 0.0));
-  std::snprintf(factor, sizeof factor, "%.2g", up || times <= 0.0 ? times : 1.0 / times);
+  const std::string factor = base::formatted("%.2g", up || times <= 0.0 ? times : 1.0 / times);
   event.message = output.setup.tag + " is " +
-                  (up || times > 0.0 ? std::string(factor) + " times " + (up ? "noisier" : "quieter") + " than expected"
+                  (up || times > 0.0 ? factor + " times " + (up ? "noisier" : "quieter") + " than expected"
                                      : std::string("quieter than expected")) +
                   (up ? "." : ": it may be frozen or damped.");
   add_joined_tags(event, up ? output.noise_up : output.noise_down);

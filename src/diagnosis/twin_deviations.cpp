@@ -42,12 +42,7 @@ AlarmDefinition TwinDiagnosis::deviation_definition(const AugmentedSetup& augmen
 }
 
 void TwinDiagnosis::evaluate_augmented(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out) {
-  const bool quiet = calm() && (nis_.dof() == 0 || nis_.value() <= 0.5 * (1.0 + nis_.limit())) &&
-                     std::none_of(outputs_.begin(), outputs_.end(), [&](const Output& output) {
-                       const OutputLimits& limits = this->limits(static_cast<std::size_t>(&output - outputs_.data()));
-                       return output.rejected_since || output.cusum.value() > 0.5 * limits.cusum ||
-                              output.slow.value() > 0.5 * limits.slow_drift;
-                     });
+  const bool quiet = nothing_warns();
   if (!quiet) {
     quiet_since_.reset();
   } else if (!quiet_since_) {

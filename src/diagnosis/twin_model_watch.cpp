@@ -1,6 +1,5 @@
 // The alarm of a model that does not fit its machine any more.
 #include <algorithm>
-#include <cstdio>
 
 #include "base/formatted.hpp"
 #include "diagnosis/wording.hpp"

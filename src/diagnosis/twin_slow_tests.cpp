@@ -10,7 +10,7 @@ namespace {
 using estimation::TwinStep;
 
 // Between what is expected of a ratio and its limit.
-double half_way(double limit) { return 1.0 + 0.5 * (limit - 1.0); }
+double middle(double limit) { return 1.0 + 0.5 * (limit - 1.0); }
 
 }  // namespace
 
@@ -18,6 +18,20 @@ double half_way(double limit) { return 1.0 + 0.5 * (limit - 1.0); }
 bool TwinDiagnosis::speaks(const Output& output) const {
   return output.over_since || output.joined || (setup_.settings.gate && output.jump) || book_.active(output.process) ||
          book_.active(output.gate);
+}
+
+// A sum of this output is above half of its limit.
+bool TwinDiagnosis::half_way(std::size_t output) const {
+  return outputs_[output].cusum.value() > 0.5 * limits(output).cusum ||
+         outputs_[output].slow.value() > 0.5 * limits(output).slow_drift;
+}
+
+// No alarm stands, and no test is about to raise one.
+bool TwinDiagnosis::nothing_warns() const {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].rejected_since || half_way(i)) return false;
+  }
+  return calm() && (nis_.dof() == 0 || nis_.value() <= middle(nis_.limit()));
 }
 
 bool TwinDiagnosis::one_jumps() const {
@@ -127,8 +141,8 @@ void TwinDiagnosis::evaluate_noise(std::size_t index, const TwinStep& step, std:
   const double ratio = output.noise.value();
   const bool up_stood = book_.active(output.noise_up);
   const bool down_stood = book_.active(output.noise_down);
-  bool up = ratio > (up_stood ? half_way(limits.noise_high) : limits.noise_high);
-  const bool down = limits.noise_low > 0.0 && ratio < (down_stood ? half_way(limits.noise_low) : limits.noise_low);
+  bool up = ratio > (up_stood ? middle(limits.noise_high) : limits.noise_high);
+  const bool down = limits.noise_low > 0.0 && ratio < (down_stood ? middle(limits.noise_low) : limits.noise_low);
   if (up && !up_stood) {  // a disturbance moves several
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const VarianceRatio& other = outputs_[i].noise;
@@ -159,7 +173,7 @@ void TwinDiagnosis::evaluate_nis(const TwinStep& step, std::vector<AnomalyEvent>
   if (!nis_.full()) return;
   const bool stood = book_.active(nis_alarm_);
   const double limit = nis_.limit();
-  const bool over = nis_.value() > (stood ? half_way(limit) : limit);
+  const bool over = nis_.value() > (stood ? middle(limit) : limit);
   if (!over) {
     nis_over_since_.reset();
     if (!stood) return;
@@ -170,9 +184,8 @@ void TwinDiagnosis::evaluate_nis(const TwinStep& step, std::vector<AnomalyEvent>
     const base::Duration since = step.time - *nis_over_since_;
     if (since < setup_.settings.on_delay) return;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {  // what one output is about to tell, it tells
-      const bool half = (setup_.settings.gate && outputs_[i].jump) ||
-                        outputs_[i].cusum.value() > 0.5 * limits(i).cusum ||
-                        outputs_[i].slow.value() > 0.5 * limits(i).slow_drift || outputs_[i].noise_over_since;
+      const bool half =
+          (setup_.settings.gate && outputs_[i].jump) || half_way(i) || outputs_[i].noise_over_since.has_value();
       if (half && since < setup_.settings.on_delay + setup_.settings.nis.window * setup_.period / 2) return;
     }
   }

@@ -25,17 +25,21 @@
 //                                        levels are guesses and mostly too large
 //   <twin>.nis                  process  windowed NIS (windowed_nis.hpp) of all outputs above its limit, and no sum of
 //                                        one output above h/2, or that for half a window
-//   The last four clear at half of what their limit is above (below) the value expected.
+//   Slow_drift, noise and nis clear at half of what their limit is above (below) the value expected.
 //   <twin>.model                model    mean NIS or an autocorrelation outside of its calibrated band (model_watch.hpp)
 //                                        for model.after of one regime, block after block, until a block is within it.
 //                                        While another alarm stands its steps count for nothing
 //
-//   <twin>.<state>.deviation    an augmented state is further from what is usual than its limit and than 5 of its own
-//                               standard deviations for on_delay; off at half of both. Of kind sensor where it is a bias, else process
+//   <twin>.<state>.deviation    sensor   a bias, or
+//                               process  a disturbance or parameter that is an augmented state is further from what is
+//                                        usual than its limit and than 5 of its own standard deviations for on_delay;
+//                                        off at half of both
+//
 // What a twin takes over into an augmented state its residuals no longer show. So while one of these states has departed
 // by 2 of its standard deviations, and by what would move a residual by half of one, from what it was when nothing had
-// been wrong for gate_timeout + off_delay, until it is back within 1 or a third of the farthest, gate, cusum, slow_drift and nis alarms that stand do not clear, and its own
-// is not raised beside them. All this only while the mode is tracking; else these alarms stay as they are.
+// been wrong for gate_timeout + off_delay, until it is back within 1 or a third of the farthest, gate, cusum, slow_drift
+// and nis alarms that stand do not clear, and its own is not raised beside them. All this only while the mode is
+// tracking; else these alarms stay as they are.
 //
 // Rows that take part: measured in this step, not bad by a reason (a rejection is the gate's own), not fed by a bad
 // input, in the modes tracking, degraded, predict_only, where the model is valid, and if the twin has regimes in one
@@ -130,8 +134,8 @@ struct AugmentedSetup {
   std::vector<std::string> tags;  // of its alarm
   double usual = 0.0;             // what it begins with
   double limit = 0.0;             // of the deviation from it
-  double effect =
-      std::numeric_limits<double>::infinity();  // of a unit of it on the residuals, in √Σ_ii, were it not estimated
+  // model::augmented_effects()
+  double effect = std::numeric_limits<double>::infinity();
 };
 
 struct TwinDiagnosisSetup {
@@ -286,6 +290,8 @@ class TwinDiagnosis {
   void evaluate_nis(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out);
   [[nodiscard]] bool speaks(const Output& output) const;
   [[nodiscard]] bool calm() const;
+  [[nodiscard]] bool half_way(std::size_t output) const;
+  [[nodiscard]] bool nothing_warns() const;
   [[nodiscard]] bool one_jumps() const;
   [[nodiscard]] bool explained(std::size_t index, base::Instant now) const;
   [[nodiscard]] bool anything_recent(base::Instant now) const;

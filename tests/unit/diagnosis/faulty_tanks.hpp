@@ -8,7 +8,6 @@
 #include <random>
 #include <vector>
 
-#include "model/augmented_effects.hpp"
 #include "support/catch.hpp"
 #include "twinkeeper/diagnosis/fault_isolation.hpp"
 #include "twinkeeper/diagnosis/sensor_watch.hpp"
@@ -168,7 +167,7 @@ class Bench {
     for (const auto& output : model.outputs) setup.outputs.push_back({output.name, output.unit, "plc." + output.name});
     const auto steady = model::steady_state(model);
     REQUIRE(steady.ok());
-    const auto effects = model::augmented_effects(model, {0, 1}, steady.value().Sigma.diagonal().cwiseSqrt());
+    const auto effects = model::augmented_effects(model, steady.value(), {0, 1});
     for (std::size_t k = 0; k < model.augmented.size(); ++k) {
       const model::AugmentedState& state = model.augmented[k];
       const std::size_t at = static_cast<std::size_t>(model.n_own()) + k;
