@@ -27,10 +27,14 @@ bool write_all(int descriptor, std::string_view text) {
   return true;
 }
 
-Status replace_file(const std::string& path, std::string_view content) {
+namespace {
+
+// `exactly`: whatever the umask says.
+Status replace(const std::string& path, std::string_view content, mode_t mode, bool exactly) {
   const std::string fresh = path + ".new";
-  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const int descriptor = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
   if (descriptor < 0) return system_error(fresh, errno);
+  if (exactly) static_cast<void>(::fchmod(descriptor, mode));
   const bool written = write_all(descriptor, content) && ::fsync(descriptor) == 0;
   const int number = errno;
   ::close(descriptor);
@@ -49,12 +53,14 @@ Status replace_file(const std::string& path, std::string_view content) {
   return Success{};
 }
 
+}  // namespace
+
+Status replace_file(const std::string& path, std::string_view content) { return replace(path, content, 0600, false); }
+
 Status rewrite_file(const std::string& path, std::string_view content, unsigned mode) {
   struct stat old {};
-  if (::stat(path.c_str(), &old) == 0) mode = old.st_mode & 07777;
-  Status replaced = replace_file(path, content);
-  if (replaced) static_cast<void>(::chmod(path.c_str(), mode));
-  return replaced;
+  const bool existed = ::stat(path.c_str(), &old) == 0;
+  return replace(path, content, existed ? old.st_mode & 07777 : mode, existed);
 }
 
 Status append_to_file(const std::string& path, std::string_view text) {

@@ -13,7 +13,7 @@ namespace twinkeeper::base {
 // As a whole or not at all: written beside as *.new, synced, renamed, the folder synced. Mode 0600. A link in the place
 // of *.new is not followed; what could not be written leaves no *.new.
 [[nodiscard]] Status replace_file(const std::string& path, std::string_view content);
-// The same, but who may read it does not change; a file that was not there gets `mode`.
+// The same, but who may read it does not change; a file that was not there gets `mode`, less the umask.
 [[nodiscard]] Status rewrite_file(const std::string& path, std::string_view content, unsigned mode);
 // Adds to the end of a file that is there, and syncs. A link is not followed; of what could not be written whole
 // nothing stays, unless the power goes just then.

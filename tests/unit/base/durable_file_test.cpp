@@ -34,6 +34,19 @@ TEST_CASE("a file is replaced as a whole and then holds what was given, to the b
   CHECK_FALSE(std::filesystem::exists(file + ".new"));
 }
 
+TEST_CASE("who may read a file that is written again does not change, and one that is new obeys the umask") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.file("model");
+  const mode_t before = ::umask(0027);
+  CHECK(base::rewrite_file(file, "a", 0644).ok());
+  CHECK(mode_of(file) == 0640U);
+  std::filesystem::permissions(file, static_cast<std::filesystem::perms>(0664));
+  CHECK(base::rewrite_file(file, "b", 0600).ok());
+  ::umask(before);
+  CHECK(mode_of(file) == 0664U);
+  CHECK(base::content_of(file).value() == "b");
+}
+
 TEST_CASE("text is appended to a file that is there, whatever its mode, and makes none") {
   const test::TemporaryFolder folder;
   const std::string file = folder.file("log");
