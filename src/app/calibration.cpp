@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
-#include <map>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/log_replay.hpp"
 #include "app/replay_csv.hpp"
@@ -269,7 +268,7 @@ base::Result<bool> made_the_model(const std::string& provenance, const std::stri
   const auto made_of = parse_rows(text("rows"));
   if (hash.empty() || !made_of) return false;
   const auto same = [&](const logs::RowRange& range) -> base::Result<bool> {
-    const auto log = logs::LogReader::open(log_file);
+    auto log = logs::LogReader::open(log_file);
     if (!log.ok()) return log.error();
     const auto& all = log.value().columns();
     std::array<ColumnOfSignal, 2> columns;
@@ -277,13 +276,10 @@ base::Result<bool> made_the_model(const std::string& provenance, const std::stri
       const char* key = side == 0 ? "inputs" : "outputs";
       if (!data.contains(key) || !data[key].is_array()) continue;
       for (const Json& name : data[key]) {
-        const auto found =
-            std::find_if(all.begin(), all.end(), [&](const auto& column) { return name == column.name; });
-        if (found == all.end()) return false;
-        columns[side].emplace_back(static_cast<std::size_t>(found - all.begin()));
+        if (!name.is_string() || !columns[side].emplace_back(column_named(all, name.get<std::string>()))) return false;
       }
     }
-    const auto there = hash_of_rows(log_file, range, columns[0], columns[1]);
+    const auto there = hash_of_rows(log.value(), range, columns[0], columns[1]);
     if (there.ok()) return there.value() == hash;
     if (there.error().code() == base::ErrorCode::invalid_argument) return false;  // a shorter log
     return there.error();

@@ -1,6 +1,5 @@
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <deque>
 #include <iostream>
 
@@ -9,6 +8,7 @@
 #include "app/log_columns.hpp"
 #include "app/log_record.hpp"
 #include "app/replay_csv.hpp"
+#include "base/formatted.hpp"
 #include "identification/compare.hpp"
 
 namespace twinkeeper::app {
@@ -32,12 +32,7 @@ ColumnOfSignal columns_of(const Sources& sources, const TagsOfColumns& tags) {
   return columns;
 }
 
-std::string percent(double value) {
-  if (std::isnan(value)) return "-";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f %%", value);
-  return text;
-}
+std::string percent(double value) { return std::isnan(value) ? "-" : base::formatted("%.2f %%", value); }
 
 void print_scores(const model::StateSpace& model, const identification::StreamedComparison::Result& result,
                   const std::optional<std::int64_t>& horizon, std::size_t rows) {

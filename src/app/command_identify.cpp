@@ -219,7 +219,6 @@ void check_options(const IdentifyArguments& arguments, std::vector<std::string>&
   if ((of_template || arguments.from_file) && arguments.order != "auto") {
     faults.emplace_back("--order: the model that it starts from has its own");
   }
-  if (arguments.json && !arguments.check) faults.emplace_back("--json: is of --check");
   if (arguments.closed_loop && (of_template || arguments.method == "arx" || arguments.method == "var")) {
     faults.emplace_back("--closed-loop: is of --method auto and n4sid");
   }
@@ -364,7 +363,7 @@ int identify_command(const IdentifyArguments& arguments) {
   if (!faults.empty()) return kExitUsage;
   LogFindings report{survey, told_columns(survey, signals, arguments.check)};
   if (arguments.check && signals.outputs.empty())
-    return tell_check(report, nullptr, signals.inputs, signals.outputs, arguments.json);
+    return tell_check(report, nullptr, signals.inputs, signals.outputs, false, arguments.json);
 
   const double step = wished->sample_time.value_or(survey.step);
   if (!(step > 0.0)) {
@@ -381,7 +380,8 @@ int identify_command(const IdentifyArguments& arguments) {
     if (arguments.template_file && !known.is_template) {
       return told(file + ": model.type: state_space is no template; accepted: --from", kExitConfig);
     }
-    if (!known.is_template) {
+    if (known.is_template && !arguments.json) tell_positions(signals, known.model->model);
+    if (!known.is_template && !arguments.check) {
       const auto built = model::build(known.model->model, step);
       auto start = warm_start_of(file, std::get<model::StateSpace>(built), known.model->provenance);
       if (const int* code = std::get_if<int>(&start)) return *code;
@@ -389,14 +389,17 @@ int identify_command(const IdentifyArguments& arguments) {
     }
   }
   const base::Duration period{std::llround(step * 1e9)};
-  const auto read =
-      read_ticks(arguments.input_file, {wished->rows}, period, signals.input_columns, signals.output_columns);
+  auto reader = logs::LogReader::open(arguments.input_file);
+  if (!reader.ok()) return told(reader.error().message(), exit_code_of_log(reader.error()));
+  const auto read = read_ticks(reader.value(), wished->rows, period, signals.input_columns, signals.output_columns);
   if (!read.ok()) return told(read.error().message(), exit_code_of_log(read.error()));
   const TicksOfLog& ticks = read.value();
   const auto cut = identification::cut_into_experiments(ticks.resampled.record, signals.inputs, signals.outputs);
   report.resampled = &ticks.resampled;
   report.period = step;
-  if (arguments.check) return tell_check(report, &cut, signals.inputs, signals.outputs, arguments.json);
+  if (arguments.check) {
+    return tell_check(report, &cut, signals.inputs, signals.outputs, wished->settings.closed_loop, arguments.json);
+  }
   print_log(std::cout, report);
   if (!cut.ok()) return told(log.file + ": " + cut.error().message() + kLongerStep, kExitBadData);
   if (const auto lost = lost_at_gaps(cut.value())) std::cerr << "warning: " << log.file << ": " << *lost << '\n';

@@ -1,9 +1,7 @@
 #include "app/identification_report.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 
 #include "base/formatted.hpp"
 #include "twinkeeper/model/analysis.hpp"

@@ -7,8 +7,6 @@
 #include <numeric>
 #include <sstream>
 
-#include <nlohmann/json.hpp>
-
 #include "app/exit_codes.hpp"
 #include "app/log_columns.hpp"
 #include "app/model_refit.hpp"
@@ -44,15 +42,6 @@ std::optional<std::vector<std::size_t>> positions_of(const std::vector<std::stri
   out.resize(names.size());
   std::iota(out.begin(), out.end(), std::size_t{0});
   return out;
-}
-
-// What was matched by position is told: nothing but the order says that it is right.
-template <class Settings>
-void tell_positions(const std::vector<std::string>& columns, const std::vector<Settings>& signals) {
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    if (as_identifier(columns[i]) == signals[i].name) continue;
-    std::cout << "by position: column " << columns[i] << " is " << signals[i].name << '\n';
-  }
 }
 
 template <class List>
@@ -118,21 +107,27 @@ std::variant<config::ModelFile, int> known_model_of(const std::string& file, con
   }
   const bool good = take_units(model.inputs, log, signals.input_columns, file);
   if (!take_units(model.outputs, log, signals.output_columns, file) || !good) return kExitBadData;
-  if (template_) {
-    tell_positions(signals.inputs, model.inputs);
-    tell_positions(signals.outputs, model.outputs);
-    model.sample_time = sample_time;
-  }
+  if (template_) model.sample_time = sample_time;
   return std::move(read);
+}
+
+void tell_positions(const IdentifySignals& signals, const model::ModelSettings& model) {
+  const auto tell = [](const std::vector<std::string>& columns, const auto& settings) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (as_identifier(columns[i]) == settings[i].name) continue;
+      std::cout << "by position: column " << columns[i] << " is " << settings[i].name << '\n';
+    }
+  };
+  tell(signals.inputs, model.inputs);
+  tell(signals.outputs, model.outputs);
 }
 
 std::variant<identification::WarmStart, int> warm_start_of(const std::string& file, const model::StateSpace& model,
                                                            const std::string& provenance) {
   const auto steady = model::steady_state(model);
   if (!steady.ok()) return told(file + ": it has no steady gain: " + steady.error().message(), kExitConfig);
-  const auto tree = provenance.empty() ? nlohmann::json() : nlohmann::json::parse(provenance, nullptr, false);
   return identification::without_waiting_states(model, steady.value().K,
-                                                delays_noted(tree, static_cast<std::size_t>(model.n_u())));
+                                                delays_noted(provenance, static_cast<std::size_t>(model.n_u())));
 }
 
 std::optional<std::vector<identification::SoughtParameter>> sought_of(const std::string& text,

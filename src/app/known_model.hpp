@@ -22,10 +22,12 @@ struct IdentifySignals {
 };
 
 // The model of a file at the step given, its signals and `signals` in one order: by name, or, of a template, by
-// position where there is a column for each and those whose name agrees stand at its place; that is told on standard
-// output. Of a template outputs that are not asked for go. An exit code after a fault, which has been told.
+// position where there is a column for each and those whose name agrees stand at its place. Of a template outputs that
+// are not asked for go. An exit code after a fault, which has been told.
 [[nodiscard]] std::variant<config::ModelFile, int> known_model_of(const std::string& file, const ColumnsOfLog& log,
                                                                   IdentifySignals& signals, double sample_time);
+// On standard output: what was matched by position, for nothing but the order says that it is right.
+void tell_positions(const IdentifySignals& signals, const model::ModelSettings& model);
 
 // What a state_space begins with: without the states that only wait, as its provenance (JSON) counts them.
 [[nodiscard]] std::variant<identification::WarmStart, int> warm_start_of(const std::string& file,

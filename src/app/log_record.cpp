@@ -72,40 +72,47 @@ base::Status each_grid_row(logs::LogReader& log, const logs::RowRange& rows, bas
   });
 }
 
-base::Result<TicksOfLog> read_ticks(const std::string& file, const std::vector<logs::RowRange>& rows,
-                                    base::Duration period, const ColumnOfSignal& inputs,
-                                    const ColumnOfSignal& outputs) {
+base::Result<identification::Resampled> resample_rows(logs::LogReader& log, const std::vector<logs::RowRange>& ranges,
+                                                      base::Duration period, const ColumnOfSignal& inputs,
+                                                      const ColumnOfSignal& outputs, const OnLogRow& also) {
   identification::Resampler resampler(period, inputs.size(), outputs.size());
-  std::vector<SensorStep> sensors(outputs.size());
-  std::optional<HashOfRows> hash;
   std::vector<double> values;
-  for (const logs::RowRange& range : rows) {
-    auto opened = logs::LogReader::open(file);
-    if (!opened.ok()) return opened.error();
-    if (!hash) hash.emplace(opened.value().columns(), inputs, outputs);
-    const auto status = logs::each_row(opened.value(), range, [&](const logs::LogRow& row) {
-      hash->add(row);
+  for (const logs::RowRange& range : ranges) {
+    const auto status = logs::each_row(log, range, [&](const logs::LogRow& row) {
       values.clear();
       for (const auto& column : inputs) values.push_back(cell(row, column));
       for (const auto& column : outputs) values.push_back(cell(row, column));
-      for (std::size_t i = 0; i < sensors.size(); ++i) sensors[i].add(values[inputs.size() + i]);
+      if (also) also(row, values);
       resampler.add(row.time, values);
     });
     if (!status.ok()) return status.error();
   }
+  return resampler.finish();
+}
+
+base::Result<TicksOfLog> read_ticks(logs::LogReader& log, const logs::RowRange& rows, base::Duration period,
+                                    const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
+  std::vector<SensorStep> sensors(outputs.size());
+  HashOfRows hash(log.columns(), inputs, outputs);
+  auto resampled =
+      resample_rows(log, {rows}, period, inputs, outputs, [&](const logs::LogRow& row, std::span<const double> values) {
+        hash.add(row);
+        for (std::size_t i = 0; i < sensors.size(); ++i) {
+          sensors[i].add(values[inputs.size() + i]);
+        }
+      });
+  if (!resampled.ok()) return resampled.error();
   TicksOfLog out;
-  out.resampled = resampler.finish();
+  out.resampled = std::move(resampled).value();
   for (const SensorStep& sensor : sensors) out.resolutions.push_back(sensor.result());
-  if (hash) out.hash = hash->text();
+  out.hash = hash.text();
   return out;
 }
 
-base::Result<std::string> hash_of_rows(const std::string& file, const logs::RowRange& rows,
-                                       const ColumnOfSignal& inputs, const ColumnOfSignal& outputs) {
-  auto opened = logs::LogReader::open(file);
-  if (!opened.ok()) return opened.error();
-  HashOfRows hash(opened.value().columns(), inputs, outputs);
-  const auto status = logs::each_row(opened.value(), rows, [&](const logs::LogRow& row) { hash.add(row); });
+base::Result<std::string> hash_of_rows(logs::LogReader& log, const logs::RowRange& rows, const ColumnOfSignal& inputs,
+                                       const ColumnOfSignal& outputs) {
+  HashOfRows hash(log.columns(), inputs, outputs);
+  const auto status = logs::each_row(log, rows, [&](const logs::LogRow& row) { hash.add(row); });
   if (!status.ok()) return status.error();
   return hash.text();
 }

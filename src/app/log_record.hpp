@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,18 +34,27 @@ struct GridRow {
                                          const ColumnOfSignal& inputs, const ColumnOfSignal& outputs,
                                          const std::function<void(const GridRow&)>& take);
 
-// What a model is made of: the ticks of one range after the other, resampled (identification/resampler.hpp).
+// The rows of these ranges, which ascend, on ticks (identification/resampler.hpp). `also` is called with each of them, and
+// what it has of the inputs and outputs.
+using OnLogRow = std::function<void(const logs::LogRow& row, std::span<const double> values)>;
+[[nodiscard]] base::Result<identification::Resampled> resample_rows(logs::LogReader& log,
+                                                                    const std::vector<logs::RowRange>& ranges,
+                                                                    base::Duration period, const ColumnOfSignal& inputs,
+                                                                    const ColumnOfSignal& outputs,
+                                                                    const OnLogRow& also = {});
+
+// What a model is made of.
 struct TicksOfLog {
   identification::Resampled resampled;
   std::vector<std::optional<double>> resolutions;  // by output: SensorStep of its samples
   std::string hash;                                // of the rows, see hash_of_rows()
 };
-[[nodiscard]] base::Result<TicksOfLog> read_ticks(const std::string& file, const std::vector<logs::RowRange>& rows,
+[[nodiscard]] base::Result<TicksOfLog> read_ticks(logs::LogReader& log, const logs::RowRange& rows,
                                                   base::Duration period, const ColumnOfSignal& inputs,
                                                   const ColumnOfSignal& outputs);
 
 // Identifies the rows that a model was made of: times as they stand in the log, then values, with the signals' names.
-[[nodiscard]] base::Result<std::string> hash_of_rows(const std::string& file, const logs::RowRange& rows,
+[[nodiscard]] base::Result<std::string> hash_of_rows(logs::LogReader& log, const logs::RowRange& rows,
                                                      const ColumnOfSignal& inputs, const ColumnOfSignal& outputs);
 
 // The step of a sensor whose values repeat: the median change from one sample to the next of those that change.

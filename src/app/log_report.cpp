@@ -76,12 +76,12 @@ std::vector<std::string> lines_of(const LogFindings& report) {
   if (made.means > 0) {
     out.push_back(counted(made.rows, "row became ", "rows became ") + counted(ticks, "sample", "samples") +
                   base::formatted(", one each %.6g s, of about %.3g rows each: ", report.period,
-                                  static_cast<double>(made.rows) / static_cast<double>(ticks)) +
+                                  static_cast<double>(made.rows) / static_cast<double>(made.ticks)) +
                   "inputs are what acted over the step, outputs the mean around its beginning" +
                   base::formatted(" (%.3g %% of the values are such means)",
                                   100.0 * static_cast<double>(made.means) / static_cast<double>(made.values)));
-  } else if (made.rows > ticks) {
-    out.push_back(counted(made.rows - ticks, "row shares", "rows share") + " a sample with another");
+  } else if (made.rows > made.ticks) {
+    out.push_back(counted(made.rows - made.ticks, "row shares", "rows share") + " a sample with another");
   }
   return out;
 }
@@ -93,8 +93,8 @@ void print_log(std::ostream& out, const LogFindings& report) {
   for (std::size_t i = 0; i < lines.size(); ++i) out << (i == 0 ? "log: " : "  ") << lines[i] << '\n';
   for (const std::size_t c : report.columns) {
     const SurveyedColumn& column = report.survey.columns[c];
-    out << "  column " << column.column.name << (column.column.unit.empty() ? "" : " [" + column.column.unit + "]")
-        << ": " << range_text(column) << (column.column.unit.empty() ? "; no unit" : "");
+    out << "  column " << with_unit(column.column.name, column.column.unit) << ": " << range_text(column)
+        << (column.column.unit.empty() ? "; no unit" : "");
     if (column.missing > 0) out << "; missing " << missing_text(report.survey, column);
     out << '\n';
   }
@@ -160,11 +160,15 @@ std::optional<std::string> lost_at_gaps(const identification::Cut& cut) {
 }
 
 int tell_check(const LogFindings& report, const base::Result<identification::Cut>* cut,
-               const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool as_json) {
+               const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, bool closed_loop,
+               bool as_json) {
   identification::Excitation found;
   if (cut != nullptr && !cut->ok()) found.faults.push_back(cut->error().message() + kLongerStep);
   if (cut != nullptr && cut->ok()) {
     found = identification::examine_excitation(cut->value().experiments, inputs, outputs);
+    if (found.faults.empty() && closed_loop) {
+      found.faults = identification::faults_of_loop(cut->value().experiments, inputs);
+    }
     if (const auto lost = lost_at_gaps(cut->value())) found.warnings.insert(found.warnings.begin(), *lost);
   }
   const std::string& file = report.survey.file;

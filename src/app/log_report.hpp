@@ -36,6 +36,6 @@ inline constexpr const char* kLongerStep = ", or a longer --sample-time";
 // theirs; null: none). The exit code: 65 where something does.
 [[nodiscard]] int tell_check(const LogFindings& report, const base::Result<identification::Cut>* cut,
                              const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
-                             bool as_json);
+                             bool closed_loop, bool as_json);
 
 }  // namespace twinkeeper::app

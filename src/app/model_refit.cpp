@@ -29,7 +29,7 @@ std::string method_of(const Json& provenance) {
   return provenance["method"].get<std::string>();
 }
 
-std::optional<Recipe> recipe_of(const Json& tree, std::size_t inputs) {
+std::optional<Recipe> recipe_of(const Json& tree, std::vector<Eigen::Index> delays) {
   const auto number = [](const Json& value) { return value.is_number_integer() ? value.get<Eigen::Index>() : -1; };
   if (!tree.contains("order") || tree.contains("closed_loop")) return std::nullopt;  // its subspaces would be biased
   const std::string method = method_of(tree);
@@ -39,7 +39,7 @@ std::optional<Recipe> recipe_of(const Json& tree, std::size_t inputs) {
   if (!out.lags && !subspace) return std::nullopt;
   if (method == "subspace, simulation focus") out.focus = identification::Focus::simulation;
   out.order = number(tree["order"]);
-  out.delays = delays_noted(tree, inputs);
+  out.delays = std::move(delays);
   if (out.order < 1) return std::nullopt;
   return out;
 }
@@ -80,25 +80,26 @@ base::Result<identification::Experiments> experiments_in(const std::string& file
                                                          const std::vector<std::string>& inputs,
                                                          const std::vector<std::string>& outputs,
                                                          base::Duration period) {
-  const auto log = logs::LogReader::open(file);
+  auto log = logs::LogReader::open(file);
   if (!log.ok()) return log.error();
   const auto u = columns_in(log.value(), inputs);
   if (!u.ok()) return u.error();
   const auto y = columns_in(log.value(), outputs);
   if (!y.ok()) return y.error();
-  const auto ticks = read_ticks(file, ranges, period, u.value(), y.value());
-  if (!ticks.ok()) return ticks.error();
-  auto cut = identification::cut_into_experiments(ticks.value().resampled.record, inputs, outputs);
+  const auto resampled = resample_rows(log.value(), ranges, period, u.value(), y.value());
+  if (!resampled.ok()) return resampled.error();
+  auto cut = identification::cut_into_experiments(resampled.value().record, inputs, outputs);
   if (!cut.ok()) return cut.error();
   return std::move(cut.value().experiments);
 }
 
 }  // namespace
 
-std::vector<Eigen::Index> delays_noted(const Json& provenance, std::size_t inputs) {
+std::vector<Eigen::Index> delays_noted(const std::string& provenance, std::size_t inputs) {
   std::vector<Eigen::Index> out(inputs, 0);
-  if (!provenance.is_object() || !provenance.contains("delays")) return out;
-  const Json& noted = provenance["delays"];
+  const Json tree = tree_of(provenance);
+  if (!tree.is_object() || !tree.contains("delays")) return out;
+  const Json& noted = tree["delays"];
   if (!noted.is_array() || noted.size() != inputs) return out;
   for (std::size_t j = 0; j < inputs; ++j) {
     if (!noted[j].is_number_integer()) continue;
@@ -152,7 +153,7 @@ ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& 
       return identification::identify_template_again(rows.value(), model, how);
     };
   }
-  const auto recipe = recipe_of(tree, inputs->size());
+  const auto recipe = recipe_of(tree, delays_noted(provenance, inputs->size()));
   if (!recipe || !model.augment.empty()) return nullptr;
   return [=, how = *recipe](const std::vector<logs::RowRange>& ranges) -> base::Result<model::ModelSettings> {
     const auto rows = experiments_of(ranges);

@@ -13,10 +13,7 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 #include "identification/grey_box.hpp"
-#include "identification/identify.hpp"
 #include "logs/log_reader.hpp"
 #include "twinkeeper/base/result.hpp"
 #include "twinkeeper/model/settings.hpp"
@@ -29,8 +26,8 @@ using ModelOfRows = std::function<base::Result<model::ModelSettings>(const std::
 [[nodiscard]] ModelOfRows refit_of(const std::string& provenance, const model::ModelSettings& model,
                                    const std::string& log_file);
 
-// Dead times by input, in ticks; 0 where provenance tells none.
-[[nodiscard]] std::vector<Eigen::Index> delays_noted(const nlohmann::json& provenance, std::size_t inputs);
+// Dead times by input, in ticks; 0 where provenance (JSON, may be empty) tells none.
+[[nodiscard]] std::vector<Eigen::Index> delays_noted(const std::string& provenance, std::size_t inputs);
 
 // Of a template: the parameters that were sought, with their ranges. Empty where provenance (JSON) tells none.
 [[nodiscard]] std::vector<identification::SoughtParameter> sought_noted(const std::string& provenance,

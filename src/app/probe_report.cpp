@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/formatted.hpp"
 #include "drivers/names.hpp"
 #include "drivers/pdu.hpp"
 
@@ -79,11 +80,7 @@ std::string value_text(const Decoding& decoding) {
   }
 }
 
-std::string relative_percent(double relative) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g %%", 100.0 * relative);
-  return text.data();
-}
+std::string relative_percent(double relative) { return base::formatted("%.3g %%", 100.0 * relative); }
 
 std::string name_of(const Decoding& decoding) {
   std::string name(drivers::to_string(decoding.type));
@@ -114,9 +111,7 @@ std::string failure_text(const drivers::ExchangeResult& result, const std::strin
 }
 
 std::string milliseconds(base::Duration duration) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3f ms", static_cast<double>(duration.count()) / 1e6);
-  return text.data();
+  return base::formatted("%.3f ms", static_cast<double>(duration.count()) / 1e6);
 }
 
 void print_words(std::uint16_t address, std::span<const std::uint16_t> words, std::ostream& out) {

@@ -1,9 +1,7 @@
 #include "app/report_parts.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 #include "base/formatted.hpp"

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "config/sha256.hpp"
-#include "model/augmented_effects.hpp"
 #include "twinkeeper/model/analysis.hpp"
 #include "twinkeeper/model/augmentation.hpp"
 
@@ -85,7 +84,7 @@ void note_effects(const model::StateSpace& model, diagnosis::TwinDiagnosisSetup&
   }
   const auto steady = model::steady_state(model, measured);
   if (!steady) return;
-  const auto effects = model::augmented_effects(model, measured, steady.value().Sigma.diagonal().cwiseSqrt());
+  const auto effects = model::augmented_effects(model, steady.value(), measured);
   for (std::size_t k = 0; k < effects.size(); ++k) setup.augmented[k].effect = effects[k];
 }
 

@@ -213,21 +213,23 @@ class StreamedComparison::Parts {
         start_(start),
         on_row_(std::move(on_row)),
         prior_(start_of(model)),
-        scores_(static_cast<std::size_t>(model.n_y())) {
+        scores_(static_cast<std::size_t>(model.n_y())),
+        now_(no_row()),
+        held_(VectorXd::Zero(model.n_u())) {
     if (model_.nonlinear()) nonlinear_.emplace(model_, P, sigma_);
   }
 
   void add(std::int64_t tick, const VectorXd& u, const VectorXd& y) {
-    if (rows_.empty() || tick != tick_) {
-      const bool apart = !rows_.empty() && tick - tick_ > kLongestGap + 1;
-      if (!rows_.empty()) {
-        close();
-        if (apart) end_experiment();
-        for (; !apart && tick_ + 1 < tick; ++tick_) take(no_row());
+    if (!now_.rows.empty() && tick != tick_) {  // the newest tick has all of its rows
+      const bool apart = tick - tick_ > kLongestGap + 1;
+      take(std::exchange(now_, no_row()));
+      if (apart) {
+        end_experiment();
+      } else {
+        while (++tick_ < tick) take(no_row());
       }
-      tick_ = tick;
-      now_ = no_row();
     }
+    tick_ = tick;
     for (Index i = 0; i < model_.n_u(); ++i) {
       const model::Limits& limits = model_.inputs[static_cast<std::size_t>(i)].limits;
       if (!std::isnan(u(i))) now_.u(i) = std::clamp(u(i), limits.min, limits.max) - model_.u_op(i);
@@ -235,11 +237,11 @@ class StreamedComparison::Parts {
     for (Index i = 0; i < model_.n_y(); ++i) {
       if (!std::isnan(y(i))) now_.y(i) = y(i) - model_.y_op(i);
     }
-    rows_.push_back(y);
+    now_.rows.push_back(y);
   }
 
   [[nodiscard]] StreamedComparison::Result finish() {
-    if (!rows_.empty()) close();
+    if (!now_.rows.empty()) take(std::move(now_));
     end_experiment();
     StreamedComparison::Result out;
     for (const Score& score : scores_) out.scores.push_back(score.result());
@@ -256,15 +258,8 @@ class StreamedComparison::Parts {
     return {VectorXd::Constant(model_.n_u(), kNone), VectorXd::Constant(model_.n_y(), kNone), {}};
   }
 
-  // The newest tick has all of its rows.
-  void close() {
-    now_.rows = std::exchange(rows_, {});
-    take(std::move(now_));
-  }
-
   // Ticks come in order, those without a row among them.
   void take(Tick tick) {
-    if (held_.size() == 0) held_ = VectorXd::Zero(model_.n_u());
     for (Index i = 0; i < model_.n_u(); ++i) {
       if (!std::isnan(tick.u(i))) held_(i) = tick.u(i);
     }
@@ -328,7 +323,7 @@ class StreamedComparison::Parts {
     if (!begun_ && !first_.empty()) begin();
     begun_ = false;
     rows_seen_ = unscored_ = 0;
-    held_.resize(0);
+    held_.setZero();
     past_y_.clear();
   }
 
@@ -343,9 +338,8 @@ class StreamedComparison::Parts {
   std::vector<Score> scores_;
   std::size_t experiments_ = 0;
 
-  std::int64_t tick_ = 0;  // the newest, and its rows so far
+  std::int64_t tick_ = 0;  // the newest, and what there is of it so far
   Tick now_;
-  std::vector<VectorXd> rows_;
 
   bool begun_ = false;       // x0 is there
   std::vector<Tick> first_;  // until then

@@ -1,10 +1,10 @@
 #include "identification/experiments.hpp"
-#include "base/formatted.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
+
+#include "base/formatted.hpp"
 
 namespace twinkeeper::identification {
 namespace {

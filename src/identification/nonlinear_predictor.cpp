@@ -23,7 +23,14 @@ std::span<const double> span(const VectorXd& values) {
 }  // namespace
 
 NonlinearPredictor::NonlinearPredictor(const model::StateSpace& model, MatrixXd P0, MatrixXd sigma)
-    : model_(model), P0_(std::move(P0)), sigma_(std::move(sigma)), filter_(model), free_(model) {
+    : model_(model),
+      P0_(std::move(P0)),
+      sigma_(std::move(sigma)),
+      filter_(model),
+      free_(model),
+      nothing_(static_cast<std::size_t>(model.n_y()), 0.0),
+      none_(nothing_.size(), 0),
+      rows_(none_) {
   filter_.linearise_each_step(true);
   free_.linearise_each_step(true);
 }
@@ -46,8 +53,6 @@ void NonlinearPredictor::expect(const VectorXd& u, VectorXd& predicted) {
 
 // A step of free_ after that; false: x is away beyond all numbers.
 bool NonlinearPredictor::go_on(const VectorXd& u) {
-  nothing_.assign(static_cast<std::size_t>(model_.n_y()), 0.0);
-  none_.assign(nothing_.size(), 0);
   free_.fuse(nothing_, none_, none_);
   return free_.predict(span(u));
 }
@@ -65,10 +70,9 @@ VectorXd NonlinearPredictor::next(const VectorXd& u, const VectorXd& y) {
   if (away_) return predicted;
   const auto [old_u, old_y] = std::move(past_.front());
   past_.pop_front();
-  std::vector<std::uint8_t> rows;
-  for (Index i = 0; i < old_y.size(); ++i) rows.push_back(!std::isnan(old_y(i)));
+  for (Index i = 0; i < old_y.size(); ++i) rows_[static_cast<std::size_t>(i)] = !std::isnan(old_y(i));
   filter_.expect(span(old_u));
-  filter_.fuse(span(old_y), rows, rows);
+  filter_.fuse(span(old_y), rows_, rows_);
   away_ = !filter_.predict(span(old_u));
   if (away_) return predicted;
   VectorXd x(model_.n_x());

@@ -43,8 +43,9 @@ class NonlinearPredictor {
   const model::StateSpace& model_;
   const Eigen::MatrixXd P0_, sigma_;
   estimation::KalmanFilter filter_, free_;
-  std::vector<double> nothing_;
-  std::vector<std::uint8_t> none_;
+  const std::vector<double> nothing_;
+  const std::vector<std::uint8_t> none_;
+  std::vector<std::uint8_t> rows_;  // workspace
   std::optional<std::int64_t> horizon_;
   std::int64_t at_ = 0;                                           // ticks so far, with a horizon
   bool away_ = false;                                             // beyond all numbers: it stays there

@@ -1,7 +1,6 @@
 #include "identification/regression.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "identification/decompositions.hpp"
 #include "twinkeeper/model/analysis.hpp"

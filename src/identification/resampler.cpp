@@ -13,11 +13,6 @@ namespace {
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 constexpr std::uint64_t kSeveral = 3;  // samples: a signal that is this fast has whole windows but at edges
 
-std::int64_t floor_of(std::chrono::nanoseconds time, std::chrono::nanoseconds period) {
-  const std::int64_t quotient = time / period;
-  return time % period < std::chrono::nanoseconds{0} ? quotient - 1 : quotient;
-}
-
 }  // namespace
 
 Resampler::Resampler(std::chrono::nanoseconds period, std::size_t inputs, std::size_t outputs)
@@ -28,22 +23,16 @@ Resampler::Resampler(std::chrono::nanoseconds period, std::size_t inputs, std::s
   }
 }
 
-// Windows end at most a step behind the newest row, so what is asked for is among the last few ticks.
-double* Resampler::at(Signal& signal, std::int64_t tick) {
-  for (std::size_t back = 1; back <= std::min<std::size_t>(ticks_.size(), 3); ++back) {
-    if (ticks_[ticks_.size() - back] == tick) return &signal.by_tick[ticks_.size() - back];
-  }
-  return nullptr;
-}
-
 void Resampler::close(Signal& signal) {
   const double part = signal.covered / static_cast<double>(period_.count());
-  if (double* value = at(signal, signal.window); value != nullptr && part > 0.0) {
+  const auto tick = std::lower_bound(ticks_.begin(), ticks_.end(), signal.window);
+  if (part > 0.0 && tick != ticks_.end() && *tick == signal.window) {
+    double& value = signal.by_tick[static_cast<std::size_t>(tick - ticks_.begin())];
     if (part >= kCovered) {
-      *value = signal.integral / signal.covered;
+      value = signal.integral / signal.covered;
       ++out_.means;
     } else if (!signal.held && signal.tick == signal.window && signal.count >= kSeveral) {
-      *value = kMissing;
+      value = kMissing;
     }
   }
   signal.covered = signal.integral = 0.0;
@@ -53,7 +42,7 @@ void Resampler::close(Signal& signal) {
 void Resampler::cover(Signal& signal, std::chrono::nanoseconds end, double value) {
   const double slope = signal.held ? 0.0 : (value - signal.value) / static_cast<double>((end - signal.time).count());
   for (auto from = signal.time; from < end;) {
-    const std::int64_t window = floor_of(from - signal.offset, period_);
+    const std::int64_t window = (from - signal.offset) / period_;
     if (window != signal.window) close(signal);
     signal.window = window;
     const auto to = std::min(end, (window + 1) * period_ + signal.offset);
@@ -65,11 +54,12 @@ void Resampler::cover(Signal& signal, std::chrono::nanoseconds end, double value
   }
 }
 
-void Resampler::take(Signal& signal, std::chrono::nanoseconds time, double value, std::int64_t tick) {
+void Resampler::take(Signal& signal, std::chrono::nanoseconds time, double value) {
+  const std::int64_t tick = ticks_.back();
   const auto since = time - signal.time;
   const bool fast = signal.any && static_cast<double>(since.count()) * kFast <= static_cast<double>(period_.count());
   if (fast && since > std::chrono::nanoseconds{0}) cover(signal, time, value);
-  if (signal.covered > 0.0 && floor_of(time - signal.offset, period_) != signal.window) close(signal);
+  if (signal.covered > 0.0 && (time - signal.offset) / period_ != signal.window) close(signal);
   if (tick != signal.tick) {
     signal.sum = 0.0;
     signal.count = 0;
@@ -80,8 +70,7 @@ void Resampler::take(Signal& signal, std::chrono::nanoseconds time, double value
   signal.any = true;
   signal.time = time;
   signal.value = value;
-  if (double* nearest = at(signal, tick))
-    *nearest = signal.held ? value : signal.sum / static_cast<double>(signal.count);
+  signal.by_tick.back() = signal.held ? value : signal.sum / static_cast<double>(signal.count);
 }
 
 void Resampler::add(std::chrono::nanoseconds time, std::span<const double> values) {
@@ -96,12 +85,13 @@ void Resampler::add(std::chrono::nanoseconds time, std::span<const double> value
     for (Signal& signal : signals_) signal.by_tick.push_back(kMissing);
   }
   for (std::size_t i = 0; i < signals_.size(); ++i) {
-    if (std::isfinite(values[i])) take(signals_[i], since, values[i], tick);
+    if (std::isfinite(values[i])) take(signals_[i], since, values[i]);
   }
 }
 
 Resampled Resampler::finish() {
   for (Signal& signal : signals_) close(signal);
+  out_.ticks = ticks_.size();
   const auto has_output = [&](std::size_t row) {
     return std::any_of(signals_.begin() + static_cast<std::ptrdiff_t>(inputs_), signals_.end(),
                        [&](const Signal& signal) { return !std::isnan(signal.by_tick[row]); });
@@ -118,8 +108,9 @@ Resampled Resampler::finish() {
   record.y.resize(rows, static_cast<Eigen::Index>(signals_.size() - inputs_));
   for (std::size_t i = 0; i < signals_.size(); ++i) {
     std::vector<double> values = std::exchange(signals_[i].by_tick, {});
+    out_.values += static_cast<std::uint64_t>(
+        std::count_if(values.begin(), values.end(), [](double value) { return !std::isnan(value); }));
     const Eigen::Map<const Eigen::VectorXd> part(values.data() + begin, rows);
-    out_.values += static_cast<std::uint64_t>((part.array() == part.array()).count());
     if (i < inputs_) {
       record.u.col(static_cast<Eigen::Index>(i)) = part;
     } else {

@@ -27,10 +27,12 @@
 namespace twinkeeper::identification {
 
 struct Resampled {
-  Record record;             // a row per tick with rows, in order
+  Record record;  // a row per tick with rows, in order
+  // Of all ticks, those left out at the ends included:
   std::uint64_t rows = 0;    // of the log
-  std::uint64_t means = 0;   // values of a tick that are means of a window
-  std::uint64_t values = 0;  // values of a tick that are there
+  std::uint64_t ticks = 0;   // with rows
+  std::uint64_t values = 0;  // that are there
+  std::uint64_t means = 0;   // of these, means of a window
 };
 
 class Resampler {
@@ -58,10 +60,9 @@ class Resampler {
     std::uint64_t count = 0;
     std::vector<double> by_tick;
   };
-  void take(Signal& signal, std::chrono::nanoseconds time, double value, std::int64_t tick);
+  void take(Signal& signal, std::chrono::nanoseconds time, double value);
   void cover(Signal& signal, std::chrono::nanoseconds end, double value);
   void close(Signal& signal);
-  [[nodiscard]] double* at(Signal& signal, std::int64_t tick);
 
   const std::chrono::nanoseconds period_;
   const std::size_t inputs_;

@@ -67,10 +67,10 @@ void LogSurveyor::take_step(std::chrono::nanoseconds begin, std::chrono::nanosec
 LogSurvey LogSurveyor::result() {
   constexpr double kEachSide = 0.05;
   if (steps_.count() > 0) {
-    survey_.step = rounded_step(1e-9 * steps_.at(0.5));
+    const double usual = 1e-9 * steps_.at(0.5);
+    survey_.step = rounded_step(usual);
     survey_.shortest_usual = 1e-9 * steps_.at(kEachSide);
     survey_.longest_usual = 1e-9 * steps_.at(1.0 - kEachSide);
-    const double usual = 1e-9 * steps_.at(0.5);
     const auto gaps = steps_.above(1e9 * kGap * usual);
     survey_.gaps = gaps.count;
     survey_.in_gaps = 1e-9 * gaps.sum;

@@ -7,7 +7,7 @@
 namespace twinkeeper::logs {
 
 double ValueCounts::rounded(double value) const {
-  if (bits_dropped_ == 0 || value == 0.0) return value;
+  if (bits_dropped_ == 0) return value;
   const std::uint64_t half = std::uint64_t{1} << (bits_dropped_ - 1);
   const std::uint64_t bits = std::bit_cast<std::uint64_t>(value) + half;
   return std::bit_cast<double>(bits & ~(2 * half - 1));

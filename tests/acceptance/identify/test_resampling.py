@@ -88,8 +88,28 @@ class Check(IdentifyCase):
             self.assertIn(part, told)
         self.assertEqual(list(self.folder.glob("*.yaml")), [])
 
+    def test_loop(self):
+        """What --closed-loop refuses --check --closed-loop refuses."""
+        source = seeded(43)
+        rows, y = [], 0.0
+        for _ in range(600):
+            u = -0.5 * y
+            rows.append([u, y])
+            y = 0.9 * y + 0.1 * u + source.gauss(0.0, 0.1)
+        signals = ("--input", self.write_rows(rows, ["u", "y"]), "--inputs", "u", "--outputs", "y", "--closed-loop")
+        checked = self.run_command("identify", "--check", *signals, code=65).stderr
+        refused = self.run_command("identify", *signals, "--output", "model.yaml", code=65).stderr
+        self.assertIn("nothing but the controller moves it", refused)
+        self.assertIn("nothing but the controller moves it", checked)
+
     def test_json(self):
         log = self.log()
+        oven = self.write("oven.yaml", json.dumps({"model": {
+            "name": "oven", "type": "first_order_thermal", "sample_time": 1, "parameters": {"C": "100 J/K", "R": "1 K/W"},
+            "outputs": [{"name": "T", "noise_std": 0.1}], "noise": {"Q": [[1e-6]]}}}))
+        told = json.loads(self.run_command("identify", "--check", "--json", "--input", log, "--inputs", "u,mode", "--outputs",
+                                           "spare", "--method", "template", "--template", oven, code=65).stdout)
+        self.assertEqual(told["samples"]["count"], 0)
         told = json.loads(self.run_command("identify", "--check", "--json", "--input", log, "--inputs", "u", "--outputs",
                                            "y").stdout)
         self.assertEqual((told["rows"], told["begin"], told["end"], told["step"]["usual"]), (600, 0, 699, 1))

@@ -72,6 +72,13 @@ class Calibrate(LogCase):
         self.assertNotIn("made the model", self.calibrate(model, log, "--rows", "1500:").stdout)
         cut = self.write_log(TANK, rows[:1500], period=1.0, name="cut.csv")
         self.assertIn("these rows made the model", self.calibrate(model, cut).stdout)
+        # A column is named as the model names it, whatever stands in the log.
+        spaced = self.write("spaced.csv", log.read_text().replace("level", "tank level", 1))
+        data["outputs"] = ["tank_level"]
+        data["hash"] = "sha256:" + hashlib.sha256(hashed.replace("level", "tank level", 1).encode()).hexdigest()
+        tank = json.loads(json.dumps(TANK).replace('"level"', '"tank_level"'))
+        model = self.write("model.yaml", json.dumps({"model": tank, "provenance": {"method": "n4sid", "data": data}}))
+        self.assertIn("these rows made the model", self.calibrate(model, spaced, "--rows", "500:2500").stdout)
 
     def test_cross_refits(self):
         source = random.Random(3)

@@ -1,5 +1,6 @@
 #include "identification/resampler.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -119,6 +120,26 @@ TEST_CASE("a tick at the edge of a gap, of which only a part was seen, is missin
   }
   CHECK(seen);
   CHECK(record.tick.front() == 1);
+}
+
+TEST_CASE("a signal that pauses while others go on has its edges missing, too, and a whole window is a mean") {
+  Resampler resampler(1s, 2, 1);
+  for (int k = 0; k < 300; ++k) {
+    const double t = 0.1 * k;
+    const bool paused = k >= 100 && k < 200;  // the last sample at 9.9 s, the next at 20 s
+    const double value = paused ? kNothing : t;
+    resampler.add(k * 100ms, std::array<double, 3>{t, value, value});
+  }
+  const auto record = resampler.finish().record;
+  const auto row_of = [&](std::int64_t tick) {
+    return static_cast<Index>(std::find(record.tick.begin(), record.tick.end(), tick) - record.tick.begin());
+  };
+  CHECK(std::isnan(record.y(row_of(10), 0)));
+  CHECK(std::isnan(record.y(row_of(20), 0)));
+  CHECK(record.y(row_of(9), 0) == Approx(9.0));
+  CHECK(record.u(row_of(9), 1) == Approx(record.u(row_of(8), 1) + 1.0).margin(0.06));  // of nine tenths: a mean
+  CHECK(record.u(row_of(9), 1) != Approx(9.0));
+  CHECK(record.u(row_of(25), 1) == Approx(record.u(row_of(25), 0)));
 }
 
 TEST_CASE("times that go back count as the newest, and rows without values are rows") {

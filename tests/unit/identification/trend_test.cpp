@@ -10,7 +10,6 @@
 using namespace twinkeeper;
 using namespace twinkeeper::identification;
 using Eigen::Index;
-using Eigen::MatrixXd;
 
 namespace {
 
