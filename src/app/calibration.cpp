@@ -297,6 +297,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
   config::TwinConfig& twin = job.plan.config.twins[job.twin];
   twin.diagnosis.calibration = {};
   const auto gate = twin.diagnosis.gate;
+  const bool isolates = twin.diagnosis.isolation.enabled;
 
   twin.diagnosis.gate.reset();
   twin.diagnosis.isolation.enabled = false;  // the rows are healthy: every sensor is fused
@@ -373,6 +374,7 @@ base::Result<CalibrationOutcome> calibrate_twin(CalibrationJob job) {
                            "): nothing can be calibrated");
   }
   twin.diagnosis.calibration = identification::calibration_of(out.figures, request);
+  twin.diagnosis.isolation.enabled = isolates;
   out.diagnosis = twin.diagnosis;
   out.model = twin.model;
   ++out.model.version;

@@ -435,7 +435,10 @@ int identify_command(const IdentifyArguments& arguments) {
                 << ": its diagnosis belongs to the old noise and is left out; calibrate anew\n";
     }
     const ModelJson provenance = provenance_of(found, {survey, ticks}, signals, arguments);
-    code = write_model_file(arguments.output_file, config::model_file_text(settings, ModelJson(), provenance));
+    ModelJson diagnosis;
+    // States of time series are no parts of a machine, and nothing acts on them: no fault of one has a meaning.
+    if (settings.inputs.empty() && !known.is_template) diagnosis["isolation"]["enabled"] = false;
+    code = write_model_file(arguments.output_file, config::model_file_text(settings, diagnosis, provenance));
   }
   if (arguments.report_file) {
     const IdentifyPage page{found,      std::get<model::StateSpace>(built),   cut.value(), report, range_of(survey),

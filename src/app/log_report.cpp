@@ -74,9 +74,10 @@ std::vector<std::string> lines_of(const LogFindings& report) {
   const auto& made = *report.resampled;
   const std::size_t ticks = made.record.tick.size();
   if (made.means > 0) {
+    const double each = static_cast<double>(made.rows) / static_cast<double>(made.ticks);
     out.push_back(counted(made.rows, "row became ", "rows became ") + counted(ticks, "sample", "samples") +
-                  base::formatted(", one each %.6g s, of about %.3g rows each: ", report.period,
-                                  static_cast<double>(made.rows) / static_cast<double>(made.ticks)) +
+                  base::formatted(", one each %.6g s, of about ", report.period) +
+                  base::formatted(each < 10.0 ? "%.2g rows each: " : "%.0f rows each: ", each) +
                   "inputs are what acted over the step, outputs the mean around its beginning" +
                   base::formatted(" (%.3g %% of the values are such means)",
                                   100.0 * static_cast<double>(made.means) / static_cast<double>(made.values)));

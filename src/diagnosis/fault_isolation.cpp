@@ -15,6 +15,7 @@ constexpr double kKappa = 50.0;         // 6 σ of a sensor in each of the refer
 constexpr double kSettled = 1e-10;      // of P, relative, from one step to the next
 constexpr double kPriorFreedom = 30.0;  // χ² of so many degrees is taken for granted before s² is believed
 constexpr double kUnseen = 1e-12;       // of J, relative to the largest of the hypothesis
+constexpr double kAccounts = 0.5;
 constexpr double kShareOfPeriod = 0.02;
 constexpr double kOperationsPerSecond = 5e8;
 
@@ -22,6 +23,7 @@ constexpr double kOperationsPerSecond = 5e8;
 
 FaultIsolation::FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped)
     : nonlinear_(model.nonlinear()), A_(model.A), C_(model.C), Q_(model.Q), R_(model.R), S_(model.S) {
+  weight_ = Vector::Ones(model.n_y());
   std::vector<Index> measured;
   for (std::size_t i = 0; i < mapped.size(); ++i) {
     if (mapped[i]) measured.push_back(static_cast<Index>(i));
@@ -71,6 +73,10 @@ FaultIsolation::FaultIsolation(const model::StateSpace& model, const std::vector
   const auto both_ways = static_cast<double>(2 * FaultRecord::kWindow);
   quota_ = static_cast<std::size_t>(
       std::clamp(steps, both_ways / static_cast<double>(FaultRecord::kBlock - 1) + 1.0, both_ways + 2.0));
+}
+
+void FaultIsolation::weigh(const std::vector<double>& long_run) {
+  for (std::size_t i = 0; i < long_run.size(); ++i) weight_(static_cast<Index>(i)) = 1.0 / std::max(1.0, long_run[i]);
 }
 
 bool FaultIsolation::evaluate(const FaultRecord& record, std::int64_t from, std::int64_t now) {
@@ -134,7 +140,9 @@ void FaultIsolation::begin(const FaultRecord& record) {
   const Eigen::Map<const Matrix> root(record.root(at_.first), n, n);
   P_ = root * root.transpose();
   delta_ = Vector::Zero(n);
+  innovation_.assign(steps, Vector());
   weighted_.assign(steps, Vector());
+  time_.assign(steps, {});
   chi_square_.assign(steps, 0.0);
   rows_.assign(steps, 0);
   N_ = Matrix::Zero(n, n);
@@ -235,6 +243,7 @@ bool FaultIsolation::forward(const FaultRecord& record, std::int64_t k) {
     const Matrix AP = A * P_;
     const Matrix cross = AP * C.transpose() + S_;
     gains.L = cross * gains.X;
+    gains.X = (weight_.asDiagonal() * gains.X * weight_.asDiagonal()).eval();
     gains.XC = gains.X * C;
     gains.F = A - gains.L * C;
     gains.beta = b_ - gains.L * c_;
@@ -259,7 +268,9 @@ bool FaultIsolation::forward(const FaultRecord& record, std::int64_t k) {
       innovation(i) = 0.0;
     }
   }
+  time_[step] = record.time(k);
   weighted_[step] = gains.X * innovation;
+  innovation_[step] = innovation;
   chi_square_[step] = innovation.dot(weighted_[step]);
   const Eigen::Map<const Vector> done(found.correction, n);
   delta_ = (A * delta_ + gains.L * innovation - done).eval();
@@ -380,6 +391,28 @@ const FaultEstimate* FaultIsolation::cause() const {
   return best != nullptr && best->statistic >= kEvidence ? best : nullptr;
 }
 
+bool FaultIsolation::accounts_for(const FaultEstimate& fault, const Departure& departure) const {
+  const auto i = static_cast<Index>(departure.output);
+  const bool ramp = hypotheses_[fault.hypothesis].kind == FaultKind::drift;
+  const Index column = ramp ? static_cast<Index>(fault.hypothesis) - b_.cols() : static_cast<Index>(fault.hypothesis);
+  const double size = fault.magnitude / per_second_[fault.hypothesis];
+  Vector e = Vector::Zero(A_.rows());
+  double caused = 0.0, shown = 0.0;
+  for (std::int64_t k = at_.first; k <= at_.last; ++k) {
+    const std::size_t step = place(k);
+    const Gains& gains = gains_[gain_of_[step]];
+    const bool counts =
+        time_[step] >= departure.since && good_[step * static_cast<std::size_t>(C_.rows()) + departure.output] != 0;
+    if (counts) shown += innovation_[step](i);
+    if (k < fault.begin) continue;
+    const double level = ramp ? static_cast<double>(k - fault.begin) : 1.0;
+    const Matrix& C = nonlinear_ ? gains.C : C_;
+    if (counts) caused += size * (C.row(i).dot(e) + level * c_(i, column));
+    e = (gains.F * e + level * gains.beta.col(column)).eval();
+  }
+  return shown > 0.0 ? caused >= kAccounts * shown : caused <= kAccounts * shown;
+}
+
 double FaultIsolation::sensor_probability(std::optional<std::size_t> output) const {
   double sum = 0.0;
   for (const FaultEstimate& estimate : estimates_) {
@@ -396,7 +429,9 @@ std::optional<FaultIsolation::Correction> FaultIsolation::without(const FaultEst
   at_.last = now;
   mark_good(record);
   const auto steps = static_cast<std::size_t>(now - at_.first + 1);
+  innovation_.resize(steps);
   weighted_.resize(steps);
+  time_.resize(steps);
   chi_square_.resize(steps, 0.0);
   rows_.resize(steps, 0);
   bool fine = true;

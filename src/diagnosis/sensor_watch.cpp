@@ -36,6 +36,7 @@ void SensorWatch::remember(Memory& memory) const {
 
 void SensorWatch::recall(const Memory& memory) {
   memory_ = memory;
+  isolation_.weigh(limits_.of(memory.regime).long_run);
   isolation_.recall(memory.progress);
 }
 
@@ -44,6 +45,7 @@ void SensorWatch::begin_anew(const TwinStep& step) {
   memory_.regime = step.regime;
   memory_.looks.calm();
   isolation_.give_up();
+  isolation_.weigh(limits_.of(step.regime).long_run);
   for (std::size_t i = 0; i < memory_.rows.size(); ++i) {
     Row& row = memory_.rows[i];
     row.sum.reset();
@@ -71,11 +73,11 @@ void SensorWatch::take_rows_of(const TwinStep& step) {
   }
 }
 
-double SensorWatch::warning() const {
-  double most = 0.0;
+std::optional<std::size_t> SensorWatch::warning() const {
+  std::optional<std::size_t> most;
+  const auto share = [&](std::size_t i) { return memory_.rows[i].sum.value() / limit(i); };
   for (std::size_t i = 0; i < memory_.rows.size(); ++i) {
-    const double sum = memory_.rows[i].sum.value();
-    if (sum >= 0.5 * limit(i)) most = std::max(most, sum / limit(i));
+    if (share(i) >= 0.5 && (!most || share(i) > share(*most))) most = i;
   }
   return most;
 }
@@ -95,8 +97,8 @@ std::optional<FaultIsolation::Correction> SensorWatch::take(std::int64_t k, cons
     if (quiet && step.time - *quiet >= off_delay_) memory_.out.reset();
     return std::nullopt;
   }
-  const double share = warning();
-  if (share == 0.0) {
+  const std::optional<std::size_t> warns = warning();
+  if (!warns) {
     memory_.looks.calm();
     isolation_.give_up();
     return std::nullopt;
@@ -105,7 +107,10 @@ std::optional<FaultIsolation::Correction> SensorWatch::take(std::int64_t k, cons
   memory_.looks.looked();
 
   const FaultEstimate* best = isolation_.cause();
-  if (best == nullptr || (share < 1.0 && best->statistic < FaultIsolation::kDecisive)) return std::nullopt;
+  const TwoSidedCusum& sum = memory_.rows[*warns].sum;
+  const bool over = sum.value() >= limit(*warns);
+  if (best == nullptr || (!over && best->statistic < FaultIsolation::kDecisive)) return std::nullopt;
+  if (!isolation_.accounts_for(*best, {*warns, sum.onset()})) return std::nullopt;
   const FaultHypothesis& fault = isolation_.hypotheses()[best->hypothesis];
   if (!of_sensor(fault.kind) || !dispensable_[fault.at]) return std::nullopt;
   if (isolation_.sensor_probability(fault.at) < FaultIsolation::kSure) return std::nullopt;

@@ -160,8 +160,9 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
     if (others == 0) event.ambiguous_with = {"process:" + output.setup.name};
   }
   event.ne107 = *event.statistic > kGrossJump ? NamurStatus::failure : NamurStatus::off_spec;
+  const Departure departure{index, event.onset};
   if (cause_is_told(event)) {
-    describe_cause(event, output.gate, true);
+    describe_cause(event, output.gate, true, departure);
     add_joined_tags(event, output.gate);
     return;
   }
@@ -169,7 +170,7 @@ void TwinDiagnosis::describe_gate(AnomalyEvent& event, std::size_t index, const 
                   quantity(std::abs(row.innovation), output.setup.unit) + side(row.innovation) +
                   " what the model expects" +
                   (event.ambiguous_with.empty() ? ", while the other sensors agree with it." : ".");
-  describe_cause(event, output.gate, true);
+  describe_cause(event, output.gate, true, departure);
   add_joined_tags(event, output.gate);
 }
 
@@ -180,7 +181,7 @@ void TwinDiagnosis::describe_process(AnomalyEvent& event, std::size_t index, con
   event.nominal_false_alarms_per_day = limits(index).cusum_per_day;
   describe_shift(event, index, row, output.cusum);
   if (event.event == AnomalyEventKind::cleared) return;
-  describe_cause(event, output.process, false);
+  describe_cause(event, output.process, false, Departure{index, output.cusum.onset()});
   add_joined_tags(event, output.process);
 }
 
@@ -190,7 +191,7 @@ void TwinDiagnosis::describe_slow_drift(AnomalyEvent& event, std::size_t index, 
   event.nominal_false_alarms_per_day = limits(index).slow_per_day;
   describe_shift(event, index, row, outputs_[index].slow);
   if (event.event == AnomalyEventKind::cleared) return;
-  describe_cause(event, outputs_[index].slow_drift, false);
+  describe_cause(event, outputs_[index].slow_drift, false, Departure{index, outputs_[index].slow.onset()});
   add_joined_tags(event, outputs_[index].slow_drift);
 }
 
@@ -250,7 +251,7 @@ void TwinDiagnosis::describe_nis(AnomalyEvent& event) {
   event.nominal_false_alarms_per_day = limits().nis_per_day;
   add_evidence(event);
   if (event.event == AnomalyEventKind::raised) event.onset = nis_.onset();
-  if (event.event != AnomalyEventKind::cleared) describe_cause(event, nis_alarm_, false);
+  if (event.event != AnomalyEventKind::cleared) describe_cause(event, nis_alarm_, false, std::nullopt);
 }
 
 void TwinDiagnosis::add_evidence(AnomalyEvent& event) const {

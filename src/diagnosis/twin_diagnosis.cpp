@@ -142,6 +142,7 @@ void TwinDiagnosis::evaluate(const estimation::TwinStep& step, std::vector<Anoma
 // After the regime has changed.
 void TwinDiagnosis::take_limits() {
   nis_.set_limit(limits().nis);
+  if (isolation_) isolation_->isolation.weigh(limits().long_run);
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     outputs_[i].cusum.set_cap(2.0 * limits(i).cusum);
     outputs_[i].slow.set_cap(2.0 * limits(i).slow_drift);

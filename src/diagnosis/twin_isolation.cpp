@@ -9,7 +9,7 @@ namespace twinkeeper::diagnosis {
 namespace {
 
 constexpr double kToldApart = 1e-3;  // below it what looks alike at first has shown that it is not
-constexpr double kPossible = 0.05;  // what is more probable than this belongs to what can't be told apart
+constexpr double kPossible = 0.05;   // what is more probable than this belongs to what can't be told apart
 constexpr std::size_t kMostHypotheses = 5;
 constexpr double kLeastProbability = 0.005;
 constexpr std::int64_t kLastLook = FaultRecord::kWindow - 2 * FaultRecord::kBlock;  // steps since the onset
@@ -58,7 +58,10 @@ std::optional<std::size_t> TwinDiagnosis::early_cause(const estimation::TwinStep
   if (!looks_.due() || standing_cause(*most, step.time) || !isolated()) return std::nullopt;
   looks_.looked();
   const FaultEstimate* best = cause();
-  if (best == nullptr || best->statistic < FaultIsolation::kDecisive) return std::nullopt;
+  if (best == nullptr || best->statistic < FaultIsolation::kDecisive ||
+      !isolation_->isolation.accounts_for(*best, {*most, outputs_[*most].cusum.onset()})) {
+    return std::nullopt;
+  }
   outputs_[*most].over_since = step.time;
   return most;
 }
@@ -70,6 +73,7 @@ std::size_t TwinDiagnosis::owner_of_cause(std::size_t index) const {
   const FaultHypothesis& hypothesis = isolation_->isolation.hypotheses()[best->hypothesis];
   if (!of_sensor(hypothesis.kind)) return index;
   if (isolation_->isolation.sensor_probability(hypothesis.at) < FaultIsolation::kSure) return index;
+  if (!isolation_->isolation.accounts_for(*best, {index, outputs_[index].cusum.onset()})) return index;
   const Output& output = outputs_[hypothesis.at];
   const bool free = !output.setup.tag.empty() && output.health == Health::good && !output.joined &&
                     !book_.active(output.gate) && !book_.active(output.process);
@@ -116,7 +120,8 @@ std::string TwinDiagnosis::name_of(const FaultHypothesis& hypothesis) const {
 }
 
 // `accuses`: the alarm is of a sensor before anything is known of the cause.
-void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses) {
+void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses,
+                                   const std::optional<Departure>& departure) {
   if (!isolation_) return;
   if (event.event == AnomalyEventKind::changed && finer_ && finer_->alarm == alarm && finer_->news) {
     take_cause(event, *finer_->news);
@@ -124,6 +129,14 @@ void TwinDiagnosis::describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool 
   }
   if (event.event != AnomalyEventKind::raised || !evidence_begins_) return;
   const FaultEstimate* best = cause();
+  if (best != nullptr && departure) {
+    const FaultHypothesis& hypothesis = isolation_->isolation.hypotheses()[best->hypothesis];
+    const bool its_own = of_sensor(hypothesis.kind) && hypothesis.at == departure->output;
+    if (!its_own && !isolation_->isolation.accounts_for(*best, *departure)) {
+      finer_.reset();
+      return;
+    }
+  }
   const std::int64_t begin = best != nullptr ? best->begin : evidence_.tick - LookSchedule::kFirst + 1;
   finer_ = Finer{alarm, accuses, begin, evidence_.tick - begin + 1, {}};
   if (best != nullptr) say_cause(event, *best, accuses);

@@ -29,6 +29,7 @@ RegimeLimits make_limits(const DiagnosisSettings& settings, double steps_per_day
   }
   for (const std::string& output : outputs) {
     OutputLimits one;
+    double long_run = 1.0;
     Band band{-1.0, 1.0};  // what is not calibrated is not watched
     one.cusum = settings.cusum.limit;
     one.slow_drift = settings.slow_drift.limit;
@@ -43,6 +44,7 @@ RegimeLimits make_limits(const DiagnosisSettings& settings, double steps_per_day
         one.scale = of->scale;
         one.block = of->block;
         one.block_factor = 1.0 / (std::sqrt(static_cast<double>(of->block)) * of->block_scale);
+        long_run = of->scale * of->block_scale;
         one.cusum = of->cusum;
         one.slow_drift = of->slow_drift;
         one.noise_low = of->noise_low;
@@ -57,6 +59,7 @@ RegimeLimits make_limits(const DiagnosisSettings& settings, double steps_per_day
     }
     one.slow_per_day = 2.0 * blocks_per_day / cusum_run_length(settings.slow_drift.drift, one.slow_drift);
     limits.outputs.push_back(one);
+    limits.long_run.push_back(long_run);
     limits.bands.autocorrelation.push_back(band);
   }
   return limits;

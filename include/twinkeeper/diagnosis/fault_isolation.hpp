@@ -33,6 +33,8 @@
 // Probabilities: of each hypothesis, Σ_θ w(θ), w = exp(l / 2) / √(1 + κ² J / J_ref); onsets are equally likely before,
 // and so are groups of hypotheses that look alike. If the best one leaves more than noise, s² = its χ² per degree of
 // freedom > 1, l is divided by s², and σ_f multiplied by s: a model that does not fit is not sure of itself.
+// Where calibration has found sums of the innovations of output i to be λ_i > 1 times as large as the model says, because
+// they are larger or not white, Λ⁻¹ Σ⁻¹ Λ⁻¹ stands for Σ⁻¹ in all of this but the gain, Λ = diag λ.
 // The onset is uncertain, too: σ² = Σ_θ w(θ) (σ_f²(θ) + (f̂(θ) − f̂)²) / Σ_θ w(θ).
 //
 // The state without the fault: x(k|k−1) of the twin + δ(k) + f̂ e(k), with covariance P(k) + σ² e eᵀ, is what a filter
@@ -68,6 +70,12 @@ struct FaultHypothesis {
   FaultKind kind = FaultKind::bias;
   std::size_t at = 0;             // output, input or state, or place among parameters()
   std::vector<std::size_t> like;  // hypotheses whose course can't be told from this one's (model::Ambiguity)
+};
+
+// What makes one look for a cause.
+struct Departure {
+  std::size_t output = 0;
+  base::Instant since;
 };
 
 struct FaultEstimate {
@@ -107,11 +115,14 @@ class FaultIsolation {
   static constexpr std::int64_t kLeast = 3;
   static constexpr int kOutlier = 3;
   static constexpr double kEvidence = 20.0;  // statistic below which nothing is said: noise comes to 15 at times
-  static constexpr double kDecisive = 35.0;  // that says something by itself
+  static constexpr double kDecisive = 32.0;  // that says something by itself
   static constexpr double kSure = 0.9;       // probability
 
   // `mapped`: per output, whether it is ever measured.
   FaultIsolation(const model::StateSpace& model, const std::vector<bool>& mapped);
+
+  // λ of every output. Before the steps of another regime.
+  void weigh(const std::vector<double>& long_run);
 
   // After step `now`: begins an evaluation of the steps from `from` on, of which it takes the newest kWindow, or goes on
   // with the one begun; one that has been let lie is given up. True when it is done: estimates() are there, best first,
@@ -124,6 +135,9 @@ class FaultIsolation {
   [[nodiscard]] const std::vector<model::ParameterEffect>& parameters() const { return parameters_; }
   // The most probable one, counting those that look the same as one, if its statistic is not below kEvidence.
   [[nodiscard]] const FaultEstimate* cause() const;
+  // Whether at least half of what an output has shown since a step, summed, comes of the fault: in a model that does
+  // not fit, what explains the innovations best may have nothing to do with what warns.
+  [[nodiscard]] bool accounts_for(const FaultEstimate& fault, const Departure& departure) const;
   // That a sensor is at fault, this one or any.
   [[nodiscard]] double sensor_probability(std::optional<std::size_t> output = std::nullopt) const;
   // Of hypotheses that can't be told from that of an estimate, itself included.
@@ -177,6 +191,7 @@ class FaultIsolation {
   [[nodiscard]] std::size_t place(std::int64_t k) const { return static_cast<std::size_t>(k - at_.first); }
 
   bool nonlinear_;
+  Vector weight_;  // 1 / λ
   Matrix A_, C_, Q_, R_, S_;
   Matrix b_, c_;        // n × H, p × H: of all hypotheses but drifts
   std::size_t biases_;  // the first of them; drifts are these again, behind all others
@@ -194,8 +209,10 @@ class FaultIsolation {
   bool settled_ = false;
   Matrix P_, N_, m_, m_ramp_;
   Vector delta_, r_;
-  std::vector<Vector> weighted_;    // Σ⁻¹ ν by step
+  std::vector<Vector> innovation_;  // ν by step
+  std::vector<Vector> weighted_;    // Σ⁻¹ ν
   std::vector<double> chi_square_;  // νᵀ Σ⁻¹ ν
+  std::vector<base::Instant> time_;
   std::vector<int> rows_;
   Vector J_, rho_, J_ramp_, cross_, rho_ramp_;
   Matrix information_, score_;  // J and ρ by step and hypothesis

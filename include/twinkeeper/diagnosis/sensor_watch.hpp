@@ -8,7 +8,7 @@
 //   warning  S ≥ h/2 of any output. The cause is looked for (fault_isolation.hpp) kLookAfter steps after it began, then
 //            after twice as many, and so on
 //   out      cause is a bias or a drift of one sensor with kSure, its statistic kDecisive, or kEvidence if the S that
-//            warns is above h, and the model is detectable without it; one at a time. The twin goes on from the state
+//            warns is above h, accounts for what warns, and the model is detectable without it; one at a time. The twin goes on from the state
 //            that the fault is taken out of (FaultIsolation::without), with that sensor measured and told, not fused
 //   back     its own S has been below h/2 for off_delay
 //
@@ -85,8 +85,8 @@ class SensorWatch {
   void begin_anew(const estimation::TwinStep& step);
   void take_rows_of(const estimation::TwinStep& step);
   [[nodiscard]] double limit(std::size_t output) const { return limits_.of(memory_.regime).outputs[output].cusum; }
-  // Of the S that warns most; 0: none.
-  [[nodiscard]] double warning() const;
+  // The output whose S warns most.
+  [[nodiscard]] std::optional<std::size_t> warning() const;
 
   FaultIsolation isolation_;
   std::vector<bool> dispensable_;

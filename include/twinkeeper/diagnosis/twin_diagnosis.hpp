@@ -69,7 +69,8 @@
 // with kSure, the alarm is of kind sensor and test `glr`, and a cusum alarm is that of the sensor at fault. A CUSUM above
 // h/2 is a warning: kLookAfter steps later the cause is looked for, then after twice as many, and so on; if its
 // statistic is kDecisive, the alarm is raised at once: a bias that the twin soon takes over leaves a mark that no CUSUM
-// waits for. While the alarm stands, the cause is looked for again whenever there are twice as many steps since the
+// waits for. A cause must account for half of what the output that asks has shown: in a model that does not fit, what
+// explains the innovations best may be elsewhere. While the alarm stands, the cause is looked for again whenever there are twice as many steps since the
 // onset as the last time, as long as they are all remembered, and a `changed` tells what has become better known.
 // What becomes of the sensor itself is none of this class's business: sensor_watch.hpp.
 //
@@ -164,7 +165,10 @@ class TwinDiagnosis {
  public:
   explicit TwinDiagnosis(TwinDiagnosisSetup setup);
 
-  void isolate_with(IsolationSetup isolation) { isolation_.emplace(std::move(isolation)); }
+  void isolate_with(IsolationSetup isolation) {
+    isolation_.emplace(std::move(isolation));
+    take_limits();
+  }
 
   // Appends the events of this step to `out`. Without a record nothing is isolated.
   void evaluate(const estimation::TwinStep& step, std::vector<AnomalyEvent>& out, const Evidence& evidence = {});
@@ -326,7 +330,7 @@ class TwinDiagnosis {
   [[nodiscard]] std::size_t owner_of_cause(std::size_t index) const;
   [[nodiscard]] std::string name_of(const FaultHypothesis& hypothesis) const;
   void look_again();
-  void describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses);
+  void describe_cause(AnomalyEvent& event, AlarmHandle alarm, bool accuses, const std::optional<Departure>& departure);
   static void take_cause(AnomalyEvent& event, const AnomalyEvent& from);
   void say_cause(AnomalyEvent& event, const FaultEstimate& best, bool accuses) const;
   // Wording (twin_alarms.cpp).

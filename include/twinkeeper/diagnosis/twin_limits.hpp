@@ -21,6 +21,7 @@ struct OutputLimits {
 
 struct RegimeLimits {
   std::vector<OutputLimits> outputs;
+  std::vector<double> long_run;  // by output, s s_L: what sums of innovations are larger by than the model says
   std::optional<double> nis;
   std::optional<double> nis_per_day;
   ModelBands bands;

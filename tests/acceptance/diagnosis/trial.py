@@ -330,7 +330,8 @@ class Trial:
 
 
 def healthy(days, seed):
-    """False alarms of a matched plant at rest, one step a second, written without `simulate` to be fast."""
+    """False alarms of a matched plant whose pump is set anew every 2 to 30 minutes, one step a second, written without
+    `simulate` to be fast."""
     chance = random.Random(seed)
     normal = chance.gauss
     with tempfile.TemporaryDirectory() as folder:
@@ -339,12 +340,16 @@ def healthy(days, seed):
             file.write(model(1.0))
         log = os.path.join(folder, "log.csv")
         x1 = x2 = 0.0
+        volts, set_at = 5.0, 600
         with open(log, "w", encoding="utf-8") as file:
             file.write("time[s],pump[V],level_1[m],level_2[m]\n")
             for k in range(int(days * 86400)):
+                if k == set_at:
+                    volts, set_at = round(chance.uniform(3.0, 7.0), 2), k + chance.randint(120, 1800)
                 levels = [f"{x + 0.5 + normal(0, SENSOR):.6f}" if chance.random() >= MISSING else "" for x in (x1, x2)]
-                file.write(f"{k},5,{levels[0]},{levels[1]}\n")
-                x1, x2 = (0.97 * x1 + normal(0, 2.5e-8 ** 0.5), 0.025 * x1 + 0.975 * x2 + normal(0, 2.5e-8 ** 0.5))
+                file.write(f"{k},{volts},{levels[0]},{levels[1]}\n")
+                x1, x2 = (0.97 * x1 + 0.003 * (volts - 5.0) + normal(0, 2.5e-8 ** 0.5),
+                          0.025 * x1 + 0.975 * x2 + normal(0, 2.5e-8 ** 0.5))
         found = [line for line in command("replay", "--model", path, "--input", log).splitlines()
                  if "anomaly raised" in line]
     print(f"healthy: {len(found)} alarms in {days:g} days of one step a second"

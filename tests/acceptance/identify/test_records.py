@@ -178,6 +178,7 @@ class ModelFile(IdentifyCase):
             for name in "ab":
                 fit, persistence = map(float, re.search(rf"{name}: 1 step (\S+) % \((\S+) %\)", done.stdout).groups())
                 self.assertGreater(fit, persistence)
+            self.assertRegex((self.folder / "model.yaml").read_text(), r"isolation:\n +enabled: false\n")
             self.run_command("replay", "--model", "model.yaml", "--input", log, "--output", "steps.csv")
 
 

@@ -51,6 +51,16 @@ class Calibrate(LogCase):
         again = self.calibrate(self.folder / "calibrated.yaml", log, output="again.yaml").stdout
         self.assertNotIn("noise:", again)
 
+    def test_isolation(self):
+        """Healthy rows are gone through without it; the twin that follows has it, unless it was off."""
+        model = self.write_model(TANK)
+        log = self.write_log(TANK, rows_of(2000), period=1.0)
+        off = self.folder / "off.yaml"
+        off.write_text("isolation: {enabled: false}\n")
+        for given, kept in (((), "true"), (("--diagnosis", off), "false")):
+            self.calibrate(model, log, *given)
+            self.assertRegex((self.folder / "calibrated.yaml").read_text(), rf"isolation:\n +enabled: {kept}\n")
+
     def test_rows_that_made_the_model(self):
         rows = rows_of(3000)
         log = self.write_log(TANK, rows, period=1.0)

@@ -104,6 +104,41 @@ TEST_CASE("A leak of the first tank and a weak pump can't be told apart, and it 
   CHECK(bench.isolation().group_probability(found[0]) > 0.95);
 }
 
+TEST_CASE("Innovations that calibration has found to be larger or not white weigh as much less") {
+  const Fault fault{FaultKind::bias, 0, 0.01, 300};
+  std::vector<FaultEstimate> found;
+  for (const double long_run : {1.0, 2.0, 0.5}) {
+    Bench bench(tank_model(), 0.0, 0.1, 42);
+    bench.isolation().weigh({long_run, long_run});
+    bench.run(340, fault);
+    const FaultEstimate* own = find(bench, bench.isolate(), fault);
+    REQUIRE(own != nullptr);
+    found.push_back(*own);
+  }
+  CHECK(found[1].statistic == Approx(found[0].statistic / 4.0).epsilon(1e-9));
+  CHECK(found[1].magnitude == Approx(0.01).epsilon(1e-6));
+  CHECK(found[1].magnitude_std > 1.9 * found[0].magnitude_std);
+  CHECK(found[2].statistic == found[0].statistic);  // smaller ones are no evidence
+}
+
+TEST_CASE("A cause accounts for a departure if it would have made at least half of it") {
+  for (const double size : {0.01, -0.01}) {
+    const Fault fault{FaultKind::bias, 0, size, 300};
+    Bench bench(tank_model(), 0.0, 0.1, 42);
+    bench.run(340, fault);
+    const FaultEstimate* own = find(bench, bench.isolate(), fault);
+    REQUIRE(own != nullptr);
+    for (const std::size_t output : {std::size_t{0}, std::size_t{1}}) {
+      for (const double share : {-1.0, 0.0, 0.3, 0.7, 1.0, 3.0}) {
+        FaultEstimate other = *own;
+        other.magnitude *= share;
+        CAPTURE(size, output, share);
+        CHECK(bench.isolation().accounts_for(other, {output, base::Instant{}}) == (share > 0.5));
+      }
+    }
+  }
+}
+
 TEST_CASE("Nothing happens, and no hypothesis says much") {
   double most = 0.0;
   for (unsigned run = 0; run < 20; ++run) {
