@@ -87,6 +87,18 @@ struct DiskFaultRig : test::SpoolRig {
     spool.reset();
     spool.emplace(SpoolRig::open());
   }
+  // What a power cut now would leave.
+  Spool open_as_it_is_on_disk(const test::TemporaryFolder& copy) {
+    for (const char* name : {"spool.db", "spool.db-wal"}) {
+      std::filesystem::copy_file(folder.file(name), copy.file(name));
+    }
+    disk = {};
+    SpoolSettings there;
+    there.directory = copy.path();
+    auto opened = Spool::open(there, "gw1", clock, "boot-1", events);
+    REQUIRE(opened.ok());
+    return std::move(opened).value();
+  }
   void produce(int count, std::size_t bytes = 200) {
     for (int i = 0; i < count; ++i) {
       spool->append(test::state_message(clock.now(), bytes));
@@ -280,14 +292,7 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
     static_cast<void>(rig.spool->take_own_messages());
     cut = !rig.spool->figures().trouble.empty();
     test::TemporaryFolder copy;
-    for (const char* name : {"spool.db", "spool.db-wal"}) {
-      std::filesystem::copy_file(rig.folder.file(name), copy.file(name));
-    }
-    disk = {};
-    SpoolSettings settings;
-    settings.directory = copy.path();
-    auto spool = Spool::open(settings, "gw1", rig.clock, "boot-1", rig.events);
-    REQUIRE(spool.ok());
+    Spool spool = rig.open_as_it_is_on_disk(copy);
     std::set<std::string> told;
     const auto hear = [&](const std::vector<StoredMessage>& messages) {
       for (const auto& message : messages) {
@@ -297,8 +302,8 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
         told.insert(gap["stream"].get<std::string>());
       }
     };
-    hear(spool.value().next_backlog(0, 1000, 1u << 20, Lane::urgent));
-    hear(spool.value().take_own_messages());
+    hear(spool.next_backlog(0, 1000, 1u << 20, Lane::urgent));
+    hear(spool.take_own_messages());
     CHECK(told == streams);
   }
 }
@@ -314,17 +319,10 @@ TEST_CASE("a commit of several transactions that is cut off tells no number as s
     rig.spool->commit();
     cut = !rig.spool->figures().trouble.empty();
     test::TemporaryFolder copy;
-    for (const char* name : {"spool.db", "spool.db-wal"}) {
-      std::filesystem::copy_file(rig.folder.file(name), copy.file(name));
-    }
-    disk = {};
-    SpoolSettings settings;
-    settings.directory = copy.path();
-    auto spool = Spool::open(settings, "gw1", rig.clock, "boot-1", rig.events);
-    REQUIRE(spool.ok());
+    Spool spool = rig.open_as_it_is_on_disk(copy);
     std::uint64_t last = 0;
-    for (const auto& [stream, seq] : spool.value().previous()->last) last = seq;
-    CHECK(last <= spool.value().next_backlog(0, 1u << 20, 1u << 30).size());
+    for (const auto& [stream, seq] : spool.previous()->last) last = seq;
+    CHECK(last <= spool.next_backlog(0, 1u << 20, 1u << 30).size());
     CHECK((cut || last == 1000));
   }
 }
