@@ -1,4 +1,5 @@
-"""Writes docs/configuration.md from the JSON Schemas in config/schema/, which come from the tables the reader uses.
+"""Writes docs/configuration.md and twinkeeper.yaml(5) from the JSON Schemas in config/schema/, which come from the tables
+the reader uses.
 
 usage: generate_configuration.py [--check]   (--check: only compare, exit 1 if the page is not up to date)
 """
@@ -8,6 +9,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "configuration.md"
+MANUAL = ROOT / "packaging" / "man" / "twinkeeper.yaml.5"
 
 HEAD = """\
 # Configuration
@@ -89,15 +91,19 @@ def maps_of(node, schema, path):
             yield from maps_of(part, schema, path)
 
 
+def shown(default):
+    return default if isinstance(default, str) and default.isprintable() else json.dumps(default)
+
+
 def table(mapping, schema):
     required = set(mapping.get("required", []))
     yield "| key | accepted | default | meaning |"
     yield "|---|---|---|---|"
     for key, node in mapping["properties"].items():
         default = node.get("default")
-        shown = "required" if key in required else "" if default is None else f"`{default if isinstance(default, str) and default.isprintable() else json.dumps(default)}`"
+        told = "required" if key in required else "" if default is None else f"`{shown(default)}`"
         value = (accepted(node, schema) or "text").replace("|", "\\|")
-        yield f"| `{key}` | {value} | {shown} | {node.get('description', '').replace('|', chr(92) + '|')} |"
+        yield f"| `{key}` | {value} | {told} | {node.get('description', '').replace('|', chr(92) + '|')} |"
 
 
 def sections(schema, title):
@@ -124,9 +130,46 @@ def page():
     return "\n".join(lines).rstrip() + "\n"
 
 
+def roff(text):
+    """Text of a manual page: `code` in bold, nothing of it taken for a request."""
+    parts = text.replace("\\", "\\e").replace("-", "\\-").split("`")
+    words = "".join(part if i % 2 == 0 else f"\\fB{part}\\fR" for i, part in enumerate(parts))
+    return "\\&" + words if words[:1] in (".", "'") else words
+
+
+def manual():
+    lines = [".\\\" written by docs/generate_configuration.py from config/schema/",
+             '.TH TWINKEEPER.YAML 5 "" "twinkeeper" "File Formats"', ".SH NAME",
+             "twinkeeper.yaml \\- configuration of twinkeeper", ".SH DESCRIPTION"]
+    for paragraph in HEAD.split("\n\n")[2:]:
+        lines += [roff(paragraph.replace("\n", " ").strip()), ".PP"]
+    for name, title in (("twinkeeper", "CONFIGURATION FILE"), ("model", "MODEL FILE")):
+        schema = json.loads((ROOT / "config" / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
+        lines.append(f".SH {title}")
+        seen = set()
+        for path, mapping in maps_of(schema, schema, ""):
+            signature = json.dumps(mapping["properties"], sort_keys=True)
+            if signature in seen:
+                continue
+            seen.add(signature)
+            if path:
+                lines.append(f".SS {roff(path)}")
+            required = set(mapping.get("required", []))
+            for key, node in mapping["properties"].items():
+                value = accepted(node, schema) or "text"
+                default = node.get("default")
+                if key in required:
+                    value += "; required"
+                elif default is not None:
+                    value += f"; default `{shown(default)}`"
+                lines += [".TP", roff(f"`{key}`"), roff(f"{node.get('description', '')} ({value})".strip())]
+    lines += [".SH SEE ALSO", ".BR twinkeeper (1)"]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        if PAGE.read_text(encoding="utf-8") != page():
-            sys.exit("docs/configuration.md is not up to date: run docs/generate_configuration.py")
-    else:
-        PAGE.write_text(page(), encoding="utf-8")
+    for file, text in ((PAGE, page()), (MANUAL, manual())):
+        if "--check" not in sys.argv:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            sys.exit(f"{file.relative_to(ROOT)} is not up to date: run docs/generate_configuration.py")

@@ -1,8 +1,10 @@
 #include "app/network_figures.hpp"
 
 #include <arpa/inet.h>
-#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +12,8 @@
 #include <cstring>
 #include <fstream>
 #include <optional>
+
+#include "app/control_socket.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -115,31 +119,45 @@ std::string content_of(const char* file) {
   return text;
 }
 
-Interfaces own_interfaces() {
-  Interfaces out;
-  ifaddrs* list = nullptr;
-  if (::getifaddrs(&list) != 0) return out;
-  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
-    if (at->ifa_addr == nullptr) continue;
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    const void* from = nullptr;
-    sockaddr_in v4{};
-    sockaddr_in6 v6{};
-    if (at->ifa_addr->sa_family == AF_INET) {
-      std::memcpy(&v4, at->ifa_addr, sizeof v4);
-      from = &v4.sin_addr;
-    } else if (at->ifa_addr->sa_family == AF_INET6) {
-      std::memcpy(&v6, at->ifa_addr, sizeof v6);
-      from = &v6.sin6_addr;
-    }
-    if (from == nullptr || ::inet_ntop(at->ifa_addr->sa_family, from, text.data(), text.size()) == nullptr) continue;
-    out.emplace(text.data(), at->ifa_name);
+// Without getifaddrs(), whose netlink socket the unit's sandbox does not allow.
+void add_ipv4_interfaces(Interfaces& out) {
+  constexpr std::size_t kMost = 64;
+  std::array<ifreq, kMost> found{};
+  ifconf asked{};
+  asked.ifc_len = sizeof found;
+  asked.ifc_req = found.data();
+  const SocketDescriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0 || ::ioctl(socket.get(), SIOCGIFCONF, &asked) != 0) return;
+  const std::size_t count = static_cast<std::size_t>(asked.ifc_len) / sizeof(ifreq);
+  for (std::size_t i = 0; i < std::min(count, kMost); ++i) {
+    sockaddr_in address{};
+    std::memcpy(&address, &found[i].ifr_addr, sizeof address);
+    std::array<char, INET_ADDRSTRLEN> text{};
+    if (::inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size()) == nullptr) continue;
+    out.emplace(text.data(), std::string(found[i].ifr_name, ::strnlen(found[i].ifr_name, IFNAMSIZ)));
   }
-  ::freeifaddrs(list);
-  return out;
 }
 
 }  // namespace
+
+void add_ipv6_interfaces(std::string_view text, Interfaces& out) {
+  while (!text.empty()) {
+    std::string_view line = next_line(text);
+    const std::string_view digits = next_word(line);
+    for (int i = 0; i < 4; ++i) static_cast<void>(next_word(line));  // index, prefix, scope, flags
+    const std::string_view name = next_word(line);
+    std::array<std::uint8_t, 16> address{};
+    bool good = digits.size() == 2 * address.size() && !name.empty() && out.size() < kMostEntries;
+    for (std::size_t i = 0; good && i < address.size(); ++i) {
+      const auto byte = number<std::uint8_t>(digits.substr(2 * i, 2), 16);
+      good = byte.has_value();
+      address[i] = byte.value_or(0);
+    }
+    std::array<char, INET6_ADDRSTRLEN> shown{};
+    if (!good || ::inet_ntop(AF_INET6, address.data(), shown.data(), shown.size()) == nullptr) continue;
+    out.emplace(shown.data(), name);
+  }
+}
 
 void add_tcp(std::string_view text, const Interfaces& interfaces, aws::DeviceFigures& out) {
   each_socket(text, [&](const Socket& socket) {
@@ -187,7 +205,9 @@ aws::NetworkTotals network_totals(std::string_view text) {
 
 aws::DeviceFigures network_figures() {
   aws::DeviceFigures out;
-  const Interfaces interfaces = own_interfaces();
+  Interfaces interfaces;
+  add_ipv4_interfaces(interfaces);
+  add_ipv6_interfaces(content_of("/proc/net/if_inet6"), interfaces);
   for (const char* file : {"/proc/net/tcp", "/proc/net/tcp6"}) add_tcp(content_of(file), interfaces, out);
   for (const char* file : {"/proc/net/udp", "/proc/net/udp6"}) add_udp(content_of(file), interfaces, out);
   out.network = network_totals(content_of("/proc/net/dev"));

@@ -19,6 +19,8 @@ namespace twinkeeper::app {
 // By the address as text; "" for those that belong to none.
 using Interfaces = std::map<std::string, std::string>;
 
+// Of /proc/net/if_inet6.
+void add_ipv6_interfaces(std::string_view text, Interfaces& out);
 // Of /proc/net/tcp or tcp6: listening (0A) and established (01) sockets.
 void add_tcp(std::string_view text, const Interfaces& interfaces, aws::DeviceFigures& out);
 // Of /proc/net/udp or udp6: sockets without a peer.

@@ -34,6 +34,17 @@ TEST_CASE("listening and established sockets are told with their interface") {
   CHECK(figures.connections[2].remote == "1.2.3.4:443");
 }
 
+TEST_CASE("addresses of interfaces are read without netlink") {
+  app::Interfaces found;
+  app::add_ipv6_interfaces(
+      "fe80000000000000525400fffeadb6d0 02 40 20 80     eth0\n"
+      "00000000000000000000000000000001 01 80 10 80       lo\n"
+      "0000000000000000000000000000zz01 01 80 10 80      bad\n"
+      "fe80 02 40 20 80 short\n",
+      found);
+  CHECK(found == app::Interfaces{{"::1", "lo"}, {"fe80::5254:ff:fead:b6d0", "eth0"}});
+}
+
 TEST_CASE("datagram sockets with a peer are no open ports") {
   aws::DeviceFigures figures;
   app::add_udp(
@@ -73,6 +84,8 @@ TEST_CASE("no text brings the parsers to their knees") {
     aws::DeviceFigures figures;
     app::add_tcp(text, {}, figures);
     app::add_udp(text, {}, figures);
+    app::Interfaces interfaces;
+    app::add_ipv6_interfaces(text, interfaces);
     static_cast<void>(app::network_totals(text));
     CHECK(figures.connections.size() <= 5);
   }

@@ -1,0 +1,67 @@
+"""What is in the package, without installing it."""
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+PACKAGE = os.environ["TWINKEEPER_PACKAGE"]
+COMPLETE = r"""
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+compopt() { echo "files"; }
+_twinkeeper
+printf '%s\n' "${COMPREPLY[@]}"
+"""
+
+
+class Contents(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = folder.name
+        subprocess.run(["dpkg-deb", "-x", PACKAGE, cls.folder], check=True)
+        cls.executable = os.path.join(cls.folder, "usr/bin/twinkeeper")
+
+    def commands(self):
+        told = subprocess.run([self.executable, "--help"], check=True, capture_output=True, text=True).stdout
+        return re.findall(r"^  ([a-z-]+) ", told[told.index("Subcommands:"):], re.M)
+
+    def manual(self, section, name):
+        """As a terminal shows it, without bold."""
+        page = os.path.join(self.folder, f"usr/share/man/man{section}/{name}.{section}.gz")
+        return re.sub(".\b", "", subprocess.run(["man", "--local-file", page], check=True, capture_output=True, text=True,
+                                                env={**os.environ, "MANWIDTH": "120", "LC_ALL": "C.UTF-8"}).stdout)
+
+    def complete(self, *words):
+        script = os.path.join(self.folder, "usr/share/bash-completion/completions/twinkeeper")
+        done = subprocess.run(["bash", "-c", COMPLETE, "bash", script, self.executable, *words], check=True,
+                              capture_output=True, text=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_policy(self):
+        done = subprocess.run(["lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs", PACKAGE],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_manuals(self):
+        page = self.manual(1, "twinkeeper")
+        for command in self.commands():
+            self.assertRegex(page, rf"(?m)^ +{command}\b", command)
+        page = self.manual(5, "twinkeeper.yaml")
+        for key in ("state_directory", "poll_interval", "latch_severity"):
+            self.assertIn(key, page)
+
+    def test_completion(self):
+        self.assertEqual(sorted(self.complete("")), sorted(self.commands()))
+        self.assertEqual(self.complete("ident"), ["identify"])
+        self.assertEqual(sorted(self.complete("spool", "")), ["export", "purge", "status"])
+        self.assertIn("--config", self.complete("run", "--c"))
+        self.assertIn("--method", self.complete("identify", "--input", "log.csv", "--m"))
+        self.assertEqual(self.complete("run", "--config", "twin"), ["files"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,198 @@
+"""The package on a fresh Debian: install, configure, run against a broker and a simulated device, watchdog, crash, wrong
+configuration, reload, upgrade, remove, purge. One machine, one story: each step begins where the one before has ended.
+
+usage: test_installed.py   with TWINKEEPER_PACKAGE, the .deb, and TWINKEEPER_ROOTS, where the root file systems are kept
+"""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+from machine import Machine, make_root
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PACKAGE = os.environ["TWINKEEPER_PACKAGE"]
+ROOTS = os.environ["TWINKEEPER_ROOTS"]
+SUITE = os.environ.get("TWINKEEPER_SUITE", "bookworm")
+BROKER = """listener 8883 127.0.0.1
+cafile /etc/mosquitto/pki/ca.crt
+certfile /etc/mosquitto/pki/server.crt
+keyfile /etc/mosquitto/pki/server.key
+require_certificate true
+use_identity_as_username true
+"""
+SUBSCRIBE = ("mosquitto_sub -h localhost -p 8883 --cafile /etc/mosquitto/pki/ca.crt --cert /etc/mosquitto/pki/subscriber.crt "
+             "--key /etc/mosquitto/pki/subscriber.key")
+CONFIGURATION = "/etc/twinkeeper/twinkeeper.yaml"
+
+
+def configuration():
+    """That of the demo, with the files where an installed gateway has them."""
+    with open(os.path.join(ROOT, "config", "demo.yaml"), encoding="utf-8") as file:
+        return file.read().replace("${DEMO_DIRECTORY:-/var/lib/twinkeeper}/pki", "pki")
+
+
+class Installed(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = Machine(make_root(ROOTS, SUITE))
+        cls.addClassCleanup(cls.machine.end)
+        cls.machine.boot()
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+
+    def run_inside(self, command, **more):
+        return self.machine.run(command, **more).stdout.strip()
+
+    def property(self, name):
+        return self.run_inside(f"systemctl show -P {name} twinkeeper")
+
+    def until(self, condition, what, within_s=15):
+        try:
+            return Machine.wait_for(condition, within_s, what)
+        except AssertionError as error:
+            self.fail(f"{error}\n{self.run_inside('systemctl status twinkeeper; journalctl -u twinkeeper | tail -40', check=False)}")
+
+    def until_active(self, other_than=None):
+        def active():
+            pid = self.property("MainPID")
+            return pid if self.property("ActiveState") == "active" and pid != other_than else None
+        return self.until(active, "an active service")
+
+    def message(self, topic):
+        """The next one of a topic that is not retained."""
+        return json.loads(self.run_inside(f"{SUBSCRIBE} -R -C 1 -W 15 -t '{topic}'"))
+
+    def epoch(self):
+        return self.message("twinkeeper/demo-gw1/twins/tanks/state")["id"].split("/")[2]
+
+    def repacked(self, version):
+        """The same package under another version, with another file of configuration in it."""
+        folder = os.path.join(self.folder.name, "repacked")
+        subprocess.run(["dpkg-deb", "-R", PACKAGE, folder], check=True)
+        control = os.path.join(folder, "DEBIAN", "control")
+        with open(control, encoding="utf-8") as file:
+            lines = [f"Version: {version}\n" if line.startswith("Version:") else line for line in file]
+        with open(control, "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        with open(folder + CONFIGURATION, "a", encoding="utf-8") as file:
+            file.write("# of the new version\n")
+        package = os.path.join(self.folder.name, f"twinkeeper_{version}.deb")
+        subprocess.run(["dpkg-deb", "-b", "--root-owner-group", folder, package], check=True, capture_output=True)
+        return package
+
+    # The story -------------------------------------------------------------------------------------------------------
+
+    def test_1_install(self):
+        self.machine.put(PACKAGE, "/tmp/twinkeeper.deb")
+        told = self.run_inside("dpkg -i /tmp/twinkeeper.deb")
+        self.assertIn("not started", told)
+        self.assertIn("twinkeeper check", told)
+        self.assertEqual(self.property("ActiveState"), "inactive")
+        self.assertEqual(self.property("UnitFileState"), "disabled")
+        self.assertEqual(self.run_inside("stat -c '%a %U %G' /etc/twinkeeper /etc/twinkeeper/pki /etc/twinkeeper/twinkeeper.yaml"),
+                         "750 root twinkeeper\n750 root twinkeeper\n640 root twinkeeper")
+        self.assertEqual(self.run_inside("systemd-analyze verify --man=no twinkeeper.service 2>&1 | grep twinkeeper", check=False), "")
+        self.run_inside("test -s /usr/share/man/man1/twinkeeper.1.gz")
+        self.run_inside("twinkeeper version")
+
+    def test_1_exposure(self):
+        self.run_inside("systemd-analyze security --no-pager --threshold=13 twinkeeper")
+        # With each of the drop-ins it is still a unit.
+        for name in self.run_inside("ls /usr/share/doc/twinkeeper/examples").split():
+            self.run_inside(f"mkdir -p /run/systemd/system/twinkeeper.service.d; cp /usr/share/doc/twinkeeper/examples/{name} "
+                            "/run/systemd/system/twinkeeper.service.d; systemctl daemon-reload")
+            self.assertEqual(self.run_inside("systemd-analyze verify --man=no twinkeeper.service 2>&1 | grep twinkeeper", check=False), "")
+            self.run_inside("systemd-analyze security --no-pager --threshold=14 twinkeeper; rm -r /run/systemd/system/twinkeeper.service.d; "
+                            "systemctl daemon-reload")
+
+    def test_2_unconfigured(self):
+        self.machine.run("systemctl start twinkeeper", check=False)
+        self.assertEqual(self.property("ExecMainStatus"), "78")
+        self.assertEqual(self.property("ActiveState"), "failed")
+        self.assertEqual(self.property("NRestarts"), "0")
+        self.assertIn(CONFIGURATION, self.run_inside("journalctl -u twinkeeper"))
+
+    def test_3_runs(self):
+        pki = os.path.join(self.folder.name, "pki")
+        subprocess.run([os.path.join(ROOT, "scripts", "make-pki"), pki], check=True, capture_output=True)
+        self.run_inside("mkdir -p /etc/mosquitto/pki")
+        for name in ("ca.crt", "server.crt", "server.key", "subscriber.crt", "subscriber.key"):
+            self.machine.put(os.path.join(pki, name), "/etc/mosquitto/pki/" + name)
+        for name in ("ca.crt", "gateway.crt", "gateway.key"):
+            self.machine.put(os.path.join(pki, name), "/etc/twinkeeper/pki/" + name)
+        self.run_inside("chown -R mosquitto /etc/mosquitto/pki; chown root:twinkeeper /etc/twinkeeper/pki/*; "
+                        "chmod 440 /etc/twinkeeper/pki/*")
+        self.machine.write("/etc/mosquitto/conf.d/tls.conf", BROKER)
+        self.run_inside("systemctl unmask mosquitto; systemctl start mosquitto")
+        self.machine.put(os.path.join(ROOT, "config", "models", "two_tank.yaml"), "/etc/twinkeeper/models/two_tank.yaml")
+        self.machine.write(CONFIGURATION, configuration())
+        self.run_inside(f"systemd-run --unit=device twinkeeper simulate --config {CONFIGURATION}")
+        self.run_inside(f"twinkeeper check --config {CONFIGURATION}")
+        self.run_inside("systemctl enable --now twinkeeper")
+        self.until_active()
+        self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["schema"].split("/")[0], "twinkeeper.state")
+        self.assertEqual(self.run_inside("stat -c '%U %a' /var/lib/twinkeeper"), "twinkeeper 750")
+
+    def test_4_crash(self):
+        before = self.until_active()
+        self.run_inside(f"kill -SEGV {before}")
+        self.until_active(other_than=before)
+        self.assertEqual(self.property("NRestarts"), "1")
+
+    def test_5_watchdog(self):
+        self.run_inside("mkdir -p /etc/systemd/system/twinkeeper.service.d; printf '[Service]\\nWatchdogSec=2\\nTimeoutAbortSec=1\\n' > "
+                        "/etc/systemd/system/twinkeeper.service.d/quick.conf; systemctl daemon-reload; systemctl restart twinkeeper")
+        before = self.until_active()
+        self.run_inside(f"kill -STOP {before}")
+        self.until_active(other_than=before)
+        self.assertIn("Watchdog timeout", self.run_inside("journalctl -u twinkeeper"))
+        self.run_inside("rm -r /etc/systemd/system/twinkeeper.service.d; systemctl daemon-reload; systemctl restart twinkeeper")
+        self.until_active()
+
+    def test_6_reload(self):
+        before = self.until_active()
+        self.machine.write(CONFIGURATION, configuration().replace("state_interval: 200ms", "state_interval: 500ms"))
+        self.run_inside("systemctl reload twinkeeper")
+        self.assertEqual(self.until_active(), before)
+        self.message("twinkeeper/demo-gw1/twins/tanks/state")
+        # One with a fault is not taken, and the old one runs on.
+        self.machine.write(CONFIGURATION, "gateway: {}\n")
+        self.machine.run("systemctl reload twinkeeper", check=False)
+        self.message("twinkeeper/demo-gw1/twins/tanks/state")
+        self.assertEqual(self.until_active(), before)
+        self.machine.run("systemctl restart twinkeeper", check=False)
+        self.assertEqual((self.property("ExecMainStatus"), self.property("ActiveState")), ("78", "failed"))
+        self.machine.write(CONFIGURATION, configuration())
+        self.run_inside("systemctl restart twinkeeper")
+        self.until_active()
+
+    def test_7_upgrade(self):
+        before = self.until_active()
+        epoch = self.epoch()
+        self.machine.put(self.repacked("0.1.1-1"), "/tmp/newer.deb")
+        self.run_inside("dpkg -i --force-confold /tmp/newer.deb")
+        self.until_active(other_than=before)
+        with open(self.machine.root + CONFIGURATION, encoding="utf-8") as file:
+            self.assertEqual(file.read(), configuration())
+        self.assertTrue(self.machine.exists(CONFIGURATION + ".dpkg-dist"))
+        self.assertGreater(int(self.epoch()), int(epoch))
+        self.assertEqual(self.property("UnitFileState"), "enabled")
+        self.assertIn("goes on from its checkpoint", self.run_inside("journalctl -u twinkeeper"))
+
+    def test_8_remove(self):
+        self.run_inside("dpkg -r twinkeeper")
+        self.assertFalse(self.machine.exists("/usr/bin/twinkeeper"))
+        self.assertEqual(self.run_inside("pgrep -x -u twinkeeper twinkeeper", check=False), "")
+        self.run_inside("test -s /var/lib/twinkeeper/spool/spool.db -o -s /var/lib/twinkeeper/spool.db")
+        self.assertTrue(self.machine.exists(CONFIGURATION))
+
+    def test_9_purge(self):
+        self.run_inside("dpkg -P twinkeeper")
+        for path in ("/var/lib/twinkeeper", "/etc/twinkeeper", "/etc/systemd/system/multi-user.target.wants/twinkeeper.service"):
+            self.assertFalse(self.machine.exists(path), path)
+
+
+if __name__ == "__main__":
+    unittest.main(failfast=True)
