@@ -97,7 +97,7 @@ class Installed(unittest.TestCase):
         self.run_inside("test -s /usr/share/man/man1/twinkeeper.1.gz")
         self.run_inside("twinkeeper version")
 
-    def test_1_exposure(self):
+    def test_2_exposure(self):
         self.run_inside("systemd-analyze security --no-pager --threshold=13 twinkeeper")
         # With each of the drop-ins it is still a unit.
         for name in self.run_inside("ls /usr/share/doc/twinkeeper/examples").split():
