@@ -29,7 +29,19 @@ twinkeeper_install_compressed(${packaging}/debian/changelog ${CMAKE_INSTALL_DOCD
 get_property(compressed GLOBAL PROPERTY twinkeeper_compressed)
 add_custom_target(compressed_documents ALL DEPENDS ${compressed})
 
+# What it is made of, by the packages that are installed here.
+find_program(TWINKEEPER_DPKG dpkg-query)
+if(TWINKEEPER_DPKG AND NOT TWINKEEPER_SANITIZE AND NOT TWINKEEPER_COVERAGE)
+  add_custom_command(OUTPUT twinkeeper.cdx.json DEPENDS twinkeeper ${packaging}/make_sbom.py VERBATIM
+                     COMMAND /usr/bin/python3 ${packaging}/make_sbom.py --executable $<TARGET_FILE:twinkeeper>
+                             --version ${PROJECT_VERSION} --output twinkeeper.cdx.json
+                             --compiled libeigen3-dev nlohmann-json3-dev libcli11-dev)
+  add_custom_target(sbom ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/twinkeeper.cdx.json)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/twinkeeper.cdx.json DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)
+endif()
+
 set(CPACK_GENERATOR DEB)
+set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/twinkeeper_cpack.cmake)
 set(CPACK_PACKAGE_CONTACT "twinkeeper <maintainers@twinkeeper.example>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "digital twin of the machines behind a factory gateway")
 set(CPACK_PACKAGE_DESCRIPTION

@@ -1,4 +1,5 @@
 """What is in the package, without installing it."""
+import json
 import os
 import re
 import subprocess
@@ -6,6 +7,7 @@ import tempfile
 import unittest
 
 PACKAGE = os.environ["TWINKEEPER_PACKAGE"]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COMPLETE = r"""
 source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
@@ -53,6 +55,21 @@ class Contents(unittest.TestCase):
         page = self.manual(5, "twinkeeper.yaml")
         for key in ("state_directory", "poll_interval", "latch_severity"):
             self.assertIn(key, page)
+
+    def test_parts(self):
+        """The list of parts is CycloneDX, and names every library that the executable loads and no other."""
+        path = os.path.join(self.folder, "usr/share/doc/twinkeeper/twinkeeper.cdx.json")
+        subprocess.run(["node", os.path.join(ROOT, "tests/peers/cyclonedx/validate.js"), path], check=True)
+        with open(path, encoding="utf-8") as file:
+            parts = {part["name"]: part for part in json.load(file)["components"]}
+        for package in ("libssl3", "libpaho-mqttpp3-1", "libmodbus5", "libsqlite3-0", "libeigen3-dev", "nlohmann-json3-dev"):
+            self.assertIn(package, parts)
+        self.assertTrue(parts["libssl3"]["purl"].startswith("pkg:deb/debian/libssl3@3."))
+        depends = subprocess.run(["dpkg-deb", "-f", PACKAGE, "Depends"], check=True, capture_output=True, text=True).stdout
+        depends = {part.split()[0] for part in depends.strip().split(", ")} - {"systemd"}
+        loaded = {name for name, part in parts.items() if part["properties"][1]["value"] == "loaded"}
+        # An ABI has a name of its own that a package provides: libspdlog1.10-fmt9.
+        self.assertEqual(loaded, {next((one for one in loaded if name.startswith(one + "-")), name) for name in depends})
 
     def test_completion(self):
         self.assertEqual(sorted(self.complete("")), sorted(self.commands()))
