@@ -71,6 +71,18 @@ class Contents(unittest.TestCase):
         # An ABI has a name of its own that a package provides: libspdlog1.10-fmt9.
         self.assertEqual(loaded, {next((one for one in loaded if name.startswith(one + "-")), name) for name in depends})
 
+    def test_template(self):
+        """What is commented out of the configuration is one, but for the files that only a site has."""
+        with open(os.path.join(self.folder, "etc/twinkeeper/twinkeeper.yaml"), encoding="utf-8") as file:
+            lines = [re.sub("^# ?", "", line) for line in file]
+        path = os.path.join(self.folder, "template.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.writelines(lines[next(i for i, line in enumerate(lines) if line.startswith("gateway:")):])
+        done = subprocess.run([self.executable, "check", "--config", path], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 78)
+        for line in done.stderr.splitlines():
+            self.assertIn("no such file", line)
+
     def test_completion(self):
         self.assertEqual(sorted(self.complete("")), sorted(self.commands()))
         self.assertEqual(self.complete("ident"), ["identify"])
