@@ -106,15 +106,20 @@ def table(mapping, schema):
         yield f"| `{key}` | {value} | {told} | {node.get('description', '').replace('|', chr(92) + '|')} |"
 
 
-def sections(schema, title):
-    yield f"## {title}"
-    yield ""
+def distinct_maps(schema):
+    """As maps_of(), each kind of mapping once."""
     seen = set()
     for path, mapping in maps_of(schema, schema, ""):
         signature = json.dumps(mapping["properties"], sort_keys=True)
-        if signature in seen:
-            continue
-        seen.add(signature)
+        if signature not in seen:
+            seen.add(signature)
+            yield path, mapping
+
+
+def sections(schema, title):
+    yield f"## {title}"
+    yield ""
+    for path, mapping in distinct_maps(schema):
         if path:
             yield f"### {path}"
             yield ""
@@ -146,12 +151,7 @@ def manual():
     for name, title in (("twinkeeper", "CONFIGURATION FILE"), ("model", "MODEL FILE")):
         schema = json.loads((ROOT / "config" / "schema" / f"{name}.schema.json").read_text(encoding="utf-8"))
         lines.append(f".SH {title}")
-        seen = set()
-        for path, mapping in maps_of(schema, schema, ""):
-            signature = json.dumps(mapping["properties"], sort_keys=True)
-            if signature in seen:
-                continue
-            seen.add(signature)
+        for path, mapping in distinct_maps(schema):
             if path:
                 lines.append(f".SS {roff(path)}")
             required = set(mapping.get("required", []))
