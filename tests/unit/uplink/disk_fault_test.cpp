@@ -310,7 +310,7 @@ TEST_CASE("a power cut while gaps become messages loses none of them") {
 
 TEST_CASE("a commit of several transactions that is cut off tells no number as stored that is not") {
   bool cut = true;
-  for (int writes = 0; cut; writes += 25) {
+  for (int writes = 0; cut; writes += 150) {
     CAPTURE(writes);
     DiskFaultRig rig;
     disk = failing("fdatasync fails");
