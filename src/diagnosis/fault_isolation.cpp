@@ -391,10 +391,15 @@ const FaultEstimate* FaultIsolation::cause() const {
   return best != nullptr && best->statistic >= kEvidence ? best : nullptr;
 }
 
+FaultIsolation::Course FaultIsolation::course_of(const FaultEstimate& fault) const {
+  const auto at = static_cast<Index>(fault.hypothesis);
+  const bool ramp = hypotheses_[fault.hypothesis].kind == FaultKind::drift;
+  return {ramp ? at - b_.cols() : at, ramp, fault.begin};
+}
+
 bool FaultIsolation::accounts_for(const FaultEstimate& fault, const Departure& departure) const {
   const auto i = static_cast<Index>(departure.output);
-  const bool ramp = hypotheses_[fault.hypothesis].kind == FaultKind::drift;
-  const Index column = ramp ? static_cast<Index>(fault.hypothesis) - b_.cols() : static_cast<Index>(fault.hypothesis);
+  const Course course = course_of(fault);
   const double size = fault.magnitude / per_second_[fault.hypothesis];
   Vector e = Vector::Zero(A_.rows());
   double caused = 0.0, shown = 0.0;
@@ -405,10 +410,10 @@ bool FaultIsolation::accounts_for(const FaultEstimate& fault, const Departure& d
         time_[step] >= departure.since && good_[step * static_cast<std::size_t>(C_.rows()) + departure.output] != 0;
     if (counts) shown += innovation_[step](i);
     if (k < fault.begin) continue;
-    const double level = ramp ? static_cast<double>(k - fault.begin) : 1.0;
+    const double level = course.level(k);
     const Matrix& C = nonlinear_ ? gains.C : C_;
-    if (counts) caused += size * (C.row(i).dot(e) + level * c_(i, column));
-    e = (gains.F * e + level * gains.beta.col(column)).eval();
+    if (counts) caused += size * (C.row(i).dot(e) + level * c_(i, course.column));
+    e = (gains.F * e + level * gains.beta.col(course.column)).eval();
   }
   return shown > 0.0 ? caused >= kAccounts * shown : caused <= kAccounts * shown;
 }
@@ -439,13 +444,12 @@ std::optional<FaultIsolation::Correction> FaultIsolation::without(const FaultEst
   at_.last = seen;
   if (!fine) return std::nullopt;
 
-  const bool ramp = hypotheses_[fault.hypothesis].kind == FaultKind::drift;
-  const Index column = ramp ? static_cast<Index>(fault.hypothesis) - b_.cols() : static_cast<Index>(fault.hypothesis);
+  const Course course = course_of(fault);
   Vector e = Vector::Zero(A_.rows());
   for (std::int64_t k = fault.begin; k <= now; ++k) {
     const Gains& gains = gains_[gain_of_[place(k)]];
-    const double level = ramp ? static_cast<double>(k - fault.begin) : 1.0;
-    e = (gains.F * e + level * gains.beta.col(column)).eval();
+    const double level = course.level(k);
+    e = (gains.F * e + level * gains.beta.col(course.column)).eval();
   }
   const double scale = per_second_[fault.hypothesis];
   const double std = fault.magnitude_std / scale;

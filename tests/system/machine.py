@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
+
+from rig.waiting import wait_until
 
 PACKAGES = ("systemd,systemd-sysv,dbus,udev,kmod,procps,iproute2,init-system-helpers,ca-certificates,openssl,mosquitto,"
             "mosquitto-clients,libmodbus5,libre2-9,libspdlog1.10,libyaml-cpp0.7,libsqlite3-0,libpaho-mqtt1.3,libpaho-mqttpp3-1")
@@ -100,8 +101,8 @@ class Machine:
                 ["unshare", "--pid", "--fork", "--mount", "--net", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL",
                  "sh", "-c", BECOME_SYSTEMD, "sh", self.root], stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                 preexec_fn=enter_cgroup, start_new_session=True)
-        self.wait_for(self._find_process_1, within_s, "process 1")
-        self.wait_for(lambda: self.run("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded"),
+        wait_until(self._find_process_1, within_s, "process 1")
+        wait_until(lambda: self.run("systemctl is-system-running", check=False).stdout.strip() in ("running", "degraded"),
                       within_s, "systemd")
         return self
 
@@ -137,22 +138,11 @@ class Machine:
     def exists(self, path):
         return os.path.lexists(self.root + path)
 
-    @staticmethod
-    def wait_for(condition, within_s, what):
-        until = time.monotonic() + within_s
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > until:
-                raise AssertionError(f"not within {within_s} s: {what}")
-            time.sleep(0.05)
-
     def end(self):
         if self._starter is not None:
             self._starter.kill()
             self._starter.wait()
-            self.wait_for(self._cgroup_is_empty, 10, "the end of all processes")
+            wait_until(self._cgroup_is_empty, 10, "the end of all processes")
         subprocess.run(["umount", "-l", self.root], check=False)
         subprocess.run(["umount", "-l", self._folder], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)

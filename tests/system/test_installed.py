@@ -10,6 +10,7 @@ import tempfile
 import unittest
 
 from machine import Machine, make_root
+from rig.waiting import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGE = os.environ["TWINKEEPER_PACKAGE"]
@@ -50,7 +51,7 @@ class Installed(unittest.TestCase):
 
     def until(self, condition, what, within_s=15):
         try:
-            return Machine.wait_for(condition, within_s, what)
+            return wait_until(condition, within_s, what)
         except AssertionError as error:
             self.fail(f"{error}\n{self.run_inside('systemctl status twinkeeper; journalctl -u twinkeeper | tail -40', check=False)}")
 

@@ -181,6 +181,14 @@ class FaultIsolation {
     Matrix A, C;               // of a nonlinear model
   };
 
+  struct Course {  // of a fault of size 1
+    Index column;  // of b and c
+    bool ramp;
+    std::int64_t begin;
+    [[nodiscard]] double level(std::int64_t k) const { return ramp ? static_cast<double>(k - begin) : 1.0; }
+  };
+  [[nodiscard]] Course course_of(const FaultEstimate& fault) const;
+
   void begin(const FaultRecord& record);
   void catch_up(const FaultRecord& record);
   [[nodiscard]] bool forward(const FaultRecord& record, std::int64_t k);

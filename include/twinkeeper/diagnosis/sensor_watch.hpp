@@ -8,8 +8,9 @@
 //   warning  S ≥ h/2 of any output. The cause is looked for (fault_isolation.hpp) kLookAfter steps after it began, then
 //            after twice as many, and so on
 //   out      cause is a bias or a drift of one sensor with kSure, its statistic kDecisive, or kEvidence if the S that
-//            warns is above h, accounts for what warns, and the model is detectable without it; one at a time. The twin goes on from the state
-//            that the fault is taken out of (FaultIsolation::without), with that sensor measured and told, not fused
+//            warns is above h, accounts for what warns, and the model is detectable without it; one at a time. The twin
+//            goes on from the state that the fault is taken out of (FaultIsolation::without), with that sensor measured
+//            and told, not fused
 //   back     its own S has been below h/2 for off_delay
 //
 // In steps whose rows take no part (takes_rows), and when the regime changes, all begins anew, but who is out stays out.

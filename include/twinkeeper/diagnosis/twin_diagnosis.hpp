@@ -70,8 +70,9 @@
 // h/2 is a warning: kLookAfter steps later the cause is looked for, then after twice as many, and so on; if its
 // statistic is kDecisive, the alarm is raised at once: a bias that the twin soon takes over leaves a mark that no CUSUM
 // waits for. A cause must account for half of what the output that asks has shown: in a model that does not fit, what
-// explains the innovations best may be elsewhere. While the alarm stands, the cause is looked for again whenever there are twice as many steps since the
-// onset as the last time, as long as they are all remembered, and a `changed` tells what has become better known.
+// explains the innovations best may be elsewhere. While the alarm stands, the cause is looked for again whenever there
+// are twice as many steps since the onset as the last time, as long as they are all remembered, and a `changed` tells
+// what has become better known.
 // What becomes of the sensor itself is none of this class's business: sensor_watch.hpp.
 //
 // Delays are those of the settings; stuck has none but its own time. A jump needs three rejections at least.
