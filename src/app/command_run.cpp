@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <iostream>
@@ -16,6 +17,7 @@
 #include "app/exit_codes.hpp"
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
+#include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
@@ -55,7 +57,9 @@ class Service {
         process_start_(clock.now()) {}
 
   int run(const sigset_t& signals) {
-    auto loaded = load_or_report(config_file_, true);
+    lock_memory_if_asked(log_);
+    std::variant<Plan, int> loaded;
+    out_of_real_time([&] { loaded = load_or_report(config_file_, true); });
     if (const int* code = std::get_if<int>(&loaded)) return *code;
     Plan& plan = std::get<Plan>(loaded);
     if (const int code = prepare(plan); code != kExitDone) return code;
@@ -152,7 +156,8 @@ class Service {
     systemd::reloading(clock_.now());
     config::LoadOptions options;
     options.replaced = request.files;
-    auto made = make_plan(config_file_, options);
+    std::variant<Plan, Faults> made;
+    out_of_real_time([&] { made = make_plan(config_file_, options); });
     if (const auto* faults = std::get_if<Faults>(&made)) {
       const int code = report(*faults, std::cerr);
       return keep_old({std::move(request), false, texts_of(*faults),
@@ -209,12 +214,21 @@ class Service {
   }
 
   void supervise(bool watched) {
-    const auto hung = gateway_->supervise();
+    std::vector<std::string> hung = gateway_->supervise();
+    const auto among = [](const std::vector<std::string>& threads, const std::string& thread) {
+      return std::find(threads.begin(), threads.end(), thread) != threads.end();
+    };
     for (const auto& thread : hung) {
-      log_.raise(
-          {signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+      if (!among(hung_, thread)) {
+        log_.raise(
+            {signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+      }
     }
-    if (hung.empty() && watched) systemd::watchdog();
+    for (const auto& thread : hung_) {
+      if (!among(hung, thread)) log_.info("service", "the thread " + thread + " answers again");
+    }
+    hung_ = std::move(hung);
+    if (hung_.empty() && watched) systemd::watchdog();
     if (std::string text = gateway_->summary(); text != status_text_) {
       status_text_ = std::move(text);
       systemd::status(status_text_);
@@ -231,6 +245,7 @@ class Service {
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
+  std::vector<std::string> hung_;  // threads, as last told
 };
 
 }  // namespace

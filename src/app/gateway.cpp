@@ -1,7 +1,5 @@
 #include "app/gateway.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -20,6 +18,7 @@
 #include "app/outbox.hpp"
 #include "app/process_usage.hpp"
 #include "app/publisher.hpp"
+#include "app/real_time.hpp"
 #include "app/status_board.hpp"
 #include "app/twin_loop.hpp"
 #include "app/version.hpp"
@@ -54,9 +53,6 @@ std::vector<telemetry::TwinStatus> first_twin_statuses(const config::Config& con
   for (const auto& twin : config.twins) statuses.push_back({twin.name, estimation::Mode::initializing});
   return statuses;
 }
-
-// What `top -H` and a debugger show; at most 15 bytes.
-void name_this_thread(const std::string& name) { pthread_setname_np(pthread_self(), name.substr(0, 15).c_str()); }
 
 // A device counts as up until its first cycle has ended: a start must not look like a fault.
 std::vector<telemetry::DeviceStatus> first_device_statuses(const config::Config& config) {
@@ -242,32 +238,32 @@ class Gateway::Implementation {
   void start_threads() {
     Heartbeat& spool_heart = add_heartbeat("spool", kSpoolPatience);
     spool_thread_ = std::jthread([this, &spool_heart](std::stop_token stop) {
-      name_this_thread("spool");
+      begin_ordinary_thread("spool");
       publisher_.run(std::move(stop), spool_heart, kDrain);
     });
     uplink::Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now());
     connection_thread_ = std::jthread([this](std::stop_token stop) {
-      name_this_thread("uplink");
+      begin_ordinary_thread("uplink");
       connection_.run(std::move(stop));
     });
-    if (!capture_) checkpoints_.start();
+    if (!capture_) checkpoints_.start(add_heartbeat("checkpoints", kSpoolPatience));
     if (control_->listens()) {
       Heartbeat& control_heart = add_heartbeat("control", kControlPatience);
       control_thread_ = std::jthread([this, &control_heart](std::stop_token stop) {
-        name_this_thread("control");
+        begin_ordinary_thread("control");
         control_->run(stop, control_heart);
       });
     }
     Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
     twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) {
-      name_this_thread("twins");
+      begin_timely_thread("twins");
       twin_loop_->run(std::move(stop), twins_heart);
     });
     for (auto& loop : device_loops_) {
       Heartbeat& heart = add_heartbeat("device-" + std::to_string(device_threads_.size()),
                                        loop->poller().longest_block() + kResolverPatience);
       device_threads_.emplace_back([&loop = *loop, &heart](std::stop_token stop) {
-        name_this_thread(heart.thread());
+        begin_timely_thread(heart.thread());
         loop.run(std::move(stop), heart);
       });
     }
