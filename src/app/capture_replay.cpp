@@ -177,17 +177,18 @@ class Replay {
     }
     CaptureBlock block = std::move(*next.value());
     if (block.kind != CaptureBlock::Kind::turn && block.kind != CaptureBlock::Kind::lost) return;
-    Endpoint& endpoint = *endpoints_[block.endpoint];
+    const std::size_t at = block.endpoint;
+    Endpoint& endpoint = *endpoints_[at];
     if (endpoint.over) return;
     if (block.kind == CaptureBlock::Kind::lost) {
       endpoint.over = true;
       return bound(endpoint.until, "the capture has lost " + std::to_string(block.number) + " turns of " +
-                                       reader_.header().endpoints[block.endpoint].controller);
+                                       reader_.header().endpoints[at].controller);
     }
     auto samples = endpoint.replay.replay(std::move(block));
     if (!samples.ok()) {
       endpoint.over = true;
-      summary_.fault = reader_.header().endpoints[block.endpoint].controller + ": " + samples.error().message();
+      summary_.fault = reader_.header().endpoints[at].controller + ": " + samples.error().message();
       return bound(endpoint.until, "replay and recording part");
     }
     ++summary_.turns;
