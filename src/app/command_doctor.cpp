@@ -33,13 +33,13 @@ void examine_plan(const Plan& plan, Circumstances& circumstances, Examination& e
   circumstances.service_runs = uplink::spool_is_in_use(plan.config.spool.directory);
   const base::SystemClock clock;
   auto& groups = examination.groups;
-  groups.push_back(examine_configuration(plan, circumstances));
-  groups.push_back(examine_certificates(plan, circumstances, clock.wall_now()));
-  groups.push_back(examine_state(plan, circumstances));
-  groups.push_back(examine_serial_lines(plan, circumstances, ""));
+  groups.push_back(doctor::examine_configuration(plan, circumstances));
+  groups.push_back(doctor::examine_certificates(plan, circumstances, clock.wall_now()));
+  groups.push_back(doctor::examine_state(plan, circumstances));
+  groups.push_back(doctor::examine_serial_lines(plan, circumstances, ""));
   if (examination.offline) return;
-  auto broker = std::async(std::launch::async, [&] { return examine_broker(plan, kBrokerTimeout); });
-  groups.push_back(examine_devices(plan, circumstances, groups.back(), kDevicesWithin));
+  auto broker = std::async(std::launch::async, [&] { return doctor::examine_broker(plan, kBrokerTimeout); });
+  groups.push_back(doctor::examine_devices(plan, circumstances, groups.back(), kDevicesWithin));
   groups.push_back(broker.get());
 }
 
@@ -59,10 +59,10 @@ int doctor_command(const DoctorArguments& arguments) {
   if (plan != nullptr) {
     examine_plan(*plan, circumstances, examination);
   } else {
-    examination.groups.push_back(faults_of_configuration(arguments.config_file, std::get<Faults>(made)));
+    examination.groups.push_back(doctor::faults_of_configuration(arguments.config_file, std::get<Faults>(made)));
   }
   examination.groups.push_back(doctor::examine_clock(base::SystemClock{}));
-  examination.groups.push_back(examine_service(plan, circumstances));
+  examination.groups.push_back(doctor::examine_service(plan, circumstances));
   examination.account = circumstances.account.name;
   if (arguments.json) {
     std::cout << json_of(examination).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';

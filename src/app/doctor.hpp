@@ -1,7 +1,7 @@
-// What `doctor` looks at, a group of findings each. Nothing here changes anything: no file is made or locked, the broker
-// sees TLS handshakes without MQTT, and devices are read only while no service reads them.
+// What `doctor` looks at, a group of findings each. Nothing here changes anything: no file is made, the broker sees TLS
+// handshakes without MQTT, and devices are read only while no service reads them.
 //
-// Thread rule: called by one thread; examine_devices and examine_broker may run beside each other and beside nothing else.
+// Thread rule: one thread; only examine_devices and examine_broker may run beside each other.
 #pragma once
 
 #include <string>

@@ -52,13 +52,16 @@ bool examine_access(const std::string& id, const std::string& path, const Accoun
   return false;
 }
 
+// The file or the folder above it, with which the sentence begins.
+std::string at_fault(const base::PrivateFileFault& fault) { return fault.what.substr(0, fault.what.find(": ")); }
+
 void examine_writers(const std::string& id, const std::string& path, Group& group) {
   const auto fault = base::trusted_file_fault(path);
   if (!fault) return;
   struct stat status {};
-  const bool by_mode = ::stat(fault->path.c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  const std::string mend = !by_mode ? "chown root " : fault->path == path ? "chmod go-w " : "chmod o-w ";
-  group.warning(id, path, fault->what, mend + quoted(fault->path), "writable_by_others");
+  const bool by_mode = ::stat(at_fault(*fault).c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  const std::string mend = !by_mode ? "chown root " : at_fault(*fault) == path ? "chmod go-w " : "chmod o-w ";
+  group.warning(id, path, fault->what, mend + quoted(at_fault(*fault)), "writable_by_others");
 }
 
 // Configuration file and model files as they were read.
@@ -134,8 +137,8 @@ Remedy remedy_of(const std::string& code, const uplink::UplinkSettings& uplink) 
 // A secret nobody but the service may read. True: nothing is wrong with it.
 bool examine_secret(const std::string& id, const std::string& path, const Account& account, Group& group) {
   if (const auto fault = base::private_file_fault(path)) {
-    const bool itself = fault->path == path;
-    const std::string mend = !itself             ? "chmod o-w " + quoted(fault->path)
+    const bool itself = at_fault(*fault) == path;
+    const std::string mend = !itself             ? "chmod o-w " + quoted(at_fault(*fault))
                              : account.user == 0 ? "chown root " + quoted(path) + " && chmod 600 " + quoted(path)
                                                  : mend_of_access(account, path, path, true);
     group.failure(id, path, fault->what, mend, kExitPermission, "not_private");
@@ -170,8 +173,8 @@ Group examine_configuration(const Plan& plan, const Circumstances& circumstances
   Group group("configuration");
   if (judged.errors().empty()) {
     group.ok("configuration", circumstances.config_file,
-             std::to_string(plan.config.devices.size()) + " devices, " + std::to_string(plan.config.twins.size()) +
-                 " twins, no fault");
+             "no fault; devices: " + std::to_string(plan.config.devices.size()) +
+                 ", twins: " + std::to_string(plan.config.twins.size()));
   } else {
     group = faults_of_configuration(circumstances.config_file, judged.errors());
   }
@@ -199,7 +202,7 @@ Group examine_certificates(const Plan& plan, const Circumstances& circumstances,
   if (!plan.config.uplink) return group;
   const auto& uplink = *plan.config.uplink;
   const Account& account = circumstances.account;
-  std::set<std::string> at_fault;
+  std::set<std::string> bad;
   for (const auto& fault : uplink::check_certificates(uplink, now)) {
     const Remedy remedy = remedy_of(fault.code, uplink);
     // Modes are judged below, validity with its days, the clock in its own group.
@@ -207,10 +210,10 @@ Group examine_certificates(const Plan& plan, const Circumstances& circumstances,
         fault.code == "certificate_expired") {
       continue;
     }
-    at_fault.insert(remedy.id);
+    bad.insert(remedy.id);
     group.failure(remedy.id, remedy.path, fault.message, remedy.mend, kExitConfig, fault.code);
   }
-  const auto good = [&](const std::string& id) { return at_fault.count(id) == 0; };
+  const auto good = [&](const std::string& id) { return bad.count(id) == 0; };
   if (examine_access("certificate", uplink.cert, account, false, group) && good("certificate")) {
     examine_end("certificate", uplink.cert, "the gateway's certificate", uplink::certificate_expiry(uplink.cert), now,
                 remedy_of("certificate_expired", uplink).mend, group);

@@ -1,8 +1,8 @@
 // What `doctor` finds: one line each, with what mends it, and what all of it comes to.
 //
-// Exit code  0 nothing fails (warnings or not); 66 the configuration file can't be read; 78 the configuration, a file that it
-//            names or the installation is wrong; 77 modes and owners of files alone; 74 the state directory; 69 a device, the
-//            broker or the service. Of several the first in this order, 77 only if nothing else fails.
+// Exit code  0 nothing fails (warnings or not); 66 the configuration file can't be read; 78 the configuration, a file
+//            that it names or the installation is wrong; 77 modes and owners of files alone; 74 the state directory;
+//            69 a device, the broker or the service. Of several the first in this order, 77 only if nothing else fails.
 // Thread rule: plain values; free functions.
 #pragma once
 

@@ -83,8 +83,9 @@ void examine_port_access(const std::string& port, const std::string& node, const
                   mend, kExitConfig, "not_permitted");
   } else if (circumstances.unit_configuration && !circumstances.unit.allows_device(node)) {
     group.failure("serial_access", port, "the unit does not let the service open " + node,
-                  is_adapter(node) ? "systemctl revert twinkeeper: DeviceAllow has no char-" + class_of_device(node)
-                                   : onboard_drop_in(),
+                  is_adapter(node)
+                      ? "systemctl edit twinkeeper: [Service] DeviceAllow=char-" + class_of_device(node) + " rw"
+                      : onboard_drop_in(),
                   kExitConfig, "not_in_sandbox");
   } else {
     group.ok("serial_access", port, account.name + " may open " + node);

@@ -71,7 +71,7 @@ void examine_key_in_tpm(const Plan& plan, const Unit& unit, Group& group) {
 
 bool in_network(const std::string& address, const std::string& network) {
   const std::size_t slash = network.find('/');
-  for (const auto [family, size] : {std::pair{AF_INET, 4U}, std::pair{AF_INET6, 16U}}) {
+  for (const auto& [family, size] : {std::pair{AF_INET, 4U}, std::pair{AF_INET6, 16U}}) {
     std::array<unsigned char, 16> one{};
     std::array<unsigned char, 16> other{};
     if (::inet_pton(family, address.c_str(), one.data()) != 1 ||

@@ -54,7 +54,7 @@ std::optional<PrivateFileFault> owner_fault(const std::string& path, const struc
   const uid_t mine = ::geteuid();
   if (mine == 0 || status.st_uid == 0 || status.st_uid == mine) return std::nullopt;
   return PrivateFileFault{path + ": belongs to another user (uid " + std::to_string(status.st_uid) + ")",
-                          "a " + kind + " of root or of the user that runs the service", path};
+                          "a " + kind + " of root or of the user that runs the service"};
 }
 
 std::optional<PrivateFileFault> folder_fault(const std::filesystem::path& file, const std::string& kind) {
@@ -65,7 +65,7 @@ std::optional<PrivateFileFault> folder_fault(const std::filesystem::path& file, 
     struct stat status {};
     if (::stat(folder.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0) {
       return PrivateFileFault{folder.string() + ": anybody can replace the " + kind + " in this folder",
-                              "a folder that others cannot write; chmod o-w " + folder.string(), folder.string()};
+                              "a folder that others cannot write; chmod o-w " + folder.string()};
     }
   }
   return std::nullopt;
@@ -85,14 +85,14 @@ std::optional<PrivateFileFault> private_file_fault(const std::string& path) {
   if ((status.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
     return PrivateFileFault{
         path + ": mode " + octal_mode(status.st_mode) + " lets others than its owner read or change the private key",
-        "mode 0600, or 0640 for the service's group; chmod 600 " + path, path};
+        "mode 0600, or 0640 for the service's group; chmod 600 " + path};
   }
   if ((status.st_mode & S_IRGRP) != 0 && !is_own_group(status.st_gid) && !is_credential(path)) {
     const group* const entry = ::getgrgid(status.st_gid);
     return PrivateFileFault{path + ": mode " + octal_mode(status.st_mode) + " lets the group " +
                                 (entry == nullptr ? std::to_string(status.st_gid) : std::string(entry->gr_name)) +
                                 " read the private key",
-                            "mode 0600, or 0640 for the service's own group; chmod 600 " + path, path};
+                            "mode 0600, or 0640 for the service's own group; chmod 600 " + path};
   }
   if (auto fault = owner_fault(path, status, "key")) return fault;
   return folder_fault(path, "key");
@@ -103,7 +103,7 @@ std::optional<PrivateFileFault> trusted_file_fault(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0) return std::nullopt;
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return PrivateFileFault{path + ": mode " + octal_mode(status.st_mode) + " lets others than its owner change it",
-                            "a mode such as 0644; chmod go-w " + path, path};
+                            "a mode such as 0644; chmod go-w " + path};
   }
   if (auto fault = owner_fault(path, status, "file")) return fault;
   return folder_fault(path, "file");

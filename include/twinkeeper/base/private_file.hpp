@@ -20,7 +20,6 @@ namespace twinkeeper::base {
 struct PrivateFileFault {
   std::string what;      // "/etc/…/gateway.key: mode 0644 lets others than its owner read or change it"
   std::string accepted;  // what would do, with the command that makes it so
-  std::string path;      // the file, or the folder above it, that is at fault
 };
 
 [[nodiscard]] std::optional<PrivateFileFault> private_file_fault(const std::string& path);

@@ -1,4 +1,4 @@
-"""`doctor`: nothing to mend where all is well, and each thing that an installer gets wrong is named with what mends it."""
+"""`doctor`: nothing to mend where all is well; what an installer gets wrong is named with what mends it."""
 import json
 import os
 import pty
@@ -13,17 +13,18 @@ from rig.ports import free_port
 from rig.service import command
 from rig.waiting import wait_until
 
-# What the machine of the test is like is none of the configuration's business: its clock, a systemd with a unit of its own.
+# How the machine of the test is: its clock, and whether systemd has a unit for another configuration.
 OF_THE_MACHINE = {"clock", "unit"}
 SERIAL = """\
   - name: meter
-    controller: file://{port}
+    controller: file://PORT
     transmission_mode: RTU
     slave_id: 2
     poll_interval: 1s
     timeout: 300ms
     registers: [{{name: power, register: input, address: 0, type: UINT16}}]
 """
+FAR_AWAY = "192.0.2."  # addresses of documentation: packets get lost, or there is no way to them at all
 
 
 def listing(folder):
@@ -97,7 +98,6 @@ class Doctor(RigTestCase):
         self.path = self.write_configuration(text)
         daemon = self.make_daemon(self.path)
         daemon.start()
-        wait_until(lambda: "connected" in daemon.stderr(), 20, "the connection to the broker")
         self.assertEqual(self.doctor(code=0), [])
         device = [f for f in self.document["findings"] if f["id"] == "device"]
         self.assertEqual([f["found"] for f in device], ["the running service has no alarm of its connection"])
@@ -107,7 +107,7 @@ class Doctor(RigTestCase):
         finding = self.only(code=69)
         self.assertEqual((finding["id"], finding["cause"]), ("device", "alarm"))
         daemon.must_run()
-        self.assertNotRegex(daemon.stderr(), r"(?i)session taken over|client id")
+        self.assertNotIn("already connected", self.broker.process.stderr())
         daemon.stop()
 
     def doctor_code(self):
@@ -129,7 +129,8 @@ class Doctor(RigTestCase):
         self.assertEqual(self.doctor("--offline", code=0), [])
 
     def test_certificate_that_has_ended_or_is_about_to(self):
-        for days, state, code, cause in ((-1, "failure", 78, "expired"), (3, "failure", 78, "ends_soon"), (20, "warning", 0, "ends_soon")):
+        for days, state, code, cause in ((-1, "failure", 78, "expired"), (3, "failure", 78, "ends_soon"),
+                                         (20, "warning", 0, "ends_soon")):
             self.reissue(days)
             finding = self.only("--offline", code=code, state=state)
             self.assertEqual((finding["id"], finding["cause"]), ("certificate", cause))
@@ -139,14 +140,17 @@ class Doctor(RigTestCase):
         """The gateway's certificate again for its key, with so many days left."""
         request = self.pki.path("again.csr")
         openssl("req", "-new", "-key", self.pki.path("gateway.key"), "-out", request, "-subj", "/CN=rig-gw1")
-        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + day * 86400)) for day in (min(days, 0) - 1, days + 0.1))
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + day * 86400))
+                      for day in (min(days, 0) - 1, days + 0.1))
         database = self.pki.path("index.txt")
         open(database, "w").close()
         with open(self.pki.path("ca.cnf"), "w", encoding="ascii") as file:
-            file.write(f"[ca]\ndefault_ca=own\n[own]\ndatabase={database}\nnew_certs_dir={self.pki.folder}\nrand_serial=yes\n"
-                       "default_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n")
-        openssl("ca", "-batch", "-notext", "-config", self.pki.path("ca.cnf"), "-cert", self.pki.path("ca.crt"), "-keyfile",
-                self.pki.path("ca.key"), "-in", request, "-out", self.pki.path("again.crt"), "-startdate", begin, "-enddate", end)
+            file.write(f"[ca]\ndefault_ca=own\n[own]\ndatabase={database}\nnew_certs_dir={self.pki.folder}\n"
+                       "rand_serial=yes\ndefault_md=sha256\npolicy=any\nunique_subject=no\n"
+                       "[any]\ncommonName=supplied\n")
+        openssl("ca", "-batch", "-notext", "-config", self.pki.path("ca.cnf"), "-cert", self.pki.path("ca.crt"),
+                "-keyfile", self.pki.path("ca.key"), "-in", request, "-out", self.pki.path("again.crt"),
+                "-startdate", begin, "-enddate", end)
         self.pki.put(self.pki.path("again.crt"), "gateway.crt")
 
     def test_key_of_another_certificate(self):
@@ -200,18 +204,20 @@ class Doctor(RigTestCase):
 
     def test_device_without_the_register(self):
         self.start_plant()
-        text = configuration.plant_with_twin(**self.values).replace("address: 0,", "address: 5000,")
-        self.path = self.write_configuration(text.replace("address: 2,", "address: 5002,").replace("input, address: 10", "input, address: 5010"))
+        text = configuration.plant_with_twin(**self.values)
+        for old, new in (("address: 0,", "address: 5000,"), ("address: 2,", "address: 5002,"),
+                         ("address: 10,", "address: 5010,")):
+            text = text.replace(old, new)
+        self.path = self.write_configuration(text)
         finding = self.only(code=69)
         self.assertEqual((finding["id"], finding["cause"]), ("device", "no_data"))
         self.assertIn("0x02", finding["found"])
         self.assertIn("--scan-addresses", finding["mend"])
 
     def test_nobody_answers_and_it_ends_in_time(self):
-        # An address of documentation: packets to it get lost, or there is no way to it at all.
-        devices = "".join(configuration.METER.format(modbus_port=502).replace("127.0.0.1", f"192.0.2.{number}").replace(
+        devices = "".join(configuration.METER.replace("127.0.0.1:{modbus_port}", f"{FAR_AWAY}{number}").replace(
             "meter", f"meter_{number}") for number in range(1, 31))
-        self.set_up(host="192.0.2.99", more_devices=devices)
+        self.set_up(host=FAR_AWAY + "99", more_devices=devices)
         began = time.monotonic()
         found = self.doctor(code=69)
         self.assertLess(time.monotonic() - began, 20)
@@ -220,13 +226,13 @@ class Doctor(RigTestCase):
 
     def test_port_that_is_not_there_and_port_that_is_held(self):
         self.start_plant()
-        self.set_up(more_devices=SERIAL.format(port=os.path.join(self.folder, "ttyUSB9")))
+        self.set_up(more_devices=SERIAL.replace("PORT", os.path.join(self.folder, "ttyUSB9")))
         found = self.doctor(code=69)
         self.assertEqual([(f["id"], f["cause"]) for f in found], [("serial_port", "missing"), ("device", "not_asked")])
         near, far = pty.openpty()
         self.addCleanup(os.close, near)
         self.addCleanup(os.close, far)
-        self.set_up(more_devices=SERIAL.format(port=os.ttyname(far)))
+        self.set_up(more_devices=SERIAL.replace("PORT", os.ttyname(far)))
         with subprocess.Popen(["sleep", "60"], stdin=far) as holder:
             self.addCleanup(holder.kill)
             found = self.doctor(code=69)
@@ -267,7 +273,6 @@ class Doctor(RigTestCase):
         self.start_plant()
         daemon = self.make_daemon(self.path)
         daemon.start()
-        time.sleep(1)
         daemon.stop()
         before = listing(self.state)
         self.assertTrue(before)
