@@ -13,6 +13,11 @@ std::string counted(int count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
+// Sentences of other parts begin with the file that they are about.
+std::string without_subject(const std::string& subject, const std::string& found) {
+  return found.rfind(subject + ": ", 0) == 0 ? found.substr(subject.size() + 2) : found;
+}
+
 }  // namespace
 
 const char* to_string(Health health) noexcept {
@@ -30,12 +35,12 @@ void Group::ok(const std::string& id, const std::string& subject, const std::str
 
 void Group::warning(const std::string& id, const std::string& subject, const std::string& found,
                     const std::string& mend, const std::string& cause) {
-  add({Health::warning, id, subject, found, cause, mend, kExitDone});
+  add({Health::warning, id, subject, without_subject(subject, found), cause, mend, kExitDone});
 }
 
 void Group::failure(const std::string& id, const std::string& subject, const std::string& found,
                     const std::string& mend, int code, const std::string& cause) {
-  add({Health::failure, id, subject, found, cause, mend, code});
+  add({Health::failure, id, subject, without_subject(subject, found), cause, mend, code});
 }
 
 int Examination::count(Health health) const {

@@ -96,7 +96,8 @@ void examine_disk(const std::string& directory, std::uint64_t wanted, std::uint6
   }
   const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   const std::uint64_t needed = wanted > used ? wanted - used : 0;
-  const std::string found = base::format_size(free) + " are free, the spool may grow by " + base::format_size(needed);
+  const std::string found =
+      base::format_size(free >> 20 << 20) + " are free, the spool may grow by " + base::format_size(needed);
   if (free < kLeastRoom) {
     group.failure("state_room", directory, found, "du -xh " + quoted(directory) + "/..: make room", kExitIo);
   } else if (free < needed) {

@@ -44,15 +44,23 @@ class Doctor(RigTestCase):
         self.pki = self.make_pki()
         self.broker = self.start_broker(self.pki)
         self.port = free_port()
-        self.values = {"modbus_port": self.port, "mqtt_port": self.broker.port, "pki": self.pki.folder}
+        self.values = {"modbus_port": self.port, "mqtt_port": self.broker.port, "pki": self.pki.folder,
+                       "samples_interval": "1s", "twin_extra": "    diagnosis: {gate: 5}\n"}
         self.state = os.path.join(self.folder, "state")
         os.mkdir(self.state, 0o750)
         self.set_up(**self.values)
 
+    def text(self):
+        """A configuration without a warning."""
+        text = configuration.plant_with_twin(**self.values)
+        for old, new in (("poll_interval: 100ms", "poll_interval: 1s"), ("max_age: 1d", "max_age: 1h")):
+            self.assertIn(old, text)
+            text = text.replace(old, new, 1)
+        return text
+
     def set_up(self, **values):
         self.values.update(values)
-        self.path = self.write_configuration(configuration.plant_with_twin(**self.values))
-        return self.path
+        self.path = self.write_configuration(self.text())
 
     def start_plant(self):
         return self.start_simulator(self.path, self.port)
@@ -93,7 +101,7 @@ class Doctor(RigTestCase):
     def test_running_service_is_not_disturbed_and_says_what_it_knows(self):
         simulator = self.start_plant()
         socket = os.path.join(self.folder, "control")
-        text = configuration.plant_with_twin(**self.values).replace(
+        text = self.text().replace(
             "state_directory: state}", f"state_directory: state, control_socket: {socket}}}")
         self.path = self.write_configuration(text)
         daemon = self.make_daemon(self.path)
@@ -185,7 +193,7 @@ class Doctor(RigTestCase):
 
     def test_broker_of_a_foreign_authority(self):
         self.start_plant()
-        self.path = self.write_configuration(configuration.plant_with_twin(**self.values).replace(
+        self.path = self.write_configuration(self.text().replace(
             self.pki.path("ca.crt"), self.pki.path("other_ca.crt")))
         finding = self.only(code=69)
         self.assertEqual((finding["id"], finding["cause"]), ("broker", "unknown_issuer"))
@@ -204,7 +212,7 @@ class Doctor(RigTestCase):
 
     def test_device_without_the_register(self):
         self.start_plant()
-        text = configuration.plant_with_twin(**self.values)
+        text = self.text()
         for old, new in (("address: 0,", "address: 5000,"), ("address: 2,", "address: 5002,"),
                          ("address: 10,", "address: 5010,")):
             text = text.replace(old, new)
@@ -244,7 +252,7 @@ class Doctor(RigTestCase):
             holder.kill()
 
     def test_broken_configuration_with_file_line_and_key(self):
-        text = configuration.plant_with_twin(**self.values).replace("slave_id: 1\n", "slave_id: 400\n").replace(
+        text = self.text().replace("slave_id: 1\n", "slave_id: 400\n").replace(
             "timeout: 300ms", "timeoutt: 300ms")
         self.path = self.write_configuration(text)
         found = self.doctor(code=78)
