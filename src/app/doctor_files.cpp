@@ -39,7 +39,7 @@ std::string mend_of_access(const Account& account, const std::string& path, cons
   if (in_the_way != path)
     return "chgrp " + account.group + " " + quoted(in_the_way) + " && chmod g+x " + quoted(in_the_way);
   if (!secret) return "chgrp " + account.group + " " + quoted(path) + " && chmod g+r " + quoted(path);
-  return "chown root:" + account.group + " " + quoted(path) + " && chmod 440 " + quoted(path);
+  return "chown " + account.name + ":" + account.group + " " + quoted(path) + " && chmod 400 " + quoted(path);
 }
 
 // Whether the account can read it; what is not there is another check's.
@@ -138,9 +138,8 @@ Remedy remedy_of(const std::string& code, const uplink::UplinkSettings& uplink) 
 bool examine_secret(const std::string& id, const std::string& path, const Account& account, Group& group) {
   if (const auto fault = base::private_file_fault(path)) {
     const bool itself = at_fault(*fault) == path;
-    const std::string mend = !itself             ? "chmod o-w " + quoted(at_fault(*fault))
-                             : account.user == 0 ? "chown root " + quoted(path) + " && chmod 600 " + quoted(path)
-                                                 : mend_of_access(account, path, path, true);
+    const std::string mend =
+        itself ? mend_of_access(account, path, path, true) : "chmod o-w " + quoted(at_fault(*fault));
     group.failure(id, path, fault->what, mend, kExitPermission, "not_private");
     return false;
   }
