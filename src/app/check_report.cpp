@@ -25,7 +25,7 @@ std::string short_number(double value) {
   return out.str();
 }
 
-nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
+nlohmann::ordered_json judge_plan(const Plan& plan, Findings& findings) {
   using nlohmann::ordered_json;
   ordered_json report;
   report["config_hash"] = plan.config.hash;
@@ -39,6 +39,11 @@ nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
   }
   report.update(check_uplink(plan, findings));
   report["aws"] = check_aws(plan, findings);
+  return report;
+}
+
+nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings) {
+  nlohmann::ordered_json report = judge_plan(plan, findings);
   report["files"] = check_files(plan, findings);
   return report;
 }

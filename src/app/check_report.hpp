@@ -32,7 +32,8 @@ class Findings {
 // Four significant digits.
 [[nodiscard]] std::string short_number(double value);
 
-// All sections below in one object.
+// All sections below in one object; judge_plan: but for the files.
+[[nodiscard]] nlohmann::ordered_json judge_plan(const Plan& plan, Findings& findings);
 [[nodiscard]] nlohmann::ordered_json check_plan(const Plan& plan, Findings& findings);
 
 // What makes `run` refuse a plan, before a start as before a reload: the errors of check_bus and check_uplink. Those of

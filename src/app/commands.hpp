@@ -17,6 +17,13 @@ int run_command(const RunArguments& arguments);
 
 int check_command(const std::string& config_file, bool json);
 
+struct DoctorArguments {
+  std::string config_file;
+  bool json = false;
+  bool offline = false;
+};
+int doctor_command(const DoctorArguments& arguments);
+
 struct SimulateArguments {
   std::string config_file;
   double speed = 1.0;

@@ -120,6 +120,16 @@ int main(int argc, char** argv) {
   check->add_flag("--json", json, "Print the plan as JSON");
   check->footer("Example: twinkeeper check --config /etc/twinkeeper/twinkeeper.yaml");
 
+  DoctorArguments patient;
+  auto* doctor =
+      cli.add_subcommand("doctor", "Checks configuration and installation, and says how to mend what is wrong");
+  doctor->add_option("--config", patient.config_file, "Configuration file")->required();
+  doctor->add_flag("--json", patient.json, "Print the findings as JSON");
+  doctor->add_flag("--offline", patient.offline, "Ask neither devices nor broker");
+  doctor->footer(
+      "Changes nothing; as root it sees most. The service may run.\n"
+      "Example: twinkeeper doctor --config /etc/twinkeeper/twinkeeper.yaml");
+
   SimulateArguments simulation;
   auto* simulate = cli.add_subcommand("simulate", "Serves the configuration's devices from the twins' own models");
   simulate->add_option("--config", simulation.config_file, "Configuration file")->required();
@@ -388,6 +398,7 @@ int main(int argc, char** argv) {
       return finish(run_command(service));
     }
     if (*check) return finish(check_command(config_file, json));
+    if (*doctor) return finish(doctor_command(patient));
     if (*simulate) return finish(simulate_command(simulation));
     if (*probe) return finish(probe_command(question));
     if (*replay) {

@@ -111,6 +111,12 @@ bool met_quota(sqlite3* handle) {
   return false;
 }
 
+std::string in_uri(const std::string& path) {
+  std::string out;
+  for (const char c : path) out += c == '%' ? "%25" : c == '?' ? "%3f" : c == '#' ? "%23" : std::string(1, c);
+  return out;
+}
+
 }  // namespace
 
 base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::uint64_t max_bytes) {
@@ -151,8 +157,12 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
 
 base::Result<SpoolDatabase> SpoolDatabase::open_read_only(const std::string& path) {
   if (::access(path.c_str(), F_OK) != 0) return base::Error(base::ErrorCode::not_found, path + " is not there");
+  // A file without a log is open nowhere: read as it lies, or SQLite would make a log and an index and leave them behind.
+  const bool at_rest = ::access((path + "-wal").c_str(), F_OK) != 0;
+  const std::string name = "file:" + in_uri(path) + (at_rest ? "?immutable=1" : "");
   sqlite3* handle = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(name.c_str(), &handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, nullptr);
   SpoolDatabase database(handle);
   if (code != SQLITE_OK) return database.error(code).with_context(path);
   sqlite3_extended_result_codes(handle, 1);

@@ -51,6 +51,14 @@ SpoolLock::~SpoolLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+bool spool_is_in_use(const std::string& directory) {
+  const int descriptor = ::open((directory + "/spool.lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (descriptor < 0) return false;
+  const bool in_use = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return in_use;
+}
+
 std::uint64_t read_epoch_file(const std::string& directory) {
   const std::string text = base::content_if_any(directory + "/spool.epoch");
   std::uint64_t epoch = 0;

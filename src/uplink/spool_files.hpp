@@ -27,6 +27,9 @@ class SpoolLock {
   int descriptor_ = -1;
 };
 
+// Whether somebody holds the lock, as far as this process may ask. Makes no file and holds nothing.
+[[nodiscard]] bool spool_is_in_use(const std::string& directory);
+
 // 0 if there is none that can be read.
 [[nodiscard]] std::uint64_t read_epoch_file(const std::string& directory);
 [[nodiscard]] base::Status write_epoch_file(const std::string& directory, std::uint64_t epoch);

@@ -136,6 +136,30 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["schema"].split("/")[0], "twinkeeper.state")
         self.assertEqual(self.run_inside("stat -c '%U %a' /var/lib/twinkeeper"), "twinkeeper 750")
 
+    def doctor(self, code):
+        """What is not well but for the clock, which is the host's, and what the demo's configuration is warned of."""
+        done = self.machine.run(f"twinkeeper doctor --json --config {CONFIGURATION}", check=False)
+        self.assertEqual(done.returncode, code, done.stdout)
+        document = json.loads(done.stdout)
+        self.assertEqual(document["account"], "twinkeeper")
+        return [f for f in document["findings"] if f["state"] != "ok" and f["id"] != "clock"
+                and (f["id"], f["state"]) != ("configuration", "warning")]
+
+    def test_3_runs_then_doctor(self):
+        self.assertEqual(self.doctor(code=0), [])
+        # A key as root has it by default is of no use to the service.
+        self.run_inside("chown root:root /etc/twinkeeper/pki/gateway.key; chmod 600 /etc/twinkeeper/pki/gateway.key")
+        found = self.doctor(code=77)
+        self.assertEqual([(f["id"], f["cause"]) for f in found], [("key", "not_readable")])
+        self.run_inside(found[0]["mend"])
+        self.assertEqual(self.doctor(code=0), [])
+        # Of what an older run as root has left, too.
+        self.run_inside("touch /var/lib/twinkeeper/left; chmod 600 /var/lib/twinkeeper/left")
+        found = self.doctor(code=74)
+        self.assertEqual([f["id"] for f in found], ["state_files"])
+        self.run_inside(found[0]["mend"] + " && rm /var/lib/twinkeeper/left")
+        self.assertEqual(self.doctor(code=0), [])
+
     def test_4_crash(self):
         before = self.until_active()
         self.run_inside(f"kill -SEGV {before}")
