@@ -36,6 +36,7 @@ find_program(TWINKEEPER_DPKG dpkg-query)
 if(TWINKEEPER_DPKG AND NOT TWINKEEPER_SANITIZE AND NOT TWINKEEPER_COVERAGE)
   add_custom_command(OUTPUT twinkeeper.cdx.json DEPENDS twinkeeper ${packaging}/make_sbom.py VERBATIM
                      COMMAND /usr/bin/python3 ${packaging}/make_sbom.py --executable $<TARGET_FILE:twinkeeper>
+                             --libraries /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}
                              --version ${PROJECT_VERSION} --output twinkeeper.cdx.json
                              --compiled libeigen3-dev nlohmann-json3-dev libcli11-dev)
   add_custom_target(sbom ALL DEPENDS ${CMAKE_CURRENT_BINARY_DIR}/twinkeeper.cdx.json)

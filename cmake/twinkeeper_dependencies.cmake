@@ -12,6 +12,7 @@ find_package(SQLite3 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libmodbus REQUIRED IMPORTED_TARGET libmodbus)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
+add_link_options(-Wl,--as-needed)  # Debian 13's re2.pc names all of Abseil, which re2 loads what it needs of by itself
 if(re2_VERSION VERSION_EQUAL 0)  # Debian 12's re2.pc does not know it; the library's own number then stands for it
   list(GET re2_LINK_LIBRARIES 0 re2_library)
   file(REAL_PATH ${re2_library} re2_library)

@@ -42,7 +42,9 @@ function(twinkeeper_discover_tests target)
   set(timeout 300)
   if(TWINKEEPER_SANITIZE)
     set(timeout 900)
+  elseif(CMAKE_CROSSCOMPILING)  # under qemu-user
+    set(timeout 3000)
   endif()
-  catch_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}: " EXTRA_ARGS -w NoTests
+  catch_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}: " EXTRA_ARGS -w NoTests DISCOVERY_TIMEOUT 60
                        PROPERTIES TIMEOUT ${timeout} ${labels})
 endfunction()

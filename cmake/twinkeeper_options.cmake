@@ -31,6 +31,14 @@ add_library(twinkeeper_flags INTERFACE)
 add_library(twinkeeper::flags ALIAS twinkeeper_flags)
 target_link_libraries(twinkeeper_flags INTERFACE twinkeeper::numerics)
 target_compile_definitions(twinkeeper_flags INTERFACE JSON_USE_IMPLICIT_CONVERSIONS=0)
+# Where it was built is nobody's business: the same sources give the same bytes in any folder.
+target_compile_options(twinkeeper_flags INTERFACE $<$<CONFIG:Release>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.>
+                                                  $<$<CONFIG:Release>:-ffile-prefix-map=${PROJECT_BINARY_DIR}=build>)
+# Certificates outlive 2038, and disks have more than 4 GB. No library that is linked has a time_t or off_t in what we
+# call of it (OpenSSL's times are converted from struct tm, libmodbus counts in its own integers).
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  target_compile_definitions(twinkeeper_flags INTERFACE _TIME_BITS=64 _FILE_OFFSET_BITS=64)
+endif()
 target_compile_options(twinkeeper_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
                                                   -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual)
 # GCC 12 warns of overlapping copies inside std::string where there are none (GCC bug 105651).

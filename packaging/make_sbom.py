@@ -1,7 +1,8 @@
 """Writes what the executable is made of as CycloneDX 1.5: libraries that it loads, by the Debian packages that own them, and
 those that were compiled into it, which only the build knows.
 
-usage: make_sbom.py --executable FILE --version VERSION --output FILE [--compiled PACKAGE …]
+usage: make_sbom.py --executable FILE --libraries FOLDER --version VERSION --output FILE [--compiled PACKAGE …]
+FOLDER: where the libraries of the executable's architecture are; nothing of it is run, so it may be a foreign one.
 
 The same executable and packages give the same bytes: no time of day, and a serial number made of the content.
 """
@@ -19,14 +20,24 @@ def told_by(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout
 
 
-def loaded(executable):
+def needed(file):
+    names = set(re.findall(r"\(NEEDED\).*\[(.+)\]", told_by("readelf", "-d", file)))
+    return {name for name in names if not name.startswith("ld-linux")}  # the loader comes with the C library
+
+
+def loaded(executable, folder):
     """Files of the libraries that it loads itself, and of those that these load."""
-    own = set(re.findall(r"\(NEEDED\).*\[(.+)\]", told_by("readelf", "-d", executable)))
-    files = dict(re.findall(r"^\s*(\S+) => (/\S+)", told_by("ldd", executable), re.M))
-    missing = own - set(files) - {"ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1", "ld-linux-armhf.so.3"}
-    if missing:
-        sys.exit(f"make_sbom.py: {executable} loads what is not installed: {', '.join(sorted(missing))}")
-    return {file: name in own for name, file in files.items()}
+    own = needed(executable)
+    names, found = set(own), {}
+    while names - set(found):
+        name = min(names - set(found))
+        places = [place for place in (os.path.join(folder, name), os.path.join(folder.removeprefix("/usr"), name))
+                  if os.path.exists(place)]
+        if not places:
+            sys.exit(f"make_sbom.py: {executable} loads what is not installed: {name}")
+        found[name] = places[0]
+        names |= needed(places[0])
+    return {file: name in own for name, file in found.items()}
 
 
 def owner(file):
@@ -67,12 +78,13 @@ def component(package, linked):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--executable", required=True)
+    parser.add_argument("--libraries", required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--compiled", nargs="*", default=[], help="packages of headers and static libraries")
     arguments = parser.parse_args()
     packages = {}
-    for file, own in loaded(arguments.executable).items():
+    for file, own in loaded(arguments.executable, arguments.libraries).items():
         package = owner(file)
         packages[package] = "loaded" if own or packages.get(package) == "loaded" else "loaded by a library"
     for package in arguments.compiled:

@@ -21,6 +21,7 @@
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
+#include "base/timespec.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -88,7 +89,7 @@ class Service {
       // Half the watchdog's interval at most, so that one slow turn does not cost the service its life.
       const base::Duration turn =
           std::min<base::Duration>(std::chrono::seconds{1}, interval.value_or(std::chrono::seconds{2}) / 2);
-      const timespec timeout{turn / std::chrono::seconds{1}, (turn % std::chrono::seconds{1}).count()};
+      const timespec timeout = base::to_timespec(turn);
       const int signal = sigtimedwait(&signals, nullptr, &timeout);
       if (signal == SIGTERM || signal == SIGINT) return stop();
       if (signal == SIGHUP) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/timespec.hpp"
 #include "drivers/builtin_drivers.hpp"
 
 namespace twinkeeper::app {
@@ -64,8 +65,7 @@ void DeviceLoop::run(std::stop_token stop, Heartbeat& heartbeat) {
 
 void DeviceLoop::sleep(base::Duration longest) {
   std::array<pollfd, 2> set{{{bell_.descriptor(), POLLIN, 0}, {poller_->descriptor(), POLLIN, 0}}};
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
-  const timespec limit{seconds.count(), (longest - seconds).count()};
+  const timespec limit = base::to_timespec(longest);
   ::ppoll(set.data(), set.size(), &limit, nullptr);  // ignores a descriptor of −1
   bell_.wait_for(base::Duration::zero());            // takes its rings off
 }

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "base/timespec.hpp"
+
 namespace twinkeeper::base {
 namespace {
 
@@ -26,11 +28,7 @@ bool SystemClock::synchronised() const {
 }
 
 void SystemClock::sleep_until(Instant deadline) const {
-  const auto since_epoch = deadline.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-  timespec ts{};
-  ts.tv_sec = seconds.count();
-  ts.tv_nsec = (since_epoch - seconds).count();
+  const timespec ts = to_timespec(deadline.time_since_epoch());
   // clock_nanosleep returns the error instead of setting errno.
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, nullptr) == EINTR) {
   }

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/timespec.hpp"
+
 namespace twinkeeper::base {
 
 WakeUp::WakeUp() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -24,10 +26,7 @@ void WakeUp::ring() noexcept {
 
 bool WakeUp::wait_for(Duration timeout) noexcept {
   if (timeout < Duration::zero()) timeout = Duration::zero();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
-  timespec ts{};
-  ts.tv_sec = seconds.count();
-  ts.tv_nsec = (timeout - seconds).count();
+  const timespec ts = to_timespec(timeout);
   pollfd descriptor{descriptor_, POLLIN, 0};
   ppoll(&descriptor, 1, &ts, nullptr);
   std::uint64_t rings = 0;

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include "base/timespec.hpp"
 #include "twinkeeper/base/clock.hpp"
 
 namespace twinkeeper::drivers {
@@ -13,8 +14,7 @@ namespace twinkeeper::drivers {
   while (true) {
     const base::Duration left = deadline - clock.now();
     if (left <= base::Duration::zero()) return false;
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+    const timespec timeout = base::to_timespec(left);
     pollfd entry{.fd = descriptor, .events = events, .revents = 0};
     if (::ppoll(&entry, 1, &timeout, nullptr) > 0) return true;
   }

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/timespec.hpp"
+
 namespace twinkeeper::simulation {
 
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
@@ -24,8 +26,7 @@ void Descriptor::close() noexcept {
 base::Status ModbusServer::run_once(base::Duration timeout) {
   std::vector<pollfd> set;
   watch(set);
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-  const timespec limit{seconds.count(), (timeout - seconds).count()};
+  const timespec limit = base::to_timespec(timeout);
   if (ppoll(set.data(), set.size(), &limit, nullptr) < 0 && errno != EINTR) {
     return base::Error(base::ErrorCode::io, "cannot wait: " + std::generic_category().message(errno));
   }

@@ -5,6 +5,7 @@ changed: its /proc/sys is read-only there, the clock and modules are out of reac
 Not there: controllers of the cgroup (MemoryMax and TasksMax count for nothing), a kernel of its own.
 """
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import tempfile
 
 from rig.waiting import wait_until
 
-PACKAGES = ("systemd,systemd-sysv,dbus,udev,kmod,procps,iproute2,init-system-helpers,ca-certificates,openssl,mosquitto,"
-            "mosquitto-clients,libbpf1,libmodbus5,libre2-9,libspdlog1.10,libyaml-cpp0.7,libsqlite3-0,libpaho-mqtt1.3,libpaho-mqttpp3-1")
+PACKAGES = ["systemd", "systemd-sysv", "dbus", "udev", "kmod", "procps", "iproute2", "init-system-helpers", "ca-certificates",
+            "openssl", "libbpf1", "mosquitto", "mosquitto-clients"]
 MASKED = ("systemd-firstboot.service", "systemd-networkd.service", "systemd-timesyncd.service", "systemd-modules-load.service",
           "systemd-udevd.service", "systemd-udev-trigger.service", "getty.target", "console-getty.service", "getty@tty1.service",
           "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
@@ -53,18 +54,34 @@ exec setpriv --bounding-set=-OUT_OF_REACH --inh-caps=-all \
 """.replace("OUT_OF_REACH", ",-".join(OUT_OF_REACH))
 
 
-def make_root(folder, suite="bookworm"):
-    """The root file system of a suite, made if it is not there yet."""
+def dependencies(package):
+    """What a package for this very suite depends on, by name: of alternatives the first."""
+    field = subprocess.run(["dpkg-deb", "-f", package, "Depends"], check=True, capture_output=True, text=True).stdout
+    return [re.match(r"[^ (|]+", one.strip())[0] for one in field.split(",")]
+
+
+def made_of(root):
+    try:
+        with open(os.path.join(root, "etc", "made-of"), encoding="ascii") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def make_root(folder, suite="bookworm", package=None):
+    """The root file system of a suite with all that the package depends on, made if it is not there yet."""
     root = os.path.join(folder, f"root-{suite}")
-    if os.path.exists(root):
+    packages = ",".join(sorted({*PACKAGES, *dependencies(package or os.environ["TWINKEEPER_PACKAGE"])}))
+    if made_of(root) == packages:
         return root
+    shutil.rmtree(root, ignore_errors=True)
     made = root + ".new"
     shutil.rmtree(made, ignore_errors=True)
     os.makedirs(folder, exist_ok=True)
-    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}", suite, made], check=True)
+    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={packages}", suite, made], check=True)
     for unit in MASKED:
         os.symlink("/dev/null", os.path.join(made, "etc/systemd/system", unit))
-    for name, text in (("hostname", "gateway\n"), ("hosts", "127.0.0.1 localhost\n127.0.1.1 gateway\n")):
+    for name, text in (("hostname", "gateway\n"), ("hosts", "127.0.0.1 localhost\n127.0.1.1 gateway\n"), ("made-of", packages)):
         with open(os.path.join(made, "etc", name), "w", encoding="ascii") as file:
             file.write(text)
     os.rename(made, root)
