@@ -53,15 +53,16 @@ exec setpriv --bounding-set=-OUT_OF_REACH --inh-caps=-all \
 """.replace("OUT_OF_REACH", ",-".join(OUT_OF_REACH))
 
 
-def make_root(folder, suite="bookworm"):
-    """The root file system of a suite, made if it is not there yet."""
-    root = os.path.join(folder, f"root-{suite}")
+def make_root(folder, suite="bookworm", name=None, more=()):
+    """The root file system of a suite, made if it is not there yet. `more`: packages beyond PACKAGES, under a name of its own."""
+    root = os.path.join(folder, name or f"root-{suite}")
     if os.path.exists(root):
         return root
     made = root + ".new"
     shutil.rmtree(made, ignore_errors=True)
     os.makedirs(folder, exist_ok=True)
-    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}", suite, made], check=True)
+    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join((PACKAGES, *more))}", suite, made],
+                   check=True)
     for unit in MASKED:
         os.symlink("/dev/null", os.path.join(made, "etc/systemd/system", unit))
     for name, text in (("hostname", "gateway\n"), ("hosts", "127.0.0.1 localhost\n127.0.1.1 gateway\n")):

@@ -1,0 +1,49 @@
+"""A bad link between daemon and broker: packets come late, in another order or not at all, both ways. Nothing is lost, the order holds."""
+import re
+
+from case import GuestTestCase, main
+
+SECONDS = 40
+# What comes in passes through a device of its own, since only what goes out can be delayed.
+LINK = """
+modprobe ifb numifbs=1; ip link set ifb0 up
+tc qdisc add dev eth0 handle ffff: ingress
+tc filter add dev eth0 parent ffff: matchall action mirred egress redirect dev ifb0
+for device in eth0 ifb0; do tc qdisc replace dev $device root netem; done
+"""
+
+
+class BadLink(GuestTestCase):
+    def test_delay_and_loss(self):
+        self.boot()
+        self.live()
+        self.guest.run(LINK)
+        for loss in (5, 20):
+            self.guest.run(f"for device in eth0 ifb0; do tc qdisc change dev $device root netem delay 300ms 100ms loss {loss}%; done")
+            self.run_for(5)  # what had left before the change has come
+            since = self.subscriber.count()
+            self.run_for(SECONDS)
+            told = self.inside("tc -s qdisc show dev eth0; tc -s qdisc show dev ifb0")
+            sent, dropped = (sum(map(int, re.findall(pattern, told))) for pattern in (r"netem [^\n]*\n Sent \d+ bytes (\d+)", r"netem [^\n]*\n.*dropped (\d+)"))
+            self.assertGreater(dropped, sent * loss / 400, told)
+            late = [m.arrival.at * 1000 - m["time_ms"] for m in self.subscriber.messages(since=since) if not m["replay"]]
+            self.assertTrue(late, "nothing arrived live")
+            self.assertGreater(min(late), 200, "the link does not delay")
+            late.sort()
+            print(f"{loss} % lost each way: {sent} packets, {dropped} dropped, {len(late)} live messages, "
+                  f"late by {late[len(late) // 2]:.0f} ms (median), {late[-1]:.0f} ms (most)", flush=True)
+        self.guest.run("for device in eth0 ifb0; do tc qdisc del dev $device root; done; tc qdisc del dev eth0 ingress")
+        self.check_nothing_lost()
+        newest = {}
+        for message in self.subscriber.messages():
+            key = (message.epoch, message.stream)
+            if not message["replay"] and message.stream != "status" and message["id"] not in newest:
+                newest[message["id"]] = key
+                self.assertGreater(message["seq"], newest.get(key, 0), f"{message['id']} came after a later one")
+                newest[key] = message["seq"]
+        print(f"received {self.ledger.received_count()}, {self.ledger.duplicates} duplicates, {self.ledger.replayed} replayed, "
+              f"{len(self.ledger.sessions)} connections", flush=True)
+
+
+if __name__ == "__main__":
+    main()
