@@ -41,8 +41,6 @@ class BadLink(GuestTestCase):
                 newest[message["id"]] = key
                 self.assertGreater(message["seq"], newest.get(key, 0), f"{message['id']} came after a later one")
                 newest[key] = message["seq"]
-        print(f"received {self.ledger.received_count()}, {self.ledger.duplicates} duplicates, {self.ledger.replayed} replayed, "
-              f"{len(self.ledger.sessions)} connections", flush=True)
 
 
 if __name__ == "__main__":

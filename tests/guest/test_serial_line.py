@@ -50,7 +50,7 @@ class SerialLine(GuestTestCase):
             print(f"unplugged: {', '.join(sorted(set(bad['bad'].values())))}, "
                   f"{self.status('down', since)['devices']['meter']['last_error']}", flush=True)
             self.until_inside("[ ! -e /dev/ttyUSB0 ]", "the node to go")
-        events = [m["event"] for m in self.subscriber.messages("anomaly") if m["anomaly"] == "meter.connection"]
+        events = [m["event"] for m in self.subscriber.messages("devices.meter.anomaly")]
         self.assertEqual(events[:5], ["raised", "cleared", "raised", "cleared", "raised"])
         self.assertEqual((self.until_active(), self.property("NRestarts")), (pid, "0"))
         self.inside(f"twinkeeper check --config {CONFIGURATION}")
