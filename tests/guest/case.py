@@ -1,4 +1,4 @@
-"""A gateway in a guest and the rest of the world on the host: broker, subscriber and certificates outlive a power cut."""
+"""A gateway in a guest, and the rest of the world on the host: broker and subscriber outlive a power cut."""
 import os
 import shlex
 import unittest
@@ -29,8 +29,8 @@ class GuestTestCase(RigTestCase):
         self.ledger = Ledger()
 
     def boot(self, text=None, simulated=None, model=configuration.TWO_TANKS, **options):
-        """A guest that is configured with `text`, of which `simulated` is what is simulated, its device and its service enabled
-        and running."""
+        """A guest that is configured with `text`, its device and its service enabled and running. `simulated`: what the
+        device is, if not all of `text`."""
         self.guest = self.keep(Guest(self.image, self.folder, **options)).boot()
         self.guest.run("mkdir -p /etc/twinkeeper/pki")
         for name in ("ca.crt", "gateway.crt", "gateway.key"):
@@ -43,7 +43,8 @@ class GuestTestCase(RigTestCase):
         self.guest.run("systemctl enable --now device twinkeeper")
 
     def whole_job(self, **values):
-        text = configuration.plant_with_twin(modbus_port=MODBUS_PORT, mqtt_port=self.mqtt_port, pki="pki", host="broker", **values)
+        text = configuration.plant_with_twin(modbus_port=MODBUS_PORT, mqtt_port=self.mqtt_port, host="broker", pki="pki",
+                                             **values)
         text = text.replace("state_directory: state", "state_directory: /var/lib/twinkeeper")
         text = text.replace("tanks_model.yaml", "model.yaml")
         return text.replace("timeout: 300ms", "timeout: 2s")  # the device is emulated, too
@@ -59,11 +60,15 @@ class GuestTestCase(RigTestCase):
     def journal(self):
         return self.inside("journalctl -b --no-pager -u twinkeeper -o cat")
 
+    def story(self):
+        return self.inside("systemctl status twinkeeper; journalctl -b -u twinkeeper | tail -60", check=False)
+
     def until_inside(self, condition, what, within_s=400):
         """Waits inside for a shell condition: asking from here each time would keep the guest busy."""
-        done = self.guest.run(f"timeout {within_s} sh -c {shlex.quote(f'until {condition}; do sleep 0.3; done')}", check=False, within_s=within_s + 60)
+        script = shlex.quote(f"until {condition}; do sleep 0.3; done")
+        done = self.guest.run(f"timeout {within_s} sh -c {script}", check=False, within_s=within_s + 60)
         if done.returncode != 0:
-            self.fail(f"not within {within_s} s: {what}\n" + self.inside("systemctl status twinkeeper; journalctl -b | tail -60", check=False))
+            self.fail(f"not within {within_s} s: {what}\n{self.story()}")
 
     def until_active(self):
         self.until_inside("systemctl is-active --quiet twinkeeper", "an active service")
@@ -75,7 +80,7 @@ class GuestTestCase(RigTestCase):
         try:
             return self.arrives(STATE, lambda m: not m["replay"], within_s, "live states", since)
         except AssertionError as error:
-            self.fail(f"{error}\n" + self.inside("systemctl status twinkeeper; journalctl -b -u twinkeeper | tail -60", check=False))
+            self.fail(f"{error}\n{self.story()}")
 
     def run_for(self, seconds):
         let_run(seconds, self.guest.process)
@@ -87,7 +92,8 @@ class GuestTestCase(RigTestCase):
             self.guest.write(DROP_IN, "\n".join(("[Service]", *lines, "")))
         else:
             self.guest.run(f"rm -f {DROP_IN}")
-        self.guest.run("systemctl daemon-reload; systemctl reset-failed twinkeeper; systemctl restart twinkeeper", check=False)
+        self.guest.run("systemctl daemon-reload; systemctl reset-failed twinkeeper; systemctl restart twinkeeper",
+                       check=False)
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
@@ -104,14 +110,19 @@ class GuestTestCase(RigTestCase):
         def balanced():
             self.read()
             return epoch in self.ledger.ends and not self.ledger.missing()
-        wait_until(balanced, within_s, lambda: f"all that was stored: ends of {sorted(self.ledger.ends)}, missing "
-                   f"{ {key: (len(lost), min(lost), max(lost)) for key, lost in self.ledger.missing().items()} }")
+
+        def left():
+            missing = {key: (len(lost), min(lost), max(lost)) for key, lost in self.ledger.missing().items()}
+            return f"all that was stored: ends of {sorted(self.ledger.ends)}, missing {missing}\n{self.story()}"
+        wait_until(balanced, within_s, left)
         self.assertEqual(self.ledger.faults, [])
         # A guest whose host is busy may not keep up with itself, and tells so.
         self.assertEqual(set(self.ledger.reasons) - {"overrun"}, set(), "nothing had to be lost")
         self.assertEqual((self.ledger.told_but_there(), self.ledger.unnamed), (0, 0))
-        print(f"stored {self.ledger.stored()}, received {self.ledger.received_count()}, {self.ledger.duplicates} duplicates, {self.ledger.replayed} replayed, "
-              f"told as lost {self.ledger.told_count()}, neither 0, {len(self.ledger.sessions)} connections", flush=True)
+        ledger = self.ledger
+        print(f"stored {ledger.stored()}, received {ledger.received_count()}, {ledger.duplicates} duplicates, "
+              f"{ledger.replayed} replayed, told as lost {ledger.told_count()}, neither 0, "
+              f"{len(ledger.sessions)} connections", flush=True)
         self.check_envelopes()
         self.check_schemas()
 

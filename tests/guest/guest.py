@@ -1,13 +1,12 @@
-"""A gateway as a guest of qemu: a kernel of its own, a disk that a power cut leaves as it is, USB, and a link to the host.
+"""A gateway as a guest of qemu: a kernel of its own, a disk that a power cut leaves as it is, USB, a link to the host.
 
-The processor is emulated (TCG), so that any machine can run it; a guest is some ten times slower than its host. The host's
-end of every line is a socket pair, open before the guest starts and closed with it.
+The processor is emulated (TCG), so that any machine can run it; a guest is some ten times slower than its host. Every
+line between the two is a socket pair, open before the guest starts.
 """
 import base64
 import json
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import threading
@@ -16,6 +15,8 @@ import time
 from rig.process import Process
 from rig.waiting import Overdue
 
+KERNEL_ARGUMENTS = ("console=ttyS0 quiet loglevel=4 rw mitigations=off nokaslr audit=0 panic=-1 no_timer_check "
+                    "random.trust_cpu=on net.ifnames=0 systemd.show_status=0")
 # A shell command as one line, its answer as another: number, exit code, output and errors.
 COMMAND = ("sh -c \"$(echo {command} | base64 -d)\" </dev/null >/run/answer 2>/run/errors; "
            "echo \"{number} $? -$(base64 -w0 /run/answer) -$(base64 -w0 /run/errors)\"\n")
@@ -54,7 +55,7 @@ class Line:
 
 
 class Witness(Line):
-    """Takes down what the guest writes to $(port NAME) as it comes: what has come is known, whatever becomes of the guest."""
+    """Takes down what the guest writes to $(port NAME) as it comes, to be known whatever becomes of the guest."""
 
     def __init__(self):
         super().__init__()
@@ -75,7 +76,7 @@ class Witness(Line):
 
 
 class Guest:
-    """`witnesses`: names of ports; `options`: more arguments of qemu. It may be booted again after cut() and shut_down()."""
+    """`witnesses`: names of ports; `options`: more arguments of qemu. It may be booted again after a cut."""
 
     def __init__(self, image, folder, witnesses=(), options=(), memory_mib=512):
         self._image = image
@@ -95,18 +96,19 @@ class Guest:
         self._agent, self._monitor = Line(), Line()
         self.witnesses = {name: Witness() for name in self._names}
         self._lines = [self._agent, self._monitor, *self.witnesses.values()]
-        command = [shutil.which("qemu-system-x86_64"), "-machine", "q35,vmport=off,smbus=off,sata=off", "-accel", "tcg",
-                   "-cpu", "max,la57=off", "-m", str(self._memory_mib), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-bios", "/usr/share/qemu/qboot.rom", "-kernel", self._image.kernel, "-initrd", self._image.ram_disk,
-                   "-append", "console=ttyS0 quiet loglevel=4 rw mitigations=off nokaslr audit=0 panic=-1 no_timer_check random.trust_cpu=on net.ifnames=0 "
-                   "systemd.show_status=0",
+        command = ["qemu-system-x86_64", "-machine", "q35,vmport=off,smbus=off,sata=off", "-accel", "tcg",
+                   "-cpu", "max,la57=off", "-m", str(self._memory_mib), "-bios", "/usr/share/qemu/qboot.rom",
+                   "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                   "-kernel", self._image.kernel, "-initrd", self._image.ram_disk, "-append", KERNEL_ARGUMENTS,
                    "-drive", f"if=none,id=disk,format=raw,file={self._disk}", "-device", "virtio-blk-pci,drive=disk",
-                   "-netdev", "user,id=host,ipv6=off", "-device", "virtio-net-pci,netdev=host", "-device", "virtio-rng-pci",
-                   "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-device", "virtio-serial-pci",
-                   *self._socket("monitor", self._monitor), "-mon", "chardev=monitor,mode=control", *self._port("agent", self._agent)]
+                   "-netdev", "user,id=host,ipv6=off", "-device", "virtio-net-pci,netdev=host",
+                   "-device", "virtio-rng-pci", "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                   *self._socket("monitor", self._monitor), "-mon", "chardev=monitor,mode=control",
+                   "-device", "virtio-serial-pci", *self._port("agent", self._agent)]
         for name, witness in self.witnesses.items():
             command += self._port(name, witness)
-        self.process = Process("qemu", [*command, *self._options], self._folder, pass_fds=[line.guest.fileno() for line in self._lines])
+        self.process = Process("qemu", [*command, *self._options], self._folder,
+                               pass_fds=[line.guest.fileno() for line in self._lines])
         for line in self._lines:
             line.guest.close()
         for witness in self.witnesses.values():
@@ -159,7 +161,8 @@ class Guest:
         self._agent.send(f"({command}) </dev/null >/dev/null 2>&1\n")
 
     def write(self, path, text, mode=0o644):
-        self.run(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d >{shlex.quote(path)}; chmod {mode:o} {shlex.quote(path)}")
+        path = shlex.quote(path)
+        self.run(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d >{path}; chmod {mode:o} {path}")
 
     def put(self, source, path, mode=0o644):
         with open(source, encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What a guest is made of: Debian's kernel, an initial RAM disk of a few modules, and a disk on which the package is installed.
+"""What a guest is made of: Debian's kernel, an initial RAM disk of a few modules, a disk with the package installed.
 
 Kernel and root are made once and kept; the disk is made of the package at hand. Nothing is mounted on a loop device and
 nothing is installed on the host: the kernel's package is unpacked beside the root.
@@ -13,20 +13,23 @@ import tempfile
 
 from machine import MASKED, Machine, make_root
 
-# What the initial RAM disk loads, so that disk, link and ports are there without udev; and what is there to be loaded later: by
-# udev when an adapter is plugged in, by the package, by a test.
+# What the initial RAM disk loads, so that disk, link and ports are there without udev; and what is there to be loaded
+# later: by udev when an adapter is plugged in, by the package, by a test.
 EARLY = ("virtio_pci", "virtio_blk", "ext4", "virtio_console", "virtio_net", "virtio_rng", "xhci_pci")
 LATE = ("usbserial", "ftdi_sio", "cp210x", "ch341", "pl2303", "cdc_acm", "sch_netem", "sch_ingress", "act_mirred",
         "cls_matchall", "ifb", "autofs4")
 # A guest has udev and modules of its own.
 WANTED = ("systemd-modules-load.service", "systemd-udevd.service")
 # What costs an emulated processor seconds and the tests nothing.
-UNWANTED = ("systemd-logind.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "e2scrub_reap.service",
-            "modprobe@.service", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount",
-            "dev-hugepages.mount", "dev-mqueue.mount", "systemd-remount-fs.service", "kmod-static-nodes.service", "systemd-network-generator.service",
-            "systemd-networkd.socket", "systemd-journal-flush.service", "systemd-sysctl.service", "systemd-hwdb-update.service", "systemd-pstore.service",
-            "systemd-sysusers.service", "systemd-random-seed.service", "systemd-tmpfiles-setup-dev.service", "systemd-user-sessions.service",
-            "systemd-tmpfiles-clean.timer", "ldconfig.service", "systemd-update-done.service", "proc-sys-fs-binfmt_misc.automount")
+UNWANTED = ("systemd-logind.service", "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
+            "e2scrub_reap.service", "modprobe@.service", "sys-kernel-config.mount", "sys-kernel-debug.mount",
+            "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "dev-hugepages.mount", "dev-mqueue.mount",
+            "systemd-remount-fs.service", "kmod-static-nodes.service", "systemd-network-generator.service",
+            "systemd-networkd.socket", "systemd-journal-flush.service", "systemd-sysctl.service",
+            "systemd-hwdb-update.service", "systemd-pstore.service", "systemd-sysusers.service",
+            "systemd-random-seed.service", "systemd-tmpfiles-setup-dev.service", "systemd-user-sessions.service",
+            "systemd-tmpfiles-clean.timer", "ldconfig.service", "systemd-update-done.service",
+            "proc-sys-fs-binfmt_misc.automount")
 
 INIT = """\
 #!/bin/busybox sh
@@ -176,7 +179,8 @@ class Kernel:
                 init.write(INIT)
             os.chmod(os.path.join(folder, "init"), 0o755)
             with open(path, "wb") as archive:
-                subprocess.run("find . | cpio --quiet -o -H newc -R 0:0", shell=True, check=True, cwd=folder, stdout=archive)
+                subprocess.run("find . | cpio --quiet -o -H newc -R 0:0", shell=True, check=True, cwd=folder,
+                               stdout=archive)
 
 
 class Image:

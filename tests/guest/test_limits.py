@@ -3,6 +3,7 @@ import os
 import re
 
 from case import GuestTestCase, main
+from rig import configuration
 from rig.pki import SOURCE
 
 CGROUP = "/sys/fs/cgroup/system.slice/twinkeeper.service"
@@ -12,8 +13,12 @@ class Limits(GuestTestCase):
     def demo(self):
         with open(os.path.join(SOURCE, "config", "demo.yaml"), encoding="utf-8") as file:
             text = file.read()
-        text = text.replace("${DEMO_DIRECTORY:-/var/lib/twinkeeper}/pki", "pki").replace("localhost:${MQTT_PORT:-8883}", f"broker:{self.mqtt_port}")
-        return text.replace("demo-gw1", "rig-gw1").replace("models/two_tank.yaml", "model.yaml")
+        for here, there in (("${DEMO_DIRECTORY:-/var/lib/twinkeeper}/pki", "pki"), ("demo-gw1", configuration.GATEWAY),
+                            ("localhost:${MQTT_PORT:-8883}", f"broker:{self.mqtt_port}"),
+                            ("models/two_tank.yaml", "model.yaml")):
+            self.assertIn(here, text)
+            text = text.replace(here, there)
+        return text
 
     def number(self, file):
         return self.inside(f"cat {CGROUP}/{file}")
@@ -37,9 +42,9 @@ class Limits(GuestTestCase):
         # Those of the package's unit.
         self.assertEqual((self.number("memory.max"), self.number("pids.max")), (str(256 << 20), "128"))
         self.run_for(30)
-        status = dict(re.findall(r"(VmRSS|RssAnon|RssFile|Threads):\s*(\d+)", self.inside(f"cat /proc/{pid}/status")))
-        print(f"demo after 30 s: RSS {status['VmRSS']} kB, RssAnon {status['RssAnon']} kB, {status['Threads']} threads; "
-              f"cgroup {int(self.number('memory.current')) >> 10} kB", flush=True)
+        status = dict(re.findall(r"(VmRSS|RssAnon|Threads):\s*(\d+)", self.inside(f"cat /proc/{pid}/status")))
+        print(f"demo after 30 s: RSS {status['VmRSS']} kB, RssAnon {status['RssAnon']} kB, "
+              f"{status['Threads']} threads; cgroup {int(self.number('memory.current')) >> 10} kB", flush=True)
 
         # Real time: systemd gives it, though the unit itself may not take it.
         policies = self.policies()
@@ -64,14 +69,13 @@ class Limits(GuestTestCase):
         self.with_drop_in("TasksMax=4")
         self.until_inside(f"grep -qv '^max 0$' {CGROUP}/pids.events", "a refused task")
         self.check_contained(device, "too few tasks")
-        print("\n".join(line for line in self.journal().splitlines() if line not in journal.splitlines())[-1500:], flush=True)
         self.check_nothing_lost()
 
     def policies(self):
         """{thread: (policy, priority)}"""
         found = {}
-        for line in self.inside("for task in /proc/$(systemctl show -P MainPID twinkeeper)/task/*; do chrt -p ${task##*/}; done").splitlines():
-            thread, _, value = re.match(r"pid (\d+)'s current (scheduling (?:policy|priority)): (\S+)", line).groups()
+        told = self.inside("cd /proc/$(systemctl show -P MainPID twinkeeper)/task; for each in *; do chrt -p $each; done")
+        for thread, value in re.findall(r"pid (\d+)'s current scheduling \S+: (\S+)", told):
             found[thread] = (*found.get(thread, ()), value)
         return found
 

@@ -1,5 +1,5 @@
-"""A USB adapter at /dev/ttyUSB0, with a real driver and pymodbus at the far end of its line: plugged in after the service has
-started, unplugged, plugged in again. Its group comes from the package's udev rule, its driver from the package's modules-load.
+"""A USB adapter at /dev/ttyUSB0, with a real driver and pymodbus at the far end of its line: plugged in after the
+service has started, unplugged, plugged in again. Its group comes from the package's udev rule, its driver from modules-load.
 """
 from case import CONFIGURATION, GuestTestCase, main
 from rig.peers import REGISTERS, TAGS, VALUES, PymodbusPeer
@@ -27,13 +27,14 @@ class SerialLine(GuestTestCase):
         return self.arrives(SAMPLES, lambda m: not m["bad"], 400, "good samples", since)["tags"]
 
     def status(self, state, since):
-        return self.arrives("status", lambda m: m["devices"]["meter"]["state"] == state, 400, f"a status with the meter {state}", since)
+        return self.arrives("status", lambda m: m["devices"]["meter"]["state"] == state, 400, f"the meter {state}", since)
 
     def test_plugged_and_unplugged(self):
         port = free_port()
         self.start_peer(PymodbusPeer(self.folder, "rtuovertcp", port, VALUES))
         text = self.whole_job(more_devices=METER.replace("{", "{{").replace("}", "}}"))
-        self.boot(text, self.whole_job(), options=["-device", "qemu-xhci", "-chardev", f"socket,id=line,host=127.0.0.1,port={port}"])
+        line = f"socket,id=line,host=127.0.0.1,port={port}"
+        self.boot(text, self.whole_job(), options=["-device", "qemu-xhci", "-chardev", line])
         pid = self.until_active()
         self.status("down", 0)
         self.assertEqual(self.inside("ls /dev/ttyUSB* 2>/dev/null; :"), "")
