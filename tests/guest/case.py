@@ -43,8 +43,8 @@ class GuestTestCase(RigTestCase):
         self.guest.run("systemctl enable --now device twinkeeper")
 
     def whole_job(self, **values):
-        text = configuration.plant_with_twin(modbus_port=MODBUS_PORT, mqtt_port=self.mqtt_port, host="broker", pki="pki",
-                                             **values)
+        text = configuration.plant_with_twin(host="broker", modbus_port=MODBUS_PORT, mqtt_port=self.mqtt_port,
+                                             pki="pki", **values)
         text = text.replace("state_directory: state", "state_directory: /var/lib/twinkeeper")
         text = text.replace("tanks_model.yaml", "model.yaml")
         return text.replace("timeout: 300ms", "timeout: 2s")  # the device is emulated, too

@@ -74,7 +74,7 @@ class Limits(GuestTestCase):
     def policies(self):
         """{thread: (policy, priority)}"""
         found = {}
-        told = self.inside("cd /proc/$(systemctl show -P MainPID twinkeeper)/task; for each in *; do chrt -p $each; done")
+        told = self.inside("cd /proc/$(systemctl show -P MainPID twinkeeper)/task; for t in *; do chrt -p $t; done")
         for thread, value in re.findall(r"pid (\d+)'s current scheduling \S+: (\S+)", told):
             found[thread] = (*found.get(thread, ()), value)
         return found

@@ -1,4 +1,4 @@
-"""Between daemon and broker packets come late, out of order or not at all, both ways: nothing is lost, the order holds."""
+"""Between daemon and broker packets come late, out of order or not at all: nothing is lost, the order holds."""
 import re
 
 from case import GuestTestCase, main

@@ -1,5 +1,6 @@
 """A USB adapter at /dev/ttyUSB0, with a real driver and pymodbus at the far end of its line: plugged in after the
-service has started, unplugged, plugged in again. Its group comes from the package's udev rule, its driver from modules-load.
+service has started, unplugged, plugged in again. Its group comes from the package's udev rule, its driver from
+modules-load.
 """
 from case import CONFIGURATION, GuestTestCase, main
 from rig.peers import REGISTERS, TAGS, VALUES, PymodbusPeer
@@ -27,7 +28,7 @@ class SerialLine(GuestTestCase):
         return self.arrives(SAMPLES, lambda m: not m["bad"], 400, "good samples", since)["tags"]
 
     def status(self, state, since):
-        return self.arrives("status", lambda m: m["devices"]["meter"]["state"] == state, 400, f"the meter {state}", since)
+        return self.arrives("status", lambda m: m["devices"]["meter"]["state"] == state, 400, f"meter {state}", since)
 
     def test_plugged_and_unplugged(self):
         port = free_port()
