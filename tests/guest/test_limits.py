@@ -46,18 +46,21 @@ class Limits(GuestTestCase):
         print(f"demo after 30 s: RSS {status['VmRSS']} kB, RssAnon {status['RssAnon']} kB, "
               f"{status['Threads']} threads; cgroup {int(self.number('memory.current')) >> 10} kB", flush=True)
 
-        # Real time: systemd gives it, though the unit itself may not take it.
-        policies = self.policies()
-        self.assertEqual(set(policies.values()), {("SCHED_OTHER", "0")})
-        self.with_drop_in("CPUSchedulingPolicy=fifo", "CPUSchedulingPriority=20")
-        self.until_active()
+        # Real time by the drop-in that comes with the package, though the unit itself may not take it (RestrictRealtime=).
+        self.assertEqual(set(self.policies().values()), {"TS -"})
+        with open(os.path.join(SOURCE, "packaging", "drop-ins", "real-time.conf"), encoding="utf-8") as file:
+            self.with_drop_in(file.read())
+        pid = self.until_active()
         self.live()
+        policies = self.policies()
+        print(f"real time: {policies}", flush=True)
         self.assertEqual(self.property("RestrictRealtime"), "yes")
-        self.assertEqual(set(self.policies().values()), {("SCHED_FIFO", "20")})
-        self.assertGreater(len(self.policies()), 4)
+        for name, expected in {"twins": "FF 20", "device-0": "FF 20", "spool": "TS -", "uplink": "TS -"}.items():
+            self.assertEqual(policies[name], expected, name)
+        self.assertGreater(int(self.inside(f"awk '/^VmLck/ {{print $2}}' /proc/{pid}/status")), 1000)
         self.with_drop_in()
         self.until_active()
-        self.assertEqual(set(self.policies().values()), {("SCHED_OTHER", "0")})
+        self.assertEqual(set(self.policies().values()), {"TS -"})
 
         # Too little of either ends the service and nothing else.
         self.with_drop_in("MemoryMax=3M", "MemorySwapMax=0")
@@ -72,12 +75,9 @@ class Limits(GuestTestCase):
         self.check_nothing_lost()
 
     def policies(self):
-        """{thread: (policy, priority)}"""
-        found = {}
-        told = self.inside("cd /proc/$(systemctl show -P MainPID twinkeeper)/task; for t in *; do chrt -p $t; done")
-        for thread, value in re.findall(r"pid (\d+)'s current scheduling \S+: (\S+)", told):
-            found[thread] = (*found.get(thread, ()), value)
-        return found
+        """{thread: class and priority}"""
+        told = self.inside("ps -L -o comm=,cls=,rtprio= -p $(systemctl show -P MainPID twinkeeper)")
+        return {name: f"{policy} {priority}" for name, policy, priority in map(str.split, told.splitlines())}
 
 
 if __name__ == "__main__":
