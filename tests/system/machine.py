@@ -1,6 +1,7 @@
 """A Debian machine of its own: systemd as process 1 of namespaces, on a root file system made by mmdebstrap.
 
-The root is made once per suite (`machine.py FOLDER [SUITE]`); each machine writes into an overlay over it that goes away with it. Nothing of the host is
+The root is made once per suite (`machine.py FOLDER [SUITE]`); each machine writes into an overlay over it that goes away with
+it. Nothing of the host is
 changed: its /proc/sys is read-only there, the clock and modules are out of reach, the network is a loopback of its own.
 Not there: controllers of the cgroup (MemoryMax and TasksMax count for nothing), a kernel of its own.
 """
@@ -68,10 +69,11 @@ def made_of(root):
         return None
 
 
-def make_root(folder, suite="bookworm", package=None):
-    """The root file system of a suite with all that the package depends on, made if it is not there yet."""
-    root = os.path.join(folder, f"root-{suite}")
-    packages = ",".join(sorted({*PACKAGES, *dependencies(package or os.environ["TWINKEEPER_PACKAGE"])}))
+def make_root(folder, suite="bookworm", package=None, name=None, more=()):
+    """The root file system of a suite with all that the package depends on, made if it is not there yet. `more`: packages
+    beyond PACKAGES, under a name of its own."""
+    root = os.path.join(folder, name or f"root-{suite}")
+    packages = ",".join(sorted({*PACKAGES, *more, *dependencies(package or os.environ["TWINKEEPER_PACKAGE"])}))
     if made_of(root) == packages:
         return root
     shutil.rmtree(root, ignore_errors=True)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-from ledger import Ledger
+from rig.ledger import Ledger
 from rig import RigTestCase, main, wait_until
 from rig import configuration
 from rig.ports import free_port

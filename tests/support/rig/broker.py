@@ -16,8 +16,9 @@ from .waiting import wait_until
 
 
 class Broker:
-    def __init__(self, folder, pki, deny=None):
-        """`deny`: a topic on which nobody may publish; the rest is open to every certificate of the authority."""
+    def __init__(self, folder, pki, deny=None, ports=None):
+        """`deny`: a topic on which nobody may publish; the rest is open to every certificate of the authority. `ports`: more
+        of them, by the name of the server's certificate."""
         self.folder = folder
         self._pki = pki
         self.port = free_port()
@@ -45,6 +46,8 @@ class Broker:
         with open(self._configuration, "w", encoding="ascii") as file:
             file.write("\n".join(lines) + "\n")
         self.add_listener(self.port, "server")
+        for server, port in (ports or {}).items():
+            self.add_listener(port, server)
 
     def add_listener(self, port, server):
         """One more port, where the broker shows the certificate `server`; from the next start on."""

@@ -46,7 +46,7 @@ class RigTestCase(unittest.TestCase):
             elif process.running():
                 process.kill()
         if failed and os.environ.get("TWINKEEPER_KEEP_RIG"):
-            kept = shutil.copytree(self.folder, self.folder + "-failed", ignore=shutil.ignore_patterns("notify"))
+            kept = shutil.copytree(self.folder, self.folder + "-failed", ignore=shutil.ignore_patterns("notify", "disk"))
             print(f"kept the rig's folder as {kept}", file=sys.stderr)
 
     def keep(self, part):

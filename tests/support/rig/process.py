@@ -25,13 +25,14 @@ def clean_environment(extra=None):
 
 
 class Process:
-    def __init__(self, name, command, folder, environment=None, stdin=None):
+    def __init__(self, name, command, folder, environment=None, stdin=None, pass_fds=()):
         self.name = name
         self.stdout_path = os.path.join(folder, f"{name}.out")
         self.stderr_path = os.path.join(folder, f"{name}.err")
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self._popen = subprocess.Popen(command, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err,
-                                           env=clean_environment(environment), preexec_fn=_die_with_parent)
+                                           env=clean_environment(environment), preexec_fn=_die_with_parent,
+                                           pass_fds=pass_fds)
         self.pid = self._popen.pid
         self.stdin = self._popen.stdin
 
