@@ -32,7 +32,7 @@ class Process:
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self._popen = subprocess.Popen(command, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err,
                                            env=clean_environment(environment), preexec_fn=_die_with_parent,
-                                           pass_fds=pass_fds)
+                                           pass_fds=pass_fds, start_new_session=True)  # as a service manager does
         self.pid = self._popen.pid
         self.stdin = self._popen.stdin
 
