@@ -65,7 +65,7 @@ class OrderDesk {
   void take_outcomes();
   void run();
   // What is under way ends with that answer.
-  void stop(const std::string& reason);
+  void stop(const std::string& reason = "the service stopped before");
   // The last answer to a command that has asked for a reload, perhaps one that an earlier gateway has accepted.
   [[nodiscard]] std::optional<telemetry::CommandAnswer> reloaded();
 

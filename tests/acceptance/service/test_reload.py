@@ -216,7 +216,7 @@ class Reload(RigTestCase):
         self.assertIn("pol_interval", open(self.configuration, encoding="utf-8").read(), "nothing is put back unasked")
 
         back = command(*told[2].split())
-        self.assertEqual((back.returncode, back.stderr), (0, ""))
+        self.assertEqual(back.returncode, 0, back.stderr)
         self.assertIn("twinkeeper.yaml.rejected", back.stdout)
         for path, text, rejected in ((self.configuration, good, broken),
                                      (model, configuration.TWO_TANKS, configuration.TWO_TANKS + "nonsense: 1\n")):
