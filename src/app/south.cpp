@@ -135,7 +135,7 @@ void South::start() {
   }
 }
 
-void South::stop(const std::string& reason) {
+void South::stop(const char* reason) {
   for (auto& thread : device_threads_) thread.request_stop();
   device_threads_.clear();  // joins
   twin_thread_ = {};

@@ -52,7 +52,7 @@ class South {
 
   void start();
   // Joins the threads; what they have told stands in the outbox. `reason`: why a capture ends.
-  void stop(const std::string& reason);
+  void stop(const char* reason);
   // After stop(): the last checkpoints. Waits for the disk.
   void finish();
 

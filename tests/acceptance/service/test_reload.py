@@ -38,7 +38,8 @@ class Reload(RigTestCase):
         return mark
 
     def all_steps(self, epoch, *subscribers):
-        return {m["seq"]: m["step"] for subscriber in subscribers for m in subscriber.messages(STATE) if m["epoch"] == epoch}
+        states = [m for subscriber in subscribers for m in subscriber.messages(STATE)]
+        return {m["seq"]: m["step"] for m in states if m["epoch"] == epoch}
 
     def check_every_step(self, epoch, *subscribers):
         """One state for each step, none missing: seq and step grow together from the first to the last."""
@@ -86,7 +87,8 @@ class Reload(RigTestCase):
         there.wait_for("twins.tanks.info", lambda m: True, 30, "the descriptions at the other broker")
         begun = self.subscriber.last(STATE)["step"]
         there.wait_for(STATE, lambda m: m["step"] > begun + 50, 60, "the twin's states at the other broker")
-        self.assertEqual({m["mode"] for m in there.messages(STATE)} - {"converging", "tracking"}, set(), "it did not begin anew")
+        modes = {m["mode"] for m in there.messages(STATE)}
+        self.assertLessEqual(modes, {"converging", "tracking"}, "the filter did not begin anew")
         self.daemon.stop()
         self.check_every_step(first["epoch"], self.subscriber, there)
         self.check_no_gap(self.subscriber, there)
@@ -123,7 +125,8 @@ class Reload(RigTestCase):
         self.wait_for_mode("tracking")
         before = self.subscriber.last("status").document
         twin = self.good[self.good.index("  - name: tanks"):self.good.index("uplink:")]
-        self.changed(("poll_interval: 100ms", "poll_interval: 50ms"), (twin, twin + twin.replace("tanks\n", "basins\n")))
+        self.changed(("poll_interval: 100ms", "poll_interval: 50ms"),
+                     (twin, twin + twin.replace("tanks\n", "basins\n")))
         mark = self.reload("devices and twins; the connection to the broker stays")
         status = self.arrives("status", lambda m: m["epoch"] > first["epoch"], 60, "the status of the new epoch")
         self.assertEqual((status["reason"], status["session"]), ("reload", before["session"]))
@@ -162,7 +165,8 @@ class Reload(RigTestCase):
         self.reload("devices and twins; the connection to the broker stays")
         self.broker.start()
         status = self.arrives("status", lambda m: m["epoch"] > first["epoch"], 90, "the status of the newest epoch")
-        self.arrives(STATE, lambda m: m["epoch"] == status["epoch"] and m["step"] > 20, 60, "states of the newest epoch")
+        newest = status["epoch"]
+        self.arrives(STATE, lambda m: m["epoch"] == newest and m["step"] > 20, 60, "states of the newest epoch")
         wait_until(lambda: len({m.epoch for m in self.subscriber.messages(SAMPLES)}) == 3, 60, "samples of all epochs")
         between = status["previous"]["epoch"]
         wait_until(lambda: max(self.sequences().get((between, STATE), {0})) >= status["previous"]["last"][STATE], 60,
@@ -209,8 +213,8 @@ class Reload(RigTestCase):
         done = command("run", "--config", self.configuration)
         self.assertEqual(done.returncode, 78, done.stderr)
         self.assertRegex(done.stderr, r"twinkeeper\.yaml:\d+:\d+: ")
-        told = re.search(r"the last configuration that ran is kept in (\S+); `twinkeeper (rollback --config \S+)` puts it back",
-                         done.stderr)
+        told = re.search(r"the last configuration that ran is kept in (\S+); "
+                         r"`twinkeeper (rollback --config \S+)` puts it back", done.stderr)
         self.assertTrue(told, done.stderr)
         self.assertEqual(os.path.realpath(told[1]), os.path.realpath(os.path.join(self.folder, "state", "last_good")))
         self.assertIn("pol_interval", open(self.configuration, encoding="utf-8").read(), "nothing is put back unasked")
