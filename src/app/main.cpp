@@ -283,7 +283,7 @@ int main(int argc, char** argv) {
 
   RollbackArguments back;
   auto* rollback = cli.add_subcommand("rollback", "Puts the configuration back that the service ran last");
-  rollback->add_option("--config", back.config_file, "Configuration of the service")->capture_default_str();
+  rollback->add_option("--config", back.config_file, "Configuration of the service [/etc/twinkeeper/twinkeeper.yaml]");
   rollback->add_option("--state-directory", back.state_directory,
                        "Where the service keeps its state [what the configuration says, or /var/lib/twinkeeper]");
   rollback->footer(
