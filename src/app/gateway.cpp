@@ -111,15 +111,16 @@ class Gateway::Implementation {
     spool_loop_->stop(std::nullopt);
     south_->finish();
     if (auto begun = spool_.begin_epoch(); !begun) return begun;
-    north_->courier().follow_epoch();
     spool_loop_.reset();
     south_.reset();
     plan_ = std::move(plan);
-    status_.reloaded(plan_->config.hash);
     south_ = make_south(std::move(twins), nullptr);
     spool_loop_ = make_spool_loop(0);  // descriptions at once
     next_metrics_ = clock_.now() + kMetricsInterval;
+    // The connection goes on telling the status: what it tells in the new epoch is of the new parts.
+    status_.reloaded(plan_->config.hash);
     static_cast<void>(status_.update(south_->twin_statuses(), south_->device_statuses(), expires_[kCertificate]));
+    north_->courier().follow_epoch();
     exchanged();
     spool_loop_->start();
     south_->start();
