@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <utility>
 
 #include "drivers/decoder.hpp"
@@ -122,9 +123,15 @@ void CommandDesk::tell_unread(base::Instant now) {
 void CommandDesk::stop() {
   run();
   if (unread_ > 0) tell_unread(clock_.now());
+  std::set<std::uint64_t> withdrawn;
+  for (drivers::WriteQueue* queue : queues_) {
+    for (const std::uint64_t number : queue->withdraw()) withdrawn.insert(number);
+    for (const drivers::WriteOutcome& outcome : queue->take_outcomes()) conclude(outcome);
+  }
   for (auto& [number, answer] : std::exchange(under_way_, {})) {
     answer.result = CommandResult::failed;
-    answer.reason = "not written: the service stopped before";
+    answer.reason = withdrawn.contains(number) ? "not written: the service stopped before"
+                                               : "the service was reloaded before it was known whether it is written";
     settle(answer);
   }
 }

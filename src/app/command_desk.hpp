@@ -51,7 +51,8 @@ class CommandDesk final : public uplink::Inbox {
   void arrived(std::string topic, std::string payload, bool retained) override;
   // Decides on what has arrived and concludes what was carried out.
   void run();
-  // Once no poller runs any more, and before the OrderDesk stops: what was not carried out never will be.
+  // Before the OrderDesk stops. Orders that no poller has taken by then are never carried out; of one that a poller still
+  // has, nobody will hear.
   void stop();
 
  private:
@@ -90,9 +91,10 @@ class CommandDesk final : public uplink::Inbox {
   std::vector<drivers::WriteQueue*> queues_;
   std::map<std::uint64_t, telemetry::CommandAnswer> under_way_;  // by the order's number
   std::deque<base::Instant> commands_;                           // of the last minute, obeyed or not
-  std::uint64_t writes_ = 0;                                     // ordered
-  std::deque<base::Instant> reads_;                              // of the last minute
-  std::uint64_t unread_ = 0;                                     // not told yet
+  // Ordered; numbers that no desk before had.
+  std::uint64_t writes_ = static_cast<std::uint64_t>(started_.time_since_epoch().count());
+  std::deque<base::Instant> reads_;  // of the last minute
+  std::uint64_t unread_ = 0;         // not told yet
   std::optional<base::Instant> unread_told_;
 
   std::mutex arrivals_mutex_;

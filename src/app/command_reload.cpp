@@ -32,7 +32,7 @@ int reload_command(const ReloadArguments& arguments) {
   const std::string result = text_of(answer, "result");
   if (arguments.json) std::cout << session.line() << '\n';
   if (result == "done") {
-    if (!arguments.json) std::cout << "reloaded\n";
+    if (!arguments.json) std::cout << "reloaded: " << text_of(answer, "restarted") << '\n';
     return kExitDone;
   }
   if (result != "failed") {

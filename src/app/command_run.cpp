@@ -17,6 +17,7 @@
 #include "app/exit_codes.hpp"
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
+#include "app/last_good.hpp"
 #include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
@@ -61,9 +62,9 @@ class Service {
     lock_memory_if_asked(log_);
     std::variant<Plan, int> loaded;
     out_of_real_time([&] { loaded = load_or_report(config_file_, true); });
-    if (const int* code = std::get_if<int>(&loaded)) return *code;
+    if (const int* code = std::get_if<int>(&loaded)) return with_way_back(*code);
     Plan& plan = std::get<Plan>(loaded);
-    if (const int code = prepare(plan); code != kExitDone) return code;
+    if (const int code = prepare(plan); code != kExitDone) return with_way_back(code);
     std::unique_ptr<CaptureWriter> capture;
     if (capture_file_ && plan.config.commands.allows("write")) {
       // What is written changes what the poller asks, which a capture does not hold.
@@ -126,12 +127,38 @@ class Service {
     return kExitIo;
   }
 
-  int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
+  // What a person can do who had to leave a configuration that can't be started.
+  int with_way_back(int code) const {
+    const auto found = find_last_good(config_file_, likely_state_directories(config_file_));
+    if (found && !changed_since(found->kept).empty()) {
+      std::cerr << "twinkeeper: the last configuration that ran is kept in " << last_good_file(found->state_directory)
+                << "; `twinkeeper rollback --config " << config_file_ << "` puts it back\n";
+    }
+    return code;
+  }
+
+  // Positions serve messages about the configuration only; of its text a job may ask for a part. The texts of its files
+  // are kept on disk once it has run.
+  void slim(Plan& plan) {
     if (plan.config.overlay) log_.info("service", plan.config.overlay->file + " is laid over the configuration file");
-    // Positions serve messages about the configuration only; of its text a job may ask for a part.
     plan.config.sources = {};
     plan.config.expanded = configuration_to_collect(plan.config);
     plan.config.expanded.shrink_to_fit();
+    not_kept_ = std::exchange(plan.config.texts, {});
+  }
+
+  void keep_as_good() {
+    const auto texts = std::exchange(not_kept_, {});
+    if (texts.empty()) return;
+    const auto kept =
+        keep_last_good(gateway_->plan().config.gateway.state_directory, config_file_, texts, clock_.wall_now());
+    if (kept) return;
+    log_.raise({signals::EventLevel::warning, "service", "last_good",
+                "this configuration can't be kept for a rollback: " + kept.error().message()});
+  }
+
+  int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
+    slim(plan);
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, connect_times_,
                                   std::move(capture));
     if (!started) {
@@ -177,12 +204,32 @@ class Service {
     }
     const std::string by = request.by;
     log_.info("service", "reloading " + config_file_ + (by.empty() ? "" : ", asked by " + by));
+    ConfigChange change_of_config = change_between(gateway_->plan(), std::get<Plan>(made));
+    // A capture is of one configuration, and twins that are captured have no checkpoints to go on from.
+    if (capture_file_ && change_of_config != ConfigChange::none) change_of_config = ConfigChange::both;
+    const std::string restarted(restarted_by(change_of_config));
+    if (change_of_config == ConfigChange::none) {
+      settle({std::move(request), true, {}, {}, kExitDone, restarted});
+      not_kept_ = std::move(std::get<Plan>(made).config.texts);  // a comment may have changed
+      return reloaded(restarted);
+    }
+    if (change_of_config != ConfigChange::both) {
+      Plan next = std::get<Plan>(made);
+      slim(next);
+      // Before anybody can ask for it again.
+      const auto settled = [&] { settle({std::move(request), true, {}, {}, kExitDone, restarted}); };
+      auto exchanged = gateway_->exchange(std::move(next), change_of_config, settled);
+      malloc_trim(0);
+      if (exchanged) return reloaded(restarted);
+      log_.warning("service", exchanged.error().message() + "; everything is restarted");
+    }
     if (capture_file_) log_.info("capture", "ends with the reload: a capture is of one configuration");
     capture_file_.reset();
     Plan old = gateway_->plan();
     gateway_->stop(telemetry::StatusReason::reload);
     gateway_.reset();
-    settle({std::move(request), true});  // before anybody can ask for it again
+    const std::string everything(restarted_by(ConfigChange::both));
+    settle({std::move(request), true, {}, {}, kExitDone, everything});  // before anybody can ask for it again
     int code = start(std::move(std::get<Plan>(made)), telemetry::StatusReason::reload);
     if (code != kExitDone) {
       log_.warning("service", "the new configuration could not be started; the old one is started again");
@@ -191,9 +238,16 @@ class Service {
         settle({std::move(outcome->request), false, {}, "the new configuration could not be started", code});
       }
       code = start(std::move(old), telemetry::StatusReason::reload);
+      if (code == kExitDone) systemd::ready(gateway_->summary());
+      return code;
     }
-    if (code == kExitDone) systemd::ready(gateway_->summary());
-    return code;
+    return reloaded(everything);
+  }
+
+  int reloaded(const std::string& restarted) {
+    log_.info("service", "reloaded: " + restarted);
+    systemd::ready(gateway_->summary());
+    return kExitDone;
   }
 
   static std::vector<std::string> texts_of(const Faults& faults) {
@@ -230,6 +284,7 @@ class Service {
     }
     hung_ = std::move(hung);
     if (hung_.empty() && watched) systemd::watchdog();
+    if (hung_.empty()) keep_as_good();
     if (std::string text = gateway_->summary(); text != status_text_) {
       status_text_ = std::move(text);
       systemd::status(status_text_);
@@ -246,7 +301,8 @@ class Service {
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
-  std::vector<std::string> hung_;  // threads, as last told
+  std::vector<std::string> hung_;                // threads, as last told
+  std::map<std::string, std::string> not_kept_;  // files of a configuration that has just begun to run
 };
 
 }  // namespace

@@ -123,6 +123,12 @@ struct ReloadArguments {
 };
 int reload_command(const ReloadArguments& arguments);
 
+struct RollbackArguments {
+  std::string config_file = "/etc/twinkeeper/twinkeeper.yaml";
+  std::optional<std::string> state_directory;
+};
+int rollback_command(const RollbackArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

@@ -1,5 +1,7 @@
 // The service, wired together: everything that one configuration makes run, from the devices to the broker.
 //
+// It is made of the South (devices, twins), the North (connection, courier) and the SpoolLoop between them, around what
+// outlives an exchange of either: spool, link, figures, status.
 // Threads and what each owns:
 //   device   one per controller: the connection to it            → samples
 //   twins    validation, synchronisers, twins, diagnosis         → steps, snapshots, anomalies
@@ -14,11 +16,13 @@
 // Errors: start() fails if the state directory cannot be used. Thread rule: one thread (main) calls all functions.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "app/capture_writer.hpp"
+#include "app/config_change.hpp"
 #include "app/event_log.hpp"
 #include "app/plan.hpp"
 #include "app/reload_requests.hpp"
@@ -33,12 +37,9 @@ class Gateway {
  public:
   // `process_start`: for uptime, which a reload does not reset. `clock`, `log`, `requests` and `connect_times`, which the
   // next gateway gets, too, outlive the gateway; who takes from `requests` reloads. `capture`: opened, or nullptr.
-  [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(Plan plan, telemetry::StatusReason reason,
-                                                                    base::Instant process_start,
-                                                                    const base::Clock& clock, EventLog& log,
-                                                                    ReloadRequests& requests,
-                                                                    uplink::ConnectTimes& connect_times,
-                                                                    std::unique_ptr<CaptureWriter> capture = nullptr);
+  [[nodiscard]] static base::Result<std::unique_ptr<Gateway>> start(
+      Plan plan, telemetry::StatusReason reason, base::Instant process_start, const base::Clock& clock, EventLog& log,
+      ReloadRequests& requests, uplink::ConnectTimes& connect_times, std::unique_ptr<CaptureWriter> capture = nullptr);
   ~Gateway();  // stops if stop() was not called
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -48,7 +49,11 @@ class Gateway {
   [[nodiscard]] std::vector<std::string> supervise();
   // One line for a person: "online, 1 device up, 1 twin tracking, 12 messages waiting".
   [[nodiscard]] std::string summary() const;
-  // What it was started with.
+  // Restarts what `change` says, north or south, with a plan that differs from this one by that alone; no capture is
+  // written. `exchanged` is called when the new parts stand and before they run. Errors: the spool can't begin an epoch;
+  // then all is to be stopped and started.
+  [[nodiscard]] base::Status exchange(Plan plan, ConfigChange change, const std::function<void()>& exchanged);
+  // The newest.
   [[nodiscard]] const Plan& plan() const;
   // `reason` goes into the retained `offline` status.
   void stop(telemetry::StatusReason reason);

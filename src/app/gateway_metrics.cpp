@@ -35,7 +35,11 @@ GatewayMetrics::GatewayMetrics(const Plan& plan, const Outbox& outbox, uplink::S
       clock_(clock),
       process_start_(process_start),
       before_(clock.now()),
-      cpu_before_(process_usage().cpu_seconds) {}
+      cpu_before_(process_usage().cpu_seconds),
+      dropped_before_(uplink.dropped_total),
+      published_before_(uplink.published_total),
+      acknowledged_before_(uplink.acknowledged_total),
+      reconnects_before_(uplink.reconnects_total) {}
 
 telemetry::MetricsReport GatewayMetrics::report(TwinLoop& twins, const std::vector<std::unique_ptr<DeviceLoop>>& loops,
                                                 const DevicePlaces& places, std::string endpoint) {
@@ -99,11 +103,11 @@ telemetry::MetricsReport GatewayMetrics::report(TwinLoop& twins, const std::vect
   for (const auto& loop : loops) report.samples_dropped_total += loop->queue().dropped();
   report.spool_messages = load(uplink_.spool_messages);
   report.spool_bytes = load(uplink_.spool_bytes);
-  report.spool_dropped_total = load(uplink_.dropped_total);
+  report.spool_dropped_total = load(uplink_.dropped_total) - dropped_before_;
   report.spool_commit_seconds = quantiles(uplink_.commit_seconds.take());
-  report.publish_sent_total = load(uplink_.published_total);
-  report.publish_acknowledged_total = load(uplink_.acknowledged_total);
-  report.reconnects_total = load(uplink_.reconnects_total);
+  report.publish_sent_total = load(uplink_.published_total) - published_before_;
+  report.publish_acknowledged_total = load(uplink_.acknowledged_total) - acknowledged_before_;
+  report.reconnects_total = load(uplink_.reconnects_total) - reconnects_before_;
   report.endpoint = std::move(endpoint);
   const auto usage = process_usage();
   report.rss_bytes = usage.rss_bytes;

@@ -43,7 +43,9 @@ class GatewayMetrics {
   const base::Instant process_start_;
   base::Instant before_;
   std::map<std::size_t, std::uint64_t> busy_ns_before_;
-  const double cpu_before_;  // of an epoch before a reload
+  // Of epochs before this one.
+  const double cpu_before_;
+  const std::uint64_t dropped_before_, published_before_, acknowledged_before_, reconnects_before_;
 };
 
 }  // namespace twinkeeper::app

@@ -291,6 +291,16 @@ int main(int argc, char** argv) {
       "running.\n"
       "Example: twinkeeper reload");
 
+  RollbackArguments back;
+  auto* rollback = cli.add_subcommand("rollback", "Puts the configuration back that the service ran last");
+  rollback->add_option("--config", back.config_file, "Configuration of the service [/etc/twinkeeper/twinkeeper.yaml]");
+  rollback->add_option("--state-directory", back.state_directory,
+                       "Where the service keeps its state [what the configuration says, or /var/lib/twinkeeper]");
+  rollback->footer(
+      "Of the configuration file and the files that it names, those that differ are replaced; they are kept as "
+      "FILE.rejected. The service is not touched: it takes the files with the next reload or restart.\n"
+      "Example: twinkeeper rollback && systemctl reload-or-restart twinkeeper");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -424,6 +434,7 @@ int main(int argc, char** argv) {
       return finish(alarms_command(alarm));
     }
     if (*reload) return finish(reload_command(anew));
+    if (*rollback) return finish(rollback_command(back));
     if (*provision) return finish(provision_command(claim));
     if (*show_model) return finish(show_model_command(shown));
     if (*spool) {

@@ -47,6 +47,7 @@ std::string content_of(const ReloadOutcome& outcome) {
   telemetry::JsonWriter writer(content);
   writer.integer("exit_code", outcome.exit_code);
   writer.texts("faults", told);
+  if (outcome.done) writer.text("restarted", outcome.restarted);
   return content;
 }
 
@@ -386,17 +387,17 @@ void OrderDesk::end_forecast() {
   done.told(done.answer);
 }
 
-void OrderDesk::stop() {
+void OrderDesk::stop(const std::string& reason) {
   take_outcomes();
   run();
   if (forecast_) {
     forecast_thread_ = {};  // bounded
     end_forecast();
   }
-  if (purge_) end_purge(CommandResult::failed, "the service stopped before");
+  if (purge_) end_purge(CommandResult::failed, reason);
   for (auto& [number, waiting] : std::exchange(under_way_, {})) {
     waiting.answer.result = CommandResult::failed;
-    waiting.answer.reason = "the service stopped before";
+    waiting.answer.reason = reason;
     waiting.told(waiting.answer);
   }
 }

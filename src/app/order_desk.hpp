@@ -64,7 +64,8 @@ class OrderDesk {
   // Takes what has been carried out; what has been told by then is to be published before run(), which answers.
   void take_outcomes();
   void run();
-  void stop();
+  // What is under way ends with that answer.
+  void stop(const std::string& reason = "the service stopped before");
   // The last answer to a command that has asked for a reload, perhaps one that an earlier gateway has accepted.
   [[nodiscard]] std::optional<telemetry::CommandAnswer> reloaded();
 

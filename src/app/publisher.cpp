@@ -14,7 +14,8 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk)
+                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk,
+                     InboxRouter& inboxes, std::uint64_t connects_seen)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
@@ -23,7 +24,9 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
       orders_(orders),
       desk_(desk),
       aws_desk_(aws_desk),
-      tags_(describe_tags(plan.config)) {
+      inboxes_(inboxes),
+      tags_(describe_tags(plan.config)),
+      connects_seen_(connects_seen) {
   orders_.on_describe([this] { publish_infos(); });
   orders_.on_purge([this](const uplink::PurgeFilter& filter) { return courier_.purge(filter); });
   const int digits = plan.config.uplink ? plan.config.uplink->digits : telemetry::kDefaultDigits;
@@ -38,7 +41,7 @@ Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier,
   }
 }
 
-void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain) {
+void Publisher::run(std::stop_token stop, Heartbeat& heartbeat) {
   if (desk_ == nullptr) {
     // The reload has ended that there are commands: nobody can be answered any more, but the trail is whole.
     if (const auto answer = orders_.reloaded()) orders_.record(*answer);
@@ -48,18 +51,35 @@ void Publisher::run(std::stop_token stop, Heartbeat& heartbeat, base::Duration d
     orders_.take_outcomes();
     publish_outbox();
     take_posts();
-    orders_.run();
-    if (desk_ != nullptr) desk_->run();
-    if (aws_desk_ != nullptr) aws_desk_->run();
+    if (desks_end_) {
+      stop_desks("the service was reloaded before; it may still be carried out");
+    } else {
+      orders_.run();
+      if (desk_ != nullptr) desk_->run();
+      if (aws_desk_ != nullptr) aws_desk_->run();
+    }
     courier_.run_once(kIdle);
     heartbeat.beat(clock_.now());
   }
   orders_.take_outcomes();
   publish_outbox();
   take_posts();
+  stop_desks("the service stopped before");
+}
+
+void Publisher::end_desks() {
+  desks_end_ = true;
+  courier_.wake();
+  desks_ended_.wait(false);
+}
+
+void Publisher::stop_desks(const std::string& reason) {
+  if (desks_ended_) return;
+  inboxes_.detach();                    // what arrives from here on is for those that come after
   if (desk_ != nullptr) desk_->stop();  // first: what has just arrived may become orders
-  orders_.stop();
-  courier_.stop(clock_.now() + drain);
+  orders_.stop(reason);
+  desks_ended_ = true;
+  desks_ended_.notify_all();
 }
 
 void Publisher::post(telemetry::MetricsReport report) {

@@ -4,6 +4,7 @@
 // Thread rule: run() is the body of one thread; post() may come from any.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -13,6 +14,7 @@
 #include "app/aws_desk.hpp"
 #include "app/command_desk.hpp"
 #include "app/heartbeat.hpp"
+#include "app/inbox_router.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
 #include "telemetry/anomaly_encoder.hpp"
@@ -26,15 +28,19 @@ namespace twinkeeper::app {
 class Publisher {
  public:
   Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk = nullptr);
+            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk, InboxRouter& inboxes,
+            std::uint64_t connects_seen);
 
-  // Until `stop` is requested; then publishes what is left and ends by itself within `drain`.
-  void run(std::stop_token stop, Heartbeat& heartbeat, base::Duration drain);
+  // Until `stop` is requested; then everything left is with the courier.
+  void run(std::stop_token stop, Heartbeat& heartbeat);
+  // While it runs: what is asked of the gateway ends, with an answer; measured streams go on. Returns once it is so.
+  void end_desks();
 
   void post(telemetry::MetricsReport report);
   void post(diagnosis::AnomalyEvent event);
 
  private:
+  void stop_desks(const std::string& reason);
   void take_posts();
   void publish_outbox();
   void skip(const std::string& stream, const Unsent& unsent);
@@ -50,13 +56,16 @@ class Publisher {
   OrderDesk& orders_;
   CommandDesk* const desk_;  // nullptr: no commands
   AwsDesk* const aws_desk_;  // nullptr: not AWS IoT Core
+  InboxRouter& inboxes_;     // to the desks
 
   std::vector<telemetry::TagSource> tags_;
   std::vector<telemetry::TwinDescription> twins_;
   std::vector<telemetry::DeviceDescription> devices_;
   std::vector<telemetry::StateEncoder> state_encoders_;
   std::vector<telemetry::SamplesEncoder> samples_encoders_;
-  std::uint64_t connects_seen_ = 0;
+  std::uint64_t connects_seen_;  // descriptions were published behind that one
+  std::atomic<bool> desks_end_{false};
+  std::atomic<bool> desks_ended_{false};
 
   std::mutex posts_mutex_;
   std::vector<telemetry::MetricsReport> posted_metrics_;

@@ -33,6 +33,7 @@ struct ReloadOutcome {
   std::vector<std::string> faults{};  // one line each; empty: see the log
   std::string why{};                  // it was not done
   int exit_code = kExitDone;          // of `run` with that configuration
+  std::string restarted{};            // what was, if it was done
 
   [[nodiscard]] std::string reason() const {
     return faults.empty() ? why : why.empty() ? faults.front() : why + ": " + faults.front();

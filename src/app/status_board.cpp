@@ -64,6 +64,12 @@ GatewayState StatusBoard::state() const {
   return state_locked();
 }
 
+void StatusBoard::reloaded(std::string config_hash) {
+  const std::lock_guard lock(mutex_);
+  report_.config_hash = std::move(config_hash);
+  start_reason_ = StatusReason::reload;
+}
+
 void StatusBoard::set_stop_reason(StatusReason reason) {
   const std::lock_guard lock(mutex_);
   stop_reason_ = reason;
@@ -71,7 +77,10 @@ void StatusBoard::set_stop_reason(StatusReason reason) {
 
 std::string StatusBoard::status_state() { return std::string(telemetry::to_string(state())); }
 
-std::string StatusBoard::status_reason() { return std::string(telemetry::to_string(start_reason_)); }
+std::string StatusBoard::status_reason() {
+  const std::lock_guard lock(mutex_);
+  return std::string(telemetry::to_string(start_reason_));
+}
 
 std::string StatusBoard::status_members(std::string_view state, std::string_view reason, std::uint64_t session,
                                         const uplink::PreviousEpoch* previous) {

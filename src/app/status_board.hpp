@@ -27,6 +27,8 @@ class StatusBoard final : public uplink::StatusSource {
               std::optional<base::WallTime> certificate_expires);
   // Whether everything is up and tracking.
   [[nodiscard]] telemetry::GatewayState state() const;
+  // What is told from now on was made by a reload.
+  void reloaded(std::string config_hash);
   // The retained `offline` of an orderly end: `stop`, or `reload` when a new configuration takes over.
   void set_stop_reason(telemetry::StatusReason reason);
 

@@ -95,11 +95,13 @@ struct Config {
   std::optional<uplink::UplinkSettings> uplink;  // absent: nothing is published, `run` refuses, `simulate` works
   uplink::SpoolSettings spool;
   telemetry::CommandSettings commands;
-  std::string hash;      // "sha256:…" over the expanded text of all files, without secrets
-  std::string expanded;  // every effective value as YAML, without secrets: what `check` prints
+  std::string hash;        // "sha256:…" over the expanded text of all files, without secrets
+  std::string plant_hash;  // the same of devices and twins alone
+  std::string expanded;    // every effective value as YAML, without secrets: what `check` prints
   std::optional<Overlay> overlay;
   std::vector<Diagnostic> warnings;
   SourceMap sources;
+  std::map<std::string, std::string> texts;  // of the files that it was read from, the overlay aside
 
   // A fault found later, placed as well as the path allows: the longest known
   // prefix of issue.path decides.

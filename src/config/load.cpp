@@ -87,6 +87,12 @@ Config to_config(Reader& reader, ConfigText text) {
   Config out;
   out.expanded = to_yaml(configuration_table().write(text));
   out.hash = sha256(out.expanded);
+  ConfigText plant = text;
+  plant.gateway = {};
+  plant.uplink.reset();
+  plant.spool = {};
+  plant.commands = {};
+  out.plant_hash = sha256(to_yaml(configuration_table().write(plant)));
   out.gateway = std::move(text.gateway);
   for (DeviceText& device : text.devices) out.devices.push_back(to_device(std::move(device)));
   for (TwinText& twin : text.twins) out.twins.push_back(to_twin(std::move(twin)));
@@ -95,6 +101,7 @@ Config to_config(Reader& reader, ConfigText text) {
   out.commands = std::move(text.commands);
   out.warnings = reader.take_warnings();
   out.sources = reader.sources();
+  out.texts = reader.take_texts();
   return out;
 }
 

@@ -89,6 +89,7 @@ std::optional<Cursor> Reader::open(const std::filesystem::path& file, const Curs
     if (!stream) return refuse(std::string("not readable: ") + std::strerror(errno), "a readable file");
     text.assign(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
   }
+  texts_[shown] = text;
   Cursor root;
   if (named_at != nullptr) {
     root.path = named_at->path;

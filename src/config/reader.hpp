@@ -83,6 +83,8 @@ class Reader {
 
   [[nodiscard]] std::size_t errors() const { return errors_.size(); }
   [[nodiscard]] const SourceMap& sources() const { return sources_; }
+  // Of the files that were opened, by their names as shown; they leave the reader.
+  [[nodiscard]] std::map<std::string, std::string> take_texts() { return std::move(texts_); }
   // In the order of files and positions; they leave the reader.
   [[nodiscard]] std::vector<Diagnostic> take_errors() { return by_position(std::move(errors_)); }
   [[nodiscard]] std::vector<Diagnostic> take_warnings() { return by_position(std::move(warnings_)); }
@@ -110,6 +112,7 @@ class Reader {
   std::vector<Found> warnings_;
   std::set<std::string> seen_;  // a fault of a register set is told once, however many devices use it
   SourceMap sources_;
+  std::map<std::string, std::string> texts_;
 };
 
 }  // namespace twinkeeper::config

@@ -70,6 +70,13 @@ class WriteQueue {
     }
     outcome_bell_();
   }
+  // Orders that nobody has taken are carried out no more: their numbers.
+  [[nodiscard]] std::vector<std::uint64_t> withdraw() {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::uint64_t> numbers;
+    for (const WriteOrder& order : std::exchange(orders_, {})) numbers.push_back(order.number);
+    return numbers;
+  }
   [[nodiscard]] std::vector<WriteOutcome> take_outcomes() {
     const std::lock_guard lock(mutex_);
     return std::exchange(outcomes_, {});

@@ -37,6 +37,7 @@ struct CommandSettings {
   [[nodiscard]] bool allows(const std::string& verb) const {
     return enabled && std::find(allow.begin(), allow.end(), verb) != allow.end();
   }
+  bool operator==(const CommandSettings&) const = default;
 };
 
 }  // namespace twinkeeper::telemetry

@@ -19,7 +19,6 @@
 namespace twinkeeper::uplink {
 namespace {
 
-constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 constexpr base::Duration kTurn = std::chrono::milliseconds{500};
 constexpr base::Duration kStopWithin = std::chrono::seconds{2};
 constexpr base::Duration kProbedAgainAfter = std::chrono::minutes{5};
@@ -135,14 +134,14 @@ class Connection::Implementation {
     statistics_.endpoint = turn_.index();
     if (!files_serve()) return Next::back_off;
     connect_times_.note(endpoint().host, clock_.now());
-    // Epochs are durable and only grow, so sessions grow over restarts, too.
-    session_ = std::max(session_ + 1, link_.epoch() * kSessionsPerEpoch + 1);
+    session_ = link_.next_session();
+    connection_ = link_.next_connection();
     Connect request;
     request.endpoint = endpoint();
     request.will = {status_topic(), status_text("offline", "connection_lost").first, retains()};
     request.keep_alive = keep_alive_;
     subscriber_.prepare(request);
-    client_ = std::make_unique<PahoConnection>(settings_, ++connection_, timing_.window, link_, inbox_);
+    client_ = std::make_unique<PahoConnection>(settings_, connection_, timing_.window, link_, inbox_);
     const auto alive = [&] {
       beat();
       return !stop.stop_requested();

@@ -45,6 +45,13 @@ class Courier::Implementation {
     count();
   }
 
+  void follow_epoch() {
+    if (spool_.epoch() == epoch_) return;
+    epoch_ = spool_.epoch();
+    const PreviousEpoch* previous = spool_.previous();
+    link_.set_epoch(epoch_, previous == nullptr ? std::nullopt : std::optional<PreviousEpoch>(*previous));
+  }
+
   void submit(signals::Message message) {
     StoredMessage stored = spool_.append(std::move(message));
     follow_epoch();
@@ -105,13 +112,6 @@ class Courier::Implementation {
   }
 
  private:
-  void follow_epoch() {
-    if (spool_.epoch() == epoch_) return;
-    epoch_ = spool_.epoch();
-    const PreviousEpoch* previous = spool_.previous();
-    link_.set_epoch(epoch_, previous == nullptr ? std::nullopt : std::optional<PreviousEpoch>(*previous));
-  }
-
   // A live message: to be sent as soon as there is room, unless it can only wait in the spool.
   void offer(StoredMessage message) {
     if (connection_ && quarantine_.passes(message, clock_.now())) lanes_.offer(std::move(message));
@@ -429,6 +429,7 @@ Courier::Courier(Spool& spool, Link& link, Statistics& statistics, UplinkSetting
       link_(link) {}
 Courier::~Courier() = default;
 void Courier::submit(signals::Message message) { implementation_->submit(std::move(message)); }
+void Courier::follow_epoch() { implementation_->follow_epoch(); }
 void Courier::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
   implementation_->skip(stream, count, first, last);
 }

@@ -8,7 +8,7 @@
 // hanging up, goes the way of the Quarantine, while the others flow.
 // Under MQTT 3.1.1 a row is deleted only when the connection has outlived its PUBACK by a second.
 //
-// Thread rule: submit(), skip(), purge(), run_once() and stop() belong to one thread, wake() may come from any.
+// Thread rule: wake() may come from any thread, everything else belongs to one.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,8 @@ class Courier {
   Courier& operator=(const Courier&) = delete;
 
   void submit(signals::Message message);
+  // After Spool::begin_epoch(), before the thread goes on.
+  void follow_epoch();
   // `count` messages of `stream` were lost before they came here: see Spool::skip.
   void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
   // See Spool::purge; what is on its way to the broker, or about to be as live, stays.

@@ -1,10 +1,13 @@
 #include "uplink/link.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
 namespace twinkeeper::uplink {
 namespace {
+
+constexpr std::uint64_t kSessionsPerEpoch = 1'000'000;
 
 template <class T>
 std::vector<T> drain(std::deque<T>& queue) {
@@ -30,6 +33,7 @@ std::vector<LinkEvent> Link::take_up() {
 
 void Link::set_epoch(std::uint64_t epoch, std::optional<PreviousEpoch> previous) {
   const std::lock_guard lock(mutex_);
+  if (epoch == epoch_) return;  // told by another courier before
   epoch_ = epoch;
   status_seq_ = 0;
   previous_ = std::move(previous);
@@ -56,6 +60,17 @@ void Link::forget_down() {
 std::uint64_t Link::epoch() {
   const std::lock_guard lock(mutex_);
   return epoch_;
+}
+
+std::uint64_t Link::next_connection() {
+  const std::lock_guard lock(mutex_);
+  return ++connection_;
+}
+
+std::uint64_t Link::next_session() {
+  const std::lock_guard lock(mutex_);
+  session_ = std::max(session_ + 1, epoch_ * kSessionsPerEpoch + 1);
+  return session_;
 }
 
 Link::StatusIdentity Link::next_status() {

@@ -62,6 +62,10 @@ class Link {
     std::optional<PreviousEpoch> previous;  // until status_acknowledged(epoch)
   };
   [[nodiscard]] std::uint64_t epoch();
+  // Of one CONNECT: numbers that only grow, also where one Connection takes the place of another. Epochs are durable and
+  // grow, so sessions grow over restarts, too.
+  [[nodiscard]] std::uint64_t next_connection();
+  [[nodiscard]] std::uint64_t next_session();
   [[nodiscard]] StatusIdentity next_status();
   void status_acknowledged(std::uint64_t epoch);
 
@@ -71,6 +75,8 @@ class Link {
   std::deque<LinkEvent> up_;
   std::uint64_t epoch_ = 0;
   std::uint64_t status_seq_ = 0;
+  std::uint64_t connection_ = 0;
+  std::uint64_t session_ = 0;
   std::optional<PreviousEpoch> previous_;
   base::WakeUp spool_wake_up_;
   base::WakeUp connection_wake_up_;

@@ -20,6 +20,8 @@ enum class Shadows { off, twins, all };
 struct BasicIngest {
   std::string rule;
   std::vector<std::string> streams;  // of state, samples, metrics, backlog
+
+  bool operator==(const BasicIngest&) const = default;
 };
 
 struct Endpoint {
@@ -61,6 +63,8 @@ struct UplinkSettings {
   std::optional<base::Duration> defender_interval;  // absent: no reports to Device Defender
   base::Duration connect_timeout = std::chrono::seconds{10};
   base::Duration acknowledge_timeout = std::chrono::seconds{20};
+
+  bool operator==(const UplinkSettings&) const = default;
 };
 
 struct SpoolSettings {
@@ -69,6 +73,8 @@ struct SpoolSettings {
   base::Duration max_age = std::chrono::hours{7 * 24};
   DiscardPolicy discard_policy = DiscardPolicy::oldest;
   base::Duration commit_interval = std::chrono::milliseconds{200};
+
+  bool operator==(const SpoolSettings&) const = default;
 };
 
 }  // namespace twinkeeper::uplink

@@ -108,6 +108,23 @@ base::Status Spool::Implementation::start_epoch(SpoolDatabase& database, std::ui
   return base::Success{};
 }
 
+base::Status Spool::Implementation::renew_epoch() {
+  commit();
+  // How far this epoch went must not be told ahead of what is stored.
+  if (!database_ || pending_kept_ > 0 || sequences_dirty_) {
+    return base::Error(base::ErrorCode::io, "the spool can't be written now");
+  }
+  return start_epoch(*database_, epoch_);
+}
+
+void Spool::Implementation::set_limits(const SpoolSettings& settings) {
+  const std::string directory = settings_.directory;
+  settings_ = settings;
+  settings_.directory = directory;
+  if (database_ && !growth_stopped_) static_cast<void>(database_->allow_growth(settings_.max_bytes));
+  keep_bounds();
+}
+
 base::Status Spool::Implementation::adopt(SpoolDatabase& database) {
   auto clean = database.number("clean_stop");
   if (!clean.ok()) return clean.error();
@@ -273,6 +290,8 @@ Spool::~Spool() = default;
 
 std::uint64_t Spool::epoch() const noexcept { return implementation_->epoch(); }
 const PreviousEpoch* Spool::previous() const noexcept { return implementation_->previous(); }
+base::Status Spool::begin_epoch() { return implementation_->renew_epoch(); }
+void Spool::set_limits(const SpoolSettings& settings) { implementation_->set_limits(settings); }
 StoredMessage Spool::append(signals::Message message) { return implementation_->append(std::move(message)); }
 void Spool::skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last) {
   implementation_->skip(stream, count, first, last);

@@ -107,6 +107,12 @@ class Spool {
   [[nodiscard]] std::uint64_t epoch() const noexcept;
   [[nodiscard]] const PreviousEpoch* previous() const noexcept;  // nullptr: there was none
 
+  // A larger epoch from here on, durable before it returns, as if the spool had been opened anew; rows keep theirs.
+  // Errors: what keeps the disk from taking all of the old one; then that goes on.
+  [[nodiscard]] base::Status begin_epoch();
+  // Another budget, age, policy and interval of commits. The directory stays.
+  void set_limits(const SpoolSettings& settings);
+
   StoredMessage append(signals::Message message);
   // `count` messages of `stream` were lost on their way here, the first and last made at the instants given: the next
   // `count` sequence numbers are theirs, and a gap `overrun` tells it.

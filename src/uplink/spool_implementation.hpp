@@ -30,6 +30,8 @@ class Spool::Implementation {
   Implementation(const Implementation&) = delete;
   Implementation& operator=(const Implementation&) = delete;
 
+  [[nodiscard]] base::Status renew_epoch();
+  void set_limits(const SpoolSettings& settings);
   StoredMessage append(signals::Message message);
   void skip(const std::string& stream, std::uint64_t count, base::Instant first, base::Instant last);
   void commit_if_due();
@@ -105,7 +107,7 @@ class Spool::Implementation {
   [[nodiscard]] Gap gap_of(const std::string& stream, std::uint64_t epoch, std::uint64_t seq, std::int64_t monotonic_ns,
                            std::int64_t wall_ns, bool this_boot, GapReason reason) const;
 
-  const SpoolSettings settings_;
+  SpoolSettings settings_;
   const std::string gateway_id_;
   const base::Clock& clock_;
   const std::string boot_id_;

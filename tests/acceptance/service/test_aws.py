@@ -50,6 +50,8 @@ class Aws(ServiceParts, RigTestCase):
         session = 0
         for reload in (False, True, True):
             if reload:
+                self.write_configuration(configuration.plant_with_twin(
+                    **self.values, uplink_extra=f"  digits: {5 + session % 2}\n"))
                 self.daemon.hang_up()
             status = self.arrives("status", lambda m, least=session: m["state"] == "online" and m["session"] > least, 60,
                                   "the status of a new connection")

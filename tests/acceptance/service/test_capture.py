@@ -150,6 +150,7 @@ class Capture(RigTestCase):
         self.daemon.start()
         self.wait_for_mode("tracking")
         mark = self.subscriber.count()
+        self.write_configuration(configuration.plant_with_twin(**{**self.values, "samples_interval": "400ms"}))
         self.daemon.hang_up()
         self.wait_for_mode("tracking", since=mark)
         self.daemon.stop()

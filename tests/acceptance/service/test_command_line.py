@@ -8,7 +8,7 @@ from rig.pki import SOURCE, Pki
 from rig.ports import free_port
 from rig.service import command
 
-COMMANDS = ("run", "check", "doctor", "simulate", "replay", "compare", "identify", "calibrate", "forecast", "record", "alarms", "reload", "show-model", "probe", "spool", "provision", "version")
+COMMANDS = ("run", "check", "doctor", "simulate", "replay", "compare", "identify", "calibrate", "forecast", "record", "alarms", "reload", "rollback", "show-model", "probe", "spool", "provision", "version")
 
 
 class CommandLine(RigTestCase):
@@ -27,7 +27,7 @@ class CommandLine(RigTestCase):
             done = command(*arguments)
             self.assertEqual(done.returncode, 64, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertTrue(done.stderr.strip(), f"{arguments} says nothing")
-        self.assertIn("dance is no command; accepted: run, check, doctor, simulate, replay, compare, identify, calibrate, forecast, record, alarms, reload, show-model, probe, spool, provision, version",
+        self.assertIn("dance is no command; accepted: run, check, doctor, simulate, replay, compare, identify, calibrate, forecast, record, alarms, reload, rollback, show-model, probe, spool, provision, version",
                       command("dance").stderr)
         self.assertIn("--confg", command("check", "--confg", "x.yaml").stderr, "a misspelt option is named")
 
@@ -45,7 +45,7 @@ class CommandLine(RigTestCase):
     def test_configuration_that_cannot_be_read_exits_66(self):
         pipe = os.path.join(self.folder, "pipe.yaml")
         os.mkfifo(pipe)
-        for name in ("run", "check", "simulate"):
+        for name in ("run", "check", "doctor", "simulate"):
             for path, why in ((self.folder, "is a directory"), (pipe, "not a regular file")):
                 done = command(name, "--config", path)
                 self.assertEqual(done.returncode, 66, f"{name}: {done.stderr}")
@@ -71,7 +71,7 @@ class CommandLine(RigTestCase):
             self.assertIn("standard output can't be written", done.stderr)
 
     def test_missing_configuration_exits_66(self):
-        for name in ("run", "check", "simulate"):
+        for name in ("run", "check", "doctor", "simulate"):
             done = command(name, "--config", os.path.join(self.folder, "nowhere.yaml"))
             self.assertEqual(done.returncode, 66, f"{name}: {done.stderr}")
             self.assertIn("nowhere.yaml", done.stderr)
@@ -87,7 +87,7 @@ class CommandLine(RigTestCase):
             "    poll_intervall: 100ms\n"
             "    registers: [{name: a, register: holding, address: 0, type: FLOAT31}]\n"
             "twins: []\n")
-        for name in ("run", "check", "simulate"):
+        for name in ("run", "check", "doctor", "simulate"):
             done = command(name, "--config", path)
             self.assertEqual(done.returncode, 78, f"{name}: {done.stderr}")
             lines = done.stderr.splitlines()

@@ -226,12 +226,15 @@ class Verbs(CommandParts, RigTestCase):
         """A reload is answered by the gateway that comes after it; one that fails says why; nothing is obeyed twice."""
         self.begin()
         epoch = self.epoch()
+        session = self.subscriber.last("status")["session"]
+        self.write_configuration(self.text.replace("interval: 200ms", "interval: 400ms"))
         first = self.request({})
         self.publish(json.dumps(first), "reload")
         stream = f"response.{first['correlation_id']}"
         self.arrives(stream, lambda m: m["result"] == "accepted", 20, "the reload to be accepted")
         done = self.arrives(stream, lambda m: m["result"] == "done", 30, "the reload to be done")
         self.assertGreater(done["epoch"], epoch, "by the new gateway")
+        self.arrives("status", lambda m: m["epoch"] > epoch and m["session"] == session, 20, "the same connection to tell it")
         mark = self.subscriber.count()
         self.publish(json.dumps(first), "reload")
         self.arrives(stream, lambda m: m["reason"] == "repeated", 20, "the repetition to be refused", mark)

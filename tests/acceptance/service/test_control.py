@@ -241,13 +241,14 @@ class Control(RigTestCase):
 
         self.write_configuration(good.replace("{interval: 200ms}", "{interval: 300ms}"))
         done = command("reload", "--config", self.path)
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "reloaded\n", ""))
+        self.assertEqual((done.returncode, done.stdout, done.stderr),
+                         (0, "reloaded: devices and twins; the connection to the broker stays\n", ""))
         info = self.arrives("devices.plc.info", lambda m: m["epoch"] > epoch, 30, "the description by the new gateway")
         self.assertEqual(info["publish_interval_ms"], 300)
         moved = os.path.join(self.folder, "moved")
         self.write_configuration(good.replace(self.socket, moved))
         done = command("reload", "--socket", self.socket)
-        self.assertEqual((done.returncode, done.stdout), (0, "reloaded\n"), done.stderr)
+        self.assertEqual((done.returncode, done.stdout), (0, "reloaded: everything\n"), done.stderr)
         self.assertFalse(os.path.exists(self.socket))
         self.assertEqual(self.alarms(), "no alarms\n")
         self.daemon.stop()

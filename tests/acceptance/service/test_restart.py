@@ -137,6 +137,7 @@ class Restart(RigTestCase):
     def test_hang_up(self):
         self.track()
         epoch = self.epoch()
+        self.write_configuration(configuration.plant_with_twin(**{**self.values, "samples_interval": "400ms"}))
         self.daemon.hang_up()
         self.assertEqual({m["mode"] for m in self.first_states(epoch)}, {"tracking"}, "a reload lost the state")
 

@@ -493,3 +493,16 @@ TEST_CASE("orders that find no room or no poller any more are told as not writte
   }
   CHECK(rig.trail().size() == rig.answers.size());
 }
+
+TEST_CASE("a desk that ends while pollers go on withdraws what none has taken, and says what it does not know") {
+  CommandDeskRig rig;
+  rig.give(rig.command("plc.setpoint", 1));
+  rig.give(rig.command("plc.setpoint", 1));
+  const auto taken = rig.queue.take();
+  REQUIRE(taken);
+  rig.desk->stop();
+  REQUIRE(rig.answers.size() == 2);
+  CHECK(rig.answers[0]["reason"] == "the service was reloaded before it was known whether it is written");
+  CHECK(rig.answers[1]["reason"] == "not written: the service stopped before");
+  CHECK_FALSE(rig.queue.take());
+}

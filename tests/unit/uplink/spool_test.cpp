@@ -384,3 +384,48 @@ TEST_CASE("wall times are filled in and estimated a few rows at a time") {
     for (int j = 0; j < 10; ++j) spool.maintain();
   }
 }
+
+TEST_CASE("an epoch begins on an open spool as it would on one opened anew, and rows keep theirs") {
+  SpoolRig rig;
+  std::uint64_t first = 0, second = 0;
+  {
+    Spool spool = rig.open();
+    first = spool.epoch();
+    for (int i = 0; i < 3; ++i) static_cast<void>(spool.append(test::state_message(rig.clock.now())));
+    REQUIRE(spool.begin_epoch().ok());
+    second = spool.epoch();
+    CHECK(second > first);
+    REQUIRE(spool.previous() != nullptr);
+    CHECK(spool.previous()->epoch == first);
+    CHECK(spool.previous()->last == std::map<std::string, std::uint64_t>{{test::state_message({}).stream, 3}});
+    CHECK(spool.append(test::state_message(rig.clock.now())).seq == 1);
+    const auto rows = spool.next_backlog(0, 100);
+    REQUIRE(rows.size() == 4);
+    CHECK(rows[2].epoch == first);
+    CHECK(rows[2].seq == 3);
+    CHECK(rows[3].epoch == second);
+  }
+  Spool again = rig.open();
+  CHECK(again.epoch() > second);
+  REQUIRE(again.previous() != nullptr);
+  CHECK(again.previous()->epoch == second);
+  CHECK(again.next_backlog(0, 100).size() == 4);
+}
+
+TEST_CASE("the limits of an open spool can be changed, and what is beyond them goes at once and is told") {
+  SpoolRig rig;
+  rig.settings.max_bytes = 1 << 20;
+  Spool spool = rig.open();
+  for (int i = 0; i < 3000; ++i) static_cast<void>(spool.append(test::state_message(rig.clock.now())));
+  spool.commit();
+  REQUIRE(spool.figures().bytes > (128 << 10));
+  SpoolSettings smaller = rig.settings;
+  smaller.max_bytes = 128 << 10;
+  smaller.directory = "elsewhere";  // does not move
+  spool.set_limits(smaller);
+  CHECK(spool.figures().bytes <= (128 << 10));
+  CHECK(spool.figures().dropped_total > 0);
+  const auto lost = told(spool.take_own_messages(), "size");
+  REQUIRE(lost.size() == 1);
+  CHECK(lost.begin()->second.size() == spool.figures().dropped_total);
+}
