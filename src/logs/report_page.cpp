@@ -186,7 +186,8 @@ void write_ticks(JsonText& json, const std::vector<std::int64_t>& ticks) {
 
 void write_rows(JsonText& json, const ReportPage& page, const ReportRows& rows) {
   json.begin('{').key("period").number(page.period).key("dates").flag(page.dates);
-  json.key("zero").number(static_cast<double>(page.zero.count() / 1000) / 1e6);
+  const std::int64_t zero_us = page.zero.count() / 1000;
+  json.key("zero").number(static_cast<double>(zero_us) / 1e6);
   json.key("rows_to_a_point").number(static_cast<double>(rows.rows_to_a_point())).key("ticks");
   write_ticks(json, rows.ticks());
   json.key("columns").begin('[');

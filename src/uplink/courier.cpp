@@ -256,6 +256,7 @@ class Courier::Implementation {
       bool full = false;
       std::deque<StoredMessage> rest;
       for (StoredMessage& message : from) {
+        const bool first = &message == &from.front();
         const bool candidate = !full && message.message.stream == head.message.stream && message.epoch == head.epoch;
         if (candidate && age_of(message, clock_) > settings_.backlog_after && packet.try_add(message, clock_)) {
           flight.messages.push_back(message);
@@ -263,7 +264,7 @@ class Courier::Implementation {
           full = full || candidate;  // ascending and without holes that a later packet would fill
           rest.push_back(std::move(message));
         }
-        if (rest.size() == 1 && &message == &from.front()) break;  // too big for any packet
+        if (rest.size() == 1 && first) break;  // too big for any packet
       }
       if (!flight.messages.empty()) {
         from = std::move(rest);
