@@ -12,6 +12,8 @@ twinkeeper_install_as(60-twinkeeper.rules lib/udev/rules.d 60-twinkeeper.rules)
 twinkeeper_install_as(twinkeeper.bash share/bash-completion/completions twinkeeper)
 twinkeeper_install_as(twinkeeper.yaml /etc/twinkeeper twinkeeper.yaml)
 install(DIRECTORY ${packaging}/drop-ins/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT runtime)
+install(DIRECTORY ${packaging}/try-out DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT runtime)
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/make-pki DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples/try-out COMPONENT runtime)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/config/schema DESTINATION share/twinkeeper COMPONENT runtime)
 
 install(FILES ${packaging}/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT runtime)

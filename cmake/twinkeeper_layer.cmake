@@ -1,8 +1,8 @@
-# twinkeeper_layer(NAME SOURCES … LAYERS … LIBRARIES …)
+# twinkeeper_layer(NAME SOURCES … LAYERS … LIBRARIES … [SMALL])
 # One layer as one static library `twinkeeper::NAME`, linked to the layers and third-party libraries its row in
-# docs/architecture.md allows, and to nothing else.
+# docs/architecture.md allows, and to nothing else. SMALL: what runs once or once in a while, for size instead of speed.
 function(twinkeeper_layer name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LAYERS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "SMALL" "" "SOURCES;LAYERS;LIBRARIES" ${ARGN})
   add_library(twinkeeper_${name} STATIC ${arg_SOURCES})
   add_library(twinkeeper::${name} ALIAS twinkeeper_${name})
   target_include_directories(twinkeeper_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
@@ -10,6 +10,9 @@ function(twinkeeper_layer name)
   list(TRANSFORM arg_LAYERS PREPEND twinkeeper::)
   target_link_libraries(twinkeeper_${name} PUBLIC twinkeeper::numerics $<BUILD_INTERFACE:twinkeeper::flags> ${arg_LAYERS}
                                                   ${arg_LIBRARIES})
+  if(arg_SMALL)
+    target_compile_options(twinkeeper_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
+  endif()
 endfunction()
 
 # twinkeeper_unit_test(LAYER SOURCES …  [LAYERS extra layers])

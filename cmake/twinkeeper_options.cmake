@@ -43,6 +43,16 @@ endif()
 if(TWINKEEPER_WERROR)
   target_compile_options(twinkeeper_flags INTERFACE -Werror)
 endif()
+# Functions that nothing calls are left out, and what Debian hardens its packages with. Size before the last per cent of speed:
+# -O3 makes half as much code again.
+string(REPLACE -O3 -O2 CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+target_compile_options(twinkeeper_flags INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(twinkeeper_flags INTERFACE -Wl,--gc-sections)
+if(NOT TWINKEEPER_SANITIZE AND NOT TWINKEEPER_COVERAGE)
+  target_compile_options(twinkeeper_flags INTERFACE -fPIE -fstack-protector-strong -fstack-clash-protection
+                         $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+  target_link_options(twinkeeper_flags INTERFACE -pie -Wl,-z,relro,-z,now)
+endif()
 if(TWINKEEPER_SANITIZE)
   target_compile_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE} -fno-omit-frame-pointer
                                                     -fno-sanitize-recover=all)

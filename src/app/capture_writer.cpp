@@ -1,7 +1,6 @@
 #include "app/capture_writer.hpp"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "app/real_time.hpp"
 #include "twinkeeper/base/quantity.hpp"
 
 namespace twinkeeper::app {
@@ -83,7 +83,7 @@ void CaptureWriter::start(const drivers::CaptureHeader& header) {
   notes_ = std::make_unique<TwinNotes>(header.endpoints.size());
   buffer_ = drivers::capture_header_text(header);
   thread_ = std::jthread([this](const std::stop_token& stop) {
-    pthread_setname_np(pthread_self(), "capture");
+    begin_ordinary_thread("capture");
     run(stop);
   });
 }

@@ -8,6 +8,7 @@
 #include "app/check_report.hpp"
 #include "app/descriptions.hpp"
 #include "app/endpoints.hpp"
+#include "app/lateness.hpp"
 #include "telemetry/anomaly_encoder.hpp"
 #include "telemetry/info_encoder.hpp"
 #include "telemetry/metrics_encoder.hpp"
@@ -169,6 +170,8 @@ PlannedStream metrics_stream(const Plan& plan) {
   report.spool_bytes = report.rss_bytes = kManyBytes;
   report.cpu_seconds_total = -kLong;
   report.uptime = 10'000h;
+  report.additional = Lateness().take();
+  for (auto& [name, value] : report.additional) value = kMany;
   for (const auto& endpoint : plan.config.uplink->endpoints)
     if (endpoint.name().size() > report.endpoint.size()) report.endpoint = endpoint.name();
   for (const auto& group : group_by_controller(plan.config)) {

@@ -1,12 +1,11 @@
 #include "app/checkpoint_keeper.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <utility>
 
+#include "app/real_time.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "twinkeeper/model/analysis.hpp"
@@ -177,10 +176,11 @@ void CheckpointKeeper::set_aside(const std::string& file, const std::string& wha
        what + "; the twin begins anew" + (moved ? ", the file is kept as " + aside : ""));
 }
 
-void CheckpointKeeper::start() {
-  thread_ = std::jthread([this](const std::stop_token& stop) {
-    pthread_setname_np(pthread_self(), "checkpoints");
+void CheckpointKeeper::start(Heartbeat& heartbeat) {
+  thread_ = std::jthread([this, &heartbeat](const std::stop_token& stop) {
+    begin_ordinary_thread("checkpoints");
     while (!stop.stop_requested()) {
+      heartbeat.beat(clock_.now());
       write_waiting();
       bell_.wait_for(kLookInterval);
     }

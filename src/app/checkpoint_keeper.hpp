@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "app/checkpoint.hpp"
+#include "app/heartbeat.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
 #include "app/twin_loop.hpp"
@@ -60,7 +61,7 @@ class CheckpointKeeper {
 
   // Before the loop runs on the grid that begins at `origin`.
   void resume(TwinLoop& loop, base::Instant origin);
-  void start();
+  void start(Heartbeat& heartbeat);
   // After the loop has run: the last checkpoints.
   void finish(TwinLoop& loop);
 

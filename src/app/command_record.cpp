@@ -49,7 +49,7 @@ bool wait_for_signal(int descriptor, base::Duration within) {
 
 void take_signal(int descriptor) {
   signalfd_siginfo signal{};
-  static_cast<void>(::read(descriptor, &signal, sizeof signal));
+  [[maybe_unused]] const auto taken = ::read(descriptor, &signal, sizeof signal);
 }
 
 class Recording {

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <iostream>
@@ -17,6 +18,7 @@
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
 #include "app/last_good.hpp"
+#include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
@@ -56,7 +58,9 @@ class Service {
         process_start_(clock.now()) {}
 
   int run(const sigset_t& signals) {
-    auto loaded = load_or_report(config_file_, true);
+    lock_memory_if_asked(log_);
+    std::variant<Plan, int> loaded;
+    out_of_real_time([&] { loaded = load_or_report(config_file_, true); });
     if (const int* code = std::get_if<int>(&loaded)) return with_way_back(*code);
     Plan& plan = std::get<Plan>(loaded);
     if (const int code = prepare(plan); code != kExitDone) return with_way_back(code);
@@ -179,7 +183,8 @@ class Service {
     systemd::reloading(clock_.now());
     config::LoadOptions options;
     options.replaced = request.files;
-    auto made = make_plan(config_file_, options);
+    std::variant<Plan, Faults> made;
+    out_of_real_time([&] { made = make_plan(config_file_, options); });
     if (const auto* faults = std::get_if<Faults>(&made)) {
       const int code = report(*faults, std::cerr);
       return keep_old({std::move(request), false, texts_of(*faults),
@@ -263,13 +268,21 @@ class Service {
   }
 
   void supervise(bool watched) {
-    const auto hung = gateway_->supervise();
+    std::vector<std::string> hung = gateway_->supervise();
+    const auto among = [](const std::vector<std::string>& threads, const std::string& thread) {
+      return std::find(threads.begin(), threads.end(), thread) != threads.end();
+    };
     for (const auto& thread : hung) {
-      log_.raise(
-          {signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+      if (!among(hung_, thread)) {
+        log_.raise(
+            {signals::EventLevel::error, "service", "hung:" + thread, "the thread " + thread + " does not answer"});
+      }
     }
-    if (hung.empty() && watched) systemd::watchdog();
-    if (hung.empty()) keep_as_good();
+    for (const auto& thread : hung_) {
+      if (!among(hung, thread)) log_.info("service", "the thread " + thread + " answers again");
+    }
+    hung_ = std::move(hung);
+    if (hung_.empty() && watched) systemd::watchdog();
     if (std::string text = gateway_->summary(); text != status_text_) {
       status_text_ = std::move(text);
       systemd::status(status_text_);
@@ -286,7 +299,7 @@ class Service {
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
-  std::map<std::string, std::string> not_kept_;  // files of a configuration that has just begun to run
+  std::vector<std::string> hung_;  // threads, as last told
 };
 
 }  // namespace

@@ -68,6 +68,7 @@ telemetry::MetricsReport GatewayMetrics::report(TwinLoop& twins, const std::vect
                                 worst(report.twin_step_seconds.max, twin.step_seconds.max)};
     report.twins.push_back(std::move(twin));
   }
+  report.additional = twins.lateness().take();
   std::map<std::size_t, std::uint64_t> busy_ns;
   std::map<std::size_t, std::string> links;
   for (std::size_t d = 0; d < plan_.config.devices.size(); ++d) {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "app/thread_name.hpp"
+#include "app/real_time.hpp"
 
 namespace twinkeeper::app {
 
@@ -20,7 +20,7 @@ North::North(const config::Config& config, const Surroundings& surroundings, upl
 void North::start() {
   uplink::Statistics::beat(statistics_.connection_heartbeat_ns, clock_.now());
   thread_ = std::jthread([this](std::stop_token stop) {
-    name_this_thread("uplink");
+    begin_ordinary_thread("uplink");
     connection_.run(std::move(stop));
   });
 }

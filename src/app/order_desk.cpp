@@ -1,11 +1,10 @@
 #include "app/order_desk.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <utility>
 
+#include "app/real_time.hpp"
 #include "app/what_if.hpp"
 #include "telemetry/json_writer.hpp"
 
@@ -361,7 +360,7 @@ void OrderDesk::conclude(Outcome outcome) {
 void OrderDesk::begin_forecast(UnderWay under_way, CheckpointRecord record) {
   forecast_ = std::move(under_way);
   forecast_thread_ = std::jthread([this, record = std::move(record), asked = forecast_->arguments] {
-    pthread_setname_np(pthread_self(), "what-if");
+    begin_ordinary_thread("what-if");
     auto made = what_if(plan_, *place_of_twin(plan_, asked.subject), record, asked, clock_);
     {
       const std::lock_guard lock(mutex_);

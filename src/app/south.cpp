@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "app/endpoints.hpp"
-#include "app/thread_name.hpp"
+#include "app/real_time.hpp"
 #include "app/version.hpp"
 
 namespace twinkeeper::app {
@@ -17,6 +17,7 @@ constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick a
 // How long a turn of each thread may take before it counts as hung.
 constexpr base::Duration kTwinsPatience = 20s;
 constexpr base::Duration kControlPatience = 60s;   // a slow directory of users
+constexpr base::Duration kDiskPatience = 60s;      // a slow disk's fsync
 constexpr base::Duration kResolverPatience = 20s;  // on top of a poller's longest block
 
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
@@ -112,24 +113,24 @@ Heartbeat& South::add_heartbeat(std::string thread, base::Duration patience) {
 }
 
 void South::start() {
-  if (!capture_) checkpoints_.start();
+  if (!capture_) checkpoints_.start(add_heartbeat("checkpoints", kDiskPatience));
   if (control_->listens()) {
     Heartbeat& control_heart = add_heartbeat("control", kControlPatience);
     control_thread_ = std::jthread([this, &control_heart](std::stop_token stop) {
-      name_this_thread("control");
+      begin_ordinary_thread("control");
       control_->run(stop, control_heart);
     });
   }
   Heartbeat& twins_heart = add_heartbeat("twins", kTwinsPatience);
   twin_thread_ = std::jthread([this, &twins_heart](std::stop_token stop) {
-    name_this_thread("twins");
+    begin_timely_thread("twins");
     twin_loop_->run(std::move(stop), twins_heart);
   });
   for (auto& loop : device_loops_) {
     Heartbeat& heart = add_heartbeat("device-" + std::to_string(device_threads_.size()),
                                      loop->poller().longest_block() + kResolverPatience);
     device_threads_.emplace_back([&loop = *loop, &heart](std::stop_token stop) {
-      name_this_thread(heart.thread());
+      begin_timely_thread(heart.thread());
       loop.run(std::move(stop), heart);
     });
   }

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "app/thread_name.hpp"
+#include "app/real_time.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -65,7 +65,7 @@ std::unique_ptr<AwsDesk> SpoolLoop::make_aws_desk(const Surroundings& surroundin
 
 void SpoolLoop::start() {
   thread_ = std::jthread([this](std::stop_token stop) {
-    name_this_thread("spool");
+    begin_ordinary_thread("spool");
     publisher_.run(std::move(stop), heartbeat_);
     if (drain_) courier_.stop(clock_.now() + *drain_);
   });

@@ -166,6 +166,7 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   ScheduledTwin& twin = twins_[index];
   TwinFigures& figures = *twin_figures_[index];
   const base::Instant started = clock_.now();
+  lateness_.record(started - due.deadline);
   const std::int64_t behind = (started - due.deadline) / twin.period;
   if (behind > kMostCaughtUp) {
     figures.steps_missed_total.fetch_add(static_cast<std::uint64_t>(behind), std::memory_order_relaxed);

@@ -23,6 +23,7 @@
 #include "app/checkpoint.hpp"
 #include "app/device_loop.hpp"
 #include "app/heartbeat.hpp"
+#include "app/lateness.hpp"
 #include "app/order_queue.hpp"
 #include "app/outbox.hpp"
 #include "app/plan.hpp"
@@ -101,6 +102,7 @@ class TwinLoop {
   [[nodiscard]] OrderQueue& orders() { return orders_; }
   [[nodiscard]] TwinFigures& twin_figures(std::size_t twin) { return *twin_figures_[twin]; }
   [[nodiscard]] DeviceFigures& device_figures(std::size_t device) { return *device_figures_[device]; }
+  [[nodiscard]] Lateness& lateness() { return lateness_; }
 
  private:
   enum class Task : std::uint8_t { drain, step, snapshot, look, checkpoint };
@@ -160,6 +162,7 @@ class TwinLoop {
   std::vector<diagnosis::AnomalyEvent> anomalies_;  // that the outbox has not taken yet
   std::vector<std::unique_ptr<TwinFigures>> twin_figures_;
   std::vector<std::unique_ptr<DeviceFigures>> device_figures_;
+  Lateness lateness_;
 };
 
 }  // namespace twinkeeper::app

@@ -1,18 +1,19 @@
 """A Debian machine of its own: systemd as process 1 of namespaces, on a root file system made by mmdebstrap.
 
-The root is made once per suite; each machine writes into an overlay over it that goes away with it. Nothing of the host is
+The root is made once per suite (`machine.py FOLDER [SUITE]`); each machine writes into an overlay over it that goes away with it. Nothing of the host is
 changed: its /proc/sys is read-only there, the clock and modules are out of reach, the network is a loopback of its own.
 Not there: controllers of the cgroup (MemoryMax and TasksMax count for nothing), a kernel of its own.
 """
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
 from rig.waiting import wait_until
 
 PACKAGES = ("systemd,systemd-sysv,dbus,udev,kmod,procps,iproute2,init-system-helpers,ca-certificates,openssl,mosquitto,"
-            "mosquitto-clients,libmodbus5,libre2-9,libspdlog1.10,libyaml-cpp0.7,libsqlite3-0,libpaho-mqtt1.3,libpaho-mqttpp3-1")
+            "mosquitto-clients,libbpf1,libmodbus5,libre2-9,libspdlog1.10,libyaml-cpp0.7,libsqlite3-0,libpaho-mqtt1.3,libpaho-mqttpp3-1")
 MASKED = ("systemd-firstboot.service", "systemd-networkd.service", "systemd-timesyncd.service", "systemd-modules-load.service",
           "systemd-udevd.service", "systemd-udev-trigger.service", "getty.target", "console-getty.service", "getty@tty1.service",
           "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer",
@@ -154,3 +155,7 @@ class Machine:
             except OSError:
                 pass
         return not os.path.exists(self._cgroup)
+
+
+if __name__ == "__main__":
+    make_root(*sys.argv[1:])

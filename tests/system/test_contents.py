@@ -48,6 +48,21 @@ class Contents(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_size(self):
+        self.assertLessEqual(os.path.getsize(PACKAGE), 2e6)
+
+    def test_hardened(self):
+        """What a hole in the executable would meet; its stripped symbols are gone, those of the libraries are named."""
+        def read(option):
+            return subprocess.run(["readelf", option, "--wide", self.executable], check=True, capture_output=True, text=True).stdout
+        self.assertRegex(read("--file-header"), r"Type: +DYN \(Position-Independent Executable file\)")
+        self.assertIn("BIND_NOW", read("--dynamic"))
+        self.assertIn("GNU_RELRO", read("--program-headers"))
+        self.assertRegex(read("--program-headers"), r"GNU_STACK .* RW ")
+        symbols = read("--dyn-syms")
+        self.assertIn("__stack_chk_fail@", symbols)
+        self.assertRegex(symbols, r"__\w+_chk@")
+
     def test_manuals(self):
         page = self.manual(1, "twinkeeper")
         for command in self.commands():

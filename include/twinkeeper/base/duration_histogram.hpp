@@ -17,7 +17,7 @@ class DurationHistogram {
  public:
   struct Summary {
     std::uint64_t count = 0;
-    double p50_s = 0.0, p99_s = 0.0, max_s = 0.0;
+    double p50_s = 0.0, p99_s = 0.0, p999_s = 0.0, max_s = 0.0;
   };
 
   void record(base::Duration duration) noexcept {
@@ -37,6 +37,7 @@ class DurationHistogram {
     summary.max_s = 1e-9 * static_cast<double>(max_.exchange(0, std::memory_order_relaxed));
     summary.p50_s = quantile(counts, summary, 0.50);
     summary.p99_s = quantile(counts, summary, 0.99);
+    summary.p999_s = quantile(counts, summary, 0.999);
     return summary;
   }
 

@@ -10,6 +10,7 @@ import time
 
 from rig import RigTestCase, configuration, main, wait_until
 from rig.case import STATE
+from rig.frozen_threads import frozen_threads
 from rig.ports import free_port
 from rig.process import clean_environment
 from rig.service import executable
@@ -190,6 +191,26 @@ class ServiceBehaviour(RigTestCase):
         self.assertLessEqual(len(self.notify.times("WATCHDOG=1")), count + 1)
         self.daemon.process.send(signal.SIGCONT)
         wait_until(lambda: len(self.notify.times("WATCHDOG=1")) > count + 1, 30, "WATCHDOG=1 to go on")
+        self.daemon.stop()
+
+    def test_each_thread_that_hangs_is_named_and_ends_the_watchdog(self):
+        self.start_line()
+        text = configuration.plant_with_twin(**self.values)
+        path = self.write_configuration(text.replace("gateway: {", f"gateway: {{control_socket: {self.folder}/control, "))
+        self.daemon = self.make_daemon(path, {"WATCHDOG_USEC": "4000000"})
+        self.daemon.start()
+        self.arrives(STATE, lambda m: m["step"] > 20, 60, "the twin to run")
+        # Stopped as by a debugger, one by one: the others run on.
+        with frozen_threads(self.daemon.process.pid, ("twins", "device-0", "spool", "control", "uplink", "checkpoints")) as names:
+            for name in names:
+                wait_until(lambda name=name: f"the thread {name} does not answer" in self.daemon.stderr(), 150, f"{name} to be missed")
+            count = len(self.notify.times("WATCHDOG=1"))
+            let_run(5, self.daemon.process)
+            self.assertEqual(len(self.notify.times("WATCHDOG=1")), count)
+        wait_until(lambda: len(self.notify.times("WATCHDOG=1")) > count, 30, "WATCHDOG=1 to go on")
+        for name in names:
+            self.assertEqual(self.daemon.stderr().count(f"the thread {name} does not answer"), 1, "told once")
+            wait_until(lambda name=name: f"the thread {name} answers again" in self.daemon.stderr(), 30, f"{name} to be back")
         self.daemon.stop()
 
     def test_no_watchdog_unless_asked(self):

@@ -12,6 +12,7 @@ TEST_CASE("DurationHistogram gives quantiles within its bucket width and starts 
   CHECK(summary.count == 1000);
   CHECK(summary.p50_s == Approx(500e-6).epsilon(0.2));
   CHECK(summary.p99_s == Approx(990e-6).epsilon(0.2));
+  CHECK(summary.p999_s == Approx(999e-6).epsilon(0.2));
   CHECK(summary.max_s == Approx(1000e-6));
   CHECK(histogram.take().count == 0);
 }
