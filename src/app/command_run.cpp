@@ -283,6 +283,7 @@ class Service {
     }
     hung_ = std::move(hung);
     if (hung_.empty() && watched) systemd::watchdog();
+    if (hung_.empty()) keep_as_good();
     if (std::string text = gateway_->summary(); text != status_text_) {
       status_text_ = std::move(text);
       systemd::status(status_text_);
@@ -299,7 +300,8 @@ class Service {
   const base::Instant process_start_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
-  std::vector<std::string> hung_;  // threads, as last told
+  std::vector<std::string> hung_;                // threads, as last told
+  std::map<std::string, std::string> not_kept_;  // files of a configuration that has just begun to run
 };
 
 }  // namespace
