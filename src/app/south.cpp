@@ -15,9 +15,9 @@ using namespace std::chrono_literals;
 constexpr base::Duration kStartDelay = 200ms;  // from start to the first tick and poll: threads are up by then
 
 // How long a turn of each thread may take before it counts as hung.
-constexpr base::Duration kCheckpointsPatience = 60s;  // a slow disk's fsync
 constexpr base::Duration kTwinsPatience = 20s;
 constexpr base::Duration kControlPatience = 60s;   // a slow directory of users
+constexpr base::Duration kDiskPatience = 60s;      // a slow disk's fsync
 constexpr base::Duration kResolverPatience = 20s;  // on top of a poller's longest block
 
 // Polls and ticks fall on whole seconds of the monotonic clock and what divides them, whenever the service was started.
@@ -113,7 +113,7 @@ Heartbeat& South::add_heartbeat(std::string thread, base::Duration patience) {
 }
 
 void South::start() {
-  if (!capture_) checkpoints_.start(add_heartbeat("checkpoints", kCheckpointsPatience));
+  if (!capture_) checkpoints_.start(add_heartbeat("checkpoints", kDiskPatience));
   if (control_->listens()) {
     Heartbeat& control_heart = add_heartbeat("control", kControlPatience);
     control_thread_ = std::jthread([this, &control_heart](std::stop_token stop) {
