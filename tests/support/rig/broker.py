@@ -16,8 +16,9 @@ from .waiting import wait_until
 
 
 class Broker:
-    def __init__(self, folder, pki, deny=None):
-        """`deny`: a topic on which nobody may publish; the rest is open to every certificate of the authority."""
+    def __init__(self, folder, pki, deny=None, log="all"):
+        """`deny`: a topic on which nobody may publish; the rest is open to every certificate of the authority.
+        `log`: the types that are logged; of each message there are four lines among all of them."""
         self.folder = folder
         self._pki = pki
         self.port = free_port()
@@ -34,7 +35,7 @@ class Broker:
             "max_inflight_messages 0",
             "max_queued_messages 1000000",  # 0 would make 2.0.11 close after a refused PUBLISH
             "log_dest stderr",
-            "log_type all",
+            *(f"log_type {kind}" for kind in log.split()),
         ]
         if deny:
             rules = os.path.join(folder, "access_rules")

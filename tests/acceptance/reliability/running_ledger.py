@@ -1,0 +1,132 @@
+"""The balance of ledger.py for a run of hours: of each stream only what is out of order is kept.
+
+An account is settled up to a number when every number up to there was received or told as lost.
+"""
+import json
+import threading
+
+
+class Account:
+    """One stream of one epoch."""
+
+    def __init__(self):
+        self.settled = 0
+        self.received_ahead, self.told_ahead = set(), set()
+        self.received = self.duplicates = self.told = self.contradicted = 0
+
+    def receive(self, seq):
+        if seq <= self.settled or seq in self.received_ahead:
+            self.duplicates += 1
+            return
+        self.contradicted += seq in self.told_ahead
+        self.received += 1
+        self.received_ahead.add(seq)
+        self._settle()
+
+    def tell(self, lost):
+        """What a gap message names. Of what is settled it can no longer be said whether it came: no repetition of a
+        gap is expected where the daemon is not killed, so that counts as a contradiction."""
+        for seq in lost:
+            if seq <= self.settled or seq in self.received_ahead:
+                self.contradicted += 1
+            elif seq not in self.told_ahead:
+                self.told += 1
+                self.told_ahead.add(seq)
+        self._settle()
+
+    def _settle(self):
+        while True:
+            following = self.settled + 1
+            if following in self.received_ahead:
+                self.received_ahead.remove(following)
+            elif following in self.told_ahead:
+                self.told_ahead.remove(following)
+            else:
+                return
+            self.settled = following
+
+    def holes(self, last):
+        """How many of the numbers up to `last` neither came nor were told."""
+        ahead = sum(seq <= last for seq in self.received_ahead | self.told_ahead)
+        return max(0, last - self.settled - ahead)
+
+
+class RunningLedger:
+    """take() and what is asked meanwhile may be called from different threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._accounts = {}       # (epoch, stream): Account
+        self._ends = {}           # epoch: {stream: last number that was stored}
+        self.sessions = set()     # of the statuses: one for each connection
+        self.unnamed = 0          # gap messages that can't name what was lost
+        self.replayed = self.packets = 0
+        self.newest_live_ms = 0
+        self.metrics = {}         # the newest
+
+    def take(self, payload, retained):
+        document = json.loads(payload)
+        with self._lock:
+            if document["schema"].startswith("twinkeeper.backlog/"):
+                self.packets += 1
+                for message in document["messages"]:
+                    self._count(message)
+            elif document["schema"].startswith("twinkeeper.status/"):
+                if not retained:
+                    self._status(document)
+            else:
+                self._count(document)
+
+    def _status(self, document):  # never spooled, so not balanced
+        self.sessions.add((document["epoch"], document["session"]))
+        previous = document.get("previous")
+        if previous:
+            self._ends[previous["epoch"]] = {s: n for s, n in previous["last"].items() if s != "status"}
+
+    def _count(self, document):
+        _, stream, epoch, seq = document["id"].split("/")
+        self._account(int(epoch), stream).receive(int(seq))
+        if document["replay"]:
+            self.replayed += 1
+        else:
+            self.newest_live_ms = max(self.newest_live_ms, document["time_ms"])
+        if document["schema"].startswith("twinkeeper.metrics/") and not document["replay"]:
+            self.metrics = {name: value for name, value in document.items() if not isinstance(value, dict)}
+        if document["schema"].startswith("twinkeeper.gap/"):
+            if document["stream"] is None:
+                self.unnamed += 1
+            else:
+                lost = range(document["first_seq"], document["last_seq"] + 1, document.get("stride") or 1)
+                self._account(document["epoch"], document["stream"]).tell(lost)
+
+    def _account(self, epoch, stream):
+        return self._accounts.setdefault((epoch, stream), Account())
+
+    def total(self, member):
+        with self._lock:
+            return sum(getattr(account, member) for account in self._accounts.values())
+
+    def holes_so_far(self):
+        """What a later number has overtaken: of a daemon that drains its backlog beside live data, the backlog."""
+        with self._lock:
+            return sum(a.holes(max(a.received_ahead | a.told_ahead, default=0)) for a in self._accounts.values())
+
+    def ended(self):
+        """The epochs of which it is known how far they were stored."""
+        with self._lock:
+            return sorted(self._ends)
+
+    def stored(self):
+        with self._lock:
+            return sum(last for streams in self._ends.values() for last in streams.values())
+
+    def holes(self):
+        """{(epoch, stream): count} of what was stored in epochs that have ended and neither came nor was told."""
+        with self._lock:
+            found = {}
+            for epoch, streams in self._ends.items():
+                for stream, last in streams.items():
+                    count = self._accounts.get((epoch, stream), Account()).holes(last)
+                    if count:
+                        found[epoch, stream] = count
+            return found
