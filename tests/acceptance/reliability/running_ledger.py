@@ -15,17 +15,19 @@ class Account:
         self.received = self.duplicates = self.told = self.contradicted = 0
 
     def receive(self, seq):
+        """Whether it is the first time."""
         if seq <= self.settled or seq in self.received_ahead:
             self.duplicates += 1
-            return
+            return False
         self.contradicted += seq in self.told_ahead
         self.received += 1
         self.received_ahead.add(seq)
         self._settle()
+        return True
 
     def tell(self, lost):
-        """What a gap message names. Of what is settled it can no longer be said whether it came: no repetition of a
-        gap is expected where the daemon is not killed, so that counts as a contradiction."""
+        """What a gap message names. Of what is settled it can no longer be said how; only a daemon that is killed tells
+        a gap twice, and this one is not."""
         for seq in lost:
             if seq <= self.settled or seq in self.received_ahead:
                 self.contradicted += 1
@@ -85,7 +87,8 @@ class RunningLedger:
 
     def _count(self, document):
         _, stream, epoch, seq = document["id"].split("/")
-        self._account(int(epoch), stream).receive(int(seq))
+        if not self._account(int(epoch), stream).receive(int(seq)):
+            return
         if document["replay"]:
             self.replayed += 1
         else:

@@ -4,10 +4,10 @@
 usage: tests/acceptance/reliability/soak.py --executable PATH [--hours 2 | --minutes M] [--bounce 180] [--csv FILE]
 
 `twinkeeper simulate` serves 50 devices (50 FLOAT32 registers each), polled every 100 ms by a thread each; 20 twins of
-(4, 2, 2) step every 100 ms. The samples of each device and the state of each twin leave once a second over mutual TLS to
-a Mosquitto, which every three minutes is stopped or killed, in turns, for 5 s or 20 s. A subscriber with a session that
-outlives the broker balances the sequence numbers. Memory, descriptors, threads and CPU of the daemon are read every 10 s
-from /proc (which needs root: the daemon hides its descriptors from everybody else) and written to FILE.
+(4, 2, 2) step every 100 ms. The samples of each device and the state of each twin leave once a second over mutual TLS
+to a Mosquitto, which every three minutes is stopped or killed, in turns, for 5 s or 20 s. A subscriber with a session
+that outlives the broker balances the sequence numbers. Memory, descriptors, threads and CPU of the daemon are read
+every 10 s from /proc (which needs root: the daemon hides its descriptors from everybody else) and written to FILE.
 
 What is judged is in soak_report.py; a run of less than 30 minutes is printed, and judged for losses alone. Exits with 1
 if a bar is missed.
@@ -199,11 +199,11 @@ class Soak:
     def take_broker_away(self, how):
         """Before that, all descriptors are open and nothing is in a queue: these samples compare with each other.
 
-        A broker that is killed stands still for half a second first: the subscriber reads what it was sent, and what was
-        acknowledged to the daemon cannot be lost at the subscriber's end.
+        A broker that is killed stands still for half a second first: the subscriber reads what it was sent, and what
+        was acknowledged to the daemon cannot be lost at the subscriber's end.
         """
         assert self.subscriber.connected, "the subscriber is not connected: the broker must not be stopped"
-        assert self.has_returned(), f"no live message for {time.time() - self.back_ms / 1000:.0f} s with the broker there"
+        assert self.has_returned(), f"no live message, {time.time() - self.back_ms / 1000:.0f} s after the broker's start"
         self.sample("before_bounce")
         if how == "kill":
             self.broker.process.send(signal.SIGSTOP)

@@ -67,9 +67,10 @@ def cpu_shares(rows, since_s, until_s, parts):
 
 
 def at_equal_phases(rows, member, since_s):
-    """Values just before each outage, in two halves."""
+    """Values just before each outage: those of the first third of the time, and of the last."""
     values = [r[member] for r in rows if r["phase"] == "before_bounce" and r["elapsed_s"] >= since_s]
-    return values[:len(values) // 2], values[len(values) // 2:]
+    third = (len(values) + 2) // 3
+    return values[:third], values[-third:]
 
 
 def extent(values):
@@ -86,7 +87,7 @@ def failures(rows, seconds, period_s):
     for member in ("descriptors", "threads"):
         earlier, later = at_equal_phases(rows, member, since)
         if max(later) > max(earlier):
-            missed.append(f"{member}: {max(earlier)} at most in the first half, {max(later)} in the second")
+            missed.append(f"{member}: {max(earlier)} at most in the first third, {max(later)} in the last")
     quarters = cpu_shares(rows, 0, seconds, 4)
     if abs(quarters[3] / quarters[1] - 1) > CPU_SHARE:
         missed.append(f"CPU: {quarters[3]:.1f} % in the last quarter, {quarters[1]:.1f} % in the second")
@@ -112,14 +113,14 @@ def report(soak, holes):
     rows, seconds, ledger = soak.rows, soak.seconds, soak.ledger
     since = warm_up(seconds)
     kept = [r for r in rows if r["elapsed_s"] >= since]
-    print(f"{seconds / 60:g} minutes, {soak.bounces} outages; slopes after {since / 60:g} minutes, ± one standard error")
+    print(f"{seconds / 60:g} minutes, {soak.bounces} outages; slopes after {since / 60:.3g} minutes, ± a standard error")
     for name, member in (("RSS", "rss_kb"), ("RssAnon", "anon_kb")):
         b, error = slope(period_means(rows, member, soak.bounce_s, since))
         values = [r[member] for r in kept]
         print(f"{name:>12}: {b:+.0f} ± {error:.0f} KB/h, {extent(values)} KB")
     for member in ("descriptors", "threads"):
         earlier, later = at_equal_phases(rows, member, since)
-        print(f"{member:>12}: {extent(earlier)} before outages of the first half, {extent(later)} of the second; "
+        print(f"{member:>12}: {extent(earlier)} before outages of the first third, {extent(later)} of the last; "
               f"{extent([r[member] for r in kept])} at any time")
     quarters = cpu_shares(rows, 0, seconds, 4)
     periods = cpu_shares(rows, since, seconds, max(1, int((seconds - since) / soak.bounce_s)))
@@ -127,8 +128,8 @@ def report(soak, holes):
     b, error = slope([((i + 0.5) * width, share) for i, share in enumerate(periods)])
     print(f"{'CPU':>12}: {', '.join(f'{q:.1f}' for q in quarters)} % of one core by quarters, "
           f"{b:+.2f} ± {error:.2f} %-points/h")
-    print(f"{'messages':>12}: {ledger.stored()} stored in the run, {ledger.total('received')} received with the start after "
-          f"it, {ledger.total('duplicates')} duplicates, {ledger.replayed} replayed, {ledger.packets} packets, "
+    print(f"{'messages':>12}: {ledger.stored()} stored in the run, {ledger.total('received')} received with the start "
+          f"after it, {ledger.total('duplicates')} duplicates, {ledger.replayed} replayed, {ledger.packets} packets, "
           f"{sum(holes.values())} holes, {ledger.total('told')} told as lost")
     returns = sorted(soak.returns_s)
     if returns:
