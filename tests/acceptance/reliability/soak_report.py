@@ -113,7 +113,7 @@ def report(soak, holes):
     rows, seconds, ledger = soak.rows, soak.seconds, soak.ledger
     since = warm_up(seconds)
     kept = [r for r in rows if r["elapsed_s"] >= since]
-    print(f"{seconds / 60:g} minutes, {soak.bounces} outages; slopes after {since / 60:.3g} minutes, ± a standard error")
+    print(f"{seconds / 60:g} minutes, {soak.bounces} outages; slopes ± standard error after {since / 60:.3g} minutes")
     for name, member in (("RSS", "rss_kb"), ("RssAnon", "anon_kb")):
         b, error = slope(period_means(rows, member, soak.bounce_s, since))
         values = [r[member] for r in kept]
