@@ -16,9 +16,11 @@ from .waiting import wait_until
 
 
 class Broker:
-    def __init__(self, folder, pki, deny=None, log="all"):
+    def __init__(self, folder, pki, deny=None, log="all", saves="each_change"):
         """`deny`: a topic on which nobody may publish; the rest is open to every certificate of the authority.
-        `log`: the types that are logged; of each message there are four lines among all of them."""
+        `log`: the types that are logged; of each message there are four lines among all of them.
+        `saves`: each_change costs a flushed file for each message and holds the acknowledgements up; otherwise the
+        broker saves when it ends and twice a minute, and must not be killed while it has something to hand out."""
         self.folder = folder
         self._pki = pki
         self.port = free_port()
@@ -30,8 +32,8 @@ class Broker:
             f"user {pwd.getpwuid(os.getuid()).pw_name}",
             "persistence true",
             f"persistence_location {self._store}/",
-            "autosave_interval 1",
-            "autosave_on_changes true",
+            f"autosave_interval {1 if saves == 'each_change' else 30}",
+            f"autosave_on_changes {'true' if saves == 'each_change' else 'false'}",
             "max_inflight_messages 0",
             "max_queued_messages 1000000",  # 0 would make 2.0.11 close after a refused PUBLISH
             "log_dest stderr",
