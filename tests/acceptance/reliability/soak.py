@@ -13,7 +13,9 @@ What is judged is in soak_report.py; a run of less than 30 minutes is printed, a
 if a bar is missed.
 """
 import argparse
+import array
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -21,6 +23,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -81,8 +84,35 @@ class Subscriber:
         self._client.on_message = lambda _client, _user, m: ledger.take(m.payload, m.retain)  # acknowledged after this
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("localhost", port)
-        self._client.loop_start()
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
         assert self._subscribed.wait(20), "the subscriber has not subscribed"
+
+    def _serve(self):
+        while not self._closing:
+            try:
+                self._client.loop_forever()
+            except OSError:  # paho 1.6 lets the end of a TLS connection through if it meets it while writing
+                self.connected = False
+                self._reconnect()
+
+    def _reconnect(self):
+        while not self._closing:
+            try:
+                self._client.reconnect()
+                return
+            except OSError:
+                time.sleep(1)
+
+    def has_read_all(self):
+        """Whether nothing that the broker sent waits in the socket."""
+        tls = self._client.socket()
+        if not self.connected or tls is None:
+            return False
+        waiting = array.array("i", [0])
+        fcntl.ioctl(tls.fileno(), termios.FIONREAD, waiting)
+        return waiting[0] == 0 and tls.pending() == 0
 
     def _on_connect(self, client, _user, flags, code):
         assert code == 0, f"the broker refuses the subscriber: {code}"
@@ -95,8 +125,9 @@ class Subscriber:
         self.connected = False
 
     def close(self):
+        self._closing = True
         self._client.disconnect()
-        self._client.loop_stop()
+        self._thread.join(timeout=20)
 
 
 def read_process(pid):
@@ -191,7 +222,7 @@ class Soak:
                "sessions": len(self.ledger.sessions)}
         metrics = self.ledger.metrics
         for name in ("rss_bytes", "spool_messages", "spool_bytes", "spool_dropped_total", "reconnects_total",
-                     "steps_missed_total", "samples_bad_total", "samples_dropped_total", "steps_dropped_total"):
+                     "steps_missed_total", "steps_total", "samples_total", "samples_bad_total", "samples_dropped_total", "steps_dropped_total"):
             row[name] = metrics.get(name)
         self.rows.append(row)
         self._csv.write(row)
@@ -199,15 +230,17 @@ class Soak:
     def take_broker_away(self, how):
         """Before that, all descriptors are open and nothing is in a queue: these samples compare with each other.
 
-        A broker that is killed stands still for half a second first: the subscriber reads what it was sent. So what
+        A broker that is killed stands still for a second first: the subscriber reads what it was sent. So what
         was acknowledged to the daemon cannot be lost at the subscriber's end, though the broker saves it seldom: one
         that saves each change would acknowledge fewer messages than a gateway on a busy machine makes.
         """
-        assert self.subscriber.connected, "the subscriber is not connected: the broker must not be stopped"
-        assert self.has_returned(), "no live message since the last outage"
+        wait_until(self.subscriber.has_read_all, 60, "the subscriber to be there: the broker must not be stopped")
+        wait_until(self.has_returned, 60, "a live message since the last outage")
         self.sample("before_bounce")
         if how == "kill":
             self.broker.process.send(signal.SIGSTOP)
+            time.sleep(0.5)
+            wait_until(self.subscriber.has_read_all, 60, "the subscriber to have read what was sent")
             time.sleep(0.5)
             self.broker.kill()
         else:
