@@ -106,7 +106,7 @@ def losses(soak, holes):
     if soak.subscriber.lost_sessions:
         missed.append(f"the broker forgot the subscriber {soak.subscriber.lost_sessions} times: holes prove nothing")
     if len(soak.returns_s) < soak.bounces:
-        missed.append(f"live data came back {len(soak.returns_s)} times after {soak.bounces} outages")
+        missed.append(f"messages came back {len(soak.returns_s)} times after {soak.bounces} outages")
     return missed
 
 
@@ -134,7 +134,7 @@ def report(soak, holes):
           f"{sum(holes.values())} holes, {ledger.total('told')} told as lost")
     returns = sorted(soak.returns_s)
     if returns:
-        print(f"{'return':>12}: live data {returns[len(returns) // 2]:.1f} s after the broker is back (median), "
+        print(f"{'return':>12}: messages {returns[len(returns) // 2]:.1f} s after the broker is back (median), "
               f"{returns[-1]:.1f} s at most; {len(ledger.sessions)} connections, {soak.log_lines} lines of log")
     missed = losses(soak, holes) + (failures(rows, seconds, soak.bounce_s) if seconds >= JUDGED_S else [])
     for line in missed:

@@ -31,7 +31,8 @@ class Process:
         self.stderr_path = os.path.join(folder, f"{name}.err")
         with open(self.stdout_path, "ab") as out, open(self.stderr_path, "ab") as err:
             self._popen = subprocess.Popen(command, stdin=stdin or subprocess.DEVNULL, stdout=out, stderr=err,
-                                           env=clean_environment(environment), preexec_fn=_die_with_parent)
+                                           env=clean_environment(environment), preexec_fn=_die_with_parent,
+                                           start_new_session=True)  # as a service manager does
         self.pid = self._popen.pid
         self.stdin = self._popen.stdin
 
