@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "uplink/spool_implementation.hpp"
 
 namespace twinkeeper::uplink {
@@ -27,7 +28,7 @@ Spool::Implementation::Implementation(SpoolSettings settings, std::string gatewa
       reserve_(settings_.directory, kReserve),
       maintenance_(maintenance) {
   open_database();
-  if (!maintenance_) reserve_.take();
+  if (!maintenance_ && !newer_) reserve_.take();
 }
 
 Spool::Implementation::~Implementation() {
@@ -184,6 +185,10 @@ void Spool::Implementation::open_database() {
     }
     const base::Error cause = std::move(status).error();
     opened = base::Error(base::ErrorCode::cancelled, "closed");  // before its files are renamed
+    if (cause.code() == base::kNewerVersion && (epoch_ == 0 || maintenance_)) {
+      newer_ = cause;
+      return;
+    }
     const bool denied = cause.code() == base::ErrorCode::permission_denied;
     const bool no_new_file = denied && spool_is_accessible(settings_.directory);  // as on a disk out of inodes
     if ((cause.code() == base::ErrorCode::full || no_new_file) && attempt == 0) {
@@ -268,8 +273,10 @@ base::Result<Spool> Spool::open(const SpoolSettings& settings, const std::string
                                 const std::string& boot_id, signals::EventSink& events) {
   auto lock = SpoolLock::acquire(settings.directory);
   if (!lock.ok()) return lock.error();
-  return Spool(
-      std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value(), false));
+  auto opened =
+      std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value(), false);
+  if (opened->newer()) return *opened->newer();
+  return Spool(std::move(opened));
 }
 
 base::Result<Spool> Spool::open_for_maintenance(const SpoolSettings& settings, const std::string& gateway_id,
@@ -279,6 +286,7 @@ base::Result<Spool> Spool::open_for_maintenance(const SpoolSettings& settings, c
   if (!lock.ok()) return lock.error();
   auto opened =
       std::make_unique<Implementation>(settings, gateway_id, clock, boot_id, events, std::move(lock).value(), true);
+  if (opened->newer()) return *opened->newer();
   if (!opened->trouble().empty()) return base::Error(base::ErrorCode::io, opened->trouble());
   return Spool(std::move(opened));
 }

@@ -15,7 +15,8 @@
 // a reserve is given up and the oldest are evicted; if that does not help, and on one that can't be written, the newest
 // rows wait in memory (4 MiB) until it can. `figures().trouble` says so while it lasts.
 //
-// Errors: open() fails only if the directory is missing or can't be written to.
+// Errors: open() fails only if the directory is missing or can't be written to, or if its file is of a newer version, which
+// is left as it is (newer_version).
 // Thread rule: one thread. Allocates.
 #pragma once
 

@@ -11,6 +11,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/durable_file.hpp"
 #include "uplink/crc32c.hpp"
 #include "uplink/sqlite_values.hpp"
 
@@ -21,6 +22,7 @@ using namespace sqlite;
 namespace {
 
 constexpr int kSchemaVersion = 2;
+constexpr int kMostVersion = 1000;  // beyond it a number is no version, but damage
 constexpr std::uint64_t kPageSize = 4096;
 
 // Boots, streams and schemas repeat in every row: rows hold their number in `name`. The indices find the few rows that go
@@ -117,6 +119,12 @@ std::string in_uri(const std::string& path) {
   return out;
 }
 
+base::Error newer_version(const std::string& path, int version) {
+  return {base::kNewerVersion, path + " is of version " + std::to_string(version) +
+                                   ", which a newer twinkeeper has written; this one reads up to " +
+                                   std::to_string(kSchemaVersion)};
+}
+
 }  // namespace
 
 base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::uint64_t max_bytes) {
@@ -132,14 +140,15 @@ base::Result<SpoolDatabase> SpoolDatabase::open(const std::string& path, std::ui
   if (code != SQLITE_OK) return database.error(code).with_context(path);
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, 2000);  // a reader of the command line tools may checkpoint for a moment
+  auto version = database.version();   // first: a file that this version does not know stays as it is
+  if (!version.ok()) return std::move(version).error().with_context(path);
+  const int known = version.value();
+  if (known > kSchemaVersion && known <= kMostVersion) return newer_version(path, known);
   for (const char* pragma :
        {"PRAGMA auto_vacuum=INCREMENTAL", "PRAGMA page_size=4096", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
         "PRAGMA journal_size_limit=4194304", "PRAGMA wal_autocheckpoint=256", "PRAGMA cache_size=-1024"}) {
     if (auto status = database.execute(pragma); !status.ok()) return std::move(status).error().with_context(path);
   }
-  auto version = database.version();
-  if (!version.ok()) return std::move(version).error().with_context(path);
-  const int known = version.value();
   if (known != 0 && known != 1 && known != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": unknown version " + std::to_string(known));
   }
@@ -169,6 +178,7 @@ base::Result<SpoolDatabase> SpoolDatabase::open_read_only(const std::string& pat
   sqlite3_busy_timeout(handle, 2000);
   auto version = database.version();
   if (!version.ok()) return std::move(version).error().with_context(path);
+  if (version.value() > kSchemaVersion && version.value() <= kMostVersion) return newer_version(path, version.value());
   if (version.value() != kSchemaVersion) {
     return base::Error(base::ErrorCode::corrupt, path + ": version " + std::to_string(version.value()) + ", not " +
                                                      std::to_string(kSchemaVersion) +

@@ -1,10 +1,11 @@
-// The spool's SQLite file: rows in, rows out, nothing decided. Its two sources are the only ones that include
-// SQLite.
+// The spool's SQLite file: rows in, rows out, nothing decided. Its sources, spool_notes.cpp and spool_backup.cpp among
+// them, are the only ones that include SQLite.
 //
 // One connection, one thread (two writers would meet the WAL-reset fault of SQLite before 3.51.3). WAL, synchronous
 // FULL. Every read ends its statement at once: an unfinished one pins the WAL. A transaction that fails is rolled back
-// as a whole. Errors: full (disk, quota or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version), io
-// (can't be written: the file itself may be sound), permission_denied, unavailable (locked), internal. Thread rule: one thread. Allocates.
+// as a whole. Errors: full (disk, quota or max_page_count), corrupt (CORRUPT, NOTADB, what can't be read, unknown version),
+// newer_version (nothing of it is changed), io (can't be written: the file itself may be sound), permission_denied,
+// unavailable (locked), internal. Thread rule: one thread. Allocates.
 #pragma once
 
 #include <cstdint>
@@ -139,6 +140,8 @@ class SpoolDatabase {
   // SQLite's own check, given up (as passed) after `limit`.
   [[nodiscard]] base::Status quick_check(base::Duration limit);
   [[nodiscard]] base::Status checkpoint();
+  // To a file that is not there yet (spool_backup.cpp).
+  [[nodiscard]] base::Status copy_to(const std::string& file);
   // The file may take no page more than it has, or as many as `max_bytes` of rows need.
   [[nodiscard]] base::Status stop_growth();
   [[nodiscard]] base::Status allow_growth(std::uint64_t max_bytes);

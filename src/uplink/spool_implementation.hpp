@@ -44,6 +44,8 @@ class Spool::Implementation {
   void maintain();
   [[nodiscard]] base::Result<Purged> purge(const PurgeFilter& filter);
   [[nodiscard]] const std::string& trouble() const noexcept { return figures_.trouble; }
+  // The file is of a newer version and was left alone; nothing else may be called.
+  [[nodiscard]] const std::optional<base::Error>& newer() const noexcept { return newer_; }
   [[nodiscard]] std::vector<StoredMessage> take_own_messages();
   void hold(std::int64_t row) { held_.insert(row); }
   void release(std::int64_t row) { held_.erase(row); }
@@ -117,6 +119,7 @@ class Spool::Implementation {
   const bool maintenance_;  // by a tool: the epoch stays, and a file that is damaged
 
   std::optional<SpoolDatabase> database_;  // absent: memory only until it can be opened again
+  std::optional<base::Error> newer_;
   std::uint64_t epoch_ = 0;
   std::optional<PreviousEpoch> previous_;
   std::map<std::string, Sequence> sequences_;
