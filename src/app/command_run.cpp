@@ -12,6 +12,7 @@
 
 #include "app/aws_jobs.hpp"
 #include "app/check_report.hpp"
+#include "app/clock_source.hpp"
 #include "app/commands.hpp"
 #include "app/environment.hpp"
 #include "app/exit_codes.hpp"
@@ -60,6 +61,7 @@ class Service {
 
   int run(const sigset_t& signals) {
     lock_memory_if_asked(log_);
+    clock_source_.look(clock_.now());
     std::variant<Plan, int> loaded;
     out_of_real_time([&] { loaded = load_or_report(config_file_, true); });
     if (const int* code = std::get_if<int>(&loaded)) return with_way_back(*code);
@@ -269,6 +271,7 @@ class Service {
   }
 
   void supervise(bool watched) {
+    clock_source_.look(clock_.now());
     std::vector<std::string> hung = gateway_->supervise();
     const auto among = [](const std::vector<std::string>& threads, const std::string& thread) {
       return std::find(threads.begin(), threads.end(), thread) != threads.end();
@@ -296,6 +299,7 @@ class Service {
   const std::uint64_t capture_limit_;
   const base::Clock& clock_;
   EventLog log_;
+  ClockSource clock_source_{log_};
   ReloadRequests requests_;
   uplink::ConnectTimes connect_times_;
   const base::Instant process_start_;

@@ -3,8 +3,10 @@
 #include <sys/timex.h>
 #include <time.h>
 
+#include <atomic>
 #include <cerrno>
 
+#include "base/clock_witness.hpp"
 #include "base/timespec.hpp"
 
 namespace twinkeeper::base {
@@ -16,7 +18,16 @@ Duration read_clock(clockid_t id) {
   return std::chrono::seconds{ts.tv_sec} + std::chrono::nanoseconds{ts.tv_nsec};
 }
 
+std::atomic<bool> told_synchronised{true};
+
 }  // namespace
+
+bool kernel_tells_synchronised() {
+  timex state{};
+  return adjtimex(&state) != -1;
+}
+
+void tell_synchronised(bool synchronised) { told_synchronised.store(synchronised, std::memory_order_relaxed); }
 
 Instant SystemClock::now() const { return Instant{read_clock(CLOCK_MONOTONIC)}; }
 
@@ -24,7 +35,8 @@ WallTime SystemClock::wall_now() const { return WallTime{read_clock(CLOCK_REALTI
 
 bool SystemClock::synchronised() const {
   timex state{};
-  return adjtimex(&state) != TIME_ERROR;
+  const int status = adjtimex(&state);
+  return status == -1 ? told_synchronised.load(std::memory_order_relaxed) : status != TIME_ERROR;
 }
 
 void SystemClock::sleep_until(Instant deadline) const {

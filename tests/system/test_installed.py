@@ -135,6 +135,10 @@ class Installed(unittest.TestCase):
         self.until_active()
         self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["schema"].split("/")[0], "twinkeeper.state")
         self.assertEqual(self.run_inside("stat -c '%U %a' /var/lib/twinkeeper"), "twinkeeper 750")
+        # The sandbox keeps the service from asking the kernel itself.
+        self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["clock_synced"],
+                         self.run_inside("timedatectl show -P NTPSynchronized") == "yes")
+        self.assertNotIn("nobody says whether the clock is set", self.run_inside("journalctl -u twinkeeper"))
 
     def doctor(self, code):
         """What is not well but for the clock, which is the host's, and what the demo's configuration is warned of."""
