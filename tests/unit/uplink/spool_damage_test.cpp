@@ -50,7 +50,7 @@ std::vector<std::string> reasons(Spool& spool) {
 }
 
 // The state of a spool directory as a power cut leaves it: copied while the writer is alive.
-void copy_spool(const std::string& from, const std::string& to) {
+void copy_spool_files(const std::string& from, const std::string& to) {
   for (const char* name : {"spool.db", "spool.db-wal", "spool.epoch"}) {
     if (std::filesystem::exists(from + "/" + name)) {
       std::filesystem::copy_file(from + "/" + name, to + "/" + name, std::filesystem::copy_options::overwrite_existing);
@@ -105,7 +105,7 @@ TEST_CASE("a spool whose write-ahead log is cut anywhere starts with a prefix of
   std::mt19937 random(11);
   for (int round = 0; round < 12; ++round) {
     test::TemporaryFolder copy;
-    copy_spool(rig.folder.path(), copy.path());
+    copy_spool_files(rig.folder.path(), copy.path());
     const auto cut = std::uniform_int_distribution<std::uintmax_t>(0, size)(random);
     std::filesystem::resize_file(copy.file("spool.db-wal"), cut);
     SpoolSettings settings;
