@@ -7,6 +7,7 @@ from rig.broker import Broker
 from rig.case import SAMPLES, STATE
 from rig.service import command
 from rig.subscriber import Subscriber
+from rig.waiting import let_run
 
 
 class Reload(RigTestCase):
@@ -177,6 +178,7 @@ class Reload(RigTestCase):
         self.broker.stop()
         self.changed(("interval: 200ms", "interval: 400ms"))
         self.reload("devices and twins; the connection to the broker stays")
+        let_run(3, self.daemon.process)  # or the epoch between has nothing to tell
         self.changed(("interval: 200ms", "interval: 300ms"))
         self.reload("devices and twins; the connection to the broker stays")
         self.broker.start()

@@ -79,18 +79,18 @@ TEST_CASE("Text has a line per finding and one that mends it, JSON the same") {
         "  FAILURE  key: a.key: is open\n"
         "           mend: chmod 440 a.key\n"
         "1 ok, 0 warnings, 1 failure; access judged for twinkeeper\n");
-  const auto json = json_of(examination);
-  CHECK(json["failures"] == 1);
-  CHECK(json["exit_code"] == 77);
-  REQUIRE(json["findings"].size() == 2);
-  CHECK(json["findings"][0]["mend"].is_null());
-  CHECK(json["findings"][1] == nlohmann::ordered_json({{"group", "certificates"},
-                                                       {"id", "key"},
-                                                       {"subject", "a.key"},
-                                                       {"state", "failure"},
-                                                       {"found", "is open"},
-                                                       {"cause", "not_private"},
-                                                       {"mend", "chmod 440 a.key"}}));
+  const auto document = json_of(examination);
+  CHECK(document["failures"] == 1);
+  CHECK(document["exit_code"] == 77);
+  REQUIRE(document["findings"].size() == 2);
+  CHECK(document["findings"][0]["mend"].is_null());
+  CHECK(document["findings"][1] == nlohmann::ordered_json({{"group", "certificates"},
+                                                           {"id", "key"},
+                                                           {"subject", "a.key"},
+                                                           {"state", "failure"},
+                                                           {"found", "is open"},
+                                                           {"cause", "not_private"},
+                                                           {"mend", "chmod 440 a.key"}}));
 }
 
 TEST_CASE("Owner, then group, then others decide what an account may do") {
