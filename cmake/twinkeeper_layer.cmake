@@ -10,7 +10,7 @@ function(twinkeeper_layer name)
   list(TRANSFORM arg_LAYERS PREPEND twinkeeper::)
   target_link_libraries(twinkeeper_${name} PUBLIC twinkeeper::numerics $<BUILD_INTERFACE:twinkeeper::flags> ${arg_LAYERS}
                                                   ${arg_LIBRARIES})
-  if(arg_SMALL)
+  if(arg_SMALL AND CMAKE_CXX_FLAGS_RELEASE MATCHES "-O2")  # unless whoever builds wants something else
     target_compile_options(twinkeeper_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
   endif()
 endfunction()

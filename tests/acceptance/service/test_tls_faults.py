@@ -40,7 +40,7 @@ class TlsFaults(RigTestCase):
         self.values["mqtt_port"] = port
         self.write_configuration(configuration.plant_with_twin(**self.values))
 
-    def fault_then_repair(self, cause, repair, new_epoch=False):
+    def fault_then_repair(self, cause, repair):
         """The daemon runs into the fault, says so, goes on; after `repair` everything arrives."""
         self.daemon.start()  # READY=1 comes all the same
         wait_until(lambda: self.lines_naming(cause) or self.daemon.must_run(), 30,
@@ -56,8 +56,7 @@ class TlsFaults(RigTestCase):
         repair()
         repaired_ms = time.time() * 1000
         live = self.arrives(STATE, lambda m: m["time_ms"] > repaired_ms, RECONNECT_S, "live states again", mark)
-        if not new_epoch:
-            self.assertGreater(live["step"], 15, "the twin has been running all the time")
+        self.assertGreater(live["step"], 15, "the twin has been running all the time")
 
         def complete():
             found = self.sequences()
@@ -66,7 +65,7 @@ class TlsFaults(RigTestCase):
         wait_until(complete, 60, "everything of the time of the fault")
         self.daemon.stop()
         epochs = {m["epoch"] for m in self.subscriber.messages(STATE)}
-        self.assertEqual(len(epochs), 2 if new_epoch else 1)
+        self.assertEqual(len(epochs), 1)
         for epoch in epochs:
             self.check_steps_contiguous(epoch)
         self.check_envelopes()
@@ -134,7 +133,7 @@ class TlsFaults(RigTestCase):
             self.values["host"] = "localhost"
             self.write_configuration(configuration.plant_with_twin(**self.values))
             self.daemon.hang_up()
-        self.fault_then_repair("unknown name", repair, new_epoch=True)
+        self.fault_then_repair("unknown name", repair)
 
     def test_key_readable_by_others(self):
         self.start_faulty()
