@@ -45,7 +45,7 @@ class CommandLine(RigTestCase):
     def test_configuration_that_cannot_be_read_exits_66(self):
         pipe = os.path.join(self.folder, "pipe.yaml")
         os.mkfifo(pipe)
-        for name in ("run", "check", "doctor", "simulate"):
+        for name in ("run", "check", "simulate"):
             for path, why in ((self.folder, "is a directory"), (pipe, "not a regular file")):
                 done = command(name, "--config", path)
                 self.assertEqual(done.returncode, 66, f"{name}: {done.stderr}")
@@ -71,7 +71,7 @@ class CommandLine(RigTestCase):
             self.assertIn("standard output can't be written", done.stderr)
 
     def test_missing_configuration_exits_66(self):
-        for name in ("run", "check", "doctor", "simulate"):
+        for name in ("run", "check", "simulate"):
             done = command(name, "--config", os.path.join(self.folder, "nowhere.yaml"))
             self.assertEqual(done.returncode, 66, f"{name}: {done.stderr}")
             self.assertIn("nowhere.yaml", done.stderr)
@@ -87,7 +87,7 @@ class CommandLine(RigTestCase):
             "    poll_intervall: 100ms\n"
             "    registers: [{name: a, register: holding, address: 0, type: FLOAT31}]\n"
             "twins: []\n")
-        for name in ("run", "check", "doctor", "simulate"):
+        for name in ("run", "check", "simulate"):
             done = command(name, "--config", path)
             self.assertEqual(done.returncode, 78, f"{name}: {done.stderr}")
             lines = done.stderr.splitlines()
