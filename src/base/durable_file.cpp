@@ -80,7 +80,7 @@ Status append_to_file(const std::string& path, std::string_view text) {
 }
 
 Result<std::string> content_of(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would be waited for
   if (descriptor < 0) return system_error(path, errno);
   std::string content;
   char piece[65536];

@@ -137,7 +137,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.run_inside("stat -c '%U %a' /var/lib/twinkeeper"), "twinkeeper 750")
         # The sandbox keeps the service from asking the kernel itself.
         self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["clock_synced"],
-                         self.run_inside("timedatectl show -P NTPSynchronized") == "yes")
+                         self.run_inside("timedatectl show -p NTPSynchronized --value") == "yes")
         self.assertNotIn("nobody says whether the clock is set", self.run_inside("journalctl -u twinkeeper"))
 
     def doctor(self, code):
