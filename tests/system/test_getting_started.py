@@ -14,6 +14,7 @@ from rig.waiting import wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGE = os.environ["TWINKEEPER_PACKAGE"]
+PROBE = "twinkeeper probe tcp://127.0.0.1:1502 --address 0 --count 2 --expect 60"
 
 
 def blocks():
@@ -43,7 +44,8 @@ class GettingStarted(unittest.TestCase):
                 done = machine.run(f"cd /root; set -e\n{block}")
                 said[heading] = said.get(heading, "") + done.stdout + done.stderr
                 if "--unit=plant" in block:  # a person is slower than that
-                    wait_until(lambda: ":1502 " in machine.run("ss -ltn").stdout, 60, "the oven's controller")
+                    wait_until(lambda: "FLOAT32" in machine.run(PROBE, check=False).stdout.split("nearest to 60:\n")[-1].split("\n")[0], 60,
+                               "the oven's controller")
             print(f"{time.monotonic() - began:6.1f} s  {heading}", flush=True)
 
         self.assertIn("FLOAT32 ABCD", re.search(r"nearest to 60:\n(.*)", said["Look at the device"]).group(1))
