@@ -1,7 +1,5 @@
 #include "uplink/courier.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -88,7 +86,6 @@ class Courier::Implementation {
     if (now - maintained_at_ >= kMaintainEvery) {
       maintained_at_ = now;
       spool_.maintain();
-      give_memory_back();
     }
     if ((connection_ && now - gaps_told_at_ >= kTellGapsEvery) || spool_.much_to_tell()) {
       gaps_told_at_ = now;
@@ -182,19 +179,9 @@ class Courier::Implementation {
     send_probe(now);
   }
 
-  // What a backlog needed. Its packets and rows lie between what lives on: left to the allocator, one outage after the
-  // other would leave the process larger.
-  void give_memory_back() {
-    const auto waits = [&](Lane lane) { return lanes_.backlog_waits(lane); };
-    if (!replayed_ || !connection_ || std::any_of(kLanes.begin(), kLanes.end(), waits)) return;
-    replayed_ = false;
-    malloc_trim(0);
-  }
-
   // False: nothing of it can go now.
   bool send_from_backlog(Lane lane, base::Instant now) {
     in_a_row(lane) = 0;
-    replayed_ = true;
     if (!lanes_.load(lane, [&](const StoredMessage& row) { return quarantine_.passes(row, now); })) return false;
     auto& chunk = lanes_.backlog(lane);
     if (must_wait(quarantine_.topic_of(chunk.front()))) return false;
@@ -427,8 +414,7 @@ class Courier::Implementation {
   Lanes lanes_;
   bool draining_ = false;
   std::array<std::size_t, kLanes.size()> live_in_a_row_{};
-  bool replayed_ = false;  // since memory was given back
-  bool late_ = false;      // the broker's answers: the backlog waits for them
+  bool late_ = false;  // the broker's answers: the backlog waits for them
   base::Instant maintained_at_{};
   base::Instant gaps_told_at_{};
   base::Instant stands_at_{};
