@@ -222,7 +222,8 @@ class Soak:
                "sessions": len(self.ledger.sessions)}
         metrics = self.ledger.metrics
         for name in ("rss_bytes", "spool_messages", "spool_bytes", "spool_dropped_total", "reconnects_total",
-                     "steps_missed_total", "steps_total", "samples_total", "samples_bad_total", "samples_dropped_total", "steps_dropped_total"):
+                     "steps_missed_total", "steps_total", "samples_total", "samples_bad_total", "samples_dropped_total",
+                     "steps_dropped_total"):
             row[name] = metrics.get(name)
         self.rows.append(row)
         self._csv.write(row)
@@ -278,6 +279,7 @@ def main():
     executable = os.path.abspath(arguments.executable)
     os.environ["TWINKEEPER_EXECUTABLE"] = executable
     folder = on_disk(arguments.folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # its folder and its children go then, too
     soak = Soak(arguments, folder)
     print_machine()
     try:

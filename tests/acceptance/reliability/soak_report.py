@@ -38,7 +38,7 @@ def slope(points):
 
 
 def warm_up(seconds):
-    return min(WARM_UP_S, seconds / 6)
+    return min(WARM_UP_S, seconds / 4)
 
 
 def period_means(rows, member, period_s, since_s):
