@@ -5,6 +5,8 @@ An account is settled up to a number when every number up to there was received 
 import json
 import threading
 
+from rig.ledger import Messages, lost_numbers
+
 
 class Account:
     """One stream of one epoch."""
@@ -53,54 +55,31 @@ class Account:
         return max(0, last - self.settled - ahead)
 
 
-class RunningLedger:
+class RunningLedger(Messages):
     """take() and what is asked meanwhile may be called from different threads."""
 
     def __init__(self):
+        super().__init__()
         self._lock = threading.Lock()
         self._accounts = {}       # (epoch, stream): Account
-        self._ends = {}           # epoch: {stream: last number that was stored}
-        self.sessions = set()     # of the statuses: one for each connection
-        self.unnamed = 0          # gap messages that can't name what was lost
-        self.replayed = self.packets = 0
-        self.newest_live_ms = 0
         self.metrics = {}         # the newest
 
     def take(self, payload, retained):
         document = json.loads(payload)
         with self._lock:
-            if document["schema"].startswith("twinkeeper.backlog/"):
-                self.packets += 1
-                for message in document["messages"]:
-                    self._count(message)
-            elif document["schema"].startswith("twinkeeper.status/"):
-                if not retained:
-                    self._status(document)
-            else:
-                self._count(document)
+            self.take_document(document, retained)
 
-    def _status(self, document):  # never spooled, so not balanced
-        self.sessions.add((document["epoch"], document["session"]))
-        previous = document.get("previous")
-        if previous:
-            self._ends[previous["epoch"]] = {s: n for s, n in previous["last"].items() if s != "status"}
+    def _first_time(self, epoch, stream, seq):
+        return self._account(epoch, stream).receive(seq)
 
-    def _count(self, document):
-        _, stream, epoch, seq = document["id"].split("/")
-        if not self._account(int(epoch), stream).receive(int(seq)):
-            return
-        if document["replay"]:
-            self.replayed += 1
-        else:
-            self.newest_live_ms = max(self.newest_live_ms, document["time_ms"])
+    def _new(self, document):
         if document["schema"].startswith("twinkeeper.metrics/") and not document["replay"]:
             self.metrics = {name: value for name, value in document.items() if not isinstance(value, dict)}
         if document["schema"].startswith("twinkeeper.gap/"):
             if document["stream"] is None:
                 self.unnamed += 1
             else:
-                lost = range(document["first_seq"], document["last_seq"] + 1, document.get("stride") or 1)
-                self._account(document["epoch"], document["stream"]).tell(lost)
+                self._account(document["epoch"], document["stream"]).tell(lost_numbers(document))
 
     def _account(self, epoch, stream):
         return self._accounts.setdefault((epoch, stream), Account())
@@ -117,17 +96,17 @@ class RunningLedger:
     def ended(self):
         """The epochs of which it is known how far they were stored."""
         with self._lock:
-            return sorted(self._ends)
+            return sorted(self.ends)
 
     def stored(self):
         with self._lock:
-            return sum(last for streams in self._ends.values() for last in streams.values())
+            return sum(last for streams in self.ends.values() for last in streams.values())
 
     def holes(self):
         """{(epoch, stream): count} of what was stored in epochs that have ended and neither came nor was told."""
         with self._lock:
             found = {}
-            for epoch, streams in self._ends.items():
+            for epoch, streams in self.ends.items():
                 for stream, last in streams.items():
                     count = self._accounts.get((epoch, stream), Account()).holes(last)
                     if count:

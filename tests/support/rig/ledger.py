@@ -9,19 +9,57 @@ message may come twice: a daemon that dies between the telling and the note that
 import json
 
 
-class Ledger:
+class Messages:
+    """What both ledgers read of a message; a class below it says what it counts."""
+
     def __init__(self):
+        self.sessions = set()   # (epoch, session) of the statuses: one for each connection
+        self.unnamed = 0        # gap messages that can't name what was lost
+        self.ends = {}          # epoch: {stream: last number that was stored}
+        self.replayed = self.packets = 0
+        self.newest_live_ms = 0
+
+    def take_document(self, document, retained):
+        if document["schema"].startswith("twinkeeper.backlog/"):
+            self.packets += 1
+            for message in document["messages"]:
+                self._count(message)
+        elif document["schema"].startswith("twinkeeper.status/"):
+            if not retained:
+                self._status(document)
+        else:
+            self._count(document)
+
+    def _status(self, document):  # never spooled, so not balanced
+        self.sessions.add((document["epoch"], document["session"]))
+        previous = document.get("previous")
+        if previous:
+            self.ends[previous["epoch"]] = {s: n for s, n in previous["last"].items() if s != "status"}
+
+    def _count(self, document):
+        _, stream, epoch, seq = document["id"].split("/")
+        if not self._first_time(int(epoch), stream, int(seq)):
+            return
+        if document["replay"]:
+            self.replayed += 1
+        else:
+            self.newest_live_ms = max(self.newest_live_ms, document["time_ms"])
+        self._new(document)
+
+
+def lost_numbers(gap):
+    """What a gap message names."""
+    return range(gap["first_seq"], gap["last_seq"] + 1, gap.get("stride") or 1)
+
+
+class Ledger(Messages):
+    def __init__(self):
+        super().__init__()
         self.received = {}      # (epoch, stream): sequence numbers
         self.told = {}          # (epoch, stream): sequence numbers told as lost
-        self.unnamed = 0        # gap messages that can't name what was lost
         self.reasons = {}       # reason: messages told
-        self.ends = {}          # epoch: {stream: last number that was stored}
         self.duplicates = 0
         self.retold = 0         # numbers told as lost more than once
-        self.replayed = 0
-        self.packets = 0
-        self.sessions = set()   # of the statuses: one for each connection
-        self.newest_live_ms = 0
         self.faults = []
         self._path = None
         self._offset = 0
@@ -39,34 +77,17 @@ class Ledger:
 
     def _take(self, line):
         _, retained, _, payload = line.decode("utf-8").split(" ", 3)
-        document = json.loads(payload)
-        if document["schema"].startswith("twinkeeper.backlog/"):
-            self.packets += 1
-            for message in document["messages"]:
-                self._count(message)
-        elif document["schema"].startswith("twinkeeper.status/"):
-            if retained == "0":
-                self._status(document)
-        else:
-            self._count(document)
+        self.take_document(json.loads(payload), retained == "1")
 
-    def _status(self, document):
-        self.sessions.add((document["epoch"], document["session"]))
-        previous = document.get("previous")
-        if previous:
-            self.ends[previous["epoch"]] = {s: n for s, n in previous["last"].items() if s != "status"}
-
-    def _count(self, document):
-        _, stream, epoch, seq = document["id"].split("/")
-        numbers = self.received.setdefault((int(epoch), stream), set())
-        if int(seq) in numbers:
+    def _first_time(self, epoch, stream, seq):
+        numbers = self.received.setdefault((epoch, stream), set())
+        if seq in numbers:
             self.duplicates += 1
-            return
-        numbers.add(int(seq))
-        if document["replay"]:
-            self.replayed += 1
-        else:
-            self.newest_live_ms = max(self.newest_live_ms, document["time_ms"])
+            return False
+        numbers.add(seq)
+        return True
+
+    def _new(self, document):
         if document["schema"].startswith("twinkeeper.gap/"):
             self._gap(document)
 
@@ -75,7 +96,7 @@ class Ledger:
         if gap["stream"] is None:
             self.unnamed += 1
             return
-        lost = range(gap["first_seq"], gap["last_seq"] + 1, gap.get("stride") or 1)
+        lost = lost_numbers(gap)
         if len(lost) != gap["count"]:
             self.faults.append(f"a gap of {gap['count']} names {len(lost)} numbers: {gap}")
         told = self.told.setdefault((gap["epoch"], gap["stream"]), set())
