@@ -116,12 +116,10 @@ class GuestTestCase(RigTestCase):
             return f"all that was stored: ends of {sorted(self.ledger.ends)}, missing {missing}\n{self.story()}"
         wait_until(balanced, within_s, left)
         self.assertEqual(self.ledger.faults, [])
-        # A guest whose host is busy may not keep up with itself, and tells so.
-        self.assertEqual(set(self.ledger.reasons) - {"overrun"}, set(), "nothing had to be lost")
-        self.assertEqual((self.ledger.told_but_there(), self.ledger.unnamed), (0, 0))
+        self.assertEqual((self.ledger.reasons, self.ledger.unnamed), ({}, 0), "nothing had to be lost")
         ledger = self.ledger
         print(f"stored {ledger.stored()}, received {ledger.received_count()}, {ledger.duplicates} duplicates, "
-              f"{ledger.replayed} replayed, told as lost {ledger.told_count()}, neither 0, "
+              f"{ledger.replayed} replayed, none lost, "
               f"{len(ledger.sessions)} connections", flush=True)
         self.check_envelopes()
         self.check_schemas()

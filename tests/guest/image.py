@@ -90,13 +90,14 @@ TIME_SOURCE = """\
 [Unit]
 Description=The clock is set
 DefaultDependencies=no
+Wants=time-sync.target
 Before=time-sync.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/local/sbin/discipline
 [Install]
-WantedBy=time-sync.target
+WantedBy=sysinit.target
 """
 
 DEVICE = """\
