@@ -1,8 +1,10 @@
 // Asks systemd whether a time source sets the clock, where the sandbox of the unit keeps the service from asking the kernel.
 //
 // `timedated` answers on the system bus with what the kernel says, whoever the time source is; where there is no bus,
-// timesyncd's mark. If neither is there nobody knows, which is told once, and the clock counts as set.
-// Source: org.freedesktop.timedate1(5), systemd-timesyncd.service(8). Thread rule: one thread; a call may wait for 2 s.
+// timesyncd's mark. Who does not answer is asked again; if nobody has three times, that is told once, and what was said last
+// counts, and else the clock counts as set.
+// Source: org.freedesktop.timedate1(5), systemd-timesyncd.service(8). Thread rule: one thread; a call may wait for 2 s, the
+// first one for 10 s.
 #pragma once
 
 #include "twinkeeper/base/clock.hpp"
@@ -20,6 +22,7 @@ class ClockSource {
  private:
   signals::EventSink& events_;
   base::Instant next_ = base::Instant::min();
+  int unanswered_ = 0;  // one after the other
 };
 
 }  // namespace twinkeeper::app
