@@ -447,6 +447,12 @@ int main(int argc, char** argv) {
       return finish(spool_purge_command(spooled));
     }
     return finish(version_command(json));
+  } catch (const std::system_error& error) {
+    const bool threads = error.code() == std::errc::resource_unavailable_try_again;
+    std::cerr << "twinkeeper: "
+              << (threads ? "no further thread can be started (TasksMax=, ulimit -u): " : "internal error: ")
+              << error.what() << '\n';
+    return kExitInternal;
   } catch (const std::exception& error) {
     std::cerr << "twinkeeper: internal error: " << error.what() << '\n';
     return kExitInternal;

@@ -72,6 +72,7 @@ class Limits(GuestTestCase):
         self.with_drop_in("TasksMax=4")
         self.until_inside(f"grep -qv '^max 0$' {CGROUP}/pids.events", "a refused task")
         self.check_contained(device, "too few tasks")
+        self.assertIn("no further thread can be started (TasksMax=, ulimit -u)", self.journal())
         self.check_nothing_lost()
 
     def policies(self):
