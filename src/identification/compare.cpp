@@ -42,7 +42,7 @@ class Predictor {
     }
     if (slope != nullptr) {
       MatrixXd moved = model_.A * *slope;
-      if (!rows.empty()) moved -= gain * (model_.C(rows, Eigen::all) * *slope);
+      if (!rows.empty()) moved -= gain * (MatrixXd(model_.C(rows, Eigen::all)) * *slope);
       *slope = std::move(moved);
     }
     return next;
@@ -85,7 +85,7 @@ class Predictor {
       if (const std::vector<Index> rows = measured(y); !rows.empty()) {
         const Eigen::LLT<MatrixXd> root(sigma_(rows, rows));
         errors.push_back(root.matrixL().solve(VectorXd((y - output(x, u))(rows))));
-        slopes.push_back(root.matrixL().solve(MatrixXd(model_.C(rows, Eigen::all) * slope)));
+        slopes.push_back(root.matrixL().solve(MatrixXd(model_.C(rows, Eigen::all)) * slope));
         count += static_cast<Index>(rows.size());
       }
       if (one_step) {
