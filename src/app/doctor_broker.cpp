@@ -22,19 +22,20 @@ std::string mend_of_server(const std::string& code, const uplink::UplinkSettings
   if (code == "wrong_host")
     return "set uplink.endpoint to a name of the certificate, or have one made for " + endpoint.host;
   if (code == "unknown_issuer") {
-    return "put the authority that signed the broker's certificate into " + quoted(uplink.root_ca) + "; " + shown +
-           " shows who it is";
+    return "put the authority that signed the broker's certificate into " + shell_quoted(uplink.root_ca) + "; " +
+           shown + " shows who it is";
   }
   if (code == "client_certificate_refused") {
-    return "have " + quoted(uplink.cert) +
+    return "have " + shell_quoted(uplink.cert) +
            " made by an authority that the broker trusts, or registered and active there";
   }
   if (code.rfind("crl_", 0) == 0)
-    return "put the newest list of the broker certificate's issuer into " + quoted(uplink.crl);
+    return "put the newest list of the broker certificate's issuer into " + shell_quoted(uplink.crl);
   if (code == "server_certificate_not_yet_valid") return "timedatectl set-ntp true";
   if (code.rfind("server_certificate_", 0) == 0)
     return "renew the broker's certificate; timedatectl shows whether the clock is right";
-  return shown + " -CAfile " + quoted(uplink.root_ca) + " -cert " + quoted(uplink.cert) + " -key " + quoted(uplink.key);
+  return shown + " -CAfile " + shell_quoted(uplink.root_ca) + " -cert " + shell_quoted(uplink.cert) + " -key " +
+         shell_quoted(uplink.key);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ drivers::PlannedRequest first_request(const drivers::DeviceSettings& device) {
 }
 
 std::string probe_of(const drivers::DeviceSettings& device, const drivers::PlannedRequest& request) {
-  std::string words = "twinkeeper probe " + quoted(device.controller) + " --slave-id " +
+  std::string words = "twinkeeper probe " + shell_quoted(device.controller) + " --slave-id " +
                       std::to_string(device.slave_id) + " --register " + std::string(drivers::to_string(request.kind)) +
                       " --address " + std::to_string(request.address) + " --count " + std::to_string(request.count);
   if (device.transmission_mode == TransmissionMode::RTUoverTCP) words += " --transmission-mode RTUoverTCP";

@@ -21,7 +21,7 @@ std::string place_of_fault(const config::Diagnostic& fault) {
 }
 
 std::string edit_of(const config::Diagnostic& fault) {
-  std::string edit = "edit " + quoted(fault.file);
+  std::string edit = "edit " + shell_quoted(fault.file);
   if (fault.line > 0) edit += ", line " + std::to_string(fault.line);
   if (!fault.accepted.empty()) edit += "; accepted: " + fault.accepted;
   return edit;
@@ -37,9 +37,10 @@ void add_warnings(const Faults& warnings, Group& group) {
 std::string mend_of_access(const Account& account, const std::string& path, const std::string& in_the_way,
                            bool secret) {
   if (in_the_way != path)
-    return "chgrp " + account.group + " " + quoted(in_the_way) + " && chmod g+x " + quoted(in_the_way);
-  if (!secret) return "chgrp " + account.group + " " + quoted(path) + " && chmod g+r " + quoted(path);
-  return "chown " + account.name + ":" + account.group + " " + quoted(path) + " && chmod 400 " + quoted(path);
+    return "chgrp " + account.group + " " + shell_quoted(in_the_way) + " && chmod g+x " + shell_quoted(in_the_way);
+  if (!secret) return "chgrp " + account.group + " " + shell_quoted(path) + " && chmod g+r " + shell_quoted(path);
+  return "chown " + account.name + ":" + account.group + " " + shell_quoted(path) + " && chmod 400 " +
+         shell_quoted(path);
 }
 
 // Whether the account can read it; what is not there is another check's.
@@ -61,7 +62,7 @@ void examine_writers(const std::string& id, const std::string& path, Group& grou
   struct stat status {};
   const bool by_mode = ::stat(at_fault(*fault).c_str(), &status) == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const std::string mend = !by_mode ? "chown root " : at_fault(*fault) == path ? "chmod go-w " : "chmod o-w ";
-  group.warning(id, path, fault->what, mend + quoted(at_fault(*fault)), "writable_by_others");
+  group.warning(id, path, fault->what, mend + shell_quoted(at_fault(*fault)), "writable_by_others");
 }
 
 // Configuration file and model files as they were read.
@@ -104,34 +105,37 @@ struct Remedy {
 Remedy remedy_of(const std::string& code, const uplink::UplinkSettings& uplink) {
   const auto begins = [&](const char* start) { return code.rfind(start, 0) == 0; };
   if (begins("crl_")) {
-    return {
-        "crl", uplink.crl,
-        "put the authority's newest list there as PEM: openssl crl -inform DER -in NEW.crl -out " + quoted(uplink.crl)};
+    return {"crl", uplink.crl,
+            "put the authority's newest list there as PEM: openssl crl -inform DER -in NEW.crl -out " +
+                shell_quoted(uplink.crl)};
   }
   if (begins("password_")) {
     return {"password", uplink.password_file,
-            "write the password as the first line of " + quoted(uplink.password_file)};
+            "write the password as the first line of " + shell_quoted(uplink.password_file)};
   }
   if (begins("ca_")) {
     return {"root_ca", uplink.root_ca,
-            "install -m 0644 CA.pem " + quoted(uplink.root_ca) + ", the authority of the broker's certificate as PEM"};
+            "install -m 0644 CA.pem " + shell_quoted(uplink.root_ca) +
+                ", the authority of the broker's certificate as PEM"};
   }
   if (code == "certificate_not_yet_valid")
     return {"certificate", uplink.cert, "timedatectl set-ntp true, or a new certificate"};
   if (begins("certificate_")) {
     return {"certificate", uplink.cert,
-            "have one made for the key (openssl req -new -key " + quoted(uplink.key) + " -subj /CN=" +
-                quoted(uplink.client_id) + " -out gateway.csr) and install -m 0644 NEW.crt " + quoted(uplink.cert)};
+            "have one made for the key (openssl req -new -key " + shell_quoted(uplink.key) +
+                " -subj /CN=" + shell_quoted(uplink.client_id) + " -out gateway.csr) and install -m 0644 NEW.crt " +
+                shell_quoted(uplink.cert)};
   }
   if (code == "key_mismatch") {
     return {"key", uplink.key,
             "install the key of the certificate, or have a certificate made for this key: openssl req -new -key " +
-                quoted(uplink.key) + " -subj /CN=" + quoted(uplink.client_id) + " -out gateway.csr"};
+                shell_quoted(uplink.key) + " -subj /CN=" + shell_quoted(uplink.client_id) + " -out gateway.csr"};
   }
   if (begins("key_"))
     return {"key", uplink.key,
-            "install the key of the certificate as PEM without a passphrase as " + quoted(uplink.key)};
-  return {"certificate", uplink.cert, "openssl verify -CAfile " + quoted(uplink.root_ca) + " " + quoted(uplink.cert)};
+            "install the key of the certificate as PEM without a passphrase as " + shell_quoted(uplink.key)};
+  return {"certificate", uplink.cert,
+          "openssl verify -CAfile " + shell_quoted(uplink.root_ca) + " " + shell_quoted(uplink.cert)};
 }
 
 // A secret nobody but the service may read. True: nothing is wrong with it.
@@ -139,7 +143,7 @@ bool examine_secret(const std::string& id, const std::string& path, const Accoun
   if (const auto fault = base::private_file_fault(path)) {
     const bool itself = at_fault(*fault) == path;
     const std::string mend =
-        itself ? mend_of_access(account, path, path, true) : "chmod o-w " + quoted(at_fault(*fault));
+        itself ? mend_of_access(account, path, path, true) : "chmod o-w " + shell_quoted(at_fault(*fault));
     group.failure(id, path, fault->what, mend, kExitPermission, "not_private");
     return false;
   }
@@ -222,9 +226,10 @@ Group examine_certificates(const Plan& plan, const Circumstances& circumstances,
   }
   const auto first = uplink::first_expiry(uplink.root_ca);
   if (examine_access("root_ca", uplink.root_ca, account, false, group) && good("root_ca")) {
-    examine_end("root_ca", uplink.root_ca, first ? "the authority " + first.value().subject : "", first, now,
-                "put the broker's new authority into " + quoted(uplink.root_ca) + ", and take out what no broker needs",
-                group);
+    examine_end(
+        "root_ca", uplink.root_ca, first ? "the authority " + first.value().subject : "", first, now,
+        "put the broker's new authority into " + shell_quoted(uplink.root_ca) + ", and take out what no broker needs",
+        group);
   }
   examine_writers("root_ca", uplink.root_ca, group);
   if (!uplink.crl.empty()) {

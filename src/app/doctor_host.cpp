@@ -172,7 +172,7 @@ std::vector<Holder> holders_of(const std::string& root, dev_t device) {
   return holders;
 }
 
-std::string quoted(const std::string& path) {
+std::string shell_quoted(const std::string& path) {
   const bool plain = std::all_of(path.begin(), path.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '/' || c == '.' || c == '_' || c == '-' || c == ':' || c == '+' || c == ',';
   });

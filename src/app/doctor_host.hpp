@@ -58,6 +58,6 @@ struct Holder {
 [[nodiscard]] std::vector<Holder> holders_of(const std::string& root, dev_t device);
 
 // "a.b/c d" as a word of the shell.
-[[nodiscard]] std::string quoted(const std::string& path);
+[[nodiscard]] std::string shell_quoted(const std::string& path);
 
 }  // namespace twinkeeper::app::doctor

@@ -19,7 +19,7 @@ constexpr long kTmpfs = 0x01021994;
 constexpr long kRamfs = 0x858458f6;
 
 std::string give_to(const Account& account, const std::string& directory) {
-  return "chown -R " + account.name + ":" + account.group + " " + quoted(directory);
+  return "chown -R " + account.name + ":" + account.group + " " + shell_quoted(directory);
 }
 
 // Nothing to look at any further if false.
@@ -31,7 +31,7 @@ bool examine_directory(const std::string& directory, const Circumstances& circum
       group.ok("state_directory", directory, "is not there yet: the unit makes it when the service starts");
     } else {
       group.failure("state_directory", directory, "is not there, or can't be reached",
-                    "install -d -o " + account.name + " -g " + account.group + " -m 0750 " + quoted(directory),
+                    "install -d -o " + account.name + " -g " + account.group + " -m 0750 " + shell_quoted(directory),
                     kExitIo);
     }
     return false;
@@ -42,14 +42,15 @@ bool examine_directory(const std::string& directory, const Circumstances& circum
   }
   const auto in_the_way = obstacle(account, directory, kRead | kWrite | kPass);
   if (in_the_way && *in_the_way != directory) {
-    group.failure("state_directory", directory, account.name + " can't reach it through the folder " + *in_the_way,
-                  "chgrp " + account.group + " " + quoted(*in_the_way) + " && chmod g+x " + quoted(*in_the_way),
-                  kExitIo);
+    group.failure(
+        "state_directory", directory, account.name + " can't reach it through the folder " + *in_the_way,
+        "chgrp " + account.group + " " + shell_quoted(*in_the_way) + " && chmod g+x " + shell_quoted(*in_the_way),
+        kExitIo);
   } else if (in_the_way) {
     group.failure("state_directory", directory, account.name + " can't write there", give_to(account, directory),
                   kExitIo);
   } else if ((status.st_mode & S_IWOTH) != 0) {
-    group.warning("state_directory", directory, "everybody can write there", "chmod 750 " + quoted(directory));
+    group.warning("state_directory", directory, "everybody can write there", "chmod 750 " + shell_quoted(directory));
   } else {
     group.ok("state_directory", directory, account.name + " can write there");
   }
@@ -99,7 +100,7 @@ void examine_disk(const std::string& directory, std::uint64_t wanted, std::uint6
   const std::string found =
       base::format_size(free >> 20 << 20) + " are free, the spool may grow by " + base::format_size(needed);
   if (free < kLeastRoom) {
-    group.failure("state_room", directory, found, "du -xh " + quoted(directory) + "/..: make room", kExitIo);
+    group.failure("state_room", directory, found, "du -xh " + shell_quoted(directory) + "/..: make room", kExitIo);
   } else if (free < needed) {
     group.warning("state_room", directory, found,
                   "make room, or set spool.max_bytes to at most " + std::to_string((used + free) >> 20) + "MiB");
@@ -131,7 +132,7 @@ std::uint64_t examine_spool(const std::string& directory, const Circumstances& c
     for (const auto& one : status.value().dead) dead += one.count;
     group.warning("spool", directory,
                   std::to_string(dead) + " messages were set aside: " + status.value().dead.front().reason,
-                  "twinkeeper spool export --dead --config " + quoted(circumstances.config_file) +
+                  "twinkeeper spool export --dead --config " + shell_quoted(circumstances.config_file) +
                       "; then spool purge --dead --yes",
                   "set_aside");
   } else {
@@ -148,7 +149,7 @@ void examine_checkpoints(const Plan& plan, const std::string& directory, Group& 
     good += checkpoint.ok() ? 1 : 0;
     if (checkpoint.ok() || checkpoint.error().code() == base::ErrorCode::not_found) continue;
     group.warning("checkpoint", file, checkpoint.error().message(),
-                  "rm " + quoted(file) + ", or restart the service: the twin begins anew");
+                  "rm " + shell_quoted(file) + ", or restart the service: the twin begins anew");
   }
   if (plan.config.twins.empty()) return;
   group.ok(

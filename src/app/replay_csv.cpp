@@ -21,7 +21,7 @@ std::string cell(double value) {
 }
 
 // Text between quotes, if it needs them.
-std::string quoted(const std::string& text) {
+std::string csv_quoted(const std::string& text) {
   if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {
@@ -40,7 +40,7 @@ std::string cell(const signals::RawValue& raw) {
     case signals::RawKind::float16:
     case signals::RawKind::float32:
     case signals::RawKind::float64: return cell(raw.real);
-    case signals::RawKind::text: return quoted(raw.text);
+    case signals::RawKind::text: return csv_quoted(raw.text);
   }
   return "";
 }

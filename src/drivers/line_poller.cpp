@@ -24,7 +24,7 @@ std::string without_end(std::string request, const std::string& terminator) {
   return request;
 }
 
-std::string quoted(std::string_view line) {
+std::string line_quoted(std::string_view line) {
   std::string out = "\"";
   for (const char c : line.substr(0, kLongestQuote)) out += c >= ' ' && c <= '~' ? c : '?';
   return out + (line.size() > kLongestQuote ? "…\"" : "\"");
@@ -340,17 +340,17 @@ bool LinePoller::hear(std::span<const std::uint8_t> bytes, base::Instant arrived
     if (line->fault != LineFault::none) {
       ++heard_.damaged;
       failure_ = "a line " + std::string{to_string(line->fault)};
-      if (line->fault != LineFault::over_long) failure_ += ": " + quoted(line->text);
+      if (line->fault != LineFault::over_long) failure_ += ": " + line_quoted(line->text);
     } else if (!pattern_.match(line->text, texts_)) {
       const bool own = !sent || !another_is_late(*sent);
       if (own) spoke();
       ++(own ? heard_.partly : heard_.damaged);
-      failure_ = "a line that does not match the pattern: " + quoted(line->text);
+      failure_ = "a line that does not match the pattern: " + line_quoted(line->text);
     } else if (const LinePoller* late = sent ? late_sender_of(line->text, *sent) : nullptr) {
       ++heard_.partly;
       ++heard_.doubted;
       newest_answer_ = line->text;
-      failure_ = "a line that may be a late answer of " + late->settings_.name + ": " + quoted(line->text);
+      failure_ = "a line that may be a late answer of " + late->settings_.name + ": " + line_quoted(line->text);
     } else {
       spoke();
       if (!others_.empty()) newest_answer_ = line->text;
@@ -362,7 +362,7 @@ bool LinePoller::hear(std::span<const std::uint8_t> bytes, base::Instant arrived
         ++heard_.good;
       } else {
         ++heard_.partly;
-        count_failure(DeviceError::mismatch, "a line without a value for every register: " + quoted(line->text));
+        count_failure(DeviceError::mismatch, "a line without a value for every register: " + line_quoted(line->text));
       }
       if (sent) return true;
       continue;

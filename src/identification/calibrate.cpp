@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kMargin = 1.3;
 constexpr double kUpper95 = 1.645;
-constexpr std::size_t kFolds = 4;
+constexpr std::size_t kRefits = 4;
 
 // A test as it goes over rows: its statistic after a row, NaN: none; begin anew.
 struct Walk {
@@ -27,7 +27,7 @@ struct Walk {
 
 // One side of a test; `down`: small values are the ones that alarm.
 struct Extremes {
-  std::array<double, kFolds> of_fold{};
+  std::array<double, kRefits> of_fold{};
   bool down = false;
 
   [[nodiscard]] double worse(double a, double b) const { return down ? std::min(a, b) : std::max(a, b); }
@@ -39,12 +39,12 @@ struct Extremes {
   [[nodiscard]] double with_margin(double value) const { return down ? value / kMargin : value * kMargin; }
 };
 
-std::size_t fold_begin(std::size_t fold, std::size_t rows) { return fold * rows / kFolds; }
+std::size_t fold_begin(std::size_t fold, std::size_t rows) { return fold * rows / kRefits; }
 
 Extremes extremes_of(const Walk& walk, std::size_t rows, bool down) {
   Extremes out;
   out.down = down;
-  for (std::size_t fold = 0; fold < kFolds; ++fold) {
+  for (std::size_t fold = 0; fold < kRefits; ++fold) {
     out.of_fold[fold] = down ? 1.0 : 0.0;
     walk.reset();
     for (std::size_t row = fold_begin(fold, rows); row < fold_begin(fold + 1, rows); ++row) {
@@ -58,9 +58,9 @@ Extremes extremes_of(const Walk& walk, std::size_t rows, bool down) {
 // `floor`: the limit that holds whatever the rows show.
 int alarms_of(const Walk& walk, std::size_t rows, const Extremes& extremes, double floor) {
   int alarms = 0;
-  for (std::size_t fold = 0; fold < kFolds; ++fold) {
+  for (std::size_t fold = 0; fold < kRefits; ++fold) {
     double limit = floor;
-    for (std::size_t other = 0; other < kFolds; ++other) {
+    for (std::size_t other = 0; other < kRefits; ++other) {
       if (other != fold) limit = extremes.worse(limit, extremes.with_margin(extremes.of_fold[other]));
     }
     if (extremes.worse(limit, extremes.of_fold[fold]) == limit) continue;

@@ -23,7 +23,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-std::string quoted(std::string_view text) {
+std::string cell_quoted(std::string_view text) {
   constexpr std::size_t kMost = 40;
   std::string out = "\"";
   for (const char c : text.substr(0, kMost)) out += static_cast<unsigned char>(c) < ' ' ? '?' : c;
@@ -153,7 +153,7 @@ base::Status LogReader::read_header() {
     LogColumn column = column_of(cell);
     if (column.name.empty()) return fault(line, cell, "a column without a name; accepted: NAME or NAME[UNIT]");
     if (std::any_of(columns_.begin(), columns_.end(), [&](const auto& c) { return c.name == column.name; })) {
-      return fault(line, cell, quoted(column.name) + " is there twice; accepted: each column once");
+      return fault(line, cell, cell_quoted(column.name) + " is there twice; accepted: each column once");
     }
     columns_.push_back(std::move(column));
   }
@@ -189,7 +189,7 @@ base::Result<bool> LogReader::next(LogRow& row) {
   row.line = file_.line();
   row.time_text = take_cell(rest);
   const auto time = parse_time(row.time_text);
-  if (!time) return fault(line, row.time_text, quoted(row.time_text) + " is no time; " + kTimeForm);
+  if (!time) return fault(line, row.time_text, cell_quoted(row.time_text) + " is no time; " + kTimeForm);
   row.time = *time;
   row.values.resize(columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
@@ -205,7 +205,7 @@ base::Result<bool> LogReader::next(LogRow& row) {
       row.values[c] = kMissing;
     } else {
       return fault(line, cell,
-                   columns_[c].name + ": " + quoted(cell) +
+                   columns_[c].name + ": " + cell_quoted(cell) +
                        " is no number; accepted: a number with a decimal point, or an empty cell, NaN or "
                        "null for a missing one");
     }

@@ -215,7 +215,7 @@ TEST_CASE("The service is judged by its unit only if that runs with this configu
 }
 
 TEST_CASE("A word of the shell is quoted if need be") {
-  CHECK(quoted("/etc/twinkeeper/a-b_c.yaml") == "/etc/twinkeeper/a-b_c.yaml");
-  CHECK(quoted("it's here") == "'it'\\''s here'");
-  CHECK(quoted("") == "''");
+  CHECK(shell_quoted("/etc/twinkeeper/a-b_c.yaml") == "/etc/twinkeeper/a-b_c.yaml");
+  CHECK(shell_quoted("it's here") == "'it'\\''s here'");
+  CHECK(shell_quoted("") == "''");
 }
