@@ -18,7 +18,7 @@ bool wait_for(int descriptor, short events, base::Instant deadline) {
   return left > 0 && ::poll(&entry, 1, static_cast<int>(left)) > 0;
 }
 
-std::string quoted(std::string_view head) {
+std::string answer_quoted(std::string_view head) {
   std::string line(head.substr(0, std::min(head.find('\r'), kMostQuoted)));
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7F) c = '?';
@@ -48,7 +48,7 @@ std::optional<std::string> open_tunnel(int descriptor, const std::string& server
   }
   const auto space = head.find(' ');
   if (head.rfind("HTTP/1.", 0) != 0 || space == std::string::npos) return "it does not speak HTTP";
-  if (head.compare(space + 1, 1, "2") != 0) return quoted(head);
+  if (head.compare(space + 1, 1, "2") != 0) return answer_quoted(head);
   return std::nullopt;
 }
 
