@@ -141,7 +141,7 @@ class Restore {
     for (const auto& [file, text] : plan.config.texts) named.insert(places_->name_of(file).value_or(""));
     for (const auto& [file, is_private] : files_of_uplink(plan)) {
       named.insert(places_->name_of(file).value_or(""));
-      if (is_private) private_files_.push_back(file);
+      if (is_private) private_files_.insert(file);
     }
     const std::string state = kStateMembers;
     for (const ArchiveMember& member : members_) {
@@ -266,13 +266,18 @@ class Restore {
     return base::Success{};
   }
 
-  // Files that were not there: readable for the group of the folder, the service's.
+  // Files that were not there: readable for the group of the folder, the service's; private ones for its user alone.
   base::Status give_to_readers() const {
     struct stat folder {};
+    struct stat state {};
     ::stat(places_->config_folder().c_str(), &folder);
+    ::stat(places_->state_directory().c_str(), &state);
     for (const std::string& file : new_files_) {
       if (::geteuid() != 0) break;
-      if (::chown(file.c_str(), folder.st_uid, folder.st_gid) != 0 || ::chmod(file.c_str(), 0640) != 0) {
+      const bool is_private = private_files_.count(file) > 0;
+      const struct stat& like = is_private ? state : folder;
+      if (::chown(file.c_str(), like.st_uid, like.st_gid) != 0 ||
+          ::chmod(file.c_str(), is_private ? 0400 : 0640) != 0) {
         return base::system_error(file, errno);
       }
     }
@@ -302,7 +307,8 @@ class Restore {
   std::vector<ArchiveMember> members_;
   std::optional<BackupPlaces> places_;
   std::map<std::string, std::string> config_files_, state_files_;  // texts by file; an empty one goes
-  std::vector<std::string> new_files_, private_files_;
+  std::vector<std::string> new_files_;
+  std::set<std::string> private_files_;
   std::string_view spool_;
 };
 
