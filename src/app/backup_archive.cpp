@@ -59,7 +59,7 @@ std::optional<std::string> tar_header(const std::string& name, std::uint64_t byt
   header.replace(0, name.size() - (split > 0 ? split + 1 : 0), name, split > 0 ? split + 1 : 0);
   if (split > 0) header.replace(kTarPrefix.begin, split, name, 0, split);
   put_octal(header, {100, 8}, 0600);
-  for (const std::size_t unused : {108u, 116u, 329u, 337u}) put_octal(header, {unused, 8}, 0);  // owners, device
+  for (const std::size_t owner : {108u, 116u}) put_octal(header, {owner, 8}, 0);
   put_octal(header, kTarSize, bytes);
   put_octal(header, kTarTime, seconds);
   header[156] = '0';  // a regular file

@@ -131,6 +131,8 @@ class Backup(OperateCase):
     def test_backup_while_it_runs_and_restore(self):
         """On a state directory that is empty: the same alarms, the twin goes on, what waited arrives once, a later epoch."""
         self.begin()
+        self.daemon.stop()  # writes a checkpoint
+        self.daemon.start()
         self.lose_device()
         self.ask("alarms", "acknowledge", ALARM, "--comment", "the pump house has no power")
         self.event("acknowledged")
@@ -169,7 +171,8 @@ class Backup(OperateCase):
         self.assertIn("goes on from its checkpoint", self.daemon.stderr())
         again = self.event("raised", mark)
         self.assertEqual((again["state"], again["comment"]), ("acknowledged", "the pump house has no power"))
-        arrived = [m.document["id"] for m in self.subscriber.messages(since=mark) if m.epoch == epoch]
+        arrived = [m.document["id"] for m in self.subscriber.messages(since=mark)
+                   if m.epoch == epoch and not m.arrival.retained and m.stream != "status"]
         self.assertEqual(len(arrived), len(set(arrived)), "a message came twice")
         self.daemon.stop()
         self.check_envelopes()
