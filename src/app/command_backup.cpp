@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "app/backup_archive.hpp"
 #include "app/backup_places.hpp"
@@ -13,13 +12,12 @@
 #include "app/state_files.hpp"
 #include "app/version.hpp"
 #include "base/durable_file.hpp"
+#include "telemetry/json_writer.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "uplink/spool_backup.hpp"
 
 namespace twinkeeper::app {
 namespace {
-
-using nlohmann::ordered_json;
 
 class Backup {
  public:
@@ -115,18 +113,20 @@ class Backup {
   }
 
   [[nodiscard]] std::string manifest_text(base::WallTime now) const {
-    ordered_json manifest{{"schema", kBackupSchema},
-                          {"version", std::string(kVersion)},
-                          {"gateway", plan_.config.gateway.id},
-                          {"time", base::format_rfc3339(now)},
-                          {"configuration", places_.name_of(places_.config_file()).value_or("")},
-                          {"config_folder", places_.config_folder()},
-                          {"state_directory", places_.state_directory()},
-                          {"config_hash", plan_.config.hash},
-                          {"keys", arguments_.with_keys},
-                          {"spool", nullptr}};
-    if (copied_) manifest["spool"] = {{"epoch", copied_->epoch}, {"messages", copied_->messages}};
-    return manifest.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    std::string members;
+    telemetry::JsonWriter writer(members);
+    writer.text("schema", kBackupSchema);
+    writer.text("version", kVersion);
+    writer.text("gateway", plan_.config.gateway.id);
+    writer.text("time", base::format_rfc3339(now));
+    writer.text("configuration", places_.name_of(places_.config_file()).value_or(""));
+    writer.text("config_folder", places_.config_folder());
+    writer.text("state_directory", places_.state_directory());
+    writer.text("config_hash", plan_.config.hash);
+    writer.boolean("keys", arguments_.with_keys);
+    writer.natural("epoch", copied_ ? copied_->epoch : 0);
+    writer.natural("messages", copied_ ? copied_->messages : 0);
+    return "{" + members + "}\n";
   }
 
   void tell() const {

@@ -26,7 +26,7 @@ using nlohmann::json;
 
 struct Manifest {
   std::string gateway, time, configuration, config_folder, state_directory;
-  std::uint64_t epoch = 0;  // of the spool, if it has one
+  std::uint64_t epoch = 0;  // of the spool; 0: there is none
 };
 
 // What is wrong with it, for a sentence that begins with the file.
@@ -47,9 +47,7 @@ std::variant<Manifest, std::string> manifest_of(std::string_view content) {
                                        {"state_directory", &Manifest::state_directory}}) {
       manifest.*member = document.at(name).get<std::string>();
     }
-    if (const json& spool = document.at("spool"); spool.is_object()) {
-      manifest.epoch = spool.at("epoch").get<std::uint64_t>();
-    }
+    manifest.epoch = document.at("epoch").get<std::uint64_t>();
     return manifest;
   } catch (const json::exception& error) {
     return std::string("has a manifest that can't be used: ") + error.what();
