@@ -155,7 +155,8 @@ class Hardening(unittest.TestCase):
         kept = "/etc/twinkeeper/pki/gateway.key /etc/twinkeeper/twinkeeper.yaml /var/lib/twinkeeper/commands.log"
         seen = f"sha256sum {kept}; stat -c '%a %U:%G' /etc/twinkeeper /etc/twinkeeper/pki /var/lib/twinkeeper {kept}"
         trail = len(self.machine.run(f"cat {kept.split()[2]}").stdout.splitlines())
-        self.machine.run("chown twinkeeper:twinkeeper /etc/twinkeeper/pki/gateway.key; chmod 400 /etc/twinkeeper/pki/gateway.key")
+        self.machine.run("chown twinkeeper:twinkeeper /etc/twinkeeper/pki/gateway.key; chmod 400 /etc/twinkeeper/pki/gateway.key; "
+                         f"chmod 640 {CONFIGURATION}")
         self.machine.run(re.search(r"^    (twinkeeper backup .*)$", PAGE, re.M)[1])
         before = self.machine.run(seen).stdout
         back = re.search(r"^    systemctl stop twinkeeper\n((?:    .*\n)+)", PAGE, re.M)[1]
