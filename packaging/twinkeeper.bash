@@ -11,6 +11,7 @@ _twinkeeper() {
   local help
   help=$("$program" "${command[@]}" --help 2>/dev/null) || { command=("${command[0]}"); help=$("$program" "${command[@]}" --help 2>/dev/null); }
   case $before in
+    log-level) mapfile -t COMPREPLY < <(compgen -W "trace debug info warning error" -- "$word"); return ;;
     --rows|--for|--horizon|--sample-time|--capture-limit) return ;;
     --*) grep -qE "^ +$before( |,)?.* (TEXT|PATH|FILE)" <<<"$help" && { compopt -o default; return; } ;;
   esac

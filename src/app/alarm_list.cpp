@@ -1,6 +1,7 @@
 #include "app/alarm_list.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 #include <tuple>
 
@@ -20,6 +21,7 @@ using diagnosis::OperatorWord;
 using nlohmann::json;
 
 constexpr const char* kListSchema = "twinkeeper.operator_words/1";
+constexpr const char* kAnyListSchema = "twinkeeper.operator_words/";
 constexpr std::uintmax_t kMostListBytes = 4 << 20;
 
 std::string member_text(const json& object, const char* name) {
@@ -46,9 +48,15 @@ void AlarmList::read() {
   if (!content) return;
   const bool fits = content.value().size() <= kMostListBytes;
   const json document = fits ? json::parse(content.value(), nullptr, false) : json();
-  if (!document.is_object() || member_text(document, "schema") != kListSchema) {
-    events_.raise({signals::EventLevel::error, "alarms", "words_damaged",
-                   file_ + " is damaged: what operators have acknowledged or shelved is forgotten"});
+  const std::string schema = document.is_object() ? member_text(document, "schema") : std::string();
+  if (schema != kListSchema) {
+    const bool other_version = schema.starts_with(kAnyListSchema);
+    const std::string aside = file_ + (other_version ? ".other_version" : ".damaged");
+    const bool moved = std::rename(file_.c_str(), aside.c_str()) == 0;
+    events_.raise({signals::EventLevel::error, "alarms", other_version ? "words_of_other_version" : "words_damaged",
+                   file_ + (other_version ? " is of another version of twinkeeper" : " is damaged") +
+                       ": what operators have acknowledged or shelved is forgotten" +
+                       (moved ? ", the file is kept as " + aside : "")});
     return;
   }
   const base::Instant now = clock_.now();

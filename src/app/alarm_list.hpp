@@ -6,7 +6,8 @@
 //   acknowledged  holds for the same occurrence; of alarms that begin anew with the service for what is raised within
 //                 kAcknowledgedAnew of the start
 //   shelved, in maintenance  until their time, at most kLongestShelving from now whatever the clock says
-// Errors: none; a file that can't be read or written is told. Thread rule: one thread, the spool thread once it runs.
+// Errors: none; a file that can't be read or written is told. One that is damaged or of another version is kept as
+// *.damaged or *.other_version. Thread rule: one thread, the spool thread once it runs.
 #pragma once
 
 #include <cstdint>

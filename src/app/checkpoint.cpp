@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 
 // Another number whenever what any archive() describes changes: what was written then is another thing now.
 constexpr const char* kCheckpointSchema = "twinkeeper.checkpoint/4";
+constexpr const char* kAnyCheckpointSchema = "twinkeeper.checkpoint/";
 constexpr std::size_t kSumBytes = 4;
 
 base::Error corrupt(const std::string& what) { return {base::ErrorCode::corrupt, what}; }
@@ -105,10 +106,13 @@ base::Result<Checkpoint> decode_checkpoint(std::string_view content) {
   if (line == std::string_view::npos || !json.is_object()) return corrupt("does not begin with a line of JSON");
   Checkpoint checkpoint;
   try {
-    if (json.at("schema") != kCheckpointSchema) {
-      return corrupt("is of schema " + json.at("schema").dump() + ", this version reads " + kCheckpointSchema);
-    }
+    const auto schema = json.at("schema").get<std::string>();
+    if (!schema.starts_with(kAnyCheckpointSchema)) return corrupt("is of the schema " + schema);
     checkpoint.header = header_of(json);
+    if (schema != kCheckpointSchema) {
+      checkpoint.other_schema = schema;
+      return checkpoint;
+    }
     if (json.at("bytes").get<std::size_t>() != content.size() - line - 1) return corrupt("is not as long as it says");
   } catch (const Json::exception& error) {
     return corrupt(std::string("has a first line that can't be used: ") + error.what());

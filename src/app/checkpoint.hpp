@@ -6,7 +6,8 @@
 //   last     CRC-32C of all before it, four bytes, the lowest first
 //
 // A file is replaced as a whole (base/durable_file.hpp).
-// Errors: read_checkpoint: not_found, io, permission_denied; corrupt if the file is not whole or of another schema.
+// Errors: read_checkpoint: not_found, io, permission_denied; corrupt if the file is not whole. What another version
+// has written is read as far as its line goes.
 // Thread rule: free functions. Allocates.
 #pragma once
 
@@ -50,6 +51,7 @@ struct CheckpointHeader {
 
 struct Checkpoint {
   CheckpointHeader header;
+  std::string other_schema;  // that another version writes, of whose archive nothing is known: it is empty
   std::vector<std::byte> archive;
 };
 

@@ -33,6 +33,12 @@ base::Duration longest_gap(const model::StateSpace& model) {
   return std::max(kShortGap, base::Duration{static_cast<std::int64_t>(seconds * 1e9)});
 }
 
+// Where it is now, for the end of a sentence; empty: it could not be moved.
+std::string moved_aside(const std::string& file, const char* end) {
+  const std::string aside = file + end;
+  return std::rename(file.c_str(), aside.c_str()) == 0 ? ", the file is kept as " + aside : "";
+}
+
 // Rounded to what a person reads.
 std::string duration_text(base::Duration duration) {
   const base::Duration unit = duration < 10s ? 1ms : 1s;
@@ -104,15 +110,20 @@ void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTim
                 read.error().message() + "; the twin begins anew");
   }
   const Checkpoint& checkpoint = read.value();
-  const std::string of = "its checkpoint of " + base::format_rfc3339(checkpoint.header.wall);
-  const Resumption found = judge_checkpoint(checkpoint.header, setup_hashes_[twin], plan_.config.twins[twin].period,
-                                            plan_.models[twin], present);
+  std::string of = "its checkpoint of " + base::format_rfc3339(checkpoint.header.wall);
+  Resumption found = judge_checkpoint(checkpoint.header, setup_hashes_[twin], plan_.config.twins[twin].period,
+                                      plan_.models[twin], present);
+  if (!checkpoint.other_schema.empty()) {
+    of += " (" + checkpoint.other_schema + ", of another version of twinkeeper" + moved_aside(file, ".other_version") +
+          ")";
+    if (found.kind == Resumption::Kind::whole) found.kind = Resumption::Kind::states;
+  }
   const std::string missed = std::to_string(found.missed - 1) + " steps were missed and are predicted through";
   switch (found.kind) {
     case Resumption::Kind::none:
       return tell(signals::EventLevel::info, twin, "checkpoint_unused",
                   "begins anew without " + of + ": " + found.reason);
-    case Resumption::Kind::states: return begin_at_states(loop, twin, checkpoint, found.missed, deadline);
+    case Resumption::Kind::states: return begin_at_states(loop, twin, checkpoint, of, found.missed, deadline);
     case Resumption::Kind::whole: break;
   }
   switch (loop.resume(twin, checkpoint, found.shift, found.missed, deadline)) {
@@ -128,7 +139,7 @@ void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTim
 }
 
 void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint,
-                                       std::int64_t missed, base::Instant deadline) {
+                                       const std::string& of, std::int64_t missed, base::Instant deadline) {
   const model::StateSpace& model = plan_.models[twin];
   const estimation::Twin& fresh = loop.twin_run(twin).twin();
   Eigen::VectorXd x = fresh.usual_start();
@@ -146,11 +157,9 @@ void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const C
     if (std::isfinite(found->std)) std(index) = std::sqrt(kDoubt) * found->std;
     carried += (carried.empty() ? "" : ", ") + state.name;
   }
-  const std::string of =
-      "the checkpoint of " + base::format_rfc3339(checkpoint.header.wall) + " is of another model or setup";
   if (carried.empty()) {
     return tell(signals::EventLevel::info, twin, "checkpoint_unused",
-                "begins anew: " + of + " and has no state of the same name and unit");
+                "begins anew: " + of + " has no state of the same name and unit");
   }
   std::vector<double> held;  // what drove the machine then
   for (const auto& input : model.inputs) {
@@ -162,18 +171,16 @@ void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const C
   if (!loop.begin(twin, {x, std, held}, missed, deadline)) {
     return tell(
         signals::EventLevel::info, twin, "checkpoint_unused",
-        "begins anew: " + of + ", and " + std::to_string(missed) + " missed steps would keep the start waiting");
+        "begins anew without " + of + ": " + std::to_string(missed) + " missed steps would keep the start waiting");
   }
   tell(signals::EventLevel::info, twin, "resumed_states",
-       of + "; carried over: " + carried + "; " + std::to_string(missed - 1) +
+       of + " is not of this model and setup; carried over: " + carried + "; " + std::to_string(missed - 1) +
            " steps were missed and are predicted through");
 }
 
 void CheckpointKeeper::set_aside(const std::string& file, const std::string& what, std::size_t twin) {
-  const std::string aside = file + ".damaged";
-  const bool moved = std::rename(file.c_str(), aside.c_str()) == 0;
   tell(signals::EventLevel::warning, twin, "checkpoint_damaged",
-       what + "; the twin begins anew" + (moved ? ", the file is kept as " + aside : ""));
+       what + "; the twin begins anew" + moved_aside(file, ".damaged"));
 }
 
 void CheckpointKeeper::start(Heartbeat& heartbeat) {

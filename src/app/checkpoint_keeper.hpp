@@ -8,6 +8,8 @@
 //   gap longer than max(5 τ, 10 min), or   begins anew
 //   of a length that nobody knows, or of
 //   more steps than there is time for
+//   one that another version has written   begins at the states, as with another model; the file is set aside as
+//                                          *.other_version
 //   a file that is damaged                 begins anew; the file is set aside as *.damaged
 //
 // What was missed is predicted through. τ is the slowest time constant of the stable part. The length of a gap is known
@@ -67,8 +69,9 @@ class CheckpointKeeper {
 
  private:
   void resume(TwinLoop& loop, std::size_t twin, const PresentTime& present, base::Instant deadline);
-  void begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint, std::int64_t missed,
-                       base::Instant deadline);
+  // `of`: which checkpoint, and why no more of it can be used.
+  void begin_at_states(TwinLoop& loop, std::size_t twin, const Checkpoint& checkpoint, const std::string& of,
+                       std::int64_t missed, base::Instant deadline);
   void set_aside(const std::string& file, const std::string& what, std::size_t twin);
   void write_waiting();
   void write(std::size_t twin, const CheckpointRecord& record);

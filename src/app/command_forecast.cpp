@@ -153,7 +153,10 @@ int forecast_command(const ForecastArguments& arguments) {
   if (!index) return kExitUsage;
   const std::string file = arguments.checkpoint_file.value_or(
       checkpoint_file(plan.config.gateway.state_directory, plan.config.twins[*index].name));
-  const auto checkpoint = read_checkpoint(file);
+  auto checkpoint = read_checkpoint(file);
+  if (checkpoint.ok() && !checkpoint.value().other_schema.empty()) {
+    checkpoint = base::Error(base::ErrorCode::corrupt, file + " is of another version of twinkeeper");
+  }
   if (!checkpoint.ok()) return told(checkpoint.error().message(), exit_code_of_log(checkpoint.error()));
   auto twin = twin_at(plan, *index, checkpoint.value(), file);
   if (const int* code = std::get_if<int>(&twin)) return *code;

@@ -16,6 +16,7 @@
 #include "app/environment.hpp"
 #include "app/exit_codes.hpp"
 #include "app/plan.hpp"
+#include "app/provisioned.hpp"
 #include "aws/provisioning.hpp"
 #include "base/durable_file.hpp"
 #include "twinkeeper/base/private_file.hpp"
@@ -115,7 +116,7 @@ class Provision {
   }
 
  private:
-  [[nodiscard]] std::string progress_file() const { return settings_.cert + ".provisioning"; }
+  [[nodiscard]] std::string progress_file() const { return progress_of_provisioning(settings_); }
   [[nodiscard]] std::int64_t wall_seconds() const {
     return std::chrono::floor<std::chrono::seconds>(clock_.wall_now().time_since_epoch()).count();
   }
@@ -155,6 +156,7 @@ class Provision {
       return fail(made.error().code() == base::ErrorCode::permission_denied ? kExitPermission : kExitIo,
                   "uplink.key: " + made.error().message());
     }
+    note_provisioned(settings_, settings_.key);
     std::cerr << "twinkeeper: made the key " << settings_.key << '\n';
     return kExitDone;
   }
@@ -250,6 +252,7 @@ class Provision {
       return fail(kExitIo, "uplink.cert: " + put.error().message());
     }
     ::chmod(settings_.cert.c_str(), 0644);
+    note_provisioned(settings_, settings_.cert);
     ::unlink(progress_file().c_str());
     std::cout << Json{{"thing_name", progress_.thing},
                       {"certificate_id", progress_.certificate->id},

@@ -19,10 +19,12 @@
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
 #include "app/last_good.hpp"
+#include "app/log_columns.hpp"
 #include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
+#include "base/durable_file.hpp"
 #include "base/timespec.hpp"
 
 namespace twinkeeper::app {
@@ -160,12 +162,15 @@ class Service {
   }
 
   int start(Plan plan, telemetry::StatusReason reason, std::unique_ptr<CaptureWriter> capture = nullptr) {
+    log_.configure(plan.config.gateway.log_level);
     slim(plan);
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, connect_times_,
                                   std::move(capture));
     if (!started) {
-      std::cerr << "twinkeeper: " << started.error().message() << '\n';
-      return kExitIo;
+      if (started.error().code() != base::kNewerVersion) return told(started.error().message(), kExitIo);
+      return told(started.error().message() +
+                      "; accepted: that version, or an empty spool: twinkeeper reset --config " + config_file_,
+                  kExitConfig);
     }
     gateway_ = std::move(started).value();
     malloc_trim(0);  // what reading the configuration needed
@@ -208,7 +213,8 @@ class Service {
     log_.info("service", "reloading " + config_file_ + (by.empty() ? "" : ", asked by " + by));
     ConfigChange change_of_config = change_between(gateway_->plan(), std::get<Plan>(made));
     // A capture is of one configuration, and twins that are captured have no checkpoints to go on from.
-    if (capture_file_ && change_of_config != ConfigChange::none) change_of_config = ConfigChange::both;
+    if (capture_file_ && change_of_config > ConfigChange::level) change_of_config = ConfigChange::both;
+    log_.configure(std::get<Plan>(made).config.gateway.log_level);
     const std::string restarted(restarted_by(change_of_config));
     if (change_of_config == ConfigChange::none) {
       settle({std::move(request), true, {}, {}, kExitDone, restarted});
@@ -270,8 +276,17 @@ class Service {
     return kExitDone;
   }
 
+  // As every message says it.
+  void tell_clock() {
+    if (const bool set = clock_.synchronised(); set != std::exchange(clock_set_, set)) {
+      log_.raise({set ? signals::EventLevel::info : signals::EventLevel::warning, "clock", "clock_synced",
+                  std::string("clock_synced=") + (set ? "true" : "false")});
+    }
+  }
+
   void supervise(bool watched) {
     clock_source_.look(clock_.now());
+    tell_clock();
     std::vector<std::string> hung = gateway_->supervise();
     const auto among = [](const std::vector<std::string>& threads, const std::string& thread) {
       return std::find(threads.begin(), threads.end(), thread) != threads.end();
@@ -300,6 +315,7 @@ class Service {
   const base::Clock& clock_;
   EventLog log_;
   ClockSource clock_source_{log_};
+  bool clock_set_ = true;  // as last told; at the start only that it is not
   ReloadRequests requests_;
   uplink::ConnectTimes connect_times_;
   const base::Instant process_start_;

@@ -129,6 +129,36 @@ struct RollbackArguments {
 };
 int rollback_command(const RollbackArguments& arguments);
 
+struct BackupArguments {
+  std::string config_file;
+  std::string output_file;
+  bool with_keys = false;
+  bool without_spool = false;
+};
+int backup_command(const BackupArguments& arguments);
+
+struct RestoreArguments {
+  std::string config_file;
+  std::string input_file;
+  bool from_other_gateway = false;
+};
+int restore_command(const RestoreArguments& arguments);
+
+struct ResetArguments {
+  std::string config_file;
+  bool keep_spool = false;
+  bool everything = false;
+  bool yes = false;
+};
+int reset_command(const ResetArguments& arguments);
+
+struct LogLevelArguments {
+  std::optional<std::string> level, length;        // as written; absent: only looks
+  std::optional<std::string> config_file, socket;  // one of them, or neither
+  bool json = false;
+};
+int log_level_command(const LogLevelArguments& arguments);
+
 struct ShowModelArguments {
   std::string model_file;
   std::optional<std::string> sample_time;  // as written

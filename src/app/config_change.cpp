@@ -36,12 +36,14 @@ ConfigChange change_between(const Plan& running, const Plan& next) {
   if (south && north) return ConfigChange::both;
   // Twins with a shadow have topics, which a connection subscribes to when it begins.
   if (south) return aws_topics(a) == aws_topics(b) ? ConfigChange::south : ConfigChange::both;
-  return north || !same_overlay(a, b) ? ConfigChange::north : ConfigChange::none;
+  if (north || !same_overlay(a, b)) return ConfigChange::north;
+  return a.gateway.log_level != b.gateway.log_level ? ConfigChange::level : ConfigChange::none;
 }
 
 std::string_view restarted_by(ConfigChange change) {
   switch (change) {
     case ConfigChange::none: return "nothing, as nothing has changed";
+    case ConfigChange::level: return "nothing; the log has another level";
     case ConfigChange::north: return "the connection to the broker; devices and twins run on";
     case ConfigChange::south: return "devices and twins; the connection to the broker stays";
     case ConfigChange::both: break;

@@ -10,6 +10,7 @@ namespace twinkeeper::app {
 
 enum class ConfigChange : std::uint8_t {
   none,
+  level,  // of the log: nothing is restarted
   north,  // towards the broker: uplink, commands, limits of the spool, an overlay of another version
   south,  // towards the machine: buses, devices, twins, models, what is published of them how often
   both,   // of each, or what both are made with: the gateway's section, whether devices can be written to

@@ -146,6 +146,11 @@ void examine_checkpoints(const Plan& plan, const std::string& directory, Group& 
   for (const auto& twin : plan.config.twins) {
     const std::string file = checkpoint_file(directory, twin.name);
     const auto checkpoint = read_checkpoint(file);
+    if (checkpoint.ok() && !checkpoint.value().other_schema.empty()) {
+      group.warning("checkpoint", file, "is of another version of twinkeeper: the twin begins at the states in it",
+                    "restart the service: it keeps the file as *.other_version");
+      continue;
+    }
     good += checkpoint.ok() ? 1 : 0;
     if (checkpoint.ok() || checkpoint.error().code() == base::ErrorCode::not_found) continue;
     group.warning("checkpoint", file, checkpoint.error().message(),

@@ -23,9 +23,10 @@ constexpr base::Duration kWindow = std::chrono::minutes{1};
 class JournalPriority final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
-    const std::string_view prefix = message.level >= spdlog::level::err    ? "<3>"
-                                    : message.level == spdlog::level::warn ? "<4>"
-                                                                           : "<6>";
+    const std::string_view prefix = message.level >= spdlog::level::err     ? "<3>"
+                                    : message.level == spdlog::level::warn  ? "<4>"
+                                    : message.level == spdlog::level::debug ? "<7>"
+                                                                            : "<6>";
     out.append(prefix.data(), prefix.data() + prefix.size());
   }
   [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override {
@@ -48,12 +49,15 @@ void open_log() {
   formatter->add_flag<JournalPriority>('*');
   formatter->set_pattern(stderr_is_journal() ? "%*%v" : "%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   logger->set_formatter(std::move(formatter));
-  logger->flush_on(spdlog::level::info);
+  logger->set_level(spdlog::level::trace);  // what is written decides EventLog
+  logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
 
 spdlog::level::level_enum level_of(signals::EventLevel level) {
   switch (level) {
+    case signals::EventLevel::trace:
+    case signals::EventLevel::debug: return spdlog::level::debug;
     case signals::EventLevel::info: return spdlog::level::info;
     case signals::EventLevel::warning: return spdlog::level::warn;
     case signals::EventLevel::error: return spdlog::level::err;
@@ -62,12 +66,7 @@ spdlog::level::level_enum level_of(signals::EventLevel level) {
 }
 
 std::string word_of(signals::EventLevel level) {
-  switch (level) {
-    case signals::EventLevel::info: return "info";
-    case signals::EventLevel::warning: return "warning";
-    case signals::EventLevel::error: break;
-  }
-  return "error";
+  return std::string(signals::kEventLevels[static_cast<std::size_t>(level)]);
 }
 
 }  // namespace
@@ -95,13 +94,15 @@ void EventLog::raise(signals::Event event) {
   unsigned suppressed = 0;
   {
     const std::lock_guard lock(mutex_);
-    Window& window = windows_[event.subject + '\n' + event.code];
     const base::Instant now = clock_.now();
+    const signals::EventLevel least = level_locked(now);
+    if (event.level < least) return;
+    Window& window = windows_[event.subject + '\n' + event.code];
     if (now - window.start > kWindow) {
       suppressed = window.suppressed;
       window = {now, 0, 0};
     }
-    if (++window.lines > kLinesPerWindow) {
+    if (++window.lines > kLinesPerWindow && least != signals::EventLevel::trace) {
       ++window.suppressed;
       return;
     }
@@ -116,6 +117,32 @@ void EventLog::raise(signals::Event event) {
   }
   // The text is an argument, never the format: it may hold braces.
   spdlog::log(level_of(event.level), "{}", line);
+}
+
+signals::EventLevel EventLog::level_locked(base::Instant now) {
+  if (other_ && other_->until && *other_->until <= now) other_.reset();
+  return other_ ? other_->level : configured_;
+}
+
+void EventLog::configure(signals::EventLevel level) {
+  const std::lock_guard lock(mutex_);
+  if (level != configured_) other_.reset();
+  configured_ = level;
+}
+
+void EventLog::set_level(signals::EventLevel level, base::Duration length) {
+  const std::lock_guard lock(mutex_);
+  other_ = OtherLevel{level, std::nullopt};
+  if (length > base::Duration::zero()) other_->until = clock_.now() + length;
+}
+
+std::string EventLog::level_members() {
+  const std::lock_guard lock(mutex_);
+  const signals::EventLevel level = level_locked(clock_.now());
+  std::string members =
+      R"("level":")" + word_of(level) + R"(","configured":")" + word_of(configured_) + R"(","until":)";
+  const bool ends = other_ && other_->until;
+  return members + (ends ? '"' + base::format_rfc3339(clock_.to_wall(*other_->until)) + '"' : "null");
 }
 
 std::vector<std::string> EventLog::newest(std::size_t most) {

@@ -83,6 +83,14 @@ class Gateway::Implementation {
            std::to_string(statistics_.spool_messages.load(std::memory_order_relaxed)) + " messages waiting";
   }
 
+  // Everything runs on.
+  void exchange_plan(std::shared_ptr<const Plan> plan, const std::function<void()>& exchanged) {
+    plan_ = std::move(plan);
+    status_.reloaded(plan_->config.hash);
+    exchanged();
+    north_->connection().status_changed();
+  }
+
   // Devices and twins run on. What they say meanwhile goes to the spool, but for the moment without a spool thread, when
   // it waits in the outbox. The connection ends first, which may take seconds.
   void exchange_north(std::shared_ptr<const Plan> plan, const std::function<void()>& exchanged) {
@@ -200,7 +208,6 @@ class Gateway::Implementation {
       if (expires_[i]) condition.left[i] = *expires_[i] - clock_.wall_now();
     }
     auto events = gateway_diagnosis_.evaluate(now, condition);
-    for (const auto& event : events) tell_expiry(event);
     diagnosis::AlarmBook& book = gateway_diagnosis_.alarms();
     book.end_withheld(now, events);
     std::vector<Outcome> outcomes;
@@ -211,14 +218,6 @@ class Gateway::Implementation {
     for (auto& event : events) spool_loop_->publisher().post(std::move(event));
     for (auto& outcome : outcomes) orders.settle(std::move(outcome));
     if (!outcomes.empty()) link_.spool_wake_up().ring();
-  }
-
-  // The broker's absence and what it refuses are in the journal by words of the uplink.
-  void tell_expiry(const diagnosis::AnomalyEvent& event) {
-    if (event.unit != "d") return;
-    const bool cleared = event.cleared_at.has_value();
-    log_.raise({cleared ? signals::EventLevel::info : signals::EventLevel::warning, "uplink",
-                cleared ? "expiry_cleared" : "expires_soon", event.message});
   }
 
   [[nodiscard]] std::vector<std::string> hung_threads(base::Instant now) const {
@@ -280,6 +279,10 @@ Gateway::~Gateway() = default;
 
 base::Status Gateway::exchange(Plan plan, ConfigChange change, const std::function<void()>& exchanged) {
   auto next = std::make_shared<const Plan>(std::move(plan));
+  if (change == ConfigChange::level) {
+    implementation_->exchange_plan(std::move(next), exchanged);
+    return base::Success{};
+  }
   if (change == ConfigChange::north) {
     implementation_->exchange_north(std::move(next), exchanged);
     return base::Success{};

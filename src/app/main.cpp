@@ -301,6 +301,47 @@ int main(int argc, char** argv) {
       "FILE.rejected. The service is not touched: it takes the files with the next reload or restart.\n"
       "Example: twinkeeper rollback && systemctl reload-or-restart twinkeeper");
 
+  BackupArguments saved;
+  auto* backup =
+      cli.add_subcommand("backup", "Writes configuration, models and state to one file; the service may run");
+  backup->add_option("--config", saved.config_file, "Configuration file")->required();
+  backup->add_option("--output", saved.output_file, "File, a tar; mode 0600")->required();
+  backup->add_flag("--with-keys", saved.with_keys, "Also the private key and the password file");
+  backup->add_flag("--without-spool", saved.without_spool, "But not what waits for the broker");
+  backup->footer("Example: twinkeeper backup --config /etc/twinkeeper/twinkeeper.yaml --output gateway.tar");
+
+  RestoreArguments restored;
+  auto* restore = cli.add_subcommand("restore", "Puts a backup back, whole or not at all; the service is stopped");
+  restore->add_option("--config", restored.config_file, "Where the configuration file is to be")->required();
+  restore->add_option("--input", restored.input_file, "The backup")->required();
+  restore->add_flag("--from-other-gateway", restored.from_other_gateway,
+                    "This machine takes the place of another, which never runs again");
+  restore->footer(
+      "Files that differ are kept as FILE.before.\n"
+      "Example: twinkeeper restore --config /etc/twinkeeper/twinkeeper.yaml --input gateway.tar");
+
+  ResetArguments emptied;
+  auto* reset = cli.add_subcommand("reset", "Empties the state: as after installing; the service is stopped");
+  reset->add_option("--config", emptied.config_file, "Configuration file, which stays")->required();
+  auto* keeps_spool = reset->add_flag("--keep-spool", emptied.keep_spool, "What waits for the broker stays");
+  reset
+      ->add_flag("--everything", emptied.everything,
+                 "Also the audit trail, and the certificate and key that `provision` has made; no gap is told")
+      ->excludes(keeps_spool);
+  reset->add_flag("--yes", emptied.yes, "Do not ask");
+  reset->footer("Example: twinkeeper reset --config /etc/twinkeeper/twinkeeper.yaml --yes");
+
+  LogLevelArguments logged;
+  auto* log_level = cli.add_subcommand("log-level", "Prints or sets what the running service writes to its log");
+  auto* level = log_level->add_option("LEVEL", logged.level, "trace, debug, info, warning or error [only print it]");
+  log_level->add_option("--for", logged.length, "Back after so long, at most 7d [when the service restarts]")
+      ->check(CLI::Validator(judge_shelving, ""))
+      ->needs(level);
+  auto* names_socket = log_level->add_option("--config", logged.config_file, "Configuration, which names the socket");
+  log_level->add_option("--socket", logged.socket, "Control socket [/run/twinkeeper/control]")->excludes(names_socket);
+  log_level->add_flag("--json", logged.json, "Print what the service answers");
+  log_level->footer("For good: gateway.log_level. Example: twinkeeper log-level debug --for 10min");
+
   ShowModelArguments shown;
   auto* show_model = cli.add_subcommand("show-model", "Prints what a model comes to: matrices, gains, poles");
   show_model->add_option("--model", shown.model_file, "Model file")->required();
@@ -435,6 +476,10 @@ int main(int argc, char** argv) {
     }
     if (*reload) return finish(reload_command(anew));
     if (*rollback) return finish(rollback_command(back));
+    if (*backup) return finish(backup_command(saved));
+    if (*restore) return finish(restore_command(restored));
+    if (*reset) return finish(reset_command(emptied));
+    if (*log_level) return finish(log_level_command(logged));
     if (*provision) return finish(provision_command(claim));
     if (*show_model) return finish(show_model_command(shown));
     if (*spool) {

@@ -132,6 +132,8 @@ void OrderDesk::submit(CommandAnswer answer, const CommandArguments& arguments, 
     describe_();
   } else if (verb == "alarms") {
     answer.content = alarms_.members();
+  } else if (verb == "log-level" && log_level_) {
+    answer.content = log_level_(arguments.subject, arguments.duration);
   } else {
     refuse(answer, "unknown verb " + verb);
   }
@@ -310,7 +312,7 @@ void OrderDesk::run() {
       continue;
     }
     Told told = [this, told = std::move(each.told)](const CommandAnswer& answer) {
-      if (!is_looking(answer.verb)) record(answer);
+      if (!is_looking(answer)) record(answer);
       told(answer);
     };
     submit(std::move(each.answer), each.arguments, std::move(told));

@@ -8,6 +8,7 @@
 //   reload                                       by the main thread, see reloaded()
 //   purge                                        by the courier, piece by piece, one at a time
 //   alarms                                       from the list
+//   log-level                                    at once
 // What is asked is answered once: `refused` it was never begun, `failed` it was. An order that is not carried out within
 // kOrderPatience has failed.
 // Thread rule: post() may come from any thread; everything else belongs to the spool thread, on which
@@ -54,6 +55,10 @@ class OrderDesk {
   void on_describe(std::function<void()> describe) { describe_ = std::move(describe); }
   void on_purge(std::function<base::Result<uplink::Purged>(const uplink::PurgeFilter&)> purge) {
     purge_piece_ = std::move(purge);
+  }
+  // `set` sets it unless the level is empty, and gives members of the answer.
+  void on_log_level(std::function<std::string(const std::string& level, base::Duration length)> set) {
+    log_level_ = std::move(set);
   }
   [[nodiscard]] AlarmList& alarms() { return alarms_; }
 
@@ -110,7 +115,9 @@ class OrderDesk {
   void conclude(Outcome outcome);
   void begin_forecast(UnderWay under_way, CheckpointRecord record);
   void end_forecast();
-  [[nodiscard]] bool is_looking(const std::string& verb) const { return verb == "alarms"; }
+  [[nodiscard]] static bool is_looking(const telemetry::CommandAnswer& answer) {
+    return answer.verb == "alarms" || (answer.verb == "log-level" && answer.subject.empty());
+  }
 
   const Plan& plan_;
   const base::Clock& clock_;
@@ -118,6 +125,7 @@ class OrderDesk {
   ReloadRequests& reloads_;
   const std::function<void()> wake_;
   std::function<void()> describe_;
+  std::function<std::string(const std::string&, base::Duration)> log_level_;
   std::function<base::Result<uplink::Purged>(const uplink::PurgeFilter&)> purge_piece_;
   AlarmList alarms_;
   AuditTrail trail_;

@@ -6,6 +6,7 @@ namespace twinkeeper::app {
 namespace {
 
 constexpr std::size_t kAnomalies = 1024;
+constexpr std::size_t kModes = 256;
 
 // The longest stall of the spool thread that is bridged without a loss: a slow memory card's worst commit and more.
 constexpr auto kBridged = std::chrono::seconds{20};
@@ -18,7 +19,7 @@ std::size_t capacity_for(base::Duration interval) {
 
 }  // namespace
 
-Outbox::Outbox(const Plan& plan, bool keeps_checkpoints) : anomalies(kAnomalies) {
+Outbox::Outbox(const Plan& plan, bool keeps_checkpoints) : anomalies(kAnomalies), modes(kModes) {
   for (std::size_t i = 0; i < plan.config.twins.size(); ++i) {
     const auto& model = plan.models[i];
     const auto build = [blank = estimation::TwinStep(static_cast<std::size_t>(model.n_x()),

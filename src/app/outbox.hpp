@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,12 @@ struct TwinRecord {
   estimation::TwinStep step;
   telemetry::AnomalySummary anomalies;
   Unsent unsent;
+};
+
+struct ModeChange {
+  std::size_t twin = 0;
+  std::optional<estimation::Mode> before;  // nothing: its first step
+  estimation::Mode mode = estimation::Mode::initializing;
 };
 
 struct SnapshotRecord {
@@ -80,6 +87,7 @@ struct Outbox {
   std::vector<std::unique_ptr<OutboxQueue<TwinRecord>>> steps;          // per twin
   std::vector<std::unique_ptr<OutboxQueue<SnapshotRecord>>> snapshots;  // per device
   base::BoundedQueue<diagnosis::AnomalyEvent> anomalies;
+  base::BoundedQueue<ModeChange> modes;
   std::vector<std::unique_ptr<base::RecyclingQueue<CheckpointRecord>>> checkpoints;  // per twin; empty: none are kept
 };
 

@@ -4,6 +4,7 @@
 
 #include "app/descriptions.hpp"
 #include "telemetry/info_encoder.hpp"
+#include "uplink/envelope.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -14,13 +15,14 @@ constexpr base::Duration kIdle = std::chrono::milliseconds{250};
 }  // namespace
 
 Publisher::Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-                     const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk,
-                     InboxRouter& inboxes, std::uint64_t connects_seen)
+                     const base::Clock& clock, signals::EventSink& events, OrderDesk& orders, CommandDesk* desk,
+                     AwsDesk* aws_desk, InboxRouter& inboxes, std::uint64_t connects_seen)
     : plan_(plan),
       outbox_(outbox),
       courier_(courier),
       statistics_(statistics),
       clock_(clock),
+      events_(events),
       orders_(orders),
       desk_(desk),
       aws_desk_(aws_desk),
@@ -121,6 +123,7 @@ void Publisher::take_posts() {
 void Publisher::publish_outbox() {
   diagnosis::AnomalyEvent event;
   while (outbox_.anomalies.try_pop(event)) publish(event);
+  for (ModeChange change; outbox_.modes.try_pop(change);) tell(change);
   for (std::size_t i = 0; i < outbox_.steps.size(); ++i) {
     while (TwinRecord* record = outbox_.steps[i]->try_receive()) {
       signals::Message message;
@@ -166,8 +169,39 @@ void Publisher::publish_infos() {
   }
 }
 
+void Publisher::tell(const ModeChange& change) {
+  using estimation::Mode;
+  const bool well =
+      change.mode == Mode::initializing || change.mode == Mode::converging || change.mode == Mode::tracking;
+  std::string line = "mode=" + std::string(estimation::to_string(change.mode));
+  if (change.before) line += " before=" + std::string(estimation::to_string(*change.before));
+  events_.raise({well ? signals::EventLevel::info : signals::EventLevel::warning, twins_[change.twin].name, "mode",
+                 std::move(line)});
+}
+
+void Publisher::tell(const diagnosis::AnomalyEvent& event) {
+  using diagnosis::AnomalyEventKind;
+  using signals::EventLevel;
+  EventLevel level = EventLevel::info;
+  if (event.event == AnomalyEventKind::raised) level = EventLevel::warning;
+  // It stands as before, with newer figures.
+  if (event.event == AnomalyEventKind::changed && !event.cleared_at) level = EventLevel::debug;
+  std::string line = "alarm event=" + std::string(diagnosis::to_string(event.event)) + " anomaly=" + event.id +
+                     " occurrence=" + std::to_string(event.occurrence) +
+                     " state=" + std::string(diagnosis::to_string(event.state)) +
+                     " priority=" + std::string(diagnosis::to_string(diagnosis::priority_of(event.severity)));
+  for (const auto& [name, text] :
+       {std::pair{" by=", &event.by}, {" comment=", &event.comment}, {" message=", &event.message}}) {
+    if (text->empty()) continue;
+    line += name;
+    uplink::append_json_string(line, *text);
+  }
+  events_.raise({level, event.owner.empty() ? "gateway" : event.owner, "alarm " + event.id, std::move(line)});
+}
+
 void Publisher::publish(const diagnosis::AnomalyEvent& event) {
   orders_.alarms().observe(event);
+  tell(event);
   telemetry::AnomalyContext context;
   if (plan_.config.uplink) context.digits = plan_.config.uplink->digits;
   context.source = [this](std::string_view tag) -> const telemetry::TagSource* {

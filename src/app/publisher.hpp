@@ -1,5 +1,5 @@
 // The spool thread: takes what the twin thread left in the outbox, encodes it, and gives it to the courier, which
-// stores and sends it. It never waits for the network. Commands, shadows and jobs are decided on here, too.
+// stores and sends it, and tells alarms and modes in the log as well. It never waits for the network. Commands, shadows and jobs are decided on here, too.
 //
 // Thread rule: run() is the body of one thread; post() may come from any.
 #pragma once
@@ -28,8 +28,8 @@ namespace twinkeeper::app {
 class Publisher {
  public:
   Publisher(const Plan& plan, Outbox& outbox, uplink::Courier& courier, const uplink::Statistics& statistics,
-            const base::Clock& clock, OrderDesk& orders, CommandDesk* desk, AwsDesk* aws_desk, InboxRouter& inboxes,
-            std::uint64_t connects_seen);
+            const base::Clock& clock, signals::EventSink& events, OrderDesk& orders, CommandDesk* desk,
+            AwsDesk* aws_desk, InboxRouter& inboxes, std::uint64_t connects_seen);
 
   // Until `stop` is requested; then everything left is with the courier.
   void run(std::stop_token stop, Heartbeat& heartbeat);
@@ -47,12 +47,16 @@ class Publisher {
   void publish_infos_after_connect();
   void publish_infos();
   void publish(const diagnosis::AnomalyEvent& event);
+  // In the log, with the words of the messages.
+  void tell(const ModeChange& change);
+  void tell(const diagnosis::AnomalyEvent& event);
 
   const Plan& plan_;
   Outbox& outbox_;
   uplink::Courier& courier_;
   const uplink::Statistics& statistics_;
   const base::Clock& clock_;
+  signals::EventSink& events_;
   OrderDesk& orders_;
   CommandDesk* const desk_;  // nullptr: no commands
   AwsDesk* const aws_desk_;  // nullptr: not AWS IoT Core

@@ -51,6 +51,12 @@ South::South(std::shared_ptr<const Plan> plan, std::vector<estimation::Twin> twi
       capture_(std::move(capture)),
       checkpoints_(*plan_, outbox_, clock_, surroundings.boot_id, log_),
       metrics_(*plan_, outbox_, surroundings.statistics, clock_, surroundings.process_start) {
+  orders_.on_log_level([this](const std::string& word, base::Duration length) {
+    const auto& words = signals::kEventLevels;
+    const auto found = std::find(words.begin(), words.end(), word);
+    if (found != words.end()) log_.set_level(static_cast<signals::EventLevel>(found - words.begin()), length);
+    return log_.level_members();
+  });
   if (capture_) capture_->start(capture_header());
   make_devices();
   std::vector<SampleQueue*> queues;

@@ -25,7 +25,7 @@ SpoolLoop::SpoolLoop(std::shared_ptr<const Plan> plan, const Surroundings& surro
       desk_(make_desk(surroundings)),
       aws_desk_(make_aws_desk(surroundings)),
       inboxes_(surroundings.inboxes),
-      publisher_(*plan_, surroundings.south.outbox(), courier_, surroundings.statistics, clock_,
+      publisher_(*plan_, surroundings.south.outbox(), courier_, surroundings.statistics, clock_, surroundings.log,
                  surroundings.south.orders(), desk_.get(), aws_desk_.get(), inboxes_, connects_seen),
       heartbeat_("spool", kSpoolPatience, clock_.now()) {
   if (desk_) surroundings.south.connect(*desk_);

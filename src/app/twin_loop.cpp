@@ -183,6 +183,10 @@ void TwinLoop::step(std::size_t index, const Due& due) {
   figures.steps_total.fetch_add(1, std::memory_order_relaxed);
   figures.steps_revised_total.store(twin.run.steps_revised(), std::memory_order_relaxed);
   figures.mode.store(step.mode, std::memory_order_relaxed);
+  if (twin.told_mode != step.mode && outbox_.modes.try_push({index, twin.told_mode, step.mode})) {
+    twin.told_mode = step.mode;
+    outbox_filled_ = true;
+  }
   if ((due.turn + 1) % static_cast<std::int64_t>(estimation::ConsistencyMonitor::kSteps) == 0) {
     tell_consistency(twin.run.consistency().read(), figures);
   }

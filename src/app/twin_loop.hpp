@@ -114,6 +114,7 @@ class TwinLoop {
     TwinRun run;
     std::int64_t steps_per_state;
     base::Duration period;
+    std::optional<estimation::Mode> told_mode{};
   };
 
   void drain_until(base::Instant deadline);

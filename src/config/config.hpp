@@ -19,6 +19,7 @@
 #include "twinkeeper/base/issue.hpp"
 #include "twinkeeper/diagnosis/settings.hpp"
 #include "twinkeeper/model/settings.hpp"
+#include "twinkeeper/signals/event.hpp"
 #include "uplink/settings.hpp"
 
 namespace twinkeeper::config {
@@ -66,6 +67,7 @@ struct GatewayConfig {
   std::string id;
   std::string state_directory;
   std::string control_socket;
+  signals::EventLevel log_level = signals::EventLevel::info;  // the least that is written
 };
 
 // Where the value of a path stands, and what it is called there: a model of its own file is "model…" in that file and

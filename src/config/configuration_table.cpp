@@ -69,10 +69,18 @@ Type<uplink::Endpoint> proxy() {
           [](const uplink::Endpoint& value) { return Json("http://" + value.name()); }};
 }
 
+std::vector<std::pair<std::string, signals::EventLevel>> log_levels() {
+  std::vector<std::pair<std::string, signals::EventLevel>> levels;
+  for (const auto word : signals::kEventLevels) {
+    levels.emplace_back(word, static_cast<signals::EventLevel>(levels.size()));
+  }
+  return levels;
+}
+
 const Table<GatewayConfig>& gateway_table() {
   using T = GatewayConfig;
   static const Table<T> table(
-      "a mapping with id, state_directory and control_socket",
+      "a mapping with id, state_directory, control_socket and log_level",
       {
           key<T>("id", gateway_id(), &T::id, "Name of the gateway, part of every message", Need::required),
           key<T>("state_directory", path(), &T::state_directory, "Where the spool and checkpoints are kept"),
@@ -80,6 +88,8 @@ const Table<GatewayConfig>& gateway_table() {
                  "Where the running service is asked, by `twinkeeper alarms` and `record`; its folder must be there. "
                  "Unless "
                  "given, in $RUNTIME_DIRECTORY if there is one"),
+          key<T>("log_level", choice<signals::EventLevel>(log_levels()), &T::log_level,
+                 "The least that is written to the log; at `trace` also what repeats itself"),
       });
   return table;
 }

@@ -10,6 +10,7 @@
 #include "telemetry/json_writer.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
+#include "twinkeeper/signals/event.hpp"
 
 namespace twinkeeper::telemetry {
 namespace {
@@ -257,6 +258,15 @@ bool read_local_arguments(const std::string& verb, Members& members, CommandArgu
     out.all = members.true_if_given("all");
     const bool some = !out.stream.empty() || out.dead;
     if (some == out.all) members.fault("arguments are neither all nor stream or dead");
+    return true;
+  }
+  if (verb == "log-level") {
+    const auto& levels = signals::kEventLevels;
+    out.subject = members.text_if_given("level", 16);
+    if (members.given("duration")) out.duration = members.duration("duration", std::chrono::seconds{1}, kLongestOrder);
+    if (!out.subject.empty() && std::find(levels.begin(), levels.end(), out.subject) == levels.end()) {
+      members.fault("arguments.level is none of trace, debug, info, warning, error");
+    }
     return true;
   }
   return verb == "alarms" || verb == "record";

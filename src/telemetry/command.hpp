@@ -15,6 +15,7 @@
 //   reload       -
 //   what-if      twin, horizon, inputs*: name → a value, or a list of [seconds from now, value], band* in %, points*
 //   alarms, record  - (control socket alone)
+//   log-level    level*, duration*: how long (control socket alone)
 //   purge        stream*, dead*, all*: at least one; spool*: its directory, as the asker knows it (control socket alone)
 // Unknown, missing, repeated and mistyped members are faults. Errors: a CommandFault, with the correlation id if it
 // could be read. Thread rule: free functions. Allocates.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -164,6 +165,16 @@ base::Result<std::uint64_t> tell_what_is_replaced(const std::string& copy, const
   }
   if (auto status = database.commit(); !status.ok()) return std::move(status).error();
   return missing;
+}
+
+base::Status put_in_place(const std::string& copy, const std::string& directory) {
+  const std::string spool = directory + "/spool.db";
+  // Its log first: SQLite would lay it over the file that comes.
+  for (const char* end : {"-wal", "-shm", ""}) {
+    if (::unlink((spool + end).c_str()) != 0 && errno != ENOENT) return base::system_error(spool + end, errno);
+  }
+  if (std::rename(copy.c_str(), spool.c_str()) != 0) return base::system_error(spool, errno);
+  return sync_file(directory);
 }
 
 base::Status raise_epoch(const std::string& directory, std::uint64_t known, base::WallTime now) {

@@ -26,8 +26,11 @@ struct SpoolCopy {
 
 // Before the spool file `copy` takes the place of <settings.directory>/spool.db: what waits there and not in the copy
 // will be told by a gap `purged`, and what was to be told will be. How many messages that is; all, if the spool there
-// can't be read, are told as unknown. For who holds the lock of the directory.
+// can't be read, are told as unknown. A copy that is not there is made, empty. For who holds the lock of the directory.
 [[nodiscard]] base::Result<std::uint64_t> tell_what_is_replaced(const std::string& copy, const SpoolSettings& settings);
+
+// `copy` becomes <directory>/spool.db, whatever is there. For who holds the lock, after one of the two below.
+[[nodiscard]] base::Status put_in_place(const std::string& copy, const std::string& directory);
 
 // The next epoch of <directory> will be larger than `known`, that of the directory, and any that a gateway may have
 // begun since `known` was: larger than the seconds since 1970, or by a million where the clock does not tell.

@@ -154,10 +154,17 @@ class Hardening(unittest.TestCase):
     def test_12_backup(self):
         kept = "/etc/twinkeeper/pki/gateway.key /etc/twinkeeper/twinkeeper.yaml /var/lib/twinkeeper/commands.log"
         seen = f"sha256sum {kept}; stat -c '%a %U:%G' /etc/twinkeeper /etc/twinkeeper/pki /var/lib/twinkeeper {kept}"
+        trail = len(self.machine.run(f"cat {kept.split()[2]}").stdout.splitlines())
+        self.machine.run("chown twinkeeper:twinkeeper /etc/twinkeeper/pki/gateway.key; chmod 400 /etc/twinkeeper/pki/gateway.key; "
+                         f"chmod 640 {CONFIGURATION}")
+        self.machine.run(re.search(r"^    (twinkeeper backup .*)$", PAGE, re.M)[1])
         before = self.machine.run(seen).stdout
-        self.machine.run(re.search(r"^    (tar .*) \\$", PAGE, re.M)[1] + " > /root/backup.tar.gz")
-        self.machine.run("systemctl stop twinkeeper; rm -r /etc/twinkeeper /var/lib/twinkeeper; "
-                         "tar -C / -xzf /root/backup.tar.gz")
+        back = re.search(r"^    systemctl stop twinkeeper\n((?:    .*\n)+)", PAGE, re.M)[1]
+        self.machine.run("systemctl stop twinkeeper; rm -r /etc/twinkeeper /var/lib/twinkeeper; systemd-tmpfiles --create twinkeeper.conf")
+        for command in back.splitlines():
+            self.machine.run(command.strip())
+        self.assertEqual(len(self.machine.run(f"cat {kept.split()[2]}").stdout.splitlines()), trail + 1)
+        self.machine.run(f"sed -i '$d' {kept.split()[2]}")  # the line about it
         self.assertEqual(self.machine.run(seen).stdout, before)
         self.assertEqual(self.check(), "0")
         self.restart()

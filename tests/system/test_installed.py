@@ -5,6 +5,7 @@ usage: test_installed.py   with TWINKEEPER_PACKAGE, the .deb, and TWINKEEPER_ROO
 """
 import json
 import os
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -67,6 +68,11 @@ class Installed(unittest.TestCase):
 
     def epoch(self):
         return self.message("twinkeeper/demo-gw1/twins/tanks/state")["id"].split("/")[2]
+
+    def waiting(self):
+        """Messages in the spool."""
+        status = json.loads(self.run_inside(f"twinkeeper spool status --json --config {CONFIGURATION}"))
+        return sum(stream["messages"] for stream in status["streams"])
 
     def repacked(self, version):
         """The same package under another version, with another file of configuration in it."""
@@ -219,15 +225,47 @@ class Installed(unittest.TestCase):
     def test_7_upgrade(self):
         before = self.until_active()
         epoch = self.epoch()
+        self.run_inside("systemctl stop mosquitto")
+        self.until(lambda: self.waiting() > 20, "messages to wait")
         self.machine.put(self.repacked("0.1.1-1"), "/tmp/newer.deb")
         self.run_inside("dpkg -i --force-confold /tmp/newer.deb")
         self.until_active(other_than=before)
+        self.assertGreater(self.waiting(), 20, "what waited before the upgrade")
+        self.run_inside("systemctl start mosquitto")
+        self.until(lambda: self.waiting() < 10, "them to be acknowledged", 60)
         with open(self.machine.root + CONFIGURATION, encoding="utf-8") as file:
             self.assertEqual(file.read(), configuration())
         self.assertTrue(self.machine.exists(CONFIGURATION + ".dpkg-dist"))
         self.assertGreater(int(self.epoch()), int(epoch))
         self.assertEqual(self.property("UnitFileState"), "enabled")
         self.assertIn("goes on from its checkpoint", self.run_inside("journalctl -u twinkeeper"))
+
+    def test_7_upgrade_and_back(self):
+        before = self.until_active()
+        self.run_inside("dpkg -i --force-downgrade --force-confold /tmp/twinkeeper.deb")
+        self.until_active(other_than=before)
+        self.message("twinkeeper/demo-gw1/twins/tanks/state")
+        # Had the newer version had another spool, the older one would leave it alone, and not try for ever.
+        self.run_inside("systemctl stop twinkeeper")
+        with sqlite3.connect(self.machine.root + "/var/lib/twinkeeper/spool.db") as spool:
+            spool.execute("PRAGMA user_version=7")
+        spool.close()
+        self.machine.run("systemctl start twinkeeper", check=False)
+        self.assertEqual((self.property("ExecMainStatus"), self.property("ActiveState")), ("78", "failed"))
+        self.run_inside(f"twinkeeper reset --yes --config {CONFIGURATION}; systemctl start twinkeeper")
+        self.until_active()
+        self.message("twinkeeper/demo-gw1/twins/tanks/state")
+        self.assertEqual(self.run_inside("find /var/lib/twinkeeper ! -user twinkeeper"), "")
+
+    def test_7_upgrade_then_backup(self):
+        """By root, while it runs; what comes back belongs to the service again."""
+        self.run_inside(f"twinkeeper backup --config {CONFIGURATION} --with-keys --output /root/gateway.tar")
+        self.run_inside("systemctl stop twinkeeper; rm -r /var/lib/twinkeeper/* /etc/twinkeeper/models/*; "
+                        f"twinkeeper restore --config {CONFIGURATION} --input /root/gateway.tar; systemctl start twinkeeper")
+        self.until_active()
+        self.message("twinkeeper/demo-gw1/twins/tanks/state")
+        self.assertEqual(self.run_inside("find /var/lib/twinkeeper ! -user twinkeeper"), "")
+        self.assertEqual(self.run_inside("stat -c '%a %U %G' /etc/twinkeeper/models/two_tank.yaml"), "640 root twinkeeper")
 
     def test_8_remove(self):
         self.run_inside("dpkg -r twinkeeper")

@@ -2,12 +2,18 @@
 // state lasts; the application turns each into one log line and, where it matters, into `status`.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace twinkeeper::signals {
 
-enum class EventLevel : std::uint8_t { info, warning, error };
+// Of what is told or, of a log, the least that is written. No event is of the level trace: there it means that what
+// repeats itself is written, too.
+enum class EventLevel : std::uint8_t { trace, debug, info, warning, error };
+inline constexpr std::array<std::string_view, 5> kEventLevels{"trace", "debug", "info", "warning",
+                                                              "error"};  // their names
 
 struct Event {
   EventLevel level = EventLevel::info;

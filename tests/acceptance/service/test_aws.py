@@ -255,7 +255,7 @@ uplink:
         self.assertEqual(os.stat(self.path("own/gateway.key")).st_mode & 0o777, 0o600)
         with open(self.path("own/gateway.crt"), encoding="ascii") as file:
             self.assertIn("BEGIN CERTIFICATE", file.read())
-        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt", "gateway.key"])
+        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt", "gateway.crt.provisioned", "gateway.key"])
         for request in self.service.requests:
             self.assertNotIn(b"PRIVATE KEY", request.payload)
         before = len(self.service.requests)
@@ -263,6 +263,10 @@ uplink:
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertIn("is there already", again.stderr)
         self.assertEqual(len(self.service.requests), before)
+        os.mkdir(self.path("state"))
+        done = command("reset", "--config", self.configuration, "--everything", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(os.listdir(self.path("own")), [], "what it has made goes with everything")
 
     def test_provision_with_a_key_in_a_tpm(self):
         """OpenSSL's configuration decides where the key is made; one that an operator made there is used."""
@@ -290,12 +294,12 @@ uplink:
         self.service.silence("provision/json", 1000)
         done = self.provision(timeout="4s")
         self.assertEqual(done.returncode, 69, done.stderr)
-        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt.provisioning", "gateway.key"])
+        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt.provisioned", "gateway.crt.provisioning", "gateway.key"])
         self.service._silenced.clear()
         done = self.provision()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(self.service.requested("create-from-csr")), 1, "the certificate it had was used")
-        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt", "gateway.key"])
+        self.assertEqual(sorted(os.listdir(self.path("own"))), ["gateway.crt", "gateway.crt.provisioned", "gateway.key"])
 
     def test_provision_of_a_thing_with_another_name(self):
         done = self.provision(serial="other-gw")

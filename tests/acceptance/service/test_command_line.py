@@ -8,7 +8,7 @@ from rig.pki import SOURCE, Pki
 from rig.ports import free_port
 from rig.service import command
 
-COMMANDS = ("run", "check", "doctor", "simulate", "replay", "compare", "identify", "calibrate", "forecast", "record", "alarms", "reload", "rollback", "show-model", "probe", "spool", "provision", "version")
+COMMANDS = ("run", "check", "doctor", "simulate", "replay", "compare", "identify", "calibrate", "forecast", "record", "alarms", "reload", "rollback", "backup", "restore", "reset", "log-level", "show-model", "probe", "spool", "provision", "version")
 
 
 class CommandLine(RigTestCase):
@@ -27,7 +27,7 @@ class CommandLine(RigTestCase):
             done = command(*arguments)
             self.assertEqual(done.returncode, 64, f"{arguments}: {done.stdout}{done.stderr}")
             self.assertTrue(done.stderr.strip(), f"{arguments} says nothing")
-        self.assertIn("dance is no command; accepted: run, check, doctor, simulate, replay, compare, identify, calibrate, forecast, record, alarms, reload, rollback, show-model, probe, spool, provision, version",
+        self.assertIn("dance is no command; accepted: run, check, doctor, simulate, replay, compare, identify, calibrate, forecast, record, alarms, reload, rollback, backup, restore, reset, log-level, show-model, probe, spool, provision, version",
                       command("dance").stderr)
         self.assertIn("--confg", command("check", "--confg", "x.yaml").stderr, "a misspelt option is named")
 

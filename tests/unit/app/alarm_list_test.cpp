@@ -141,4 +141,19 @@ TEST_CASE("a damaged file of operators' words is told, and the service goes on")
   CHECK(rig.events.raised[0].code == "words_damaged");
   list.maintain("plc", {"bob", "", rig.clock.now() + 2h});
   CHECK(rig.list().words().maintenance.size() == 1);
+  CHECK(std::ifstream(rig.folder.file("alarms.json.damaged")).good());
+}
+
+TEST_CASE("operators' words of another version are kept aside, whatever is written then") {
+  AlarmListRig rig;
+  const std::string words = R"({"schema": "twinkeeper.operator_words/2", "shelves": {}})";
+  std::ofstream(rig.folder.file("alarms.json")) << words;
+  auto list = rig.list();
+  REQUIRE(rig.events.raised.size() == 1);
+  CHECK(rig.events.raised[0].code == "words_of_other_version");
+  list.maintain("plc", {"bob", "", rig.clock.now() + 2h});
+  CHECK(rig.list().words().maintenance.size() == 1);
+  std::string kept;
+  std::getline(std::ifstream(rig.folder.file("alarms.json.other_version")), kept);
+  CHECK(kept == words);
 }

@@ -9,6 +9,7 @@
 #include "app/checkpoint_keeper.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_folder.hpp"
+#include "uplink/crc32c.hpp"
 
 using namespace twinkeeper;
 using namespace std::chrono_literals;
@@ -102,6 +103,27 @@ TEST_CASE("A checkpoint with any byte changed, or cut short anywhere, is corrupt
     CHECK(app::decode_checkpoint(changed).error().code() == base::ErrorCode::corrupt);
     CHECK(app::decode_checkpoint(content.substr(0, i)).error().code() == base::ErrorCode::corrupt);
   }
+}
+
+TEST_CASE("Of a checkpoint that another version has written the line is read, and nothing else") {
+  std::string content = app::encode_checkpoint(header(), some_bytes());
+  content.resize(content.size() - 4);
+  const std::string ours = "twinkeeper.checkpoint/";
+  const std::size_t version = content.find(ours) + ours.size();
+  const auto summed = [](std::string text) {
+    const std::uint32_t sum = uplink::crc32c(text);
+    for (int i = 0; i < 4; ++i) text.push_back(static_cast<char>(sum >> (8 * i) & 0xFFU));
+    return text;
+  };
+  content[version] = '9';
+  const auto read = app::decode_checkpoint(summed(content));
+  REQUIRE(read.ok());
+  CHECK(read.value().other_schema == "twinkeeper.checkpoint/9");
+  CHECK(read.value().archive.empty());
+  REQUIRE(read.value().header.states.size() == 2);
+  CHECK(read.value().header.states[0].value == 0.1);
+  content.replace(content.find("twinkeeper"), 10, "somebodys_");
+  CHECK(app::decode_checkpoint(summed(content)).error().code() == base::ErrorCode::corrupt);
 }
 
 TEST_CASE("A checkpoint of the same model and setup is taken whole, and the ticks in between are counted") {

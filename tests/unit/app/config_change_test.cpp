@@ -89,6 +89,14 @@ TEST_CASE("what has not changed restarts nothing") {
         ConfigChange::none);
 }
 
+TEST_CASE("another level of the log restarts nothing, but is a change") {
+  Versions versions;
+  const Change level{"state_directory: state", "state_directory: state, log_level: debug"};
+  CHECK(versions.between({level}) == ConfigChange::level);
+  CHECK(versions.between({level, {"64MiB", "65MiB"}}) == ConfigChange::north);
+  CHECK(versions.between({level, {"gate: 5", "gate: 4"}}) == ConfigChange::south);
+}
+
 TEST_CASE("a change towards the broker leaves devices and twins alone") {
   Versions versions;
   for (const Change& change : std::vector<Change>{{"localhost:8883", "localhost:8884"},

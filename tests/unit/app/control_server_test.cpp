@@ -55,6 +55,9 @@ struct ControlServerRig {
       if (filter.after < 20) purged.ended_at = filter.after + 10;
       return purged;
     });
+    orders.on_log_level([](const std::string& level, base::Duration length) {
+      return R"("level":")" + (level.empty() ? "info" : level) + R"(","seconds":)" + std::to_string(length / 1s);
+    });
     server.emplace(plan, orders, tap, base::Instant{}, clock, events);
     control = std::jthread([this](const std::stop_token& stop) { server->run(stop, heartbeat); });
     spool = std::jthread([this](const std::stop_token& stop) {
@@ -120,6 +123,22 @@ TEST_CASE("a question is answered, one after the other, and what changes somethi
   struct stat status {};
   REQUIRE(::stat(rig.plan.config.gateway.control_socket.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0660);
+}
+
+TEST_CASE("the level of the log is told to whoever asks, and recorded when it is set") {
+  ControlServerRig rig;
+  auto client = rig.connect();
+  REQUIRE(client.ask("log-level", "{}").ok());
+  CHECK(ControlServerRig::answer(client)["level"] == "info");
+  CHECK(::access((rig.folder.file("commands.log")).c_str(), F_OK) != 0);
+  REQUIRE(client.ask("log-level", R"({"level":"debug","duration":"10min"})").ok());
+  const json answer = ControlServerRig::answer(client);
+  CHECK(answer["result"] == "done");
+  CHECK(answer["level"] == "debug");
+  CHECK(answer["seconds"] == 600);
+  CHECK(::access((rig.folder.file("commands.log")).c_str(), F_OK) == 0);
+  REQUIRE(client.ask("log-level", R"({"level":"loud"})").ok());
+  CHECK(ControlServerRig::answer(client)["result"] == "refused");
 }
 
 TEST_CASE("what is no request ends the connection with the reason") {

@@ -36,8 +36,7 @@ struct SpoolBackupRig : test::SpoolRig {
     const auto told = tell_what_is_replaced(copy(), settings);
     REQUIRE(told.ok());
     REQUIRE(raise_epoch(folder.path(), known, clock.wall_now()).ok());
-    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(folder.file(std::string("spool.db") + end));
-    std::filesystem::rename(copy(), folder.file("spool.db"));
+    REQUIRE(put_in_place(copy(), folder.path()).ok());
     return told.value();
   }
 
@@ -172,6 +171,28 @@ TEST_CASE("the epoch outlives the spool") {
   REQUIRE(keep_epoch(rig.folder.path()).ok());
   std::filesystem::remove(rig.folder.file("spool.db"));
   CHECK(rig.open().epoch() > before);
+}
+
+TEST_CASE("a new spool in the place of another tells what waited there as purged, in a later epoch") {
+  SpoolBackupRig rig;
+  std::uint64_t epoch = 0;
+  {
+    Spool spool = rig.open();
+    epoch = spool.epoch();
+    rig.fill(spool, 4);
+  }
+  const std::string fresh = rig.folder.file("spool.db.new");
+  const auto told = tell_what_is_replaced(fresh, rig.settings);
+  REQUIRE(told.ok());
+  CHECK(told.value() == 4);
+  REQUIRE(keep_epoch(rig.folder.path()).ok());
+  REQUIRE(put_in_place(fresh, rig.folder.path()).ok());
+  CHECK_FALSE(std::filesystem::exists(fresh));
+  CHECK_FALSE(std::filesystem::exists(rig.folder.file("spool.db-wal")));
+  Spool spool = rig.open();
+  CHECK(spool.epoch() > epoch);
+  CHECK(waiting_states(spool).empty());
+  CHECK(told_as_purged(spool) == Identities{{epoch, range(1, 4)}});
 }
 
 TEST_CASE("a spool of a newer version is refused and stays as it is") {
