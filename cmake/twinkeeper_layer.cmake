@@ -45,10 +45,11 @@ function(twinkeeper_discover_tests target)
   elseif(CMAKE_CROSSCOMPILING)  # under qemu-user
     set(timeout 3000)
   endif()
-  set(discovery "")
-  if(Catch2_VERSION VERSION_GREATER_EQUAL 3)  # the one of version 2 takes this for a name of a test
-    set(discovery DISCOVERY_TIMEOUT 60)
+  if(Catch2_VERSION VERSION_GREATER_EQUAL 3)  # the module of version 2 takes this for a name of a test
+    set(strict DISCOVERY_TIMEOUT 60)
+  else()  # version 3 takes no test for a failure by itself
+    set(strict EXTRA_ARGS -w NoTests)
   endif()
-  catch_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}: " EXTRA_ARGS -w NoTests ${discovery}
+  catch_discover_tests(${target} TEST_PREFIX "${arg_PREFIX}: " ${strict}
                        PROPERTIES TIMEOUT ${timeout} ${labels})
 endfunction()
