@@ -60,6 +60,7 @@ EXPECTED = {  # what was tried, within the sandbox; a set: one of them
     "descriptors": "1024",
     "https_proxy": "none",
     "RES_OPTIONS": "timeout:2 attempts:2",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128",
 }
 ELSEWHERE = {
     # test_installed.py

@@ -20,6 +20,7 @@ def clean_environment(extra=None):
                 "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"}
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     environment["RES_OPTIONS"] = "timeout:2 attempts:2"
+    environment["GLIBC_TUNABLES"] = "glibc.malloc.tcache_max=128"
     environment.update(extra or {})
     return environment
 
