@@ -60,7 +60,8 @@ EXPECTED = {  # what was tried, within the sandbox; a set: one of them
     "descriptors": "1024",
     "https_proxy": "none",
     "RES_OPTIONS": "timeout:2 attempts:2",
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128",
+    "GLIBC_TUNABLES": ("glibc.malloc.tcache_max=128:glibc.malloc.arena_max=2:"
+                       "glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=131072"),
 }
 ELSEWHERE = {
     # test_installed.py
