@@ -195,7 +195,8 @@ class PahoConnection::Implementation final : public virtual mqtt::callback, publ
     }
     // Without a scheme: the library would take http:// for a part of the name. The environment's proxy is its default;
     // `run` and `provision` have removed it by now.
-    if (settings_.proxy) options_.set_https_proxy(settings_.proxy->name());
+    // The scheme is the library's word for the tunnel, not for TLS to the proxy: 1.3.13 and later do not do without it.
+    if (settings_.proxy) options_.set_https_proxy("https://" + settings_.proxy->name());
     if (v5) {
       mqtt::properties properties;
       properties.add({mqtt::property::MAXIMUM_PACKET_SIZE, kMostPacketBytes});
