@@ -11,7 +11,8 @@ double seconds_of(std::chrono::nanoseconds time) { return std::chrono::duration<
 
 // The coarsest decimal that is near enough: without the last digits of jitter.
 double rounded_step(double median) {
-  for (double unit = 1e-9; unit < 1e6; unit *= 10.0) {
+  double unit = 1e-9;
+  for (int decade = 0; decade < 15; ++decade, unit *= 10.0) {
     const double round = std::round(median / (unit * 1e3)) * unit * 1e3;
     if (std::abs(round - median) > 2e-3 * median) return std::round(median / (unit * 1e2)) * unit * 1e2;
   }

@@ -63,7 +63,6 @@ report("LimitCORE", "core file", limit("Max core file size"));
 report("LimitNOFILE", "descriptors", limit("Max open files"));
 report("UnsetEnvironment", "https_proxy", $ENV{https_proxy} // "none");
 report("Environment", "RES_OPTIONS", $ENV{RES_OPTIONS} // "none");
-report("Environment", "GLIBC_TUNABLES", $ENV{GLIBC_TUNABLES} // "none");
 report("RemoveIPC", "shared memory", defined(shmget($key, 4096, 01600)) ? "made" : failure());
 report("User", "user", (getpwuid($<))[0]);
 

@@ -92,8 +92,8 @@ class Installed(unittest.TestCase):
     # The story -------------------------------------------------------------------------------------------------------
 
     def test_1_install(self):
-        self.machine.put(PACKAGE, "/tmp/twinkeeper.deb")
-        told = self.run_inside("dpkg -i /tmp/twinkeeper.deb")
+        self.machine.put(PACKAGE, "/var/tmp/twinkeeper.deb")
+        told = self.run_inside("dpkg -i /var/tmp/twinkeeper.deb")
         self.assertIn("not started", told)
         self.assertIn("twinkeeper check", told)
         self.assertEqual(self.property("ActiveState"), "inactive")
@@ -223,12 +223,13 @@ class Installed(unittest.TestCase):
         self.until_active(other_than=pid)
 
     def test_7_upgrade(self):
+        self.run_inside("systemctl reset-failed twinkeeper")  # nobody else restarts it so often
         before = self.until_active()
         epoch = self.epoch()
         self.run_inside("systemctl stop mosquitto")
         self.until(lambda: self.waiting() > 20, "messages to wait")
-        self.machine.put(self.repacked("0.1.1-1"), "/tmp/newer.deb")
-        self.run_inside("dpkg -i --force-confold /tmp/newer.deb")
+        self.machine.put(self.repacked("0.1.1-1"), "/var/tmp/newer.deb")
+        self.run_inside("dpkg -i --force-confold /var/tmp/newer.deb")
         self.until_active(other_than=before)
         self.assertGreater(self.waiting(), 20, "what waited before the upgrade")
         self.run_inside("systemctl start mosquitto")
@@ -242,7 +243,7 @@ class Installed(unittest.TestCase):
 
     def test_7_upgrade_and_back(self):
         before = self.until_active()
-        self.run_inside("dpkg -i --force-downgrade --force-confold /tmp/twinkeeper.deb")
+        self.run_inside("dpkg -i --force-downgrade --force-confold /var/tmp/twinkeeper.deb")
         self.until_active(other_than=before)
         self.message("twinkeeper/demo-gw1/twins/tanks/state")
         # Had the newer version had another spool, the older one would leave it alone, and not try for ever.

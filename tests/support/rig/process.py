@@ -20,8 +20,6 @@ def clean_environment(extra=None):
                 "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"}
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
     environment["RES_OPTIONS"] = "timeout:2 attempts:2"
-    environment["GLIBC_TUNABLES"] = ("glibc.malloc.tcache_max=128:glibc.malloc.arena_max=2:"
-                                     "glibc.malloc.mmap_threshold=65536:glibc.malloc.trim_threshold=131072")
     environment.update(extra or {})
     return environment
 
