@@ -1,12 +1,12 @@
 #include "app/alarm_list.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 #include <tuple>
 
 #include <nlohmann/json.hpp>
 
+#include "app/file_change.hpp"
 #include "base/durable_file.hpp"
 #include "telemetry/json_writer.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -51,12 +51,10 @@ void AlarmList::read() {
   const std::string schema = document.is_object() ? member_text(document, "schema") : std::string();
   if (schema != kListSchema) {
     const bool other_version = schema.starts_with(kAnyListSchema);
-    const std::string aside = file_ + (other_version ? ".other_version" : ".damaged");
-    const bool moved = std::rename(file_.c_str(), aside.c_str()) == 0;
     events_.raise({signals::EventLevel::error, "alarms", other_version ? "words_of_other_version" : "words_damaged",
                    file_ + (other_version ? " is of another version of twinkeeper" : " is damaged") +
                        ": what operators have acknowledged or shelved is forgotten" +
-                       (moved ? ", the file is kept as " + aside : "")});
+                       kept_aside(file_, other_version ? ".other_version" : ".damaged")});
     return;
   }
   const base::Instant now = clock_.now();

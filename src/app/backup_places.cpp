@@ -13,13 +13,13 @@ std::string real_path(const std::string& file) {
   return (error ? absolute.lexically_normal() : real).string();
 }
 
-// "models/tank.yaml"; empty: not below.
-std::string below(const std::string& file, const std::string& folder) {
-  const bool is_below = file.size() > folder.size() + 1 && file.starts_with(folder) && file[folder.size()] == '/';
-  return is_below ? file.substr(folder.size() + 1) : std::string();
-}
-
 }  // namespace
+
+std::optional<std::string> path_below(const std::string& file, const std::string& folder) {
+  const std::string real = real_path(file);
+  const bool is_below = real.size() > folder.size() + 1 && real.starts_with(folder) && real[folder.size()] == '/';
+  return is_below ? std::optional(real.substr(folder.size() + 1)) : std::nullopt;
+}
 
 BackupPlaces::BackupPlaces(const std::string& config_file, const std::string& state_directory)
     : config_file_(real_path(config_file)),
@@ -27,9 +27,8 @@ BackupPlaces::BackupPlaces(const std::string& config_file, const std::string& st
       state_directory_(real_path(state_directory)) {}
 
 std::optional<std::string> BackupPlaces::name_of(const std::string& file) const {
-  const std::string real = real_path(file);
-  if (const std::string rest = below(real, state_directory_); !rest.empty()) return kStateMembers + rest;
-  if (const std::string rest = below(real, config_folder_); !rest.empty()) return kConfigMembers + rest;
+  if (const auto rest = path_below(file, state_directory_)) return kStateMembers + *rest;
+  if (const auto rest = path_below(file, config_folder_)) return kConfigMembers + *rest;
   return std::nullopt;
 }
 

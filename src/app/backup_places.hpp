@@ -20,6 +20,9 @@ inline constexpr const char* kConfigMembers = "config/";
 inline constexpr const char* kStateMembers = "state/";
 inline constexpr const char* kSpoolMember = "state/spool.db";
 
+// "models/tank.yaml" of a file below `folder`, which has no links in it; those of the file are followed.
+[[nodiscard]] std::optional<std::string> path_below(const std::string& file, const std::string& folder);
+
 class BackupPlaces {
  public:
   BackupPlaces(const std::string& config_file, const std::string& state_directory);

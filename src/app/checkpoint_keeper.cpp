@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
+#include "app/file_change.hpp"
 #include "app/real_time.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
@@ -31,12 +31,6 @@ base::Duration longest_gap(const model::StateSpace& model) {
   }
   const double seconds = std::min(kTimeConstants * slowest, kLongestGap);
   return std::max(kShortGap, base::Duration{static_cast<std::int64_t>(seconds * 1e9)});
-}
-
-// Where it is now, for the end of a sentence; empty: it could not be moved.
-std::string moved_aside(const std::string& file, const char* end) {
-  const std::string aside = file + end;
-  return std::rename(file.c_str(), aside.c_str()) == 0 ? ", the file is kept as " + aside : "";
 }
 
 // Rounded to what a person reads.
@@ -114,7 +108,7 @@ void CheckpointKeeper::resume(TwinLoop& loop, std::size_t twin, const PresentTim
   Resumption found = judge_checkpoint(checkpoint.header, setup_hashes_[twin], plan_.config.twins[twin].period,
                                       plan_.models[twin], present);
   if (!checkpoint.other_schema.empty()) {
-    of += " (" + checkpoint.other_schema + ", of another version of twinkeeper" + moved_aside(file, ".other_version") +
+    of += " (" + checkpoint.other_schema + ", of another version of twinkeeper" + kept_aside(file, ".other_version") +
           ")";
     if (found.kind == Resumption::Kind::whole) found.kind = Resumption::Kind::states;
   }
@@ -180,7 +174,7 @@ void CheckpointKeeper::begin_at_states(TwinLoop& loop, std::size_t twin, const C
 
 void CheckpointKeeper::set_aside(const std::string& file, const std::string& what, std::size_t twin) {
   tell(signals::EventLevel::warning, twin, "checkpoint_damaged",
-       what + "; the twin begins anew" + moved_aside(file, ".damaged"));
+       what + "; the twin begins anew" + kept_aside(file, ".damaged"));
 }
 
 void CheckpointKeeper::start(Heartbeat& heartbeat) {

@@ -8,7 +8,6 @@
 #include "app/backup_places.hpp"
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/state_files.hpp"
 #include "app/version.hpp"
 #include "base/durable_file.hpp"
@@ -53,8 +52,7 @@ class Backup {
 
  private:
   static int fault(const base::Error& error) {
-    const bool denied = error.code() == base::ErrorCode::permission_denied;
-    return told("backup: " + error.message() + "; nothing is written", denied ? kExitPermission : kExitIo);
+    return told("backup: " + error.message() + "; nothing is written", exit_code_of_files(error));
   }
 
   void add(const std::string& file, std::string content) {

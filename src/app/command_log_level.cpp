@@ -3,7 +3,6 @@
 #include "app/commands.hpp"
 #include "app/control_session.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 
 namespace twinkeeper::app {
 namespace {

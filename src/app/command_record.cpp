@@ -16,7 +16,6 @@
 #include "app/endpoints.hpp"
 #include "app/event_log.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/log_recorder.hpp"
 #include "app/progress_line.hpp"
 #include "app/twin_run.hpp"

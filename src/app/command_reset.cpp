@@ -4,26 +4,16 @@
 
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/plan.hpp"
 #include "app/provisioned.hpp"
 #include "app/state_files.hpp"
 #include "base/durable_file.hpp"
 #include "uplink/spool_backup.hpp"
-#include "uplink/spool_files.hpp"
 
 namespace twinkeeper::app {
 namespace {
 
-int reset_fault(const base::Error& error) {
-  switch (error.code()) {
-    case base::ErrorCode::unavailable:
-      return told("reset: " + error.message() + "; accepted: a service that is stopped: systemctl stop twinkeeper",
-                  kExitUnavailable);
-    case base::ErrorCode::permission_denied: return told("reset: " + error.message(), kExitPermission);
-    default: return told("reset: " + error.message(), kExitIo);
-  }
-}
+int reset_fault(const base::Error& error) { return told("reset: " + error.message(), exit_code_of_files(error)); }
 
 bool is_meant(const ResetArguments& arguments, const Plan& plan) {
   if (arguments.yes) return true;
@@ -43,7 +33,7 @@ base::Result<std::uint64_t> empty_spool(const uplink::SpoolSettings& settings, b
   const std::string spool = settings.directory + "/spool.db";
   const std::string fresh = spool + ".reset";
   if (auto kept = uplink::keep_epoch(settings.directory); !kept) return kept.error();
-  for (const char* end : {"", "-wal", "-shm"}) ::unlink((fresh + end).c_str());
+  if (auto removed = uplink::remove_spool_file(fresh); !removed) return removed.error();
   if (::access(spool.c_str(), F_OK) != 0) return std::uint64_t{0};
   const auto waiting = uplink::tell_what_is_replaced(fresh, settings);
   if (!waiting) return waiting;
@@ -63,7 +53,7 @@ int reset_command(const ResetArguments& arguments) {
   std::uint64_t messages = 0;
   {
     const AsOwner owner(directory);
-    const auto lock = uplink::SpoolLock::acquire(directory);
+    const auto lock = lock_of_stopped_service(directory);
     if (!lock) return reset_fault(lock.error());
     if (!is_meant(arguments, plan)) return told("reset: nothing is changed; give --yes to do it", kExitUsage);
     if (!arguments.keep_spool) {

@@ -12,12 +12,10 @@
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/file_change.hpp"
-#include "app/log_columns.hpp"
 #include "app/state_files.hpp"
 #include "base/durable_file.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "uplink/spool_backup.hpp"
-#include "uplink/spool_files.hpp"
 
 namespace twinkeeper::app {
 namespace {
@@ -87,9 +85,8 @@ class Restore {
     return told("restore: " + what + "; nothing is changed", code);
   }
   int refuse(const base::Error& error) const {
-    const bool denied = error.code() == base::ErrorCode::permission_denied;
     const bool bad = error.code() == base::ErrorCode::corrupt || error.code() == base::kNewerVersion;
-    return refuse(error.message(), denied ? kExitPermission : bad ? kExitBadData : kExitIo);
+    return refuse(error.message(), bad ? kExitBadData : exit_code_of_files(error));
   }
 
   // As it will be read once it is in its place.
@@ -170,11 +167,7 @@ class Restore {
     std::uint64_t untold = 0;
     {
       const AsOwner owner(directory);
-      auto locked = uplink::SpoolLock::acquire(directory);
-      if (!locked && locked.error().code() == base::ErrorCode::unavailable) {
-        return refuse(locked.error().message() + "; accepted: a service that is stopped: systemctl stop twinkeeper",
-                      kExitUnavailable);
-      }
+      auto locked = lock_of_stopped_service(directory);
       if (!locked && locked.error().code() == base::ErrorCode::not_found) {
         return refuse(
             locked.error().message() +
@@ -185,7 +178,7 @@ class Restore {
       if (!locked) return refuse(locked.error());
       lock = std::move(locked).value();
       if (auto prepared = prepare_state(plan, staged, untold); !prepared) {
-        forget_staged(staged);
+        static_cast<void>(uplink::remove_spool_file(staged));
         return refuse(prepared.error());
       }
     }
@@ -200,7 +193,7 @@ class Restore {
       if (put && !spool_.empty()) put = uplink::put_in_place(staged, directory);
       if (!put) {
         state.put_back();
-        forget_staged(staged);
+        static_cast<void>(uplink::remove_spool_file(staged));
       }
     }
     if (!put) {
@@ -220,7 +213,7 @@ class Restore {
       const std::string file = directory + "/" + name;
       if (is_saved_state_file(name) || name == "session" || name == "job.json") state_files_.try_emplace(file);
     }
-    forget_staged(staged);
+    if (auto removed = uplink::remove_spool_file(staged); !removed) return removed;
     if (!spool_.empty()) {
       if (auto written = base::replace_file(staged, spool_); !written) return written;
       const auto told = uplink::tell_what_is_replaced(staged, plan.config.spool);
@@ -235,10 +228,6 @@ class Restore {
     }
     const base::SystemClock clock;
     return uplink::raise_epoch(directory, manifest_.epoch, clock.wall_now());
-  }
-
-  static void forget_staged(const std::string& staged) {
-    for (const char* end : {"", "-wal", "-shm"}) ::unlink((staged + end).c_str());
   }
 
   // Below the configuration's own: its owner and mode are theirs.

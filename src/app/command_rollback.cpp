@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "app/backup_places.hpp"
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
 #include "app/last_good.hpp"
@@ -17,16 +18,6 @@ namespace twinkeeper::app {
 namespace {
 
 constexpr unsigned kModeOfNewFile = 0640;
-
-int rollback_fault(const std::string& what, int code) {
-  std::cerr << "twinkeeper: rollback: " << what << '\n';
-  return code;
-}
-
-bool lies_below(const std::filesystem::path& file, const std::filesystem::path& folder) {
-  const std::filesystem::path relative = file.lexically_relative(folder);
-  return !relative.empty() && *relative.begin() != "..";
-}
 
 std::string rejected(const std::string& file) { return file + ".rejected"; }
 
@@ -75,9 +66,9 @@ int rollback_command(const RollbackArguments& arguments) {
   if (!found) {
     std::string looked;
     for (const std::string& directory : directories) looked += (looked.empty() ? "" : ", ") + last_good_file(directory);
-    return rollback_fault("no configuration that ran is kept for " + arguments.config_file + ", or it can't be read (" +
-                              looked + "); --state-directory names where it may be",
-                          kExitNoInput);
+    return told("rollback: no configuration that ran is kept for " + arguments.config_file + ", or it can't be read (" +
+                    looked + "); --state-directory names where it may be",
+                kExitNoInput);
   }
   const LastGood& kept = found->kept;
   const auto changed = changed_since(kept);
@@ -86,16 +77,15 @@ int rollback_command(const RollbackArguments& arguments) {
     return kExitDone;
   }
   // What is kept belongs to the service's user, who must not make root write elsewhere.
-  const auto folder = std::filesystem::weakly_canonical(kept.config_file).parent_path();
+  const std::string folder = std::filesystem::weakly_canonical(kept.config_file).parent_path().string();
   for (const std::string& file : changed) {
-    if (lies_below(std::filesystem::weakly_canonical(file), folder)) continue;
-    return rollback_fault(file + " is not below " + folder.string() + "; put it back by hand: its text is in " +
-                              last_good_file(found->state_directory),
-                          kExitBadData);
+    if (path_below(file, folder)) continue;
+    return told("rollback: " + file + " is not below " + folder + "; put it back by hand: its text is in " +
+                    last_good_file(found->state_directory),
+                kExitBadData);
   }
   if (const auto put = put_back_all(kept, changed); !put) {
-    const bool denied = put.error().code() == base::ErrorCode::permission_denied;
-    return rollback_fault(put.error().message() + "; all files are as they were", denied ? kExitPermission : kExitIo);
+    return told("rollback: " + put.error().message() + "; all files are as they were", exit_code_of_files(put.error()));
   }
   std::cout << "put back as it ran on " << base::format_rfc3339(kept.since) << ":\n";
   for (const std::string& file : changed) {

@@ -19,7 +19,6 @@
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
 #include "app/last_good.hpp"
-#include "app/log_columns.hpp"
 #include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"

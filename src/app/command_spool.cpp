@@ -6,7 +6,6 @@
 #include "app/commands.hpp"
 #include "app/control_session.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/plan.hpp"
 #include "app/process_usage.hpp"
 #include "app/replay_csv.hpp"

@@ -5,7 +5,6 @@
 
 #include "app/commands.hpp"
 #include "app/exit_codes.hpp"
-#include "app/log_columns.hpp"
 #include "app/plan.hpp"
 #include "config/config.hpp"
 

@@ -1,6 +1,5 @@
 #include "app/control_socket.hpp"
 
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "app/user_name.hpp"
 #include "base/durable_file.hpp"
 
 namespace twinkeeper::app {
@@ -100,11 +100,7 @@ std::string peer_name(int descriptor) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "unknown";
-  std::array<char, 4096> buffer{};
-  passwd entry{};
-  passwd* found = nullptr;
-  ::getpwuid_r(peer.uid, &entry, buffer.data(), buffer.size(), &found);
-  return found != nullptr ? found->pw_name : "uid " + std::to_string(peer.uid);
+  return user_name(peer.uid);
 }
 
 }  // namespace twinkeeper::app

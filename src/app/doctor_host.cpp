@@ -15,6 +15,8 @@
 #include <memory>
 #include <sstream>
 
+#include "app/user_name.hpp"
+
 namespace twinkeeper::app::doctor {
 namespace {
 
@@ -40,8 +42,7 @@ std::vector<std::string> words_of(const std::string& text) {
 Account own_account() {
   Account account;
   account.user = ::geteuid();
-  const passwd* const entry = ::getpwuid(account.user);
-  account.name = entry == nullptr ? "uid " + std::to_string(account.user) : entry->pw_name;
+  account.name = user_name(account.user);
   account.groups.push_back(::getegid());
   account.group = group_name(account.groups.front());
   std::vector<gid_t> more(static_cast<std::size_t>(std::max(0, ::getgroups(0, nullptr))));

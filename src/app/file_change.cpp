@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 
 #include "base/durable_file.hpp"
 
@@ -42,6 +43,11 @@ base::Status FileChange::put() {
 void FileChange::put_back() {
   for (const auto& [file, text] : before_) static_cast<void>(replace(file, text.value_or("")));
   before_.clear();
+}
+
+std::string kept_aside(const std::string& file, const char* end) {
+  const std::string aside = file + end;
+  return std::rename(file.c_str(), aside.c_str()) == 0 ? ", the file is kept as " + aside : "";
 }
 
 }  // namespace twinkeeper::app

@@ -24,4 +24,8 @@ class FileChange {
   std::map<std::string, std::optional<std::string>> before_;  // of those that are replaced; nothing: there was none
 };
 
+// Moves `file` out of the way: it gets the name `file` + `end`. Where it is now, for the end of a sentence that says what is
+// wrong with it; empty: it could not be moved.
+[[nodiscard]] std::string kept_aside(const std::string& file, const char* end);
+
 }  // namespace twinkeeper::app

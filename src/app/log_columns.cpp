@@ -19,11 +19,6 @@ std::string as_identifier(const std::string& name) {
   return out;
 }
 
-int told(const std::string& what, int code) {
-  std::cerr << "twinkeeper: " << what << '\n';
-  return code;
-}
-
 int exit_code_of_log(const base::Error& error) {
   switch (error.code()) {
     case base::ErrorCode::not_found: return kExitNoInput;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/exit_codes.hpp"
 #include "app/plan.hpp"
 #include "logs/log_reader.hpp"
 #include "twinkeeper/base/result.hpp"
@@ -12,8 +13,6 @@
 
 namespace twinkeeper::app {
 
-// Says it on standard error and returns `code`.
-int told(const std::string& what, int code);
 // Of a log that can't be read.
 [[nodiscard]] int exit_code_of_log(const base::Error& error);
 [[nodiscard]] std::string join(const std::vector<std::string>& names);

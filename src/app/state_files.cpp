@@ -1,7 +1,6 @@
 #include "app/state_files.hpp"
 
 #include <grp.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "app/audit_trail.hpp"
+#include "app/user_name.hpp"
 #include "telemetry/command.hpp"
 #include "twinkeeper/signals/event.hpp"
 
@@ -48,10 +48,9 @@ class ToStandardError final : public signals::EventSink {
   void raise(signals::Event event) override { std::cerr << "twinkeeper: " << event.message << '\n'; }
 };
 
-std::string user_name() {
+std::string operator_name() {
   if (const char* before = std::getenv("SUDO_USER"); before != nullptr && ::getuid() == 0) return before;
-  const passwd* entry = ::getpwuid(::getuid());
-  return entry != nullptr ? entry->pw_name : "uid " + std::to_string(::getuid());
+  return user_name(::getuid());
 }
 
 }  // namespace
@@ -67,6 +66,13 @@ AsOwner::AsOwner(const std::string& directory) {
 
 AsOwner::~AsOwner() {
   if (group_before_ && (::seteuid(0) != 0 || ::setegid(*group_before_) != 0)) std::abort();
+}
+
+base::Result<uplink::SpoolLock> lock_of_stopped_service(const std::string& directory) {
+  auto lock = uplink::SpoolLock::acquire(directory);
+  if (lock || lock.error().code() != base::ErrorCode::unavailable) return lock;
+  return base::Error(base::ErrorCode::unavailable,
+                     lock.error().message() + "; accepted: a service that is stopped: systemctl stop twinkeeper");
 }
 
 bool is_audit_trail(const std::string& name) { return name.starts_with(kTrail); }
@@ -95,7 +101,7 @@ void record_in_trail(const std::string& directory, const std::string& verb, cons
   telemetry::CommandAnswer answer;
   answer.verb = verb;
   answer.subject = subject;
-  answer.by = user_name();
+  answer.by = operator_name();
   answer.result = telemetry::CommandResult::done;
   ToStandardError faults;
   const base::SystemClock clock;

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "twinkeeper/base/clock.hpp"
+#include "twinkeeper/base/result.hpp"
+#include "uplink/spool_files.hpp"
 
 namespace twinkeeper::app {
 
@@ -25,6 +26,10 @@ class AsOwner {
  private:
   std::optional<gid_t> group_before_;
 };
+
+// The lock of the spool there, for a command that the service must not run beside. Errors: as SpoolLock::acquire(), with
+// what is accepted.
+[[nodiscard]] base::Result<uplink::SpoolLock> lock_of_stopped_service(const std::string& directory);
 
 // Relative to the directory: what a backup has of it beside the spool, as far as it is there.
 [[nodiscard]] std::vector<std::string> saved_state_files(const std::string& directory);

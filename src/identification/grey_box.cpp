@@ -356,8 +356,8 @@ Held judged(const model::StateSpace& model, const Experiments& train, const Expe
   const auto scores = [&](std::optional<std::int64_t> horizon) {
     auto compared = compare(model, record, horizon, Start::estimate);
     if (compared.ok()) return compared.value().scores;
-    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    return std::vector<OutputScore>(static_cast<std::size_t>(model.n_y()), {0, kNone, kNone, kNone});
+    constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+    return std::vector<OutputScore>(static_cast<std::size_t>(model.n_y()), {0, kUnknown, kUnknown, kUnknown});
   };
   out.simulated = scores(std::nullopt);
   out.one = scores(1);

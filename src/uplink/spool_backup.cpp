@@ -169,10 +169,7 @@ base::Result<std::uint64_t> tell_what_is_replaced(const std::string& copy, const
 
 base::Status put_in_place(const std::string& copy, const std::string& directory) {
   const std::string spool = directory + "/spool.db";
-  // Its log first: SQLite would lay it over the file that comes.
-  for (const char* end : {"-wal", "-shm", ""}) {
-    if (::unlink((spool + end).c_str()) != 0 && errno != ENOENT) return base::system_error(spool + end, errno);
-  }
+  if (auto removed = remove_spool_file(spool); !removed) return removed;
   if (std::rename(copy.c_str(), spool.c_str()) != 0) return base::system_error(spool, errno);
   return sync_file(directory);
 }

@@ -91,7 +91,7 @@ void SpoolReserve::take() const noexcept {
 void SpoolReserve::give_up() const noexcept { ::unlink((directory_ + "/spool.reserve").c_str()); }
 
 bool spool_is_accessible(const std::string& directory) {
-  for (const char* suffix : {"", "-wal", "-shm"}) {
+  for (const char* suffix : kSpoolFileEnds) {
     const std::string path = directory + "/spool.db" + suffix;
     if (!exists(path)) continue;
     struct stat status {};
@@ -99,6 +99,14 @@ bool spool_is_accessible(const std::string& directory) {
     if (::access(path.c_str(), R_OK | W_OK) != 0) return false;
   }
   return true;
+}
+
+base::Status remove_spool_file(const std::string& file) {
+  // Its log first: SQLite would lay it over a file that comes in the place.
+  for (auto end = kSpoolFileEnds.rbegin(); end != kSpoolFileEnds.rend(); ++end) {
+    if (::unlink((file + *end).c_str()) != 0 && errno != ENOENT) return base::system_error(file + *end, errno);
+  }
+  return base::Success{};
 }
 
 base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now) {
@@ -109,7 +117,7 @@ base::Result<std::string> set_spool_aside(const std::string& directory, base::Wa
   const std::string stem = directory + "/spool.bad-" + stamp;
   std::string target = stem;
   for (int attempt = 2; exists(target); ++attempt) target = stem + "." + std::to_string(attempt);
-  for (const char* suffix : {"", "-wal", "-shm"}) {
+  for (const char* suffix : kSpoolFileEnds) {
     const std::string source = directory + "/spool.db" + suffix;
     if (exists(source) && std::rename(source.c_str(), (target + suffix).c_str()) != 0) {
       return base::system_error(source, errno);

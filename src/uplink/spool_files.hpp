@@ -4,6 +4,7 @@
 // thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -49,8 +50,14 @@ class SpoolReserve {
   std::uint64_t bytes_;
 };
 
+// What SQLite appends to the name of a database for its log and the log's index; the database itself first.
+inline constexpr std::array<const char*, 3> kSpoolFileEnds{"", "-wal", "-shm"};
+
 // Whether spool.db, spool.db-wal and spool.db-shm, as far as they are there, are files that can be read and written.
 [[nodiscard]] bool spool_is_accessible(const std::string& directory);
+
+// `file` and what belongs to it. That it is not there is no error.
+[[nodiscard]] base::Status remove_spool_file(const std::string& file);
 
 // Renames spool.db, spool.db-wal and spool.db-shm to spool.bad-<time>…; the new name of the first.
 [[nodiscard]] base::Result<std::string> set_spool_aside(const std::string& directory, base::WallTime now);

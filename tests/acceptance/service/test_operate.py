@@ -17,7 +17,6 @@ from rig.waiting import let_run
 
 ALARM = "plc.connection"
 ANOMALY = "devices.plc.anomaly"
-GAP = "gap"
 
 
 def crc32c(data):
@@ -77,20 +76,11 @@ class OperateCase(RigTestCase):
             return sum(s["messages"] for s in status["streams"]) >= count
         wait_until(enough, 60, f"{count} messages to wait")
 
-    def told_as_purged(self):
-        lost = {}
-        for message in self.subscriber.messages(GAP):
-            gap = message.document
-            if gap["reason"] == "purged":
-                numbers = range(gap["first_seq"], gap["last_seq"] + 1, gap.get("stride", 1))
-                lost.setdefault((gap["epoch"], gap["stream"]), set()).update(numbers)
-        return lost
-
     def all_arrive(self, expected, told=None):
         """Each number of `expected` comes once; with `told`, or is told as lost."""
         def missing():
             arrived = self.sequences()
-            lost = self.told_as_purged() if told else {}
+            lost = self.told_as("purged") if told else {}
             return {key: numbers - arrived.get(key, set()) - lost.get(key, set()) for key, numbers in expected.items()}
         wait_until(lambda: not any(missing().values()), 60, lambda: f"what waited to arrive, but {missing()}")
 
@@ -203,8 +193,8 @@ class Backup(OperateCase):
         self.broker.start()
         self.daemon.start()
         self.all_arrive(waiting, told=True)
-        self.assertTrue(self.told_as_purged())
-        arrived, told = self.sequences(), self.told_as_purged()
+        self.assertTrue(self.told_as("purged"))
+        arrived, told = self.sequences(), self.told_as("purged")
         for key, numbers in told.items():
             self.assertEqual(numbers & arrived.get(key, set()), set(), f"{key}: told as lost, and arrived")
         self.daemon.stop()
@@ -296,7 +286,7 @@ class Reset(OperateCase):
         mark = self.subscriber.count()
         self.daemon.start()
         self.all_arrive(waiting, told=True)
-        self.assertEqual({key: self.told_as_purged().get(key) for key in waiting}, waiting)
+        self.assertEqual({key: self.told_as("purged").get(key) for key in waiting}, waiting)
         first = self.arrives(STATE, lambda m: m["epoch"] > epoch, 60, "a state of a later epoch", mark)
         self.assertIn(first["mode"], ("initializing", "converging"))
         self.assertNotIn("goes on from its checkpoint", self.daemon.stderr())
@@ -315,7 +305,7 @@ class Reset(OperateCase):
         self.broker.start()
         self.daemon.start()
         self.all_arrive(waiting)
-        self.assertEqual(self.told_as_purged(), {})
+        self.assertEqual(self.told_as("purged"), {})
         self.daemon.stop()
         self.ask("reset", "--everything", "--keep-spool", "--yes", expected=64)
         self.ask("reset", "--everything", "--yes")
@@ -340,7 +330,7 @@ class OtherVersion(OperateCase):
             self.assertEqual(file.read(), before)
         self.ask("reset", "--yes")
         self.daemon.start()
-        self.arrives(GAP, lambda m: m["reason"] == "corrupt" and m["stream"] is None, 60, "a gap of what nobody could read")
+        self.arrives("gap", lambda m: m["reason"] == "corrupt" and m["stream"] is None, 60, "a gap of what nobody could read")
         self.daemon.stop()
 
     def test_checkpoints_and_alarms_of_another_version(self):

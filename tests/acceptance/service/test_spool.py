@@ -26,16 +26,6 @@ class Spool(RigTestCase):
     def export(self, *arguments):
         return [json.loads(line) for line in self.spool("export", *arguments).stdout.splitlines()]
 
-    def told_as(self, reason):
-        """{(stream, epoch): lost sequence numbers} by the gap messages with that reason."""
-        lost = {}
-        for message in self.subscriber.messages("gap"):
-            gap = message.document
-            if gap["reason"] == reason:
-                numbers = range(gap["first_seq"], gap["last_seq"] + 1, gap.get("stride", 1))
-                lost.setdefault((gap["stream"], gap["epoch"]), set()).update(numbers)
-        return lost
-
     def test_status_and_export_while_the_service_stores(self):
         self.start_line()
         done = command("spool", "status", "--config", self.configuration)
@@ -100,7 +90,7 @@ class Spool(RigTestCase):
         wait_until(lambda: "Sending SUBACK" in self.broker.process.stderr(), 30, "the subscriber to be there again")
         self.daemon.start()
         wait_until(lambda: self.told_as("purged"), 60, "the purge to be told")
-        self.assertEqual(self.told_as("purged"), {(STATE, before["epoch"]): states})
+        self.assertEqual(self.told_as("purged"), {(before["epoch"], STATE): states})
         self.daemon.stop()
         self.check_schemas()
 
@@ -123,12 +113,12 @@ class Spool(RigTestCase):
         self.broker.start()
         wait_until(lambda: self.told_as("purged"), 60, "the purge to be told")
         lost = self.told_as("purged")
-        self.assertEqual({key: len(numbers) for key, numbers in lost.items()}, {(STATE, epoch): count})
+        self.assertEqual({key: len(numbers) for key, numbers in lost.items()}, {(epoch, STATE): count})
         wait_until(lambda: self.status()["messages"] < 20, 90, "the backlog to be drained")
         self.daemon.stop()
         arrived = self.sequences()[(epoch, STATE)]
-        self.assertEqual(arrived & lost[(STATE, epoch)], set(), "nothing is both delivered and told as lost")
-        self.assertEqual(sorted(arrived | lost[(STATE, epoch)]), list(range(1, max(arrived) + 1)))
+        self.assertEqual(arrived & lost[(epoch, STATE)], set(), "nothing is both delivered and told as lost")
+        self.assertEqual(sorted(arrived | lost[(epoch, STATE)]), list(range(1, max(arrived) + 1)))
         with open(os.path.join(self.folder, "state", "commands.log"), encoding="utf-8") as trail:
             entry = json.loads(trail.read())
         self.assertEqual((entry["verb"], entry["result"], entry["subject"]), ("purge", "done", STATE))
@@ -163,7 +153,7 @@ class Spool(RigTestCase):
         self.daemon.stop()
         lost = self.told_as("size")
         for (epoch, stream), arrived in self.sequences().items():
-            known = arrived | lost.get((stream, epoch), set())
+            known = arrived | lost.get((epoch, stream), set())
             self.assertEqual(sorted(set(range(1, max(arrived) + 1)) - known), [], f"{stream}: neither here nor told")
         self.check_steps_contiguous(self.epoch())
         told = [line for line in self.daemon.stderr().splitlines() if "disk" in line]

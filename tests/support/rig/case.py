@@ -8,6 +8,7 @@ import unittest
 
 from . import configuration
 from .broker import Broker
+from .ledger import lost_numbers
 from .notify import NotifySocket
 from .peers import PymodbusPeer
 from .pki import SOURCE, Pki
@@ -108,6 +109,15 @@ class RigTestCase(unittest.TestCase):
 
     def wait_for_mode(self, mode, deadline_s=60, since=0):
         return self.arrives(STATE, lambda m: m["mode"] == mode, deadline_s, f"the twin to be {mode}", since)
+
+    def told_as(self, reason):
+        """{(epoch, stream): sequence numbers} that gap messages with this reason tell as lost."""
+        lost = {}
+        for message in self.subscriber.messages("gap"):
+            gap = message.document
+            if gap["reason"] == reason:
+                lost.setdefault((gap["epoch"], gap["stream"]), set()).update(lost_numbers(gap))
+        return lost
 
     def check_schemas(self, subscriber=None):
         """Every message that arrived, packages and what is in them, against the published JSON Schemas."""
