@@ -19,6 +19,7 @@
 #include "app/file_change.hpp"
 #include "app/gateway.hpp"
 #include "app/last_good.hpp"
+#include "app/memory.hpp"
 #include "app/real_time.hpp"
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
@@ -49,6 +50,8 @@ void limit_process() {
 #endif
   mallopt(M_ARENA_MAX, 2);
 }
+
+constexpr std::chrono::seconds kSettled{20};  // after a start
 
 class Service {
  public:
@@ -172,7 +175,7 @@ class Service {
                   kExitConfig);
     }
     gateway_ = std::move(started).value();
-    malloc_trim(0);  // what reading the configuration needed
+    tidy();
     return kExitDone;
   }
 
@@ -226,7 +229,7 @@ class Service {
       // Before anybody can ask for it again.
       const auto settled = [&] { settle({std::move(request), true, {}, {}, kExitDone, restarted}); };
       auto exchanged = gateway_->exchange(std::move(next), change_of_config, settled);
-      malloc_trim(0);
+      tidy();
       if (exchanged) return reloaded(restarted);
       log_.warning("service", exchanged.error().message() + "; everything is restarted");
     }
@@ -283,7 +286,17 @@ class Service {
     }
   }
 
+  // Now, and once more when the first connection and the first message of each kind have been made.
+  void tidy() {
+    give_back_memory();
+    tidy_again_ = clock_.now() + kSettled;
+  }
+
   void supervise(bool watched) {
+    if (tidy_again_ && clock_.now() >= *tidy_again_) {
+      give_back_memory();
+      tidy_again_.reset();
+    }
     clock_source_.look(clock_.now());
     tell_clock();
     std::vector<std::string> hung = gateway_->supervise();
@@ -318,6 +331,7 @@ class Service {
   ReloadRequests requests_;
   uplink::ConnectTimes connect_times_;
   const base::Instant process_start_;
+  std::optional<base::Instant> tidy_again_;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
   std::vector<std::string> hung_;                // threads, as last told

@@ -29,19 +29,22 @@ base::Status FileChange::put() {
     const bool existed = before.ok();
     base::Status put = base::Success{};
     if (!existed && before.error().code() != base::ErrorCode::not_found) put = before.error();
+    if (put) before_[file] = existed ? std::optional(before.value()) : std::nullopt;
     if (put && existed && !text.empty()) put = replace(file + ".before", before.value());
     if (put) put = replace(file, text);
     if (!put) {
       put_back();
       return put;
     }
-    before_[file] = existed ? std::optional(std::move(before).value()) : std::nullopt;
   }
   return base::Success{};
 }
 
 void FileChange::put_back() {
-  for (const auto& [file, text] : before_) static_cast<void>(replace(file, text.value_or("")));
+  for (const auto& [file, text] : before_) {
+    static_cast<void>(replace(file, text.value_or("")));
+    ::unlink((file + ".before").c_str());
+  }
   before_.clear();
 }
 

@@ -45,6 +45,8 @@ class Limits(GuestTestCase):
         status = dict(re.findall(r"(VmRSS|RssAnon|Threads):\s*(\d+)", self.inside(f"cat /proc/{pid}/status")))
         print(f"demo after 30 s: RSS {status['VmRSS']} kB, RssAnon {status['RssAnon']} kB, "
               f"{status['Threads']} threads; cgroup {int(self.number('memory.current')) >> 10} kB", flush=True)
+        self.assertLessEqual(int(status["VmRSS"]), 18 << 10)
+        self.assertLessEqual(int(status["RssAnon"]), 6 << 10)
 
         # Real time by the drop-in that comes with the package, though the unit itself may not take it (RestrictRealtime=).
         self.assertEqual(set(self.policies().values()), {"TS -"})

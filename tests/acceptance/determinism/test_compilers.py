@@ -26,7 +26,7 @@ def run(*command, **environment):
 def build(name, flags):
     folder = FOLDER / name
     run("cmake", "-S", SOURCE, "-B", folder, "-G", "Ninja", "-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_BUILD_TYPE=Release",
-        f"-DCMAKE_CXX_FLAGS_RELEASE={flags}", CXXFLAGS="")
+        "-DCMAKE_UNITY_BUILD=ON", f"-DCMAKE_CXX_FLAGS_RELEASE={flags}", CXXFLAGS="")
     run("nice", "cmake", "--build", folder, "--target", "determinism_numbers")
     return folder / "tests/acceptance/determinism/determinism_numbers"
 

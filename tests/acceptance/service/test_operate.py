@@ -200,6 +200,40 @@ class Backup(OperateCase):
         self.daemon.stop()
         self.check_envelopes()
 
+    def test_restore_that_fails_midway(self):
+        """What it has put in its place by then goes back: configuration, state and what waits are as they were."""
+        self.begin()
+        self.broker.stop()
+        self.save("--with-keys")
+        wait_until(lambda: os.path.exists(os.path.join(self.state, "last_good")), 20, "a whole state")
+        self.write_configuration(self.good.replace("poll_interval: 100ms", "poll_interval: 50ms"))
+        self.waits(50)
+        self.daemon.stop()
+        # The last of the files to be put in place can't be.
+        last = os.path.join(self.state, "last_good")
+        os.rename(last, last + ".aside")
+        os.mkdir(last)
+        with open(os.path.join(last, "held"), "w", encoding="utf-8"):
+            pass
+        before = self.tree()
+        members = {**self.members(), "state/last_good": b"{}", "state/alarms.json": b"[]"}
+        self.restore(archive=self.pack(members), expected=74, says=("last_good", "nothing is changed"))
+        after = self.tree()
+        epoch = os.path.join(self.state, "epoch")  # it may only grow: no number is given twice
+        before.pop(epoch, None)
+        after.pop(epoch, None)
+        self.assertEqual(after, before)
+        self.assertFalse(os.path.exists(self.configuration + ".before"))
+
+        shutil.rmtree(last)
+        os.rename(last + ".aside", last)
+        waiting = self.spooled(os.path.join(self.state, "spool.db"))
+        self.broker.start()
+        self.daemon.start()
+        self.all_arrive(waiting)
+        self.daemon.stop()
+        self.check_envelopes()
+
     def test_restore_is_refused(self):
         """While the service runs, and for what is damaged, foreign, newer, or would go elsewhere: nothing is changed."""
         self.begin()

@@ -39,6 +39,7 @@ TEST_CASE("files are replaced together and put back together") {
   CHECK(content(old) == "before");
   CHECK_FALSE(std::filesystem::exists(fresh));
   CHECK(content(gone) == "here");
+  CHECK_FALSE(std::filesystem::exists(old + ".before"));
 }
 
 TEST_CASE("when one can't be replaced all stay as they were and it is named") {
@@ -52,5 +53,6 @@ TEST_CASE("when one can't be replaced all stay as they were and it is named") {
     REQUIRE_FALSE(status.ok());
     CHECK(status.error().message().find(other) != std::string::npos);
     CHECK(content(old) == "before");
+    CHECK_FALSE(std::filesystem::exists(old + ".before"));
   }
 }
