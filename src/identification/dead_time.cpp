@@ -7,6 +7,7 @@
 
 #include "identification/decompositions.hpp"
 #include "identification/regression.hpp"
+#include "twinkeeper/estimation/consistency_monitor.hpp"
 
 namespace twinkeeper::identification {
 
@@ -14,9 +15,48 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+namespace {
+
+constexpr Index kPast = 4;
+constexpr double kSignificant = 3.5;  // of one tap, standard deviations on either side
+constexpr double kJointly = 3.31;     // the same probability on one side, for a χ²
+
+// Of least squares: a column for each output.
+struct Taps {
+  const MatrixXd& values;
+  const MatrixXd& inverse;  // of the regressors' products
+  VectorXd variance;        // of what is left of each output
+
+  // Whether input `j` of `m` is answered otherwise by the `delay` taps before its answer seems to begin than by as many
+  // after it: each by itself, or their sum, which an input that moves seldom tells much better than it tells one of them.
+  [[nodiscard]] bool change_at(Index delay, Index j, Index m) const {
+    const Index taps = (values.rows() - kPast * values.cols()) / m;
+    const Index count = std::min(delay, taps - delay);
+    const auto after = [&](Index k) { return kPast * values.cols() + (delay + k) * m + j; };
+    const auto before = [&](Index k) { return after(-1 - k); };
+    MatrixXd changes(count, values.cols());
+    MatrixXd covariance(count, count);  // of each column, by `variance`
+    for (Index k = 0; k < count; ++k) {
+      changes.row(k) = values.row(after(k)) - values.row(before(k));
+      for (Index l = 0; l < count; ++l) {
+        covariance(k, l) = inverse(after(k), after(l)) + inverse(before(k), before(l)) - inverse(after(k), before(l)) -
+                           inverse(before(k), after(l));
+      }
+    }
+    const MatrixXd weighted = solve_symmetric(covariance, changes);
+    const double limit = estimation::chi_square_quantile(count, kJointly);
+    for (Index i = 0; i < values.cols(); ++i) {
+      const double sum = changes.col(i).sum();
+      if (changes.col(i).dot(weighted.col(i)) > limit * variance(i)) return true;
+      if (sum * sum > kSignificant * kSignificant * covariance.sum() * variance(i)) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace
+
 std::vector<Index> dead_times(const Experiments& experiments) {
-  constexpr Index kPast = 4;
-  constexpr double kSignificant = 3.5;
   const Index m = experiments.front().u.rows();
   const Index p = experiments.front().y.rows();
   std::vector<Index> out(static_cast<std::size_t>(m), 0);
@@ -29,16 +69,20 @@ std::vector<Index> dead_times(const Experiments& experiments) {
   const MatrixXd inverse = solve_symmetric(normal.G, MatrixXd::Identity(width, width));
   const MatrixXd found = inverse * normal.right;
   const double freedom = normal.count - static_cast<double>(width);
+  const VectorXd left = normal.squares - (found.array() * normal.right.array()).colwise().sum().transpose().matrix();
+  const Taps all{found, inverse, left.cwiseMax(0.0) / freedom};
   for (Index j = 0; j < m; ++j) {
     Index first = taps + 1;
     for (Index i = 0; i < p; ++i) {
-      const double square = std::max(normal.squares(i) - found.col(i).dot(normal.right.col(i)), 0.0) / freedom;
       for (Index k = 0; k < first; ++k) {
         const Index at = kPast * p + k * m + j;
-        if (std::abs(found(at, i)) > kSignificant * std::sqrt(square * std::max(inverse(at, at), 0.0))) first = k;
+        const double variance = all.variance(i) * std::max(inverse(at, at), 0.0);
+        if (std::abs(found(at, i)) > kSignificant * std::sqrt(variance)) first = k;
       }
     }
-    out[static_cast<std::size_t>(j)] = first > taps ? 0 : first;
+    if (first > taps) first = 0;
+    if (first > 0 && !all.change_at(first, j, m)) first = 0;
+    out[static_cast<std::size_t>(j)] = first;
   }
   return out;
 }

@@ -12,8 +12,9 @@
 namespace twinkeeper::identification {
 
 // By input: the ticks that pass until any output answers. From the impulse response (ARX with the four last outputs and
-// kLongestDelay + 1 taps of each input), the first tap that is beyond 3.5 of its standard deviations. Zero where nothing
-// answers, or the record is too short to tell.
+// kLongestDelay + 1 taps of each input), the first tap that is beyond 3.5 of its standard deviations, if the answer changes
+// there: that of a slow plant is weak everywhere, and seen somewhere by chance. Zero where nothing answers, or the record
+// is too short to tell.
 inline constexpr Eigen::Index kLongestDelay = 60;
 [[nodiscard]] std::vector<Eigen::Index> dead_times(const Experiments& experiments);
 

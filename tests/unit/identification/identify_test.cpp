@@ -1,5 +1,6 @@
 #include "identification/identify.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -154,6 +155,42 @@ TEST_CASE("Dead times are found by input, and are taken out of a record") {
   const Experiments again = without_dead_times({late}, {0, delay});
   CHECK(again.at(0).u(1, 0) == late.u(1, 0));
   CHECK(again.at(0).y(0, 0) == late.y(0, delay));
+}
+
+TEST_CASE("A slow plant that is moved seldom has no dead time, unless it has one") {
+  struct Case {
+    Index delay, moves, count;
+    double noise, ticks;  // standard deviation; time constant
+    bool is_told;
+  };
+  for (const Case& c : {Case{0, 6, 1200, 0.1, 50.0, true}, Case{0, 6, 1200, 0.3, 50.0, true},
+                        Case{0, 9, 1800, 0.1, 50.0, true}, Case{18, 6, 1200, 0.002, 50.0, true},
+                        Case{18, 6, 1200, 0.03, 50.0, false}, Case{30, 60, 1200, 0.03, 5.0, true}}) {
+    for (unsigned seed = 1; seed <= 24; ++seed) {
+      CAPTURE(c.delay, c.moves, c.noise, seed);
+      std::mt19937 random(seed);
+      std::uniform_int_distribution<Index> tick(60, c.count - 60);
+      std::uniform_real_distribution<double> level(-1.0, 1.0);
+      std::normal_distribution<double> noise(0.0, c.noise);
+      Experiment record{MatrixXd::Zero(1, c.count), MatrixXd::Zero(1, c.count), {}};
+      std::vector<Index> moves;
+      for (Index i = 0; i < c.moves; ++i) moves.push_back(tick(random));
+      std::sort(moves.begin(), moves.end());
+      for (const Index at : moves) record.u.row(0).tail(c.count - at).setConstant(level(random));
+      double x = 0.0;
+      for (Index k = c.delay; k < c.count; ++k) {
+        record.y(0, k) = x + noise(random);
+        x += (record.u(0, k - c.delay) - x) / c.ticks;
+      }
+      const Index found = dead_times({record}).at(0);
+      // The input of a step acts at the end of it: one tick is the plant's own.
+      const bool right = found == (c.delay == 0 ? 0 : c.delay + 1);
+      if (c.is_told)
+        CHECK(right);
+      else
+        CHECK((right || found == 0));
+    }
+  }
 }
 
 TEST_CASE("A model of the plant's order comes out, whoever runs the jobs") {
