@@ -51,7 +51,8 @@ void limit_process() {
   mallopt(M_ARENA_MAX, 2);
 }
 
-constexpr std::chrono::seconds kSettled{20};  // after a start
+constexpr std::chrono::seconds kSettled{20};       // after a start
+constexpr std::chrono::seconds kTidyInterval{60};  // and from then on
 
 class Service {
  public:
@@ -286,17 +287,23 @@ class Service {
     }
   }
 
-  // Now, and once more when the first connection and the first message of each kind have been made.
   void tidy() {
-    give_back_memory();
-    tidy_again_ = clock_.now() + kSettled;
+    give_back_heap();
+    give_back_code();
+    tidy_at_ = clock_.now() + kSettled;
+    code_again_ = true;
+  }
+
+  // Code once more after the first connection. The heap from then on: each outage would leave it a little larger.
+  void tidy_again() {
+    if (clock_.now() < tidy_at_) return;
+    give_back_heap();
+    if (std::exchange(code_again_, false)) give_back_code();
+    tidy_at_ = clock_.now() + kTidyInterval;
   }
 
   void supervise(bool watched) {
-    if (tidy_again_ && clock_.now() >= *tidy_again_) {
-      give_back_memory();
-      tidy_again_.reset();
-    }
+    tidy_again();
     clock_source_.look(clock_.now());
     tell_clock();
     std::vector<std::string> hung = gateway_->supervise();
@@ -331,7 +338,8 @@ class Service {
   ReloadRequests requests_;
   uplink::ConnectTimes connect_times_;
   const base::Instant process_start_;
-  std::optional<base::Instant> tidy_again_;
+  base::Instant tidy_at_;
+  bool code_again_ = false;
   std::unique_ptr<Gateway> gateway_;
   std::string status_text_;
   std::vector<std::string> hung_;                // threads, as last told

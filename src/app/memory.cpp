@@ -26,9 +26,8 @@ int give_back_what_the_file_has(dl_phdr_info* object, std::size_t, void*) {
 
 }  // namespace
 
-void give_back_memory() {
-  malloc_trim(0);
-  dl_iterate_phdr(give_back_what_the_file_has, nullptr);
-}
+void give_back_heap() { malloc_trim(0); }
+
+void give_back_code() { dl_iterate_phdr(give_back_what_the_file_has, nullptr); }
 
 }  // namespace twinkeeper::app

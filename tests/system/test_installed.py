@@ -5,6 +5,7 @@ usage: test_installed.py   with TWINKEEPER_PACKAGE, the .deb, and TWINKEEPER_ROO
 """
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import tempfile
@@ -138,13 +139,16 @@ class Installed(unittest.TestCase):
         self.run_inside(f"systemd-run --unit=device twinkeeper simulate --config {CONFIGURATION}")
         self.run_inside(f"twinkeeper check --config {CONFIGURATION}")
         self.run_inside("systemctl enable --now twinkeeper")
-        self.until_active()
+        pid = self.until_active()
         self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["schema"].split("/")[0], "twinkeeper.state")
         self.assertEqual(self.run_inside("stat -c '%U %a' /var/lib/twinkeeper"), "twinkeeper 750")
         # The sandbox keeps the service from asking the kernel itself.
         self.assertEqual(self.message("twinkeeper/demo-gw1/twins/tanks/state")["clock_synced"],
                          self.run_inside("timedatectl show -p NTPSynchronized --value") == "yes")
         self.assertNotIn("nobody says whether the clock is set", self.run_inside("journalctl -u twinkeeper"))
+        rss_kb = dict(re.findall(r"(VmRSS|RssAnon):\s*(\d+)", self.run_inside(f"cat /proc/{pid}/status")))
+        self.assertLessEqual(int(rss_kb["VmRSS"]), 18 << 10)
+        self.assertLessEqual(int(rss_kb["RssAnon"]), 6 << 10)
 
     def doctor(self, code):
         """What is not well but for the clock, which is the host's, and what the demo's configuration is warned of."""

@@ -9,11 +9,13 @@ from rig.case import STATE
 
 
 def read_truth(path):
-    """Wall-clock times and the true states at each, as simulate writes them."""
+    """Wall-clock times and the true states at each, as simulate writes them: the last line may not be whole yet."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+        rows = list(csv.reader(line for line in file if line.endswith("\n")))
+    if not rows:
+        return [], [], []
     names = [column.split("[")[0].removeprefix("tanks.") for column in rows[0][1:]]
-    table = [[float(cell) for cell in row] for row in rows[1:] if len(row) == len(rows[0])]
+    table = [[float(cell) for cell in row] for row in rows[1:]]
     return names, [row[0] for row in table], [row[1:] for row in table]
 
 

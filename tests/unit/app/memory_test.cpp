@@ -46,7 +46,7 @@ TEST_CASE("code that has been read once is given back, and is the same when it i
   const long touched_kb = rss_of_files_kb();
   REQUIRE(touched_kb * 1024 > static_cast<long>(before.bytes));
 
-  app::give_back_memory();
+  app::give_back_code();
   const long left_kb = rss_of_files_kb();
   CHECK(left_kb < touched_kb - static_cast<long>(before.bytes) / 2048);
 
