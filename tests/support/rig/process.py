@@ -1,11 +1,14 @@
 """A child process whose output goes to files and that never outlives the test."""
 import ctypes
 import os
+import pathlib
+import re
 import signal
 import subprocess
 
 from .waiting import wait_until
 
+UNIT = pathlib.Path(__file__).resolve().parents[3] / "systemd" / "twinkeeper.service"
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -19,7 +22,10 @@ def clean_environment(extra=None):
     unwanted = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "MQTT_C_CLIENT_TRACE", "NOTIFY_SOCKET",
                 "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"}
     environment = {name: value for name, value in os.environ.items() if name not in unwanted}
-    environment["RES_OPTIONS"] = "timeout:2 attempts:2"
+    with open(UNIT, encoding="utf-8") as unit:
+        for line in unit:
+            if set_here := re.fullmatch(r'Environment="?(\w+)=(.*?)"?\n', line):
+                environment[set_here[1]] = set_here[2]
     environment.update(extra or {})
     return environment
 
