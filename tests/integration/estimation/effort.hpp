@@ -1,9 +1,10 @@
-// How much of a long test a build can afford: sanitizers make it ten to thirty times slower, and look for other faults.
+// How much of a long test a build can afford: sanitizers and emulated processors make it ten to thirty times slower, and
+// look for other faults.
 #pragma once
 
 namespace twinkeeper::test {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TWINKEEPER_EMULATED)
 inline constexpr int kEffort = 20;
 #else
 inline constexpr int kEffort = 1;

@@ -14,9 +14,16 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+#if defined(__SIZEOF_FLOAT128__) || __LDBL_MANT_DIG__ == 113  // 32-bit Arm has neither
+
 namespace {
 
-__extension__ using Quad = __float128;  // 113 bits: room for what 1e12 takes away
+// 113 bits: room for what 1e12 takes away.
+#ifdef __SIZEOF_FLOAT128__
+__extension__ using Quad = __float128;
+#else
+using Quad = long double;
+#endif
 
 // The covariance equations of independent noise, row by row, in quadruple precision.
 class QuadCovariance {
@@ -110,6 +117,8 @@ TEST_CASE("Over a million steps from P0/R up to 1e12 the covariance is that of q
   }
   WARN("largest relative error of an element of P: " << worst);
 }
+
+#endif
 
 TEST_CASE("After ten million steps in the innovations form the covariance has not grown") {
   std::mt19937_64 engine(77);
