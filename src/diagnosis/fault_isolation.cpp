@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "twinkeeper/base/elementary.hpp"
 #include "twinkeeper/model/analysis.hpp"
@@ -152,6 +153,11 @@ void FaultIsolation::begin(const FaultRecord& record) {
   J_ = rho_ = Vector::Zero(H);
   J_ramp_ = cross_ = rho_ramp_ = Vector::Zero(static_cast<Index>(biases_));
   information_ = score_ = Matrix::Zero(static_cast<Index>(steps), static_cast<Index>(hypotheses_.size()));
+}
+
+void FaultIsolation::let_go() {
+  const auto empty = [](auto&... each) { ((each = std::remove_reference_t<decltype(each)>()), ...); };
+  empty(good_, gains_, gain_of_, innovation_, weighted_, chi_square_, time_, rows_, information_, score_);
 }
 
 void FaultIsolation::mark_good(const FaultRecord& record) {

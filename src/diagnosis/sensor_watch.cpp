@@ -85,6 +85,7 @@ std::optional<std::size_t> SensorWatch::warning() const {
 std::optional<FaultIsolation::Correction> SensorWatch::take(std::int64_t k, const TwinStep& step,
                                                             const FaultRecord& record) {
   if (std::find(dispensable_.begin(), dispensable_.end(), true) == dispensable_.end()) return std::nullopt;
+  isolation_.rest(k);
   const bool testing = takes_rows(step);
   if (!testing || !memory_.from || step.regime != memory_.regime) {
     begin_anew(step);

@@ -26,6 +26,7 @@ void TwinDiagnosis::note_evidence(const estimation::TwinStep& step, const Eviden
     if (isolation_) isolation_->isolation.give_up();
   }
   if (usable && !evidence_begins_) evidence_begins_ = evidence.tick;
+  if (isolation_) isolation_->isolation.rest(evidence.tick);
 }
 
 // Whether what there is to know of the cause is known; if not, the next step goes on.

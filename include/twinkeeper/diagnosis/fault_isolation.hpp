@@ -130,6 +130,10 @@ class FaultIsolation {
   // that an evaluation takes at most kBlock − 1 steps. Called again after the step that ended one, it only says so.
   bool evaluate(const FaultRecord& record, std::int64_t from, std::int64_t now);
   void give_up() { at_ = {}; }
+  // At every step: lets go of what an evaluation took (about 100 KB), some steps after the last that needed it.
+  void rest(std::int64_t now) {
+    if (!gains_.empty() && now - at_.last >= FaultRecord::kBlock) let_go();
+  }
   [[nodiscard]] const std::vector<FaultEstimate>& estimates() const { return estimates_; }
   [[nodiscard]] const std::vector<FaultHypothesis>& hypotheses() const { return hypotheses_; }
   [[nodiscard]] const std::vector<model::ParameterEffect>& parameters() const { return parameters_; }
@@ -190,6 +194,7 @@ class FaultIsolation {
   [[nodiscard]] Course course_of(const FaultEstimate& fault) const;
 
   void begin(const FaultRecord& record);
+  void let_go();
   void catch_up(const FaultRecord& record);
   [[nodiscard]] bool forward(const FaultRecord& record, std::int64_t k);
   void backward(std::int64_t k);

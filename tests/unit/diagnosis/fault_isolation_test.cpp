@@ -1,4 +1,6 @@
 // Faults given to a real twin, with its gate, missing rows and noise: which of them is named, since when, how large.
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -204,4 +206,28 @@ TEST_CASE("A part of the process is named by the parameter that has changed wher
   CHECK(found.front().probability > 0.9);
   CHECK(std::abs(found.front().magnitude - 0.004) < 3.0 * found.front().magnitude_std);
   CHECK(found.front().magnitude_std < 0.001);
+}
+
+TEST_CASE("What an evaluation took is let go of, and the next one finds the same") {
+  Bench bench(tank_model(), 1.0, 0.1, 5);
+  bench.run(340, {FaultKind::bias, 0, 0.01, 300});
+  const std::size_t without = ::mallinfo2().uordblks;
+  const std::vector<FaultEstimate> found = bench.isolate();
+  REQUIRE_FALSE(found.empty());
+  const std::size_t with = ::mallinfo2().uordblks;
+  bench.isolation().rest(339 + diagnosis::FaultRecord::kBlock - 1);
+  CHECK(::mallinfo2().uordblks == with);
+  bench.isolation().rest(339 + diagnosis::FaultRecord::kBlock);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their allocators don't tell
+  CHECK(with > without + 50'000);
+  CHECK(::mallinfo2().uordblks < without + 10'000);
+#endif
+  bench.isolation().give_up();
+  const auto& again = bench.isolate();
+  REQUIRE(again.size() == found.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(again[i].hypothesis == found[i].hypothesis);
+    CHECK(again[i].statistic == found[i].statistic);
+    CHECK(again[i].magnitude == found[i].magnitude);
+  }
 }
