@@ -231,8 +231,9 @@ void AwsJobs::take_recalibrated() {
 
 void AwsJobs::collect_logs(const Json& document, const telemetry::MetricsReport* metrics, base::Instant now) {
   if (const std::string fault = fault_of(document, {}, {"lines"}); !fault.empty()) return reject(fault);
-  const std::size_t wanted = aws::natural(document, "lines").value_or(kUsualLines);
-  std::vector<std::string> lines = outside_.log_lines(std::min(wanted, kMostLines));
+  const std::uint64_t wanted = aws::natural(document, "lines").value_or(kUsualLines);
+  std::vector<std::string> lines =
+      outside_.log_lines(static_cast<std::size_t>(std::min<std::uint64_t>(wanted, kMostLines)));
   std::size_t bytes = 0;
   std::size_t first = lines.size();
   while (first > 0 && bytes + lines[first - 1].size() <= kMostLogBytes) bytes += lines[--first].size();

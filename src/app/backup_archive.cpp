@@ -178,10 +178,11 @@ base::Result<std::vector<ArchiveMember>> read_archive(std::string_view archive) 
     if (!is_plain_name(name) || !names.insert(name).second) return corrupt("has a file of the name " + name);
     place += kTarBlock;
     if (archive.size() - place < bytes) return corrupt("is cut short within " + name);
-    members.push_back({name, archive.substr(place, bytes)});
-    const std::string_view padding = archive.substr(place + bytes, (kTarBlock - bytes % kTarBlock) % kTarBlock);
+    const auto size = static_cast<std::size_t>(bytes);
+    members.push_back({name, archive.substr(place, size)});
+    const std::string_view padding = archive.substr(place + size, (kTarBlock - size % kTarBlock) % kTarBlock);
     if (padding.find_first_not_of('\0') != std::string_view::npos) return corrupt("is damaged behind " + name);
-    place += bytes + padding.size();
+    place += size + padding.size();
   }
   if (archive.find_first_not_of('\0', place) != std::string_view::npos || archive.size() < place + 2 * kTarBlock) {
     return corrupt("is damaged at its end");

@@ -117,7 +117,7 @@ class Answers {
 
   [[nodiscard]] base::Instant now() const noexcept { return now_; }
   [[nodiscard]] std::stop_token token() const { return stop_.get_token(); }
-  [[nodiscard]] std::size_t wanted() const noexcept { return turn_.samples; }
+  [[nodiscard]] std::uint64_t wanted() const noexcept { return turn_.samples; }
   [[nodiscard]] bool found_room(std::size_t number) const {
     return std::find(no_room_.begin(), no_room_.end(), number) == no_room_.end();
   }

@@ -29,13 +29,13 @@ class SpscRing {
   bool try_enqueue(T value) {
     const std::uint64_t tail = tail_.load(std::memory_order_relaxed);
     if (tail - head_.load(std::memory_order_acquire) >= slots_.size()) return false;
-    slots_[tail % slots_.size()] = std::move(value);
+    slot(tail) = std::move(value);
     tail_.store(tail + 1, std::memory_order_release);
     return true;
   }
   [[nodiscard]] T* peek() {
     const std::uint64_t head = head_.load(std::memory_order_relaxed);
-    return head == tail_.load(std::memory_order_acquire) ? nullptr : &slots_[head % slots_.size()];
+    return head == tail_.load(std::memory_order_acquire) ? nullptr : &slot(head);
   }
   void pop() { head_.store(head_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
   bool try_dequeue(T& value) {
@@ -52,6 +52,8 @@ class SpscRing {
   }
 
  private:
+  [[nodiscard]] T& slot(std::uint64_t index) { return slots_[static_cast<std::size_t>(index % slots_.size())]; }
+
   std::vector<T> slots_;
   alignas(64) std::atomic<std::uint64_t> head_{0};
   alignas(64) std::atomic<std::uint64_t> tail_{0};
