@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/timespec.hpp"
 #include "simulation/line_responder.hpp"
 #include "simulation/modbus_line_server.hpp"
 #include "simulation/modbus_responder.hpp"
@@ -36,11 +37,6 @@ base::Result<std::unique_ptr<ModbusServer>> open_server(const drivers::DeviceSet
   auto server = ModbusTcpServer::listen(device.address, std::move(responder));
   if (!server) return std::move(server).error();
   return std::unique_ptr<ModbusServer>(std::make_unique<ModbusTcpServer>(std::move(server).value()));
-}
-
-timespec to_timespec(base::Duration duration) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
-  return {seconds.count(), (duration - seconds).count()};
 }
 
 }  // namespace
@@ -194,7 +190,7 @@ base::Status Simulation::Parts::serve(base::Duration timeout, const base::WakeUp
     endpoint.server->watch(watched);
   }
   begins.push_back(watched.size());
-  const timespec limit = to_timespec(timeout);
+  const timespec limit = base::to_timespec(timeout);
   const int ready = ppoll(watched.data(), watched.size(), &limit, nullptr);
   if (ready < 0 && errno != EINTR) {
     return base::Error(base::ErrorCode::io, "cannot wait for requests: " + std::generic_category().message(errno));
