@@ -52,7 +52,7 @@ void limit_process() {
 }
 
 constexpr std::chrono::seconds kSettled{20};       // after a start
-constexpr std::chrono::seconds kTidyInterval{60};  // and from then on
+constexpr std::chrono::seconds kTidyInterval{10};  // and from then on
 
 class Service {
  public:
@@ -294,7 +294,7 @@ class Service {
     code_again_ = true;
   }
 
-  // Code once more after the first connection. The heap from then on: each outage would leave it a little larger.
+  // Code once more after the first connection. The heap from then on: what an outage needed does not stay.
   void tidy_again() {
     if (clock_.now() < tidy_at_) return;
     give_back_heap();
