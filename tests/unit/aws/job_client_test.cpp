@@ -228,7 +228,7 @@ TEST_CASE("what is no answer to a request changes nothing") {
 TEST_CASE("whatever is lost, repeated or turned around, each job ends once and with its own outcome") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
-    std::mt19937 random(seed);
+    std::mt19937_64 random(seed);
     JobClientService service;
     for (int i = 0; i < 4; ++i) service.executions.push_back({"job" + std::to_string(i), {{"n", i}}});
     std::string disk;

@@ -360,7 +360,7 @@ TEST_CASE("what is no answer of this client changes nothing") {
 TEST_CASE("whatever the way loses, repeats or turns around, the right document is held in the end") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
-    std::mt19937 random(seed);
+    std::mt19937_64 random(seed);
     auto with = settings();
     with.seed = seed;
     with.least_interval = 5s;

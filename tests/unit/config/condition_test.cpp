@@ -70,7 +70,7 @@ TEST_CASE("a faulty condition says what stands where") {
 }
 
 TEST_CASE("arbitrary text is a condition or a fault") {
-  std::mt19937 random(3);
+  std::mt19937_64 random(3);
   const std::vector<std::string> words{"plc.a", "plc.b", "1", "-2.5", "<", "<=", "==", "and", "or", "not", "(", ")", "x", "="};
   for (int k = 0; k < 20'000; ++k) {
     std::string text;

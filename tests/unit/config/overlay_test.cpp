@@ -224,7 +224,7 @@ TEST_CASE("a model of its own file takes no overlay but another text") {
 TEST_CASE("however an overlay is spoilt, what it may not reach stays as it is") {
   const OverlayRig rig;
   const auto bare = rig.good("");
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   const std::string whole =
       R"({"devices":{"plc":{"poll_interval":"500ms","registers":{"level":{"max_value":3}}}},"uplink":{"digits":5},)"
       R"("twins":{"tank":{"publish":{"state_interval":"5s"},"model":{"A":[[0.8]]}}},"spool":{"max_age":"3d"}})";
