@@ -156,6 +156,7 @@ void FaultIsolation::begin(const FaultRecord& record) {
 }
 
 void FaultIsolation::let_go() {
+  if (gains_.empty()) return;
   const auto empty = [](auto&... each) { ((each = std::remove_reference_t<decltype(each)>()), ...); };
   empty(good_, gains_, gain_of_, innovation_, weighted_, chi_square_, time_, rows_, information_, score_);
 }

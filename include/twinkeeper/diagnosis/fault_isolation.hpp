@@ -129,10 +129,13 @@ class FaultIsolation {
   // none if there is no result. Each call does at most a fraction of the work that keeps a step of the period short, so
   // that an evaluation takes at most kBlock − 1 steps. Called again after the step that ended one, it only says so.
   bool evaluate(const FaultRecord& record, std::int64_t from, std::int64_t now);
-  void give_up() { at_ = {}; }
+  void give_up() {
+    at_ = {};
+    let_go();
+  }
   // At every step: lets go of what an evaluation took (about 100 KB), some steps after the last that needed it.
   void rest(std::int64_t now) {
-    if (!gains_.empty() && now - at_.last >= FaultRecord::kBlock) let_go();
+    if (now - at_.last >= FaultRecord::kBlock) let_go();
   }
   [[nodiscard]] const std::vector<FaultEstimate>& estimates() const { return estimates_; }
   [[nodiscard]] const std::vector<FaultHypothesis>& hypotheses() const { return hypotheses_; }

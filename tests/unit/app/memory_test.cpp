@@ -3,22 +3,13 @@
 #include <link.h>
 
 #include <cstdint>
-#include <fstream>
-#include <string>
 
+#include "app/process_usage.hpp"
 #include "support/catch.hpp"
 
 using namespace twinkeeper;
 
 namespace {
-
-long rss_of_files_kb() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("RssFile:")) return std::stol(line.substr(8));
-  }
-  return -1;
-}
 
 struct Sum {
   std::uint64_t bytes = 0;
@@ -43,12 +34,11 @@ int add_up(dl_phdr_info* object, std::size_t, void* context) {
 TEST_CASE("code that has been read once is given back, and is the same when it is read again") {
   Sum before, after;
   dl_iterate_phdr(add_up, &before);
-  const long touched_kb = rss_of_files_kb();
-  REQUIRE(touched_kb * 1024 > static_cast<long>(before.bytes));
+  const std::uint64_t touched = app::process_usage().rss_bytes;
+  REQUIRE(touched > before.bytes);
 
   app::give_back_code();
-  const long left_kb = rss_of_files_kb();
-  CHECK(left_kb < touched_kb - static_cast<long>(before.bytes) / 2048);
+  CHECK(app::process_usage().rss_bytes < touched - before.bytes / 2);
 
   dl_iterate_phdr(add_up, &after);
   CHECK(after.bytes == before.bytes);
