@@ -12,7 +12,7 @@
 #include "support/catch.hpp"
 
 // The oracle is the C library's long double, whose errors are far below a unit of double; on 32-bit ARM it is no wider than
-// double and errs by up to a unit itself.
+// double and errs by up to a unit itself, erfc by up to four (3.8 is the most that 4 million points show beside long double).
 namespace twinkeeper::base {
 namespace {
 
@@ -26,6 +26,7 @@ constexpr double kLn2Rest = 0x1.abc9e3b39803fp-56;  // ln 2 − kLn2
 constexpr std::size_t kPoints = 1'000'000;
 constexpr bool kWideOracle = LDBL_MANT_DIG >= 64;
 constexpr double kMostUnits = kWideOracle ? 1.0 : 2.0;
+constexpr double kMostUnitsOfErfc = kWideOracle ? 1.0 : 5.0;
 constexpr double kMostNotNearest = kWideOracle ? 0.02 : 1.0;
 
 using Function = double (*)(double);
@@ -68,7 +69,8 @@ struct Worst {
   std::size_t not_nearest = 0;
 };
 
-void check_against(Function function, Oracle oracle, const std::vector<double>& points) {
+void check_against(Function function, Oracle oracle, const std::vector<double>& points,
+                   double most_units = kMostUnits) {
   Worst worst;
   for (const double x : points) {
     const long double exact = oracle(x);
@@ -79,7 +81,7 @@ void check_against(Function function, Oracle oracle, const std::vector<double>& 
   }
   INFO("worst at " << std::hexfloat << worst.at << std::defaultfloat << ", not nearest " << worst.not_nearest << " of "
                    << points.size());
-  CHECK(worst.error <= kMostUnits);
+  CHECK(worst.error <= most_units);
   CHECK(static_cast<double>(worst.not_nearest) <= kMostNotNearest * static_cast<double>(points.size()));
 }
 
@@ -183,7 +185,7 @@ TEST_CASE("erfc is within one unit in the last place over its whole range") {
     points.push_back(numbers.between(-6.5, 28.0));
     points.push_back(numbers.between(0.0, 4.0));
   }
-  check_against(erfc, std::erfc, points);
+  check_against(erfc, std::erfc, points, kMostUnitsOfErfc);
   points.resize(5'000);
   check_monotone(erfc, false, points);
 }
