@@ -13,9 +13,11 @@ void put_digits(char* end, std::size_t count, unsigned value) {
 }  // namespace
 
 void append_rfc3339(std::string& out, WallTime time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
+  // In milliseconds first: nanoseconds don't reach to the first midnight.
+  const auto rounded = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto day = std::chrono::floor<std::chrono::days>(rounded);
   const std::chrono::year_month_day date{day};
-  const auto of_day = std::chrono::floor<std::chrono::milliseconds>(time - day).count();
+  const auto of_day = (rounded - day).count();
   std::array<char, 24> text{'0', '0', '0', '0', '-', '0', '0', '-', '0', '0', 'T', '0',
                             '0', ':', '0', '0', ':', '0', '0', '.', '0', '0', '0', 'Z'};
   const auto put = [&text](std::size_t end, std::size_t count, auto value) {

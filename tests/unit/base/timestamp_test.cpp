@@ -19,6 +19,11 @@ TEST_CASE("format_rfc3339 and unix_milliseconds round down on both sides of 1970
   CHECK(unix_milliseconds(WallTime{-1ns}) == -1);
 }
 
+TEST_CASE("format_rfc3339 writes the first and the last instant there is") {
+  CHECK(format_rfc3339(WallTime::min()) == "1677-09-21T00:12:43.145Z");
+  CHECK(format_rfc3339(WallTime::max()) == "2262-04-11T23:47:16.854Z");
+}
+
 TEST_CASE("append_rfc3339 keeps what the text holds already") {
   std::string text = "at ";
   append_rfc3339(text, WallTime{1500ms});
