@@ -85,7 +85,7 @@ class Restore {
     return told("restore: " + what + "; nothing is changed", code);
   }
   int refuse(const base::Error& error) const {
-    const bool bad = error.code() == base::ErrorCode::corrupt || error.code() == base::kNewerVersion;
+    const bool bad = error.code() == base::ErrorCode::corrupt || error.code() == base::ErrorCode::newer_version;
     return refuse(error.message(), bad ? kExitBadData : exit_code_of_files(error));
   }
 

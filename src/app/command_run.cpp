@@ -24,7 +24,6 @@
 #include "app/reload_requests.hpp"
 #include "app/systemd.hpp"
 #include "app/version.hpp"
-#include "base/durable_file.hpp"
 #include "base/timespec.hpp"
 
 namespace twinkeeper::app {
@@ -45,7 +44,7 @@ sigset_t block_signals() {
 void limit_process() {
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__  // the leak check at exit attaches to its own process
+#ifndef TWINKEEPER_SANITIZED  // the leak check at exit attaches to its own process
   prctl(PR_SET_DUMPABLE, 0);
 #endif
   mallopt(M_ARENA_MAX, 2);
@@ -170,7 +169,7 @@ class Service {
     auto started = Gateway::start(std::move(plan), reason, process_start_, clock_, log_, requests_, connect_times_,
                                   std::move(capture));
     if (!started) {
-      if (started.error().code() != base::kNewerVersion) return told(started.error().message(), kExitIo);
+      if (started.error().code() != base::ErrorCode::newer_version) return told(started.error().message(), kExitIo);
       return told(started.error().message() +
                       "; accepted: that version, or an empty spool: twinkeeper reset --config " + config_file_,
                   kExitConfig);

@@ -9,7 +9,6 @@
 #include "app/plan.hpp"
 #include "app/process_usage.hpp"
 #include "app/replay_csv.hpp"
-#include "base/durable_file.hpp"
 #include "twinkeeper/base/quantity.hpp"
 #include "twinkeeper/base/timestamp.hpp"
 #include "uplink/envelope.hpp"
@@ -47,7 +46,7 @@ int told_error(const base::Error& error) {
     case base::ErrorCode::not_found:
       return told("spool: " + error.message() + ": the service has not run with this state directory yet",
                   kExitNoInput);
-    case base::kNewerVersion:
+    case base::ErrorCode::newer_version:
     case base::ErrorCode::corrupt: return told("spool: " + error.message(), kExitBadData);
     case base::ErrorCode::unavailable: return told("spool: " + error.message(), kExitUnavailable);
     default: return told("spool: " + error.message(), kExitIo);

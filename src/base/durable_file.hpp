@@ -10,9 +10,6 @@
 
 namespace twinkeeper::base {
 
-// Of what is stored whole, but in a form that a newer version has written: it stays as it is.
-inline constexpr ErrorCode kNewerVersion = ErrorCode::protocol;
-
 // As a whole or not at all: written beside as *.new, synced, renamed, the folder synced. Mode 0600. A link in the place
 // of *.new is not followed; what could not be written leaves no *.new.
 [[nodiscard]] Status replace_file(const std::string& path, std::string_view content);

@@ -14,6 +14,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::exception: return "exception";
     case ErrorCode::io: return "I/O error";
     case ErrorCode::corrupt: return "corrupt";
+    case ErrorCode::newer_version: return "newer version";
     case ErrorCode::full: return "full";
     case ErrorCode::cancelled: return "cancelled";
     case ErrorCode::internal: return "internal error";

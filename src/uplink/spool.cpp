@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/durable_file.hpp"
 #include "uplink/spool_implementation.hpp"
 
 namespace twinkeeper::uplink {
@@ -185,7 +184,7 @@ void Spool::Implementation::open_database() {
     }
     const base::Error cause = std::move(status).error();
     opened = base::Error(base::ErrorCode::cancelled, "closed");  // before its files are renamed
-    if (cause.code() == base::kNewerVersion && (epoch_ == 0 || maintenance_)) {
+    if (cause.code() == base::ErrorCode::newer_version && (epoch_ == 0 || maintenance_)) {
       newer_ = cause;
       return;
     }

@@ -11,7 +11,6 @@
 #include <limits>
 #include <utility>
 
-#include "base/durable_file.hpp"
 #include "uplink/crc32c.hpp"
 #include "uplink/sqlite_values.hpp"
 
@@ -120,9 +119,9 @@ std::string in_uri(const std::string& path) {
 }
 
 base::Error newer_version(const std::string& path, int version) {
-  return {base::kNewerVersion, path + " is of version " + std::to_string(version) +
-                                   ", which a newer twinkeeper has written; this one reads up to " +
-                                   std::to_string(kSchemaVersion)};
+  return {base::ErrorCode::newer_version, path + " is of version " + std::to_string(version) +
+                                              ", which a newer twinkeeper has written; this one reads up to " +
+                                              std::to_string(kSchemaVersion)};
 }
 
 }  // namespace

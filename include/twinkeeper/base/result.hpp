@@ -23,6 +23,7 @@ enum class ErrorCode {
   exception,          // the peer answered with a well-formed refusal (a Modbus exception)
   io,                 // a system call failed
   corrupt,            // stored data are damaged
+  newer_version,      // stored data are whole, in a form that only a newer version reads
   full,               // a bound was reached
   cancelled,          // a stop was requested
   internal,           // ours

@@ -208,10 +208,10 @@ TEST_CASE("a spool of a newer version is refused and stays as it is") {
     const auto opened = maintenance ? Spool::open_for_maintenance(rig.settings, "gw1", rig.clock, "boot-1", rig.events)
                                     : Spool::open(rig.settings, "gw1", rig.clock, "boot-1", rig.events);
     REQUIRE_FALSE(opened.ok());
-    CHECK(opened.error().code() == base::kNewerVersion);
+    CHECK(opened.error().code() == base::ErrorCode::newer_version);
     CHECK(opened.error().message().find("is of version 3, which a newer twinkeeper has written") != std::string::npos);
   }
-  CHECK(SpoolReader::open(rig.folder.path(), "boot-1").error().code() == base::kNewerVersion);
+  CHECK(SpoolReader::open(rig.folder.path(), "boot-1").error().code() == base::ErrorCode::newer_version);
   CHECK(rig.text("spool.db") == before);
   CHECK(rig.text("spool.epoch") == epoch);
   CHECK(rig.events.events().empty());
