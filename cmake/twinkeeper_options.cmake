@@ -62,6 +62,7 @@ if(NOT TWINKEEPER_SANITIZE AND NOT TWINKEEPER_COVERAGE)
   target_link_options(twinkeeper_flags INTERFACE -pie -Wl,-z,relro,-z,now)
 endif()
 if(TWINKEEPER_SANITIZE)
+  target_compile_definitions(twinkeeper_flags INTERFACE TWINKEEPER_SANITIZED)  # compilers tell it each in its own way
   target_compile_options(twinkeeper_flags INTERFACE -fsanitize=${TWINKEEPER_SANITIZE} -fno-omit-frame-pointer
                                                     -fno-sanitize-recover=all)
   # Instrumented code defeats GCC's flow analysis: it then takes std::optional's storage for uninitialised.

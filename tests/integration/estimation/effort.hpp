@@ -4,7 +4,7 @@
 
 namespace twinkeeper::test {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(TWINKEEPER_EMULATED)
+#if defined(TWINKEEPER_SANITIZED) || defined(TWINKEEPER_EMULATED)
 inline constexpr int kEffort = 20;
 #else
 inline constexpr int kEffort = 1;

@@ -218,7 +218,7 @@ TEST_CASE("What an evaluation took is let go of, and the next one finds the same
   bench.isolation().rest(339 + diagnosis::FaultRecord::kBlock - 1);
   CHECK(::mallinfo2().uordblks == with);
   bench.isolation().rest(339 + diagnosis::FaultRecord::kBlock);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their allocators don't tell
+#ifndef TWINKEEPER_SANITIZED  // sanitizers' allocators don't tell
   CHECK(with > without + 50'000);
   CHECK(::mallinfo2().uordblks < without + 10'000);
 #endif
