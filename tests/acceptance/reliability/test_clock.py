@@ -1,4 +1,5 @@
 """A wall clock that is wrong or goes on: what was stored before it was set, and what comes due as it advances."""
+import re
 import time
 import unittest
 
@@ -16,6 +17,10 @@ class Clock(RigTestCase):
         self.start_line()
         self.daemon = self.make_daemon(self.configuration, clock.environment)
 
+    def told_of_clock(self):
+        """What the log says, which is what messages say."""
+        return re.findall(r"\bclock_synced=(\w+)", self.daemon.stderr())
+
     def test_stored_before_the_clock_was_set(self):
         """A gateway without a battery wakes up in 1970 and can trust no certificate. What it stores until its clock is
         set, a kill in between included, leaves with the true time."""
@@ -26,6 +31,7 @@ class Clock(RigTestCase):
             began = time.time() * 1000
             self.daemon.start()
             let_run(4, self.daemon.process)
+            self.assertEqual(self.told_of_clock(), ["false"] * (life + 1))
             if life == 0:
                 self.daemon.kill()
             lives.append((began, time.time() * 1000))
@@ -35,6 +41,8 @@ class Clock(RigTestCase):
         clock.discipline(True)
         since = time.time() * 1000
         self.arrives(STATE, lambda m: m["time_ms"] > since, 90, "live states")
+        wait_until(lambda: self.told_of_clock() == ["false", "false", "true"], 30,
+                   lambda: f"the log to say so, not {self.told_of_clock()}")
         epochs = sorted({m.epoch for m in self.subscriber.messages()})
 
         def states(epoch):
