@@ -18,7 +18,9 @@ namespace {
 using Json = nlohmann::json;
 
 // Another number whenever what any archive() describes changes: what was written then is another thing now.
-constexpr const char* kCheckpointSchema = "twinkeeper.checkpoint/4";
+// On processors of 32 bits sizes are half as wide: a form of its own, which a backup may bring to a wider one or back.
+constexpr const char* kCheckpointSchema =
+    sizeof(std::size_t) == 8 ? "twinkeeper.checkpoint/4" : "twinkeeper.checkpoint/4-32";
 constexpr const char* kAnyCheckpointSchema = "twinkeeper.checkpoint/";
 constexpr std::size_t kSumBytes = 4;
 

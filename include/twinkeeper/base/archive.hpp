@@ -2,7 +2,7 @@
 //
 //   template <class Archive> void archive(Archive& a) { a(x_, count_, since_); }
 //
-//   numbers, bool, enumerations   as they are in memory (one gateway writes and reads)
+//   numbers, bool, enumerations   as they are in memory (one gateway writes and reads; sizes are as wide as its words)
 //   Duration                      nanoseconds
 //   Instant                       nanoseconds; read shifted, so that it keeps its place on another boot's clock; the
 //                                 ends of the time scale mean "never" and stay
