@@ -39,6 +39,8 @@ def listing(folder):
 
 
 class Doctor(RigTestCase):
+    within = "/var/tmp"  # on a disk, as it wants the state directory to be
+
     def setUp(self):
         super().setUp()
         self.pki = self.make_pki()

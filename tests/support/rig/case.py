@@ -24,9 +24,10 @@ SAMPLES = "devices.plc.samples"
 
 class RigTestCase(unittest.TestCase):
     maxDiff = None
+    within = None  # what the folder is made in, if not where temporary files are
 
     def setUp(self):
-        self.folder = tempfile.mkdtemp(prefix="twinkeeper-rig-")
+        self.folder = tempfile.mkdtemp(prefix="twinkeeper-rig-", dir=self.within)
         self.addCleanup(shutil.rmtree, self.folder, True)
         self._parts = []
         self.addCleanup(self._end_all)
