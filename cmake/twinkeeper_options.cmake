@@ -4,6 +4,8 @@ option(TWINKEEPER_BUILD_TESTS "Build the tests" ON)
 option(TWINKEEPER_BUILD_BENCH "Build the benchmarks" OFF)
 option(TWINKEEPER_WERROR "Treat warnings as errors" OFF)
 set(TWINKEEPER_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize= (address,undefined or thread)")
+set(TWINKEEPER_EDGE_LAYERS base acquisition logs drivers uplink aws)  # tests/CMakeLists.txt says what these are
+option(TWINKEEPER_EDGE "Of sanitized builds the edge is wanted alone: other layers compile quickly instead of running fast" OFF)
 option(TWINKEEPER_COVERAGE "Instrument for coverage" OFF)
 
 set(CMAKE_CXX_STANDARD 20)
