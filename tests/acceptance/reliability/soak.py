@@ -217,6 +217,7 @@ class Soak:
 
     def sample(self, phase):
         row = {"elapsed_s": round(time.monotonic() - self.began, 2), "phase": phase, **read_process(self.daemon.pid),
+               "simulator_cpu_s": read_process(self.simulator.process.pid)["cpu_s"],
                "received": self.ledger.total("received"), "duplicates": self.ledger.total("duplicates"),
                "open": self.ledger.holes_so_far(), "told": self.ledger.total("told"),
                "sessions": len(self.ledger.sessions)}
